@@ -1,1 +1,37 @@
-//! net
+//! The engine room: one libp2p swarm behind a cloneable [`Network`] handle.
+//!
+//! Every other crate speaks of nodes, byte streams and topics; this is the only one that names
+//! libp2p.
+//!
+//! ```text
+//!  services ──▶ Network (handle.rs) ──command──▶ event_loop.rs ──▶ drivers: peers, relay, gossip, dht
+//!      ▲             │  ▲ snapshots                   │ owns            each with its own commands,
+//!      │             │  └──────────── peers table ◀───┤                 pending requests and events
+//!      │             └─ open ─▶ streams/registry ─▶ connection handlers (never through the loop)
+//!      └──────── byte streams, gossip messages, events ◀── Swarm<Behaviour> over transport.rs
+//! ```
+//!
+//! * [`Network::open`] and [`Network::serve`]: byte streams ([`streams`]).
+//! * [`Network::topic`]: gossip that is validated before it is forwarded ([`gossip`]).
+//! * [`Network::dial`], [`Network::reserve`], [`Network::block`]: connections ([`peers`], [`relay`]).
+//! * [`Network::provide`], [`Network::providers`], [`Network::addresses`]: the DHT ([`dht`]).
+//! * [`Network::peers`], [`Network::events`], [`Network::traffic`]: what was observed ([`metering`]).
+
+mod behaviour;
+pub mod config;
+pub mod dht;
+pub mod error;
+mod event_loop;
+pub mod gossip;
+mod handle;
+pub mod metering;
+mod metrics;
+pub mod peers;
+pub mod relay;
+pub mod streams;
+mod transport;
+
+pub use config::Config;
+pub use handle::Network;
+pub use peers::{Event, Path, PeerInfo, Reachability};
+pub use streams::{Incoming, InboundStream, Protocol, Stream};

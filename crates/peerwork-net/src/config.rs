@@ -1,0 +1,161 @@
+//! What a network is started with. Plain data; the settings file's schema lives in the program.
+
+use std::time::Duration;
+
+use multiaddr::Multiaddr;
+use peerwork_identity::Keypair;
+
+/// Settings of one node's network.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The key whose peer id is the node's id.
+    pub keypair: Keypair,
+    /// Which network this node belongs to; part of protocol names, at most 64 bytes of `[A-Za-z0-9._-]`.
+    pub network: String,
+    /// What identify tells others, for instance `peerwork/0.1.0`.
+    pub agent: String,
+    /// Addresses to listen on; none is allowed (a node that only dials).
+    pub listen: Vec<Multiaddr>,
+    /// Addresses that others should dial; when empty, the listen addresses and what the outside
+    /// observed are told.
+    pub announce: Vec<Multiaddr>,
+    /// Offer circuit relay v2 to others.
+    pub relay_server: Option<RelayServer>,
+    /// Gossip settings.
+    pub gossip: Gossip,
+    /// Connection limits.
+    pub limits: Limits,
+    /// Find nodes on the local network by mDNS.
+    pub mdns: bool,
+    /// Ask the router for port mappings by UPnP.
+    pub upnp: bool,
+    /// Ask others whether this node's addresses can be reached, and answer them (AutoNAT v2).
+    pub autonat: bool,
+    /// Try to replace relayed connections by direct ones (DCUtR).
+    pub hole_punching: bool,
+    /// Part in this network's own Kademlia DHT.
+    pub dht: Dht,
+    /// How often each connection is pinged, and how long an answer may take before the connection is
+    /// given up.
+    pub ping_interval: Duration,
+    /// How long a connection without streams and without a reservation is kept.
+    pub idle_timeout: Duration,
+}
+
+/// Circuit relay v2 server limits.
+#[derive(Debug, Clone)]
+pub struct RelayServer {
+    /// Reservations held at once.
+    pub reservations_max: usize,
+    /// Reservations one node may hold.
+    pub reservations_per_peer_max: usize,
+    /// How long a reservation is valid without renewal.
+    pub reservation_duration: Duration,
+    /// Circuits carried at once.
+    pub circuits_max: usize,
+    /// Circuits one node may have, counted at each end.
+    pub circuits_per_peer_max: usize,
+    /// How long one circuit may last; at most `u32::MAX` seconds, `None` is that maximum.
+    pub circuit_duration: Option<Duration>,
+    /// Bytes one circuit may carry in each direction; `None` is without limit.
+    pub circuit_bytes_max: Option<u64>,
+}
+
+impl Default for RelayServer {
+    /// The defaults of `peerwork server`: generous, without limits on a circuit.
+    fn default() -> Self {
+        Self {
+            reservations_max: 2048,
+            reservations_per_peer_max: 4,
+            reservation_duration: Duration::from_secs(3600),
+            circuits_max: 8192,
+            circuits_per_peer_max: 2048,
+            circuit_duration: None,
+            circuit_bytes_max: None,
+        }
+    }
+}
+
+/// Gossip settings. `message_bytes_max` must be the same on all nodes of a network.
+#[derive(Debug, Clone)]
+pub struct Gossip {
+    /// Largest message in bytes, 1 MiB by default.
+    pub message_bytes_max: usize,
+    /// The mesh maintenance interval.
+    pub heartbeat: Duration,
+}
+
+impl Default for Gossip {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 1 << 20,
+            heartbeat: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Connection limits. A connection costs about 60 to 100 KiB, so 8192 is at most about 800 MiB.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Established connections.
+    pub connections_max: u32,
+    /// Established connections to one node.
+    pub connections_per_peer_max: u32,
+    /// Inbound connections in their handshake.
+    pub handshakes_inbound_max: u32,
+    /// Outbound connections in their handshake.
+    pub handshakes_outbound_max: u32,
+    /// Refuse connections while this process uses more than this share of the machine's memory.
+    pub memory_share_max: f64,
+    /// Streams being opened at once on one connection.
+    pub opens_per_connection_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 8192,
+            connections_per_peer_max: 8,
+            handshakes_inbound_max: 512,
+            handshakes_outbound_max: 512,
+            memory_share_max: 0.8,
+            opens_per_connection_max: 64,
+        }
+    }
+}
+
+/// Part in this network's Kademlia DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dht {
+    /// Not spoken.
+    #[default]
+    Off,
+    /// Asks, does not answer.
+    Client,
+    /// Asks and answers.
+    Server,
+}
+
+impl Config {
+    /// A quiet node that listens nowhere and finds nobody by itself.
+    #[must_use]
+    pub fn new(keypair: Keypair, network: impl Into<String>) -> Self {
+        Self {
+            keypair,
+            network: network.into(),
+            agent: format!("peerwork/{}", env!("CARGO_PKG_VERSION")),
+            listen: Vec::new(),
+            announce: Vec::new(),
+            relay_server: None,
+            gossip: Gossip::default(),
+            limits: Limits::default(),
+            mdns: false,
+            upnp: false,
+            autonat: false,
+            hole_punching: true,
+            dht: Dht::Off,
+            ping_interval: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(120),
+        }
+    }
+}

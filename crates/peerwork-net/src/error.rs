@@ -1,0 +1,190 @@
+//! What can go wrong, one enum per public operation.
+
+use std::time::Duration;
+
+use multiaddr::Multiaddr;
+
+/// Starting the network failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The network's name cannot be part of a protocol name.
+    #[error("network name {0:?} is not 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'")]
+    NetworkName(String),
+    /// A setting is outside its bounds.
+    #[error("setting {setting}: {reason}")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A transport could not be built.
+    #[error("building the {transport} transport")]
+    Transport {
+        /// Which one.
+        transport: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A protocol behaviour could not be built.
+    #[error("building the {protocol} protocol: {reason}")]
+    Behaviour {
+        /// Which one.
+        protocol: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// An address could not be listened on: taken, not ours, or not supported.
+    #[error("listening on {address}: {reason}")]
+    Listen {
+        /// The address asked for.
+        address: Multiaddr,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Opening a stream failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no connection to the node; dial first.
+    #[error("not connected to the node")]
+    NotConnected,
+    /// The node does not speak the protocol.
+    #[error("the node does not speak the protocol")]
+    Unsupported,
+    /// The node answered that its queue for this protocol is full; trying later can help.
+    #[error("the node is busy")]
+    Busy,
+    /// Too many streams are being opened to this node from here; trying later can help.
+    #[error("too many streams are being opened to the node")]
+    Congested,
+    /// The connection failed while the stream was negotiated.
+    #[error("the connection failed while opening the stream: {0}")]
+    Failed(String),
+    /// The deadline passed.
+    #[error("the deadline passed while opening the stream")]
+    Deadline,
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// Dialling failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// No address is known for the node.
+    #[error("no address is known for the node")]
+    NoAddresses,
+    /// The node is this node.
+    #[error("cannot dial oneself")]
+    Oneself,
+    /// The node is blocked.
+    #[error("the node is blocked")]
+    Blocked,
+    /// None of the addresses worked.
+    #[error("no connection to the node: {0}")]
+    Failed(String),
+    /// The deadline passed.
+    #[error("the deadline passed while dialling")]
+    Deadline,
+    /// Too many dials are waiting in this node.
+    #[error("too many dials are waiting")]
+    Busy,
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// Serving a protocol failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The protocol is being served already.
+    #[error("protocol {0} is being served already")]
+    Taken(String),
+    /// A queue of this length is not allowed (1 to 65536).
+    #[error("queue length {0} is not within 1 to 65536")]
+    Queue(usize),
+}
+
+/// Joining or publishing on a topic failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// This node joined the topic already.
+    #[error("topic {0} is joined already")]
+    Taken(String),
+    /// The topic could not be joined.
+    #[error("joining the topic: {0}")]
+    Join(String),
+    /// The message is larger than the network's limit.
+    #[error("message of {size} bytes exceeds the limit of {limit}")]
+    TooLarge {
+        /// Bytes given.
+        size: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// No other node of the topic is connected; the message went nowhere.
+    #[error("no other node of the topic is connected")]
+    NoPeers,
+    /// All queues to other nodes are full; trying later can help.
+    #[error("all queues to other nodes are full")]
+    Busy,
+    /// Publishing failed for another reason.
+    #[error("publishing: {0}")]
+    Publish(String),
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// Reserving a place at a relay failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReserveError {
+    /// A reservation at this relay is held or being made.
+    #[error("a reservation at this relay exists already")]
+    Exists,
+    /// The address cannot be used for a reservation.
+    #[error("address cannot be used: {0}")]
+    Address(String),
+    /// The relay refused or could not be reached.
+    #[error("the relay did not grant a reservation: {0}")]
+    Refused(String),
+    /// No answer within the time given.
+    #[error("no reservation within {0:?}")]
+    Deadline(Duration),
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// A DHT operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DhtError {
+    /// The DHT is switched off on this node.
+    #[error("the DHT is switched off")]
+    Off,
+    /// The record store is full.
+    #[error("the store of provided keys is full")]
+    Full,
+    /// Too many queries are under way.
+    #[error("too many queries are under way")]
+    Busy,
+    /// The query ended without a result.
+    #[error("the query ended without a result: {0}")]
+    Failed(String),
+    /// The deadline passed.
+    #[error("the deadline passed during the query")]
+    Deadline,
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}

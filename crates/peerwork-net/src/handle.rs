@@ -1,0 +1,371 @@
+//! The cloneable front of the network. Every call has a deadline or answers at once.
+
+use std::{sync::Arc, time::Duration};
+
+use multiaddr::Multiaddr;
+use peerwork_identity::{NodeAddress, NodeId};
+use prometheus_client::registry::Registry as MetricsRegistry;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config,
+    dht::{self, Key},
+    error::{
+        DhtError, DialError, OpenError, ReserveError, ServeError, StartError, TopicError,
+    },
+    event_loop::{self, Command},
+    gossip::{self, Message, Mode, Topic, Verdict},
+    metering::{Meters, Traffic},
+    peers::{self, Event, Path, PeerInfo, PeerTable, Reachability},
+    relay::{self, Reservation},
+    streams::{Incoming, OpenRequest, Protocol, Registry, Stream},
+};
+
+/// Commands waiting for the loop. One is at most a gossip message of 1 MiB, so 256 MiB at worst and
+/// a few KiB in practice.
+pub(crate) const COMMANDS_MAX: usize = 256;
+/// Events a slow reader may be behind before it misses some.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+/// What the handle and the loop share.
+pub(crate) struct Shared {
+    pub(crate) node: NodeId,
+    pub(crate) streams: Registry,
+    pub(crate) peers: PeerTable,
+    pub(crate) meters: Meters,
+    pub(crate) listen: watch::Receiver<Vec<Multiaddr>>,
+    pub(crate) reachability: watch::Receiver<Reachability>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A running network. Cloning is cheap; [`Network::stop`] ends it for all clones.
+#[derive(Clone)]
+pub struct Network {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network")
+            .field("node", &self.shared.node)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Network {
+    /// Binds the listen addresses and starts the swarm.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting or address that cannot be used.
+    pub async fn start(
+        config: Config,
+        metrics: &mut MetricsRegistry,
+    ) -> Result<Self, StartError> {
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let shared = event_loop::start(config, metrics, receiver).await?;
+        Ok(Self { shared, commands })
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// Ends all connections and waits until the swarm is gone.
+    pub async fn stop(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// Cancelled once the network stops.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.shared.stop.child_token()
+    }
+
+    // Streams.
+
+    /// Opens a byte stream on the best connection of a connected node: direct before relayed.
+    ///
+    /// # Errors
+    /// [`OpenError::NotConnected`] asks for [`Network::dial`] first; `Busy` and `Congested` may pass.
+    pub async fn open(
+        &self,
+        node: NodeId,
+        protocol: &Protocol,
+        deadline: Instant,
+    ) -> Result<Stream, OpenError> {
+        let (reply, answer) = oneshot::channel();
+        let protocol = protocol.clone();
+        self.shared
+            .streams
+            .request(node, OpenRequest { protocol, reply })?;
+        match timeout_at(deadline, answer).await {
+            Err(_) => Err(OpenError::Deadline),
+            Ok(Err(_)) => Err(OpenError::Failed("the connection closed".into())),
+            Ok(Ok(result)) => result,
+        }
+    }
+
+    /// Serves a protocol: `queue` streams (1 to 65536) may wait, further ones are told `Busy`.
+    ///
+    /// # Errors
+    /// [`ServeError`] when it is served already or the queue is out of bounds.
+    pub fn serve(&self, protocol: Protocol, queue: usize) -> Result<Incoming, ServeError> {
+        self.shared.streams.serve(protocol, queue)
+    }
+
+    /// How a stream opened at this moment would reach the node; `None` when not connected.
+    #[must_use]
+    pub fn path(&self, node: NodeId) -> Option<Path> {
+        self.shared.streams.path(node)
+    }
+
+    // Topics.
+
+    /// Joins a gossip topic. Every inbound message passes `validator` before it is delivered and
+    /// forwarded; it runs on a task of the topic, one message at a time, and must not block.
+    ///
+    /// # Errors
+    /// [`TopicError::Taken`] when this node joined it already.
+    pub async fn topic(
+        &self,
+        name: &str,
+        mode: Mode,
+        validator: impl Fn(&Message) -> Verdict + Send + Sync + 'static,
+    ) -> Result<Topic, TopicError> {
+        let (reply, answer) = oneshot::channel();
+        let command = gossip::Command::Join {
+            topic: name.to_owned(),
+            mode,
+            validator: Arc::new(validator),
+            reply,
+        };
+        self.commands
+            .send(command.into())
+            .await
+            .map_err(|_| TopicError::Stopped)?;
+        let messages = answer.await.map_err(|_| TopicError::Stopped)??;
+        Ok(Topic {
+            name: name.to_owned(),
+            message_bytes_max: self.shared.message_bytes_max,
+            messages,
+            commands: self.commands.clone(),
+        })
+    }
+
+    // Connections.
+
+    /// Connects to a node at the given addresses and those already known of it (with or without
+    /// `/p2p/<id>`; circuits are `<relay address>/p2p/<relay>/p2p-circuit`).
+    /// Returns at once when it is connected.
+    ///
+    /// # Errors
+    /// [`DialError`] says why there is no connection.
+    pub async fn dial(
+        &self,
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
+        deadline: Instant,
+    ) -> Result<(), DialError> {
+        if self.shared.streams.path(node).is_some() {
+            return Ok(());
+        }
+        self.dial_again(node, addresses, deadline).await
+    }
+
+    /// Makes a further connection even when one exists, for instance a direct one beside a circuit.
+    ///
+    /// # Errors
+    /// As [`Network::dial`].
+    pub async fn dial_again(
+        &self,
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
+        deadline: Instant,
+    ) -> Result<(), DialError> {
+        let (reply, answer) = oneshot::channel();
+        let command = peers::Command::Dial {
+            node,
+            addresses,
+            reply,
+        };
+        match timeout_at(deadline, async {
+            self.commands
+                .send(command.into())
+                .await
+                .map_err(|_| DialError::Stopped)?;
+            answer.await.map_err(|_| DialError::Stopped)?
+        })
+        .await
+        {
+            Err(_) => Err(DialError::Deadline),
+            Ok(result) => result,
+        }
+    }
+
+    /// Closes all connections to a node.
+    pub async fn disconnect(&self, node: NodeId) {
+        self.send(peers::Command::Disconnect { node }).await;
+    }
+
+    /// Closes all connections to a node and refuses further ones for `duration`.
+    pub async fn block(&self, node: NodeId, duration: Duration) {
+        self.send(peers::Command::Block { node, duration }).await;
+    }
+
+    /// Ends a block early.
+    pub async fn unblock(&self, node: NodeId) {
+        self.send(peers::Command::Unblock { node }).await;
+    }
+
+    /// Connection limits do not apply to a protected node.
+    pub async fn protect(&self, node: NodeId) {
+        self.send(peers::Command::Protect { node }).await;
+    }
+
+    /// Reserves a place at a relay. The reservation renews itself until it is dropped or lost.
+    ///
+    /// # Errors
+    /// [`ReserveError`] with the relay's reason.
+    pub async fn reserve(
+        &self,
+        relay: &NodeAddress,
+        patience: Duration,
+    ) -> Result<Reservation, ReserveError> {
+        let (reply, answer) = oneshot::channel();
+        let command = relay::Command::Reserve {
+            relay: relay.clone(),
+            reply,
+            commands: self.commands.clone(),
+        };
+        let granted = async {
+            self.commands
+                .send(command.into())
+                .await
+                .map_err(|_| ReserveError::Stopped)?;
+            answer.await.map_err(|_| ReserveError::Stopped)?
+        };
+        tokio::time::timeout(patience, granted)
+            .await
+            .unwrap_or(Err(ReserveError::Deadline(patience)))
+    }
+
+    // The DHT.
+
+    /// Tells the DHT that this node provides a key.
+    ///
+    /// # Errors
+    /// [`DhtError::Off`] when the DHT is switched off.
+    pub async fn provide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
+        self.query(deadline, |reply| dht::Command::Provide { key, reply })
+            .await
+    }
+
+    /// Asks the DHT who provides a key; at most 64 nodes.
+    ///
+    /// # Errors
+    /// As [`Network::provide`].
+    pub async fn providers(&self, key: Key, deadline: Instant) -> Result<Vec<NodeId>, DhtError> {
+        self.query(deadline, |reply| dht::Command::Providers { key, reply })
+            .await
+    }
+
+    /// Asks the DHT for a node's addresses.
+    ///
+    /// # Errors
+    /// As [`Network::provide`].
+    pub async fn addresses(
+        &self,
+        node: NodeId,
+        deadline: Instant,
+    ) -> Result<Vec<Multiaddr>, DhtError> {
+        self.query(deadline, |reply| dht::Command::Addresses { node, reply })
+            .await
+    }
+
+    async fn query<T>(
+        &self,
+        deadline: Instant,
+        command: impl FnOnce(oneshot::Sender<Result<T, DhtError>>) -> dht::Command,
+    ) -> Result<T, DhtError> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.commands
+                .send(command(reply).into())
+                .await
+                .map_err(|_| DhtError::Stopped)?;
+            answer.await.map_err(|_| DhtError::Stopped)?
+        };
+        timeout_at(deadline, ask)
+            .await
+            .unwrap_or(Err(DhtError::Deadline))
+    }
+
+    // What was observed.
+
+    /// All connected nodes at this moment.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Arc<PeerInfo>> {
+        self.shared.peers.all()
+    }
+
+    /// One connected node.
+    #[must_use]
+    pub fn peer(&self, node: NodeId) -> Option<Arc<PeerInfo>> {
+        self.shared.peers.get(node)
+    }
+
+    /// Number of connected nodes.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.shared.peers.len()
+    }
+
+    /// Addresses this node listens on, circuits included, without `/p2p/<id>` of this node.
+    #[must_use]
+    pub fn listen_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
+        self.shared.listen.clone()
+    }
+
+    /// Whether others can reach this node, and at which confirmed addresses.
+    #[must_use]
+    pub fn reachability(&self) -> watch::Receiver<Reachability> {
+        self.shared.reachability.clone()
+    }
+
+    /// What happens from this moment on. A reader more than 1024 events behind misses some and is
+    /// told so.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// Measured traffic with a connected node.
+    #[must_use]
+    pub fn traffic(&self, node: NodeId) -> Option<Traffic> {
+        let info = self.shared.peers.get(node)?;
+        Some(self.shared.meters.traffic(node, info.rtt))
+    }
+
+    /// Bytes received and sent by all connections since the start.
+    #[must_use]
+    pub fn traffic_total(&self) -> (u64, u64) {
+        self.shared.meters.total()
+    }
+
+    async fn send(&self, command: impl Into<Command>) {
+        // The receiver is gone only after a stop, and then there is nothing left to do.
+        let _ = self.commands.send(command.into()).await;
+    }
+}

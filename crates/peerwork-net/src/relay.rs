@@ -1,0 +1,80 @@
+//! Reservations at relays, as their client; and the server side's events.
+
+mod driver;
+
+use std::fmt;
+
+use multiaddr::Multiaddr;
+use peerwork_identity::{NodeAddress, NodeId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use driver::Driver;
+
+use crate::{error::ReserveError, event_loop};
+
+pub(crate) enum Command {
+    Reserve {
+        relay: NodeAddress,
+        reply: oneshot::Sender<Result<Reservation, ReserveError>>,
+        commands: mpsc::Sender<event_loop::Command>,
+    },
+    Release {
+        relay: NodeId,
+    },
+}
+
+/// A place at a relay; held and renewed until dropped or lost.
+pub struct Reservation {
+    pub(crate) relay: NodeAddress,
+    pub(crate) lost: watch::Receiver<Option<String>>,
+    pub(crate) commands: mpsc::Sender<event_loop::Command>,
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("relay", &self.relay)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reservation {
+    /// The relay and the address it was reached at.
+    #[must_use]
+    pub fn relay(&self) -> &NodeAddress {
+        &self.relay
+    }
+
+    /// The circuit address under which others reach this node through the relay, without this
+    /// node's own `/p2p/<id>`.
+    #[must_use]
+    pub fn address(&self) -> Multiaddr {
+        circuit_address(&self.relay)
+    }
+
+    /// Waits until the reservation is lost, and says why.
+    pub async fn lost(&mut self) -> String {
+        match self.lost.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "the network has stopped".to_owned(),
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let relay = self.relay.node;
+        let _ = self.commands.try_send(Command::Release { relay }.into());
+    }
+}
+
+/// `<relay address>/p2p/<relay>/p2p-circuit`.
+#[must_use]
+pub fn circuit_address(relay: &NodeAddress) -> Multiaddr {
+    use multiaddr::Protocol as Part;
+    relay
+        .transport
+        .clone()
+        .with(Part::P2p((*relay.node.as_peer_id()).into()))
+        .with(Part::P2pCircuit)
+}
