@@ -1,1 +1,18 @@
-//! api
+//! Peerwork's outside contracts: JSON-RPC with node events, operator gRPC, metrics and health.
+//!
+//! ```text
+//!                       ┌──────────────── peerwork-api ────────────────┐
+//!  JSON-RPC, WebSocket ─┤ jsonrpc ┐                                    │
+//!  operator, CLI ─gRPC─▶│ operator├─▶ NodeService (trait) ◀─ the node  │
+//!  Prometheus, probes ──┤ admin   ┘        │                           │
+//!                       │                  └─ ServiceError ─▶ codes    │
+//!                       └──────────────────────────────────────────────┘
+//! ```
+//!
+//! This is the only crate that turns failures into HTTP, JSON-RPC or gRPC codes, in one table
+//! ([`codes`]). It knows the node by one trait ([`service::NodeService`]) and by plain values
+//! ([`dto`]).
+
+pub mod codes;
+pub mod dto;
+pub mod service;

@@ -1,0 +1,68 @@
+//! The one table that turns a kind of failure into the codes of HTTP, JSON-RPC and gRPC.
+
+use axum::http::StatusCode;
+use tonic::Code;
+
+use crate::service::{ErrorKind, ServiceError};
+
+/// JSON-RPC 2.0: the text is not JSON.
+pub const PARSE_ERROR: i32 = -32700;
+/// JSON-RPC 2.0: the JSON is not a request.
+pub const INVALID_REQUEST: i32 = -32600;
+/// JSON-RPC 2.0: no such method here.
+pub const METHOD_NOT_FOUND: i32 = -32601;
+/// JSON-RPC 2.0: the method does not take these parameters.
+pub const INVALID_PARAMS: i32 = -32602;
+/// JSON-RPC 2.0: the node broke a promise.
+pub const INTERNAL_ERROR: i32 = -32603;
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Codes {
+    /// HTTP status.
+    pub http: StatusCode,
+    /// JSON-RPC 2.0 error code; -32000 to -32099 are ours to give.
+    pub json_rpc: i32,
+    /// gRPC status code.
+    pub grpc: Code,
+}
+
+impl ErrorKind {
+    /// The codes of this kind of failure.
+    #[must_use]
+    pub fn codes(self) -> Codes {
+        let (http, json_rpc, grpc) = match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, -32001, Code::NotFound),
+            Self::InvalidArgument => (
+                StatusCode::BAD_REQUEST,
+                INVALID_PARAMS,
+                Code::InvalidArgument,
+            ),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, -32002, Code::Unauthenticated),
+            Self::Busy => (
+                StatusCode::TOO_MANY_REQUESTS,
+                -32003,
+                Code::ResourceExhausted,
+            ),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, -32004, Code::Unavailable),
+            Self::Deadline => (StatusCode::GATEWAY_TIMEOUT, -32005, Code::DeadlineExceeded),
+            Self::Unsupported => (StatusCode::NOT_IMPLEMENTED, -32006, Code::Unimplemented),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                INTERNAL_ERROR,
+                Code::Internal,
+            ),
+        };
+        Codes {
+            http,
+            json_rpc,
+            grpc,
+        }
+    }
+}
+
+impl From<ServiceError> for tonic::Status {
+    fn from(error: ServiceError) -> Self {
+        Self::new(error.kind.codes().grpc, error.message)
+    }
+}

@@ -1,0 +1,12 @@
+//! What crosses the API: plain values, apart from the domain types of the services.
+//!
+//! `status` is about this node and its peers, `event` is the node event of JSON-RPC.
+
+mod event;
+mod status;
+
+pub use event::{NodeEvent, ip_addr_masked, relay_host};
+pub use status::{
+    Check, Endpoint, Mode, Network, NodeStatus, Peer, Reachability, Readiness, RelayConnections,
+    Reservation,
+};

@@ -1,0 +1,171 @@
+//! What a node says about itself and about its peers.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+/// The network that the node belongs to, and the program it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Name from the network file.
+    pub name: String,
+    /// Number from the network file.
+    pub network_id: u64,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// What a node is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// A relay node: takes calls and carries them to edges.
+    Full,
+    /// An edge node: answers calls with its web apps.
+    Edge,
+}
+
+impl Mode {
+    /// The word that the command line uses: `full` or `edge`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Edge => "edge",
+        }
+    }
+}
+
+/// Whether other nodes can reach this one without a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reachability {
+    /// Not found out yet.
+    Unknown,
+    /// Reached from outside.
+    Public,
+    /// Behind a router or a firewall.
+    Private,
+}
+
+impl Reachability {
+    /// `unknown`, `public` or `private`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// A place where the node answers HTTP or gRPC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What it is for: `json-rpc`, `trans-proxy`, `operator`, `metrics`.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Everything that `peerwork status` shows. Numbers are measured; what does not apply is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Node id in text form.
+    pub node_id: String,
+    /// What the node is there for.
+    pub mode: Mode,
+    /// Its network and the version of its program.
+    pub network: Network,
+    /// Time since the start.
+    pub uptime: Duration,
+    /// Multiaddresses that it listens on, without `/p2p/…`; the best one first.
+    pub listen_addresses: Vec<String>,
+    /// Whether others can reach it without a relay.
+    pub reachability: Reachability,
+    /// Peers connected.
+    pub peers_connected: u64,
+    /// Reservations that it holds at relays.
+    pub reservations_held: u64,
+    /// Reservations that its own relay has given; `None` when it is no relay.
+    pub reservations_given: Option<u64>,
+    /// Edges that it can route calls to; `None` when it routes none.
+    pub edges_known: Option<u64>,
+    /// Tunnels open now.
+    pub tunnels_active: u64,
+    /// Bytes received from peers since the start.
+    pub bytes_received: u64,
+    /// Bytes sent to peers since the start.
+    pub bytes_sent: u64,
+    /// Where it answers HTTP and gRPC.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A node that this one knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// Node id in text form.
+    pub id: String,
+    /// Names of the protocols that it speaks, as in `/ipfs/ping/1.0.0`; empty before identify.
+    pub protocols: Vec<String>,
+    /// Multiaddresses.
+    pub addresses: Vec<String>,
+    /// The reservation that this node holds there.
+    pub reservation: Option<Reservation>,
+}
+
+/// A place at a relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// Bytes that a circuit may carry; `None` is without limit.
+    pub bytes_max: Option<u64>,
+    /// Time that a circuit may last; `None` is without limit.
+    pub duration_max: Option<Duration>,
+    /// When it ends unless it is renewed.
+    pub expires_at: SystemTime,
+    /// Addresses of the relay that it named.
+    pub addresses: Vec<String>,
+}
+
+/// How full the node's own relay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RelayConnections {
+    /// Peers connected to it.
+    pub connected: u64,
+    /// Reservations that it gives at most.
+    pub reservations_max: u64,
+}
+
+/// Whether the node can do its work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// True when the node should get work; what `/readyz` turns into 200 or 503.
+    pub ready: bool,
+    /// The single checks behind it.
+    pub checks: Vec<Check>,
+}
+
+impl Readiness {
+    /// Ready exactly when every check is ok.
+    #[must_use]
+    pub fn from_checks(checks: Vec<Check>) -> Self {
+        Self {
+            ready: checks.iter().all(|check| check.ok),
+            checks,
+        }
+    }
+}
+
+/// One thing that has to be right before the node is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Short name, as in `listening`.
+    pub name: String,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What was seen, for a person.
+    pub detail: String,
+}
