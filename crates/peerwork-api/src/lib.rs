@@ -11,8 +11,21 @@
 //!
 //! This is the only crate that turns failures into HTTP, JSON-RPC or gRPC codes, in one table
 //! ([`codes`]). It knows the node by one trait ([`service::NodeService`]) and by plain values
-//! ([`dto`]).
+//! ([`dto`]). [`Server::start`] opens the listeners,
+//! [`Handle::stop`] closes them.
 
+mod admin;
 pub mod codes;
+pub mod config;
+mod deadline;
 pub mod dto;
+mod jsonrpc;
+mod listener;
+mod metrics;
+pub mod operator;
+mod server;
 pub mod service;
+
+pub use listener::Purpose;
+pub use metrics::SharedRegistry;
+pub use server::{Handle, Server, StartError, Stopped};

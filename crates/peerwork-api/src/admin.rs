@@ -1,0 +1,69 @@
+//! Pages for machines that watch the node: `/metrics`, `/healthz`, `/readyz`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::encoding::text;
+
+use crate::{
+    dto::{Check, Readiness},
+    metrics::SharedRegistry,
+    service::{ErrorKind, NodeService},
+};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the pages read.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) service: Arc<dyn NodeService>,
+    pub(crate) registry: SharedRegistry,
+    pub(crate) call_deadline: Duration,
+}
+
+/// The three pages, for GET and HEAD.
+pub(crate) fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .with_state(admin)
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut page = String::new();
+    let written = text::encode(&mut page, &admin.registry.lock());
+    match written {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot write the metrics");
+            ErrorKind::Internal.codes().http.into_response()
+        }
+    }
+}
+
+async fn readiness(State(admin): State<Admin>) -> Response {
+    let readiness = tokio::time::timeout(admin.call_deadline, admin.service.readiness())
+        .await
+        .unwrap_or_else(|_| silent(admin.call_deadline));
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        ErrorKind::Unavailable.codes().http
+    };
+    (status, Json(readiness)).into_response()
+}
+
+fn silent(deadline: Duration) -> Readiness {
+    Readiness::from_checks(vec![Check {
+        name: "answers".to_owned(),
+        ok: false,
+        detail: format!("the node did not answer within {deadline:?}"),
+    }])
+}

@@ -1,0 +1,18 @@
+//! A deadline around every call of the service.
+
+use std::{future::Future, time::Duration};
+
+use crate::service::{ErrorKind, ServiceError};
+
+/// Waits for `call` at most `deadline` long.
+pub(crate) async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, ServiceError>>,
+) -> Result<T, ServiceError> {
+    tokio::time::timeout(deadline, call)
+        .await
+        .unwrap_or_else(|_| {
+            let message = format!("the node did not answer within {deadline:?}; try again");
+            Err(ServiceError::new(ErrorKind::Deadline, message))
+        })
+}

@@ -1,0 +1,22 @@
+//! JSON-RPC 2.0 over HTTP, and over WebSocket at `/edge_ws` with node events (spec 7).
+//!
+//! ```text
+//!  http ────┐                        ┌─ filter
+//!           ├─▶ dispatch ─▶ wire     │
+//!  socket ──┘       └──▶ subscriptions ◀── node events
+//! ```
+//!
+//! HTTP and WebSocket come from axum. Dispatch is our own, because the JSON-RPC servers at hand
+//! start a task for every frame without a bound, wait without a deadline for a client that does not
+//! read, and answer a subscription over HTTP with an internal error.
+//!
+//! `edge_sendRawTelegram` is absent on purpose: it let anyone post to any app of any edge.
+
+mod dispatch;
+mod filter;
+mod http;
+mod socket;
+mod subscriptions;
+mod wire;
+
+pub(crate) use http::Endpoint;

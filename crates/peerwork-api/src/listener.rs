@@ -1,0 +1,253 @@
+//! Sockets: bind, accept within a bound, serve, and stop with all tasks owned.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulConnection},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service as _;
+
+use crate::metrics::{Metrics, Open};
+
+/// A client sends a whole HTTP/1 head, or the first byte after a pause, within this time.
+const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+/// A connection on which nothing arrives for this long is cut; sockets and gRPC ping more often.
+const IDLE_MAX: Duration = Duration::from_secs(150);
+/// A connection that takes nothing for this long is cut.
+const STUCK_MAX: Duration = Duration::from_secs(60);
+/// gRPC connections are asked for a sign of life this often.
+const GRPC_PING_INTERVAL: Duration = Duration::from_secs(45);
+/// Pause after a failed accept: the process is out of file descriptors until something closes.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of the header fields of one gRPC call.
+const GRPC_HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// JSON-RPC over HTTP and WebSocket.
+    JsonRpc,
+    /// Operator gRPC.
+    Operator,
+    /// Metrics and health.
+    Metrics,
+}
+
+impl Purpose {
+    /// The flag of the program that sets the address.
+    #[must_use]
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::JsonRpc => "--jsonrpc",
+            Self::Operator => "--grpc-address",
+            Self::Metrics => "--metrics",
+        }
+    }
+
+    /// The label in metrics and in the list of endpoints.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JsonRpc => "json-rpc",
+            Self::Operator => "operator",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name(), self.flag())
+    }
+}
+
+/// The address of the caller, in the extensions of every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RemoteAddress(pub(crate) SocketAddr);
+
+/// A place among the connections of a listener, in the extensions of every request: a WebSocket
+/// keeps it, because it outlives the HTTP connection that it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    _parts: Arc<(OwnedSemaphorePermit, Open)>,
+}
+
+/// How tasks end: `stop` asks, `abort` cuts, `tasks` owns them all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lifetime {
+    pub(crate) stop: CancellationToken,
+    pub(crate) abort: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Lifetime {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.abort.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { biased; () = abort.cancelled() => (), () = task => () }
+        });
+    }
+}
+
+/// Lets HTTP/2 spawn its streams as owned tasks.
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Lifetime {
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}
+
+/// The language of a listener.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wire {
+    Http1,
+    Http2 { streams_max: u32 },
+}
+
+/// A bound socket with all that its connections need.
+pub(crate) struct Listener {
+    pub(crate) purpose: Purpose,
+    pub(crate) socket: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) wire: Wire,
+    pub(crate) connections_max: usize,
+    pub(crate) metrics: Metrics,
+    pub(crate) lifetime: Lifetime,
+}
+
+impl Listener {
+    /// Accepts in the background until the lifetime ends.
+    pub(crate) fn start(self) {
+        self.lifetime.clone().spawn(self.accept());
+    }
+
+    async fn accept(self) {
+        let name = self.purpose.name();
+        let places = Arc::new(Semaphore::new(self.connections_max));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.lifetime.stop.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            let (stream, remote) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(listener = name, %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
+                self.refuse(&stream);
+                continue;
+            };
+            let place = Place {
+                _parts: Arc::new((permit, self.metrics.connection(name))),
+            };
+            self.serve(stream, remote, place);
+        }
+    }
+
+    /// Says why, as far as the empty buffer of a fresh socket takes it without waiting.
+    fn refuse(&self, stream: &TcpStream) {
+        self.metrics.refused(self.purpose.name());
+        if matches!(self.wire, Wire::Http1) {
+            const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+                content-length: 0\r\nconnection: close\r\n\r\n";
+            // The client learns the same from the close when this does not arrive.
+            let _ = stream.try_write(BUSY);
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, remote: SocketAddr, place: Place) {
+        let io = TokioIo::new(with_deadlines(stream));
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(RemoteAddress(remote));
+            request.extensions_mut().insert(place.clone());
+            router.clone().call(request.map(Body::new))
+        });
+        let builder = self.builder();
+        let stop = self.lifetime.stop.clone();
+        self.lifetime.spawn(async move {
+            drive(builder.serve_connection_with_upgrades(io, service), stop).await;
+        });
+    }
+
+    fn builder(&self) -> auto::Builder<Lifetime> {
+        let builder = auto::Builder::new(self.lifetime.clone());
+        match self.wire {
+            Wire::Http1 => {
+                let mut builder = builder.http1_only();
+                builder
+                    .http1()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADER_DEADLINE);
+                builder
+            }
+            Wire::Http2 { streams_max } => {
+                let mut builder = builder.http2_only();
+                builder
+                    .http2()
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(streams_max)
+                    .max_header_list_size(GRPC_HEADER_BYTES_MAX)
+                    .keep_alive_interval(GRPC_PING_INTERVAL);
+                builder
+            }
+        }
+    }
+}
+
+fn with_deadlines(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+    // Answers are small and one write each; waiting to fill a segment only delays them.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_read_timeout(Some(IDLE_MAX));
+    stream.set_write_timeout(Some(STUCK_MAX));
+    Box::pin(stream)
+}
+
+/// Serves until the client is done, or until open requests are done once `stop` asks for it.
+async fn drive<C>(connection: C, stop: CancellationToken)
+where
+    C: GracefulConnection,
+    C::Error: fmt::Display,
+{
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// Binds `address`, and says which address it got.
+pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = TcpListener::bind(address).await?;
+    let bound = socket.local_addr()?;
+    Ok((socket, bound))
+}

@@ -1,0 +1,256 @@
+//! Opens the listeners and closes them in order.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use crate::{
+    admin::{self, Admin},
+    config::{AdminPages, Config, JsonRpcConfig, OperatorConfig},
+    jsonrpc,
+    listener::{Lifetime, Listener, Purpose, Wire, bind},
+    metrics::{Metrics, SharedRegistry},
+    operator,
+    service::NodeService,
+};
+
+/// Connections of the metrics listener: a few scrapers and probes.
+const METRICS_CONNECTIONS_MAX: usize = 64;
+
+/// Starts the API of a node.
+#[derive(Debug)]
+pub struct Server;
+
+/// Why the API could not be started. Nothing stays open then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address could not be taken.
+    #[error("cannot listen on {address} for {purpose}{}", hint(source))]
+    Bind {
+        /// What the listener is for, with its flag.
+        purpose: Purpose,
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A text in `cors_origins` is no origin.
+    #[error("`{origin}` is no web origin: write `*`, or one like `https://example.org`")]
+    Origin {
+        /// The text.
+        origin: String,
+    },
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => ": choose another port or stop the program that holds it",
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
+        io::ErrorKind::PermissionDenied => ": choose a port above 1023",
+        _ => "",
+    }
+}
+
+/// The running API. Dropping it cuts everything; [`Handle::stop`] lets open requests finish.
+#[derive(Debug)]
+pub struct Handle {
+    json_rpc: Option<SocketAddr>,
+    operator: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+    health: Option<operator::Health>,
+    lifetime: Lifetime,
+    stop_deadline: std::time::Duration,
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every request was answered.
+    Drained,
+    /// The deadline passed and open requests were cut.
+    Cut,
+}
+
+struct Shared {
+    config: Config,
+    service: Arc<dyn NodeService>,
+    registry: SharedRegistry,
+    metrics: Metrics,
+    lifetime: Lifetime,
+}
+
+impl Server {
+    /// Opens every configured listener and serves until [`Handle::stop`].
+    ///
+    /// Registers the API's metrics under `peerwork_api_` in `registry`: once per registry.
+    ///
+    /// # Errors
+    /// When an address cannot be taken or an origin is malformed; then nothing stays open.
+    pub async fn start(
+        config: Config,
+        service: Arc<dyn NodeService>,
+        registry: SharedRegistry,
+    ) -> Result<Handle, StartError> {
+        let shared = Shared {
+            metrics: Metrics::register(&registry),
+            lifetime: Lifetime::default(),
+            config,
+            service,
+            registry,
+        };
+        let mut handle = Handle {
+            json_rpc: None,
+            operator: None,
+            metrics: None,
+            health: None,
+            lifetime: shared.lifetime.clone(),
+            stop_deadline: shared.config.stop_deadline,
+        };
+        // A failure drops the handle, which closes what is open by then.
+        if let Some(json_rpc) = &shared.config.json_rpc {
+            handle.json_rpc = Some(shared.start_json_rpc(json_rpc).await?);
+        }
+        if let Some(operator) = &shared.config.operator {
+            let (address, health) = shared.start_operator(operator).await?;
+            handle.operator = Some(address);
+            handle.health = Some(health);
+        }
+        if let Some(address) = shared.config.metrics_address {
+            handle.metrics = Some(shared.start_metrics(address).await?);
+        }
+        Ok(handle)
+    }
+}
+
+impl Shared {
+    async fn start_json_rpc(&self, config: &JsonRpcConfig) -> Result<SocketAddr, StartError> {
+        let endpoint = jsonrpc::Endpoint::new(
+            Arc::clone(&self.service),
+            self.metrics.clone(),
+            self.lifetime.clone(),
+            config,
+            self.config.call_deadline,
+        )?;
+        let pages = match config.admin_pages {
+            AdminPages::Served => Some(self.admin()),
+            AdminPages::Absent => None,
+        };
+        let (socket, bound) = self.bind(Purpose::JsonRpc, config.address).await?;
+        Listener {
+            purpose: Purpose::JsonRpc,
+            socket,
+            router: endpoint.router(pages),
+            wire: Wire::Http1,
+            connections_max: config.limits.connections_max,
+            metrics: self.metrics.clone(),
+            lifetime: self.lifetime.clone(),
+        }
+        .start();
+        Ok(bound)
+    }
+
+    async fn start_operator(
+        &self,
+        config: &OperatorConfig,
+    ) -> Result<(SocketAddr, operator::Health), StartError> {
+        let (socket, bound) = self.bind(Purpose::Operator, config.address).await?;
+        let (router, health) = operator::router(
+            Arc::clone(&self.service),
+            self.metrics.clone(),
+            config,
+            self.config.call_deadline,
+        )
+        .await;
+        Listener {
+            purpose: Purpose::Operator,
+            socket,
+            router,
+            wire: Wire::Http2 {
+                streams_max: config.streams_max,
+            },
+            connections_max: config.connections_max,
+            metrics: self.metrics.clone(),
+            lifetime: self.lifetime.clone(),
+        }
+        .start();
+        Ok((bound, health))
+    }
+
+    async fn start_metrics(&self, address: SocketAddr) -> Result<SocketAddr, StartError> {
+        let (socket, bound) = self.bind(Purpose::Metrics, address).await?;
+        Listener {
+            purpose: Purpose::Metrics,
+            socket,
+            router: admin::router(self.admin()),
+            wire: Wire::Http1,
+            connections_max: METRICS_CONNECTIONS_MAX,
+            metrics: self.metrics.clone(),
+            lifetime: self.lifetime.clone(),
+        }
+        .start();
+        Ok(bound)
+    }
+
+    fn admin(&self) -> Admin {
+        Admin {
+            service: Arc::clone(&self.service),
+            registry: Arc::clone(&self.registry),
+            call_deadline: self.config.call_deadline,
+        }
+    }
+
+    async fn bind(
+        &self,
+        purpose: Purpose,
+        address: SocketAddr,
+    ) -> Result<(tokio::net::TcpListener, SocketAddr), StartError> {
+        let (socket, bound) = bind(address).await.map_err(|source| StartError::Bind {
+            purpose,
+            address,
+            source,
+        })?;
+        tracing::info!(purpose = purpose.name(), %bound, "listening");
+        Ok((socket, bound))
+    }
+}
+
+impl Handle {
+    /// Where JSON-RPC listens.
+    #[must_use]
+    pub fn json_rpc_address(&self) -> Option<SocketAddr> {
+        self.json_rpc
+    }
+
+    /// Where the operator gRPC listens.
+    #[must_use]
+    pub fn operator_address(&self) -> Option<SocketAddr> {
+        self.operator
+    }
+
+    /// Where the metrics listener listens.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// Takes no more connections, lets open requests finish within the stop deadline, cuts the rest.
+    pub async fn stop(mut self) -> Stopped {
+        if let Some(health) = self.health.take() {
+            health.stopping().await;
+        }
+        self.lifetime.stop.cancel();
+        self.lifetime.tasks.close();
+        let drained = tokio::time::timeout(self.stop_deadline, self.lifetime.tasks.wait()).await;
+        if drained.is_ok() {
+            return Stopped::Drained;
+        }
+        self.lifetime.abort.cancel();
+        self.lifetime.tasks.wait().await;
+        Stopped::Cut
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.lifetime.stop.cancel();
+        self.lifetime.abort.cancel();
+    }
+}
