@@ -66,3 +66,39 @@ impl From<ServiceError> for tonic::Status {
         Self::new(error.kind.codes().grpc, error.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_failure_has_its_own_codes() {
+        let lines = [
+            (ErrorKind::NotFound, 404, -32001, Code::NotFound),
+            (
+                ErrorKind::InvalidArgument,
+                400,
+                -32602,
+                Code::InvalidArgument,
+            ),
+            (
+                ErrorKind::Unauthenticated,
+                401,
+                -32002,
+                Code::Unauthenticated,
+            ),
+            (ErrorKind::Busy, 429, -32003, Code::ResourceExhausted),
+            (ErrorKind::Unavailable, 503, -32004, Code::Unavailable),
+            (ErrorKind::Deadline, 504, -32005, Code::DeadlineExceeded),
+            (ErrorKind::Unsupported, 501, -32006, Code::Unimplemented),
+            (ErrorKind::Internal, 500, -32603, Code::Internal),
+        ];
+        for (kind, http, json_rpc, grpc) in lines {
+            let codes = kind.codes();
+            assert_eq!(
+                (codes.http.as_u16(), codes.json_rpc, codes.grpc),
+                (http, json_rpc, grpc)
+            );
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
@@ -15,19 +15,39 @@ use crate::service::{ErrorKind, ServiceError};
 pub type SharedRegistry = Arc<Mutex<Registry>>;
 
 /// By which contract a request came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contract {
     JsonRpcHttp,
     JsonRpcSocket,
     Operator,
 }
 
+impl Contract {
+    fn label(self) -> &'static str {
+        match self {
+            Self::JsonRpcHttp => "json_rpc_http",
+            Self::JsonRpcSocket => "json_rpc_socket",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// How a request ended, by whose fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ok,
     CallerError,
     NodeError,
+}
+
+impl Outcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::CallerError => "caller_error",
+            Self::NodeError => "node_error",
+        }
+    }
 }
 
 impl From<ErrorKind> for Outcome {
@@ -45,10 +65,10 @@ impl From<ErrorKind> for Outcome {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    contract: Contract,
+    contract: &'static str,
     /// A known method or `other`: never text from a caller.
     method: &'static str,
-    outcome: Outcome,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,9 +131,9 @@ impl Metrics {
     ) {
         self.requests
             .get_or_create(&RequestLabels {
-                contract,
+                contract: contract.label(),
                 method,
-                outcome,
+                outcome: outcome.label(),
             })
             .inc();
         tracing::debug!(?contract, method, ?outcome, duration = ?started.elapsed(), "request finished");

@@ -1,6 +1,6 @@
 //! Opens the listeners and closes them in order.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     admin::{self, Admin},
@@ -57,7 +57,7 @@ pub struct Handle {
     metrics: Option<SocketAddr>,
     health: Option<operator::Health>,
     lifetime: Lifetime,
-    stop_deadline: std::time::Duration,
+    stop_deadline: Duration,
 }
 
 /// How a stop went.
@@ -104,23 +104,30 @@ impl Server {
             lifetime: shared.lifetime.clone(),
             stop_deadline: shared.config.stop_deadline,
         };
-        // A failure drops the handle, which closes what is open by then.
-        if let Some(json_rpc) = &shared.config.json_rpc {
-            handle.json_rpc = Some(shared.start_json_rpc(json_rpc).await?);
-        }
-        if let Some(operator) = &shared.config.operator {
-            let (address, health) = shared.start_operator(operator).await?;
-            handle.operator = Some(address);
-            handle.health = Some(health);
-        }
-        if let Some(address) = shared.config.metrics_address {
-            handle.metrics = Some(shared.start_metrics(address).await?);
+        if let Err(error) = shared.open(&mut handle).await {
+            handle.cut().await;
+            return Err(error);
         }
         Ok(handle)
     }
 }
 
 impl Shared {
+    async fn open(&self, handle: &mut Handle) -> Result<(), StartError> {
+        if let Some(json_rpc) = &self.config.json_rpc {
+            handle.json_rpc = Some(self.start_json_rpc(json_rpc).await?);
+        }
+        if let Some(operator) = &self.config.operator {
+            let (address, health) = self.start_operator(operator).await?;
+            handle.operator = Some(address);
+            handle.health = Some(health);
+        }
+        if let Some(address) = self.config.metrics_address {
+            handle.metrics = Some(self.start_metrics(address).await?);
+        }
+        Ok(())
+    }
+
     async fn start_json_rpc(&self, config: &JsonRpcConfig) -> Result<SocketAddr, StartError> {
         let endpoint = jsonrpc::Endpoint::new(
             Arc::clone(&self.service),
@@ -242,9 +249,16 @@ impl Handle {
         if drained.is_ok() {
             return Stopped::Drained;
         }
-        self.lifetime.abort.cancel();
-        self.lifetime.tasks.wait().await;
+        self.cut().await;
         Stopped::Cut
+    }
+
+    /// Every task ends at its next await once this is asked for.
+    async fn cut(&self) {
+        self.lifetime.stop.cancel();
+        self.lifetime.abort.cancel();
+        self.lifetime.tasks.close();
+        self.lifetime.tasks.wait().await;
     }
 }
 

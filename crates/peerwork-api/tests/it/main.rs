@@ -1,0 +1,8 @@
+//! The API at its public face: real sockets on loopback, a node that is made up.
+#![allow(clippy::unwrap_used)]
+
+mod fake;
+mod http;
+mod lifecycle;
+mod operator;
+mod socket;
