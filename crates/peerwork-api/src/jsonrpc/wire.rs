@@ -256,4 +256,21 @@ mod tests {
         assert!(items[0].as_ref().unwrap().id.is_none());
         assert!(items[1].is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_strange(text: Vec<u8>) {
+            let _ = parse(&text, 2);
+        }
+
+        #[test]
+        fn nothing_near_a_request_is_too_strange(
+            text in r#"\[?\{("(jsonrpc|id|method|params)":("2.0"|1|-1.5|null|\[1\]|\{\}|"x"),?){0,5}\}?\]?"#
+        ) {
+            if let Err(answer) | Ok(Incoming::One(Err(answer))) = parse(text.as_bytes(), 2) {
+                let answer: Value = serde_json::from_str(&answer.to_text()).unwrap();
+                proptest::prop_assert_eq!(&answer["jsonrpc"], "2.0");
+            }
+        }
+    }
 }
