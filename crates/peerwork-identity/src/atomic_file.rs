@@ -1,0 +1,94 @@
+//! Reading and writing small files: bounded on the way in, all or nothing on the way out.
+//!
+//! A written file appears under its name only when it is complete and on the disk.
+//! Until then it is a temporary file in the same directory, which is removed when something fails.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
+
+/// What may happen to a file that is already there, and the permission bits of the file (before the umask).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// A file of that name is replaced.
+    Replace(u32),
+    /// A file of that name stays as it is, and the call fails with [`io::ErrorKind::AlreadyExists`].
+    CreateNew(u32),
+}
+
+impl WriteMode {
+    #[cfg(unix)]
+    const fn bits(self) -> u32 {
+        match self {
+            Self::Replace(bits) | Self::CreateNew(bits) => bits,
+        }
+    }
+}
+
+/// Writes `bytes` to `path` at once; the directory must exist.
+///
+/// The file has its permission bits from the moment it is created (on Unix; elsewhere they are ignored).
+/// A symbolic link at `path` is itself replaced, never followed.
+///
+/// # Errors
+/// The system's error; [`io::ErrorKind::AlreadyExists`] when `mode` is [`WriteMode::CreateNew`] and `path` exists.
+pub fn atomic_write(path: &Path, bytes: &[u8], mode: WriteMode) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = temporary_file(directory, mode)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    match mode {
+        WriteMode::Replace(_) => file.persist(path)?,
+        WriteMode::CreateNew(_) => file.persist_noclobber(path)?,
+    };
+    sync_directory(directory)
+}
+
+/// Reads a file of at most `max` bytes into memory that is wiped when dropped, or `None` when it is larger.
+///
+/// # Errors
+/// The system's error.
+pub fn read_bounded(path: &Path, max: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let file = File::open(path)?;
+    let hint = usize::try_from(file.metadata()?.len())
+        .unwrap_or(usize::MAX)
+        .min(max);
+    // One byte more than the limit tells "full" from "too large"; the room beside it keeps the
+    // buffer from being moved, which would leave an unwiped copy.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(hint.saturating_add(64)));
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= max).then_some(bytes))
+}
+
+fn temporary_file(directory: &Path, mode: WriteMode) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(mode.bits()));
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder.tempfile_in(directory)
+}
+
+/// Makes the new name survive a power cut.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
+}

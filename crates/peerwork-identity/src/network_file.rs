@@ -1,0 +1,144 @@
+//! The network file ("genesis"): the name and number of a network and the first nodes to dial.
+//!
+//! The file is that of EdgeMatrix, byte for byte.
+//! Unlike there, every address is checked on reading and on writing, and all mistakes are reported at once.
+
+mod problem;
+mod read;
+mod write;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+pub use self::problem::{Problem, Problems};
+use crate::{
+    NodeAddress,
+    atomic_file::{WriteMode, atomic_write, read_bounded},
+};
+
+/// The largest network file that is read, in bytes.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The most entries of one list.
+pub const ENTRIES_MAX: usize = 1024;
+
+/// The longest name of a network, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// The permission bits of a written file, before the umask.
+pub const FILE_MODE: u32 = 0o660;
+
+/// What a network file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkFile {
+    /// The name of the network, at most [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// The number that tells networks apart; `NetworkId` in the file.
+    pub network_id: i64,
+    /// Nodes of the network to dial first, at most [`ENTRIES_MAX`].
+    pub bootnodes: Vec<NodeAddress>,
+    /// Relays to ask for a reservation first, at most [`ENTRIES_MAX`].
+    pub relaynodes: Vec<NodeAddress>,
+}
+
+/// Why a network file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkFileError {
+    /// There is a file already; it was left as it is.
+    #[error("genesis file at path ({}) already exists", path.display())]
+    AlreadyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system refuses to read the file.
+    #[error("cannot read the network file {}: {source}; make one with: peerwork genesis", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The contents are wrong.
+    #[error("the network file {} has mistakes:\n{problems}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// All mistakes.
+        problems: Problems,
+    },
+    /// The system refuses to write the file.
+    #[error(
+        "cannot write the network file {}: {source}; check that its directory exists and is writable",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl NetworkFile {
+    /// Reads a file of at most [`FILE_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// [`NetworkFileError::Read`] or [`NetworkFileError::Invalid`].
+    pub fn load(path: &Path) -> Result<Self, NetworkFileError> {
+        let contents =
+            read_bounded(path, FILE_BYTES_MAX).map_err(|source| NetworkFileError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+        contents
+            .ok_or_else(|| read::too_large().into())
+            .and_then(|contents| Self::parse(&contents))
+            .map_err(|problems| NetworkFileError::Invalid {
+                path: path.to_owned(),
+                problems,
+            })
+    }
+
+    /// Reads the contents of a network file.
+    ///
+    /// Field names are read in any case, as Go does; unknown fields are ignored; a missing field is empty or zero,
+    /// and so is a list that is `null`.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn parse(contents: &[u8]) -> Result<Self, Problems> {
+        read::parse(contents)
+    }
+
+    /// The contents of the file: JSON indented by four spaces, without a newline at its end.
+    pub fn to_json(&self) -> String {
+        write::to_json(self)
+    }
+
+    /// Writes a file that is not there yet; its directory must exist.
+    ///
+    /// # Errors
+    /// [`NetworkFileError::AlreadyExists`], or why it could not be written; nothing that
+    /// [`NetworkFile::load`] would refuse is written.
+    pub fn create_new(&self, path: &Path) -> Result<(), NetworkFileError> {
+        let json = self.to_json();
+        Self::parse(json.as_bytes()).map_err(|problems| NetworkFileError::Invalid {
+            path: path.to_owned(),
+            problems,
+        })?;
+        match atomic_write(path, json.as_bytes(), WriteMode::CreateNew(FILE_MODE)) {
+            Ok(()) => Ok(()),
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Err(NetworkFileError::AlreadyExists {
+                    path: path.to_owned(),
+                })
+            }
+            Err(source) => Err(NetworkFileError::Write {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+}

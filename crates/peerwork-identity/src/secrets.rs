@@ -1,0 +1,314 @@
+//! The keys in a data directory.
+//!
+//! | secret | file below the data directory | contents |
+//! |---|---|---|
+//! | `network-key` | `libp2p/libp2p.key` | hexadecimal libp2p protobuf private key |
+//! | `validator-key` | `consensus/validator.key` | hexadecimal secp256k1 scalar |
+//!
+//! The contents are those of EdgeMatrix, byte for byte.
+//! The permissions are tighter: a new file is 0400 and a new directory 0700, because nobody but the owner of the
+//! node has to read its keys.
+//! Files and directories that are already there keep their permissions; [`SecretsDir::permissions_too_open`] lists
+//! those that others could read or replace.
+
+mod error;
+mod exposure;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+pub use self::{
+    error::SecretsError,
+    exposure::{ExposedPath, Exposure},
+};
+use crate::{
+    Address, KeyType, Keypair, NodeId, ValidatorKey,
+    atomic_file::{WriteMode, atomic_write, read_bounded},
+    key_file::{self, KeyFileError},
+};
+
+/// The permission bits of a new key file, before the umask.
+pub const KEY_FILE_MODE: u32 = 0o400;
+
+/// The permission bits of a new directory, before the umask.
+pub const DIRECTORY_MODE: u32 = 0o700;
+
+/// The secrets of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecretName {
+    /// The key that names the node.
+    NetworkKey,
+    /// The key that names the owner's address.
+    ValidatorKey,
+}
+
+/// Which keys [`SecretsDir::init`] makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InitOptions {
+    /// Make the validator key.
+    pub validator: bool,
+    /// Make the network key.
+    pub network: bool,
+    /// The kind of the network key.
+    pub key_type: KeyType,
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        Self {
+            validator: true,
+            network: true,
+            key_type: KeyType::default(),
+        }
+    }
+}
+
+/// The public names of the keys in a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdentitySummary {
+    /// The address of the validator key; none when there is no such key (shown as [`Address::ZERO`]).
+    pub address: Option<Address>,
+    /// The node id of the network key; none when there is no such key (shown as `<none>`).
+    pub node_id: Option<NodeId>,
+}
+
+/// A data directory, seen as the place of a node's keys; it need not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretsDir {
+    root: PathBuf,
+}
+
+impl SecretsDir {
+    /// The keys below `root`; touches nothing.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The data directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of a secret.
+    pub fn path(&self, secret: SecretName) -> PathBuf {
+        self.root.join(secret.directory()).join(secret.file())
+    }
+
+    /// Whether the file of a secret is there, readable or not.
+    pub fn contains(&self, secret: SecretName) -> bool {
+        self.path(secret).symlink_metadata().is_ok()
+    }
+
+    /// Makes the wanted keys; a key that is already there is never overwritten.
+    ///
+    /// Nothing at all is written when one of the wanted keys is there at the start.
+    /// Of several calls at once one wins and the others fail.
+    ///
+    /// # Errors
+    /// [`SecretsError::AlreadyInitialized`] for a key that is there, otherwise why it could not be written.
+    pub fn init(&self, options: InitOptions) -> Result<IdentitySummary, SecretsError> {
+        let wanted = [
+            (options.validator, SecretName::ValidatorKey),
+            (options.network, SecretName::NetworkKey),
+        ];
+        for (_, secret) in wanted.iter().filter(|(wanted, _)| *wanted) {
+            if self.contains(*secret) {
+                return Err(SecretsError::AlreadyInitialized {
+                    secret: *secret,
+                    path: self.path(*secret),
+                });
+            }
+        }
+        let address = options
+            .validator
+            .then(|| self.create_validator_key())
+            .transpose()?;
+        let node_id = options
+            .network
+            .then(|| self.create_network_key(options.key_type))
+            .transpose()?;
+        Ok(IdentitySummary {
+            address: address.map(|key| key.address()),
+            node_id: node_id.map(|key| key.node_id()),
+        })
+    }
+
+    /// The network key.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when it is missing, unreadable or not a key.
+    pub fn network_key(&self) -> Result<Keypair, SecretsError> {
+        self.read(SecretName::NetworkKey, key_file::parse_network_key)
+    }
+
+    /// The validator key.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when it is missing, unreadable or not a key.
+    pub fn validator_key(&self) -> Result<ValidatorKey, SecretsError> {
+        self.read(SecretName::ValidatorKey, key_file::parse_validator_key)
+    }
+
+    /// The network key; a missing one is made, of the default type.
+    ///
+    /// When several callers make it at once they all get the same key.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the key is unreadable or not a key, or cannot be written.
+    pub fn load_or_create_network_key(&self) -> Result<Keypair, SecretsError> {
+        match self.network_key() {
+            Err(SecretsError::Missing { .. }) => {}
+            found => return found,
+        }
+        match self.create_network_key(KeyType::default()) {
+            Err(SecretsError::AlreadyInitialized { .. }) => self.network_key(),
+            made => made,
+        }
+    }
+
+    /// The names of the keys that are there; a missing key is not an error.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when a key is there but unreadable or not a key.
+    pub fn summary(&self) -> Result<IdentitySummary, SecretsError> {
+        Ok(IdentitySummary {
+            address: present(self.validator_key())?.map(|key| key.address()),
+            node_id: present(self.network_key())?.map(|key| key.node_id()),
+        })
+    }
+
+    /// The key files and directories that users other than the node's own could read or replace.
+    ///
+    /// Always empty where permissions are not those of Unix.
+    pub fn permissions_too_open(&self) -> Vec<ExposedPath> {
+        let secrets = [SecretName::ValidatorKey, SecretName::NetworkKey];
+        let directories = secrets
+            .iter()
+            .map(|secret| self.root.join(secret.directory()));
+        let directories = std::iter::once(self.root.clone()).chain(directories);
+        let files = secrets.iter().map(|secret| self.path(*secret));
+        directories
+            .filter_map(|path| exposure::of_directory(&path))
+            .chain(files.filter_map(|path| exposure::of_key_file(&path)))
+            .collect()
+    }
+
+    fn create_network_key(&self, key_type: KeyType) -> Result<Keypair, SecretsError> {
+        let key = Keypair::generate(key_type);
+        self.write(SecretName::NetworkKey, &key_file::format_network_key(&key))?;
+        Ok(key)
+    }
+
+    fn create_validator_key(&self) -> Result<ValidatorKey, SecretsError> {
+        let key = ValidatorKey::generate();
+        self.write(
+            SecretName::ValidatorKey,
+            &key_file::format_validator_key(&key),
+        )?;
+        Ok(key)
+    }
+
+    fn read<K>(
+        &self,
+        secret: SecretName,
+        parse: fn(&[u8]) -> Result<K, KeyFileError>,
+    ) -> Result<K, SecretsError> {
+        let path = self.path(secret);
+        let contents = match read_bounded(&path, key_file::FILE_BYTES_MAX) {
+            Ok(contents) => contents.ok_or(KeyFileError::TooLong),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(SecretsError::Missing {
+                    secret,
+                    path,
+                    root: self.root.clone(),
+                });
+            }
+            Err(source) => {
+                return Err(SecretsError::Unreadable {
+                    secret,
+                    path,
+                    source,
+                });
+            }
+        };
+        contents
+            .and_then(|contents| parse(&contents))
+            .map_err(|source| SecretsError::Malformed {
+                secret,
+                path,
+                source,
+            })
+    }
+
+    fn write(&self, secret: SecretName, contents: &str) -> Result<(), SecretsError> {
+        let directory = self.root.join(secret.directory());
+        create_directory(&directory).map_err(|source| SecretsError::CreateDirectory {
+            path: directory,
+            source,
+        })?;
+        let path = self.path(secret);
+        match atomic_write(
+            &path,
+            contents.as_bytes(),
+            WriteMode::CreateNew(KEY_FILE_MODE),
+        ) {
+            Ok(()) => Ok(()),
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Err(SecretsError::AlreadyInitialized { secret, path })
+            }
+            Err(source) => Err(SecretsError::Write {
+                secret,
+                path,
+                source,
+            }),
+        }
+    }
+}
+
+impl SecretName {
+    /// The directory of the secret, below the data directory.
+    pub const fn directory(self) -> &'static str {
+        match self {
+            Self::NetworkKey => "libp2p",
+            Self::ValidatorKey => "consensus",
+        }
+    }
+
+    const fn file(self) -> &'static str {
+        match self {
+            Self::NetworkKey => "libp2p.key",
+            Self::ValidatorKey => "validator.key",
+        }
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NetworkKey => "network-key",
+            Self::ValidatorKey => "validator-key",
+        })
+    }
+}
+
+fn present<K>(key: Result<K, SecretsError>) -> Result<Option<K>, SecretsError> {
+    match key {
+        Ok(key) => Ok(Some(key)),
+        Err(SecretsError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the directory and those above it that are missing, all with [`DIRECTORY_MODE`].
+fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(DIRECTORY_MODE);
+    }
+    builder.create(path)
+}

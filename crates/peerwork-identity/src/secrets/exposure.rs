@@ -1,0 +1,97 @@
+//! Which key files and directories are open to other users.
+
+use std::{fmt, path::PathBuf};
+
+/// A path that someone other than the node's user could read or replace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExposedPath {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// In which way it is open.
+    pub exposure: Exposure,
+    /// The permission bits that would close it.
+    pub wanted_mode: u32,
+}
+
+/// In which way a path is open to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposure {
+    /// Its permission bits let the group or everybody in.
+    Mode(u32),
+    /// It belongs to another user, who is not the superuser; this is that user's number.
+    Owner(u32),
+}
+
+impl fmt::Display for ExposedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.exposure {
+            Exposure::Mode(mode) => {
+                let wanted = self.wanted_mode;
+                write!(
+                    f,
+                    "{path} is open to other users (mode {mode:04o}); close it with: chmod {wanted:o} {path}"
+                )
+            }
+            Exposure::Owner(uid) => {
+                write!(
+                    f,
+                    "{path} belongs to user {uid}; give it to the user who runs the node with chown"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+pub(super) use self::unix::{of_directory, of_key_file};
+
+#[cfg(not(unix))]
+pub(super) fn of_directory(_path: &std::path::Path) -> Option<ExposedPath> {
+    None
+}
+
+#[cfg(not(unix))]
+pub(super) fn of_key_file(_path: &std::path::Path) -> Option<ExposedPath> {
+    None
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::{os::unix::fs::MetadataExt, path::Path};
+
+    use super::{ExposedPath, Exposure};
+    use crate::secrets::{DIRECTORY_MODE, KEY_FILE_MODE};
+
+    /// Who may write a directory may replace the keys in it.
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    const ANYTHING_BY_OTHERS: u32 = 0o077;
+    const PERMISSION_BITS: u32 = 0o7777;
+    const SUPERUSER: u32 = 0;
+
+    pub(in crate::secrets) fn of_directory(path: &Path) -> Option<ExposedPath> {
+        of(path, WRITABLE_BY_OTHERS, DIRECTORY_MODE)
+    }
+
+    pub(in crate::secrets) fn of_key_file(path: &Path) -> Option<ExposedPath> {
+        of(path, ANYTHING_BY_OTHERS, KEY_FILE_MODE)
+    }
+
+    fn of(path: &Path, forbidden: u32, wanted_mode: u32) -> Option<ExposedPath> {
+        let metadata = path.metadata().ok()?;
+        let owner = metadata.uid();
+        let mode = metadata.mode() & PERMISSION_BITS;
+        let exposure = if owner != nix::unistd::geteuid().as_raw() && owner != SUPERUSER {
+            Exposure::Owner(owner)
+        } else if mode & forbidden != 0 {
+            Exposure::Mode(mode)
+        } else {
+            return None;
+        };
+        Some(ExposedPath {
+            path: path.to_owned(),
+            exposure,
+            wanted_mode,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! The validator key: a raw secp256k1 scalar that names an [`Address`] and signs EdgeMatrix envelopes.
+//!
+//! It is independent of the node's network key.
+
+use std::fmt;
+
+use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::Address;
+
+/// The length of the scalar in bytes.
+pub const SCALAR_BYTES: usize = 32;
+
+/// A secp256k1 scalar; a copy is as secret as the original, and both are wiped when dropped.
+#[derive(Clone)]
+pub struct ValidatorKey(SigningKey);
+
+/// The bytes are not 32, are zero, or exceed the order of the curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a validator key is 32 bytes, not zero, and below the order of secp256k1")]
+pub struct InvalidScalar;
+
+/// A signature from which the signer's address can be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecoverableSignature {
+    /// The first half, big-endian.
+    pub r: [u8; SCALAR_BYTES],
+    /// The second half, big-endian; never more than half of the curve's order.
+    pub s: [u8; SCALAR_BYTES],
+    /// Whether the y coordinate of the nonce's point is odd.
+    pub y_is_odd: bool,
+}
+
+impl ValidatorKey {
+    /// Makes a key from the system's random numbers.
+    pub fn generate() -> Self {
+        Self(k256::elliptic_curve::Generate::generate_from_rng(
+            &mut rand::rng(),
+        ))
+    }
+
+    /// The key with this scalar, 32 big-endian bytes.
+    ///
+    /// # Errors
+    /// [`InvalidScalar`] when the bytes are no scalar of the curve.
+    pub fn from_bytes(scalar: &[u8]) -> Result<Self, InvalidScalar> {
+        if scalar.len() != SCALAR_BYTES {
+            return Err(InvalidScalar);
+        }
+        SigningKey::from_slice(scalar)
+            .map(Self)
+            .map_err(|_| InvalidScalar)
+    }
+
+    /// The scalar, 32 big-endian bytes, wiped from memory when dropped.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; SCALAR_BYTES]> {
+        Zeroizing::new(self.0.to_bytes().into())
+    }
+
+    /// The address that this key signs for.
+    pub fn address(&self) -> Address {
+        address_of(self.0.verifying_key())
+    }
+
+    /// Signs a 32-byte hash: RFC 6979 nonce with SHA-256, low S.
+    pub fn sign_hash(&self, hash: &[u8; 32]) -> RecoverableSignature {
+        let (signature, recovery) = self.0.sign_prehash_recoverable(hash);
+        let (r, s) = signature.split_bytes();
+        RecoverableSignature {
+            r: r.into(),
+            s: s.into(),
+            y_is_odd: recovery.is_y_odd(),
+        }
+    }
+}
+
+impl RecoverableSignature {
+    /// The address whose key signed `hash`, or none when no key can have made this signature or S is high.
+    pub fn signer(&self, hash: &[u8; 32]) -> Option<Address> {
+        let signature = Signature::from_scalars(self.r, self.s).ok()?;
+        if signature.normalize_s() != signature {
+            return None;
+        }
+        let recovery = RecoveryId::new(self.y_is_odd, false);
+        let key = VerifyingKey::recover_from_prehash(hash, &signature, recovery).ok()?;
+        Some(address_of(&key))
+    }
+}
+
+impl fmt::Debug for ValidatorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValidatorKey")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
+fn address_of(key: &VerifyingKey) -> Address {
+    let uncompressed = key.to_sec1_point(false);
+    let mut point = [0; 64];
+    point.copy_from_slice(&uncompressed.as_bytes()[1..]);
+    Address::from_point(&point)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_known_key_is_the_known_one() {
+        for (scalar, address) in [
+            (
+                "01".repeat(32),
+                "0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1",
+            ),
+            (
+                "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".to_owned(),
+                "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+            ),
+        ] {
+            let key = ValidatorKey::from_bytes(&hex::decode(scalar).unwrap()).unwrap();
+            assert_eq!(key.address().to_string(), address);
+        }
+    }
+
+    #[test]
+    fn only_scalars_of_the_curve_are_keys() {
+        for bytes in [
+            vec![],
+            vec![1; 31],
+            vec![1; 33],
+            vec![0; 32],
+            vec![0xff; 32],
+        ] {
+            assert_eq!(ValidatorKey::from_bytes(&bytes).unwrap_err(), InvalidScalar);
+        }
+    }
+
+    #[test]
+    fn the_signer_of_a_hash_is_recovered() {
+        let key = ValidatorKey::generate();
+        let signature = key.sign_hash(&[7; 32]);
+        assert_eq!(signature.signer(&[7; 32]), Some(key.address()));
+        assert_ne!(signature.signer(&[8; 32]), Some(key.address()));
+    }
+
+    #[test]
+    fn a_high_s_is_refused() {
+        let key = ValidatorKey::generate();
+        let mut signature = key.sign_hash(&[7; 32]);
+        let low = k256::ecdsa::Signature::from_scalars(signature.r, signature.s).unwrap();
+        signature.s = (-*low.s()).to_bytes().into();
+        signature.y_is_odd = !signature.y_is_odd;
+        assert_eq!(signature.signer(&[7; 32]), None);
+    }
+
+    #[test]
+    fn debug_output_holds_no_secret() {
+        let key = ValidatorKey::generate();
+        assert!(!format!("{key:?}").contains(&hex::encode(*key.to_bytes())));
+    }
+}
