@@ -29,10 +29,10 @@ pub enum KeyFileError {
     NotHex,
     /// The digits are not a network key.
     #[error("the digits are not a network key: {0}")]
-    Network(#[source] KeyError),
+    Network(KeyError),
     /// The digits are not a validator key.
     #[error("the digits are not a validator key: {0}")]
-    Validator(#[source] InvalidScalar),
+    Validator(InvalidScalar),
 }
 
 /// Reads the contents of `libp2p.key`.
@@ -58,7 +58,7 @@ pub fn format_network_key(key: &Keypair) -> Zeroizing<String> {
 
 /// The contents of `validator.key`: 64 digits.
 pub fn format_validator_key(key: &ValidatorKey) -> Zeroizing<String> {
-    Zeroizing::new(hex::encode(*key.to_bytes()))
+    Zeroizing::new(hex::encode(key.to_bytes().as_slice()))
 }
 
 fn decode(contents: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {

@@ -45,7 +45,7 @@ pub enum KeyError {
         max: usize,
     },
     /// Not the protobuf form of a key.
-    #[error("decoding a protobuf key")]
+    #[error("the bytes are not the protobuf form of a key")]
     Decode(#[source] libp2p::DecodingError),
     /// A key of a type that no node has.
     #[error("keys of type {0} are not used for nodes: use secp256k1 or ed25519")]

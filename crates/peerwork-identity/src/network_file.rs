@@ -53,12 +53,12 @@ pub enum NetworkFileError {
         path: PathBuf,
     },
     /// The system refuses to read the file.
-    #[error("cannot read the network file {}: {source}; make one with: peerwork genesis", path.display())]
+    #[error("cannot read the network file {}: {reason}; make one with: peerwork genesis", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The contents are wrong.
     #[error("the network file {} has mistakes:\n{problems}", path.display())]
@@ -70,14 +70,14 @@ pub enum NetworkFileError {
     },
     /// The system refuses to write the file.
     #[error(
-        "cannot write the network file {}: {source}; check that its directory exists and is writable",
+        "cannot write the network file {}: {reason}; check that its directory exists and is writable",
         path.display()
     )]
     Write {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -88,9 +88,9 @@ impl NetworkFile {
     /// [`NetworkFileError::Read`] or [`NetworkFileError::Invalid`].
     pub fn load(path: &Path) -> Result<Self, NetworkFileError> {
         let contents =
-            read_bounded(path, FILE_BYTES_MAX).map_err(|source| NetworkFileError::Read {
+            read_bounded(path, FILE_BYTES_MAX).map_err(|reason| NetworkFileError::Read {
                 path: path.to_owned(),
-                source,
+                reason,
             })?;
         contents
             .ok_or_else(|| read::too_large().into())
@@ -130,14 +130,14 @@ impl NetworkFile {
         })?;
         match atomic_write(path, json.as_bytes(), WriteMode::CreateNew(FILE_MODE)) {
             Ok(()) => Ok(()),
-            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+            Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => {
                 Err(NetworkFileError::AlreadyExists {
                     path: path.to_owned(),
                 })
             }
-            Err(source) => Err(NetworkFileError::Write {
+            Err(reason) => Err(NetworkFileError::Write {
                 path: path.to_owned(),
-                source,
+                reason,
             }),
         }
     }

@@ -36,10 +36,13 @@ pub enum ParseNodeAddressError {
     NoTransport,
     /// What stands after `/p2p/` is not a node id.
     #[error("reading the node id after /p2p/: {0}")]
-    Node(#[source] ParseNodeIdError),
+    Node(ParseNodeIdError),
     /// What stands before `/p2p/` is not a multiaddress.
     #[error("reading the transport address before /p2p/: {0}")]
     Transport(String),
+    /// The transport address has no text form that means the same.
+    #[error("the transport address cannot be written as text")]
+    Unprintable,
 }
 
 impl NodeAddress {
@@ -53,20 +56,32 @@ impl NodeAddress {
     /// Splits a multiaddress that ends in `/p2p/<node id>`.
     ///
     /// # Errors
-    /// [`ParseNodeAddressError`] when the node id or the transport address is missing.
+    /// [`ParseNodeAddressError`] when the node id or the transport address is missing or could not be read again
+    /// from its text form.
     pub fn from_multiaddr(address: &Multiaddr) -> Result<Self, ParseNodeAddressError> {
         let mut transport = address.clone();
         let Some(Protocol::P2p(peer)) = transport.pop() else {
             return Err(ParseNodeAddressError::NoNode);
         };
-        Self::checked(NodeId::from_peer_id(peer), transport)
+        let node = NodeId::from_bytes(&peer.to_bytes()).map_err(ParseNodeAddressError::Node)?;
+        Self::checked(node, transport)
     }
 
     fn checked(node: NodeId, transport: Multiaddr) -> Result<Self, ParseNodeAddressError> {
         if !is_transport(&transport) {
             return Err(ParseNodeAddressError::NoTransport);
         }
-        Ok(Self { node, transport })
+        // Some protocols accept values whose text is read as something else, such as a path with slashes.
+        let again = transport.to_string().parse::<Multiaddr>();
+        if !again.is_ok_and(|again| again == transport) {
+            return Err(ParseNodeAddressError::Unprintable);
+        }
+        let address = Self { node, transport };
+        let got = address.to_string().len();
+        if got > TEXT_BYTES_MAX {
+            return Err(ParseNodeAddressError::TooLong { got });
+        }
+        Ok(address)
     }
 }
 
@@ -259,7 +274,9 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(text in "(/[a-z0-9.:]{0,8}){0,6}(/p2p/)?[\\PC]{0,60}") {
-            let _ = parse(&text);
+            if let Ok(address) = parse(&text) {
+                prop_assert_eq!(parse(&address.to_string()).unwrap(), address);
+            }
         }
     }
 }

@@ -218,35 +218,35 @@ impl SecretsDir {
         let path = self.path(secret);
         let contents = match read_bounded(&path, key_file::FILE_BYTES_MAX) {
             Ok(contents) => contents.ok_or(KeyFileError::TooLong),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => {
                 return Err(SecretsError::Missing {
                     secret,
                     path,
                     root: self.root.clone(),
                 });
             }
-            Err(source) => {
+            Err(reason) => {
                 return Err(SecretsError::Unreadable {
                     secret,
                     path,
-                    source,
+                    reason,
                 });
             }
         };
         contents
             .and_then(|contents| parse(&contents))
-            .map_err(|source| SecretsError::Malformed {
+            .map_err(|reason| SecretsError::Malformed {
                 secret,
                 path,
-                source,
+                reason,
             })
     }
 
     fn write(&self, secret: SecretName, contents: &str) -> Result<(), SecretsError> {
         let directory = self.root.join(secret.directory());
-        create_directory(&directory).map_err(|source| SecretsError::CreateDirectory {
+        create_directory(&directory).map_err(|reason| SecretsError::CreateDirectory {
             path: directory,
-            source,
+            reason,
         })?;
         let path = self.path(secret);
         match atomic_write(
@@ -255,13 +255,13 @@ impl SecretsDir {
             WriteMode::CreateNew(KEY_FILE_MODE),
         ) {
             Ok(()) => Ok(()),
-            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+            Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => {
                 Err(SecretsError::AlreadyInitialized { secret, path })
             }
-            Err(source) => Err(SecretsError::Write {
+            Err(reason) => Err(SecretsError::Write {
                 secret,
                 path,
-                source,
+                reason,
             }),
         }
     }

@@ -33,7 +33,7 @@ pub enum SecretsError {
     },
     /// The system refuses to read the file.
     #[error(
-        "unable to read secret from disk: cannot read the {secret} at {}: {source}; \
+        "unable to read secret from disk: cannot read the {secret} at {}: {reason}; \
          check that the user who runs the node owns the file",
         path.display()
     )]
@@ -43,11 +43,11 @@ pub enum SecretsError {
         /// Its file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file is not a key.
     #[error(
-        "unable to read secret from disk: the {secret} at {} is damaged: {source}; \
+        "unable to read secret from disk: the {secret} at {} is damaged: {reason}; \
          restore the file from a backup, or move it away and make a new key",
         path.display()
     )]
@@ -57,22 +57,22 @@ pub enum SecretsError {
         /// Its file.
         path: PathBuf,
         /// What is wrong with the contents.
-        source: KeyFileError,
+        reason: KeyFileError,
     },
     /// The directory of the key could not be made.
     #[error(
-        "cannot make the directory {}: {source}; check the permissions of the directory above it",
+        "cannot make the directory {}: {reason}; check the permissions of the directory above it",
         path.display()
     )]
     CreateDirectory {
         /// The directory.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The key could not be written.
     #[error(
-        "cannot write the {secret} to {}: {source}; check the permissions of its directory and the free space",
+        "cannot write the {secret} to {}: {reason}; check the permissions of its directory and the free space",
         path.display()
     )]
     Write {
@@ -81,7 +81,7 @@ pub enum SecretsError {
         /// Its file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
