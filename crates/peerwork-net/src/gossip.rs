@@ -11,6 +11,6 @@ mod driver;
 mod topic;
 
 pub(crate) use behaviour::build;
-pub(crate) use driver::{Command, Driver};
+pub(crate) use driver::{Command, Decided, Driver};
 pub use topic::{Message, Mode, Publisher, Topic, Verdict};
 pub(crate) use topic::Validator;

@@ -8,7 +8,7 @@ use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use driver::Driver;
+pub(crate) use driver::{Driver, is_circuit};
 
 use crate::{error::ReserveError, event_loop};
 

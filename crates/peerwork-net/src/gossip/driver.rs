@@ -1,0 +1,215 @@
+//! Joined topics: joins, publications, validation.
+
+use std::{collections::HashMap, sync::Arc};
+
+use libp2p::{
+    Swarm,
+    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError, TopicHash},
+};
+use peerwork_identity::NodeId;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::{Message, Mode, Validator, Verdict, behaviour::topic_scores};
+use crate::{behaviour::Behaviour, error::TopicError};
+
+/// Messages waiting for validation or delivery, per topic; with messages of the size used here
+/// (a few KiB) about 2 MiB, at the size limit 512 MiB for a topic under attack.
+const QUEUE_MAX: usize = 512;
+/// Topics joined at once.
+const TOPICS_MAX: usize = 256;
+
+pub(crate) enum Command {
+    Join {
+        topic: String,
+        mode: Mode,
+        validator: Validator,
+        reply: oneshot::Sender<Result<mpsc::Receiver<Message>, TopicError>>,
+    },
+    Leave {
+        topic: String,
+    },
+    Publish {
+        topic: String,
+        data: Vec<u8>,
+        reply: oneshot::Sender<Result<(), TopicError>>,
+    },
+}
+
+/// A topic's task has decided about a message.
+pub(crate) struct Decided {
+    id: MessageId,
+    sender: NodeId,
+    verdict: Verdict,
+}
+
+struct Joined {
+    name: String,
+    mode: Mode,
+    unvalidated: mpsc::Sender<(MessageId, Message)>,
+}
+
+pub(crate) struct Driver {
+    topics: HashMap<TopicHash, Joined>,
+    decisions: mpsc::Sender<Decided>,
+    tasks: TaskTracker,
+}
+
+impl Driver {
+    pub(crate) fn new(decisions: mpsc::Sender<Decided>, tasks: TaskTracker) -> Self {
+        Self {
+            topics: HashMap::new(),
+            decisions,
+            tasks,
+        }
+    }
+
+    pub(crate) fn on_command(&mut self, swarm: &mut Swarm<Behaviour>, command: Command) {
+        match command {
+            Command::Join {
+                topic,
+                mode,
+                validator,
+                reply,
+            } => {
+                let _ = reply.send(self.join(swarm, topic, mode, validator));
+            }
+            Command::Leave { topic } => self.leave(swarm, &topic),
+            Command::Publish { topic, data, reply } => {
+                let gossip = &mut swarm.behaviour_mut().gossip;
+                let size = data.len();
+                let result = gossip.publish(IdentTopic::new(topic), data);
+                let result = result.map(drop).or_else(|error| publish_error(error, size));
+                let _ = reply.send(result);
+            }
+        }
+    }
+
+    pub(crate) fn on_decided(swarm: &mut Swarm<Behaviour>, decided: &Decided) {
+        decide(swarm, &decided.id, decided.sender, decided.verdict);
+    }
+
+    fn join(
+        &mut self,
+        swarm: &mut Swarm<Behaviour>,
+        name: String,
+        mode: Mode,
+        validator: Validator,
+    ) -> Result<mpsc::Receiver<Message>, TopicError> {
+        let topic = IdentTopic::new(&name);
+        let hash = topic.hash();
+        if self.topics.contains_key(&hash) {
+            return Err(TopicError::Taken(name));
+        }
+        if self.topics.len() >= TOPICS_MAX {
+            return Err(TopicError::Join(format!("{TOPICS_MAX} topics are joined")));
+        }
+        let gossip = &mut swarm.behaviour_mut().gossip;
+        gossip
+            .set_topic_params(topic.clone(), topic_scores())
+            .map_err(|reason| TopicError::Join(reason.to_owned()))?;
+        if mode == Mode::Subscribe {
+            gossip
+                .subscribe(&topic)
+                .map_err(|error| TopicError::Join(error.to_string()))?;
+        }
+        let (unvalidated, queue) = mpsc::channel(QUEUE_MAX);
+        let (deliver, delivered) = mpsc::channel(QUEUE_MAX);
+        let decisions = self.decisions.clone();
+        self.tasks
+            .spawn(validate(queue, validator, deliver, decisions));
+        let joined = Joined {
+            name,
+            mode,
+            unvalidated,
+        };
+        self.topics.insert(hash, joined);
+        Ok(delivered)
+    }
+
+    fn leave(&mut self, swarm: &mut Swarm<Behaviour>, name: &str) {
+        let topic = IdentTopic::new(name);
+        if let Some(joined) = self.topics.remove(&topic.hash())
+            && joined.mode == Mode::Subscribe
+        {
+            tracing::debug!(topic = joined.name, "left");
+            swarm.behaviour_mut().gossip.unsubscribe(&topic);
+        }
+    }
+
+    /// Hands a message to its topic's task. Never waits: the loop must go on.
+    pub(crate) fn on_event(&mut self, swarm: &mut Swarm<Behaviour>, event: gossipsub::Event) {
+        let gossipsub::Event::Message {
+            propagation_source,
+            message_id,
+            message,
+        } = event
+        else {
+            return;
+        };
+        let sender = NodeId::from_peer_id(propagation_source);
+        let Some(author) = message.source else {
+            // Strict validation lets none through without an author.
+            return;
+        };
+        let joined = self.topics.get(&message.topic);
+        let message = Message {
+            author: NodeId::from_peer_id(author),
+            sender,
+            data: Arc::from(message.data),
+        };
+        let queued = joined.is_some_and(|joined| {
+            let item = (message_id.clone(), message);
+            joined.unvalidated.try_send(item).is_ok()
+        });
+        if !queued {
+            decide(swarm, &message_id, sender, Verdict::Ignore);
+        }
+    }
+}
+
+fn decide(swarm: &mut Swarm<Behaviour>, id: &MessageId, sender: NodeId, verdict: Verdict) {
+    let acceptance = match verdict {
+        Verdict::Accept => MessageAcceptance::Accept,
+        Verdict::Ignore => MessageAcceptance::Ignore,
+        Verdict::Reject => MessageAcceptance::Reject,
+    };
+    let gossip = &mut swarm.behaviour_mut().gossip;
+    // False when the message has left the cache, which is no error.
+    let _ = gossip.report_message_validation_result(id, sender.as_peer_id(), acceptance);
+}
+
+/// The task of one topic; ends when the driver forgets the topic.
+async fn validate(
+    mut queue: mpsc::Receiver<(MessageId, Message)>,
+    validator: Validator,
+    deliver: mpsc::Sender<Message>,
+    decisions: mpsc::Sender<Decided>,
+) {
+    while let Some((id, message)) = queue.recv().await {
+        let sender = message.sender;
+        let mut verdict = validator(&message);
+        if verdict == Verdict::Accept && deliver.try_send(message).is_err() {
+            verdict = Verdict::Ignore;
+        }
+        let decided = Decided {
+            id,
+            sender,
+            verdict,
+        };
+        if decisions.send(decided).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn publish_error(error: PublishError, size: usize) -> Result<(), TopicError> {
+    match error {
+        // The same bytes were published before: they are on their way.
+        PublishError::Duplicate => Ok(()),
+        PublishError::NoPeersSubscribedToTopic => Err(TopicError::NoPeers),
+        PublishError::AllQueuesFull(_) => Err(TopicError::Busy),
+        PublishError::MessageTooLarge => Err(TopicError::TooLarge { size, limit: 0 }),
+        other => Err(TopicError::Publish(other.to_string())),
+    }
+}

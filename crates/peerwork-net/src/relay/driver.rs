@@ -1,0 +1,142 @@
+//! The reservations this node asked for, from listening on a circuit to losing it.
+
+use std::collections::HashMap;
+
+use libp2p::{Swarm, core::transport::ListenerId, relay};
+use multiaddr::{Multiaddr, Protocol as Part};
+use peerwork_identity::{NodeAddress, NodeId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Command, Reservation, circuit_address};
+use crate::{behaviour::Behaviour, error::ReserveError, event_loop};
+
+type Reply = oneshot::Sender<Result<Reservation, ReserveError>>;
+
+/// Reservations held or being made at once.
+const RESERVATIONS_MAX: usize = 16;
+
+struct Held {
+    relay: NodeAddress,
+    listener: ListenerId,
+    /// Present until the relay has granted the first reservation.
+    waiting: Option<(Reply, mpsc::Sender<event_loop::Command>)>,
+    lost: watch::Sender<Option<String>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Driver {
+    held: HashMap<NodeId, Held>,
+}
+
+impl Driver {
+    pub(crate) fn on_command(&mut self, swarm: &mut Swarm<Behaviour>, command: Command) {
+        match command {
+            Command::Reserve {
+                relay,
+                reply,
+                commands,
+            } => self.reserve(swarm, relay, reply, commands),
+            Command::Release { relay } => {
+                if let Some(held) = self.held.remove(&relay) {
+                    swarm.remove_listener(held.listener);
+                }
+            }
+        }
+    }
+
+    fn reserve(
+        &mut self,
+        swarm: &mut Swarm<Behaviour>,
+        relay: NodeAddress,
+        reply: Reply,
+        commands: mpsc::Sender<event_loop::Command>,
+    ) {
+        self.abandon(swarm);
+        if self.held.contains_key(&relay.node) {
+            let _ = reply.send(Err(ReserveError::Exists));
+            return;
+        }
+        if self.held.len() >= RESERVATIONS_MAX {
+            let reason = format!("{RESERVATIONS_MAX} reservations are held already");
+            let _ = reply.send(Err(ReserveError::Refused(reason)));
+            return;
+        }
+        match swarm.listen_on(circuit_address(&relay)) {
+            Err(error) => {
+                let _ = reply.send(Err(ReserveError::Address(error.to_string())));
+            }
+            Ok(listener) => {
+                let (lost, _) = watch::channel(None);
+                let held = Held {
+                    relay: relay.clone(),
+                    listener,
+                    waiting: Some((reply, commands)),
+                    lost,
+                };
+                self.held.insert(relay.node, held);
+            }
+        }
+    }
+
+    /// Lets go of reservations whose caller no longer waits for the answer.
+    fn abandon(&mut self, swarm: &mut Swarm<Behaviour>) {
+        self.held.retain(|_, held| {
+            let abandoned = held.waiting.as_ref().is_some_and(|(r, _)| r.is_closed());
+            if abandoned {
+                swarm.remove_listener(held.listener);
+            }
+            !abandoned
+        });
+    }
+
+    pub(crate) fn on_event(&mut self, event: relay::client::Event) {
+        let relay::client::Event::ReservationReqAccepted {
+            relay_peer_id,
+            renewal,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let relay = NodeId::from_peer_id(relay_peer_id);
+        tracing::debug!(%relay, renewal, "reservation granted");
+        let Some(held) = self.held.get_mut(&relay) else {
+            return;
+        };
+        if let Some((reply, commands)) = held.waiting.take() {
+            let reservation = Reservation {
+                relay: held.relay.clone(),
+                lost: held.lost.subscribe(),
+                commands,
+            };
+            // A caller that left drops the reservation, and dropping releases it.
+            let _ = reply.send(Ok(reservation));
+        }
+    }
+
+    /// A circuit listener ended: the reservation was refused, or lost.
+    pub(crate) fn on_listener_closed(&mut self, listener: ListenerId, reason: &str) {
+        let of = self.held.iter().find(|(_, h)| h.listener == listener);
+        let Some(relay) = of.map(|(relay, _)| *relay) else {
+            return;
+        };
+        if let Some(held) = self.held.remove(&relay) {
+            tracing::debug!(%relay, reason, "reservation ended");
+            if let Some((reply, _)) = held.waiting {
+                let _ = reply.send(Err(ReserveError::Refused(reason.to_owned())));
+            }
+            let _ = held.lost.send(Some(reason.to_owned()));
+        }
+    }
+
+    /// The circuit addresses held at this moment.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Multiaddr> {
+        let granted = self.held.values().filter(|held| held.waiting.is_none());
+        granted.map(|held| circuit_address(&held.relay))
+    }
+}
+
+/// Whether a listen address is one of a circuit.
+pub(crate) fn is_circuit(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Part::P2pCircuit)
+}

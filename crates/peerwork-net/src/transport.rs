@@ -1,0 +1,85 @@
+//! Transports: TCP, WebSocket, QUIC and circuits, authenticated, multiplexed and metered.
+
+mod security;
+
+use libp2p::{
+    PeerId, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, OrTransport},
+        upgrade::Version,
+    },
+    dns, noise, quic, relay, tcp, tls, websocket, yamux,
+};
+use peerwork_identity::Keypair;
+use security::NoiseOrTls;
+
+use crate::{error::StartError, metering::Meters, peers::Path};
+
+type Authenticated = Boxed<(PeerId, StreamMuxerBox)>;
+
+fn wrong<E>(transport: &'static str) -> impl FnOnce(E) -> StartError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |error| StartError::Transport {
+        transport,
+        source: error.into(),
+    }
+}
+
+/// Noise first: it needs no certificate and is as fast; TLS for those that offer nothing else.
+fn security(keypair: &Keypair) -> Result<NoiseOrTls, StartError> {
+    let noise = noise::Config::new(keypair.libp2p()).map_err(wrong("noise"))?;
+    let tls = tls::Config::new(keypair.libp2p()).map_err(wrong("tls"))?;
+    Ok(NoiseOrTls { noise, tls })
+}
+
+/// Builds the transport and the relay client behaviour that belongs to it.
+pub(crate) fn build(
+    keypair: &Keypair,
+    meters: &Meters,
+) -> Result<(Authenticated, relay::client::Behaviour), StartError> {
+    let tcp_config = || tcp::Config::default().nodelay(true);
+    let metered = meters.clone();
+    let direct = move |peer: PeerId, muxer: StreamMuxerBox| {
+        let muxer = metered.wrap(peer, Path::Direct, muxer);
+        (peer, StreamMuxerBox::new(muxer))
+    };
+
+    let plain = tcp::tokio::Transport::new(tcp_config())
+        .upgrade(Version::V1Lazy)
+        .authenticate(security(keypair)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let quic = quic::tokio::Transport::new(quic::Config::new(keypair.libp2p()))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let resolved = dns::tokio::Transport::system(tcp::tokio::Transport::new(tcp_config()))
+        .map_err(wrong("dns"))?;
+    let websocket = websocket::Config::new(resolved)
+        .upgrade(Version::V1Lazy)
+        .authenticate(security(keypair)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
+    let by_name = dns::tokio::Transport::system(by_ip).map_err(wrong("dns"))?;
+    // WebSocket first: a plain TCP transport would also take the TCP part of a WebSocket address.
+    let hosts = OrTransport::new(websocket, by_name)
+        .map(|either, _| either.into_inner())
+        .map(move |(peer, muxer), _| direct(peer, muxer));
+
+    let (circuits, behaviour) = relay::client::new(keypair.libp2p().public().to_peer_id());
+    let metered = meters.clone();
+    let circuits = circuits
+        .upgrade(Version::V1Lazy)
+        .authenticate(security(keypair)?)
+        .multiplex(yamux::Config::default())
+        .map(move |(peer, muxer), _| {
+            let muxer = metered.wrap(peer, Path::Relayed, StreamMuxerBox::new(muxer));
+            (peer, StreamMuxerBox::new(muxer))
+        });
+    let transport = OrTransport::new(circuits, hosts)
+        .map(|either, _| either.into_inner())
+        .boxed();
+    Ok((transport, behaviour))
+}

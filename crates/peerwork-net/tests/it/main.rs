@@ -1,0 +1,9 @@
+//! The network over loopback, with real swarms.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+mod connections;
+mod dht;
+mod gossip;
+mod node;
+mod relay;
+mod streams;

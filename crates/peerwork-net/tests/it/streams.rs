@@ -1,0 +1,172 @@
+//! Opening and serving streams.
+
+use std::time::Duration;
+
+use peerwork_net::{Network, Protocol, error::OpenError};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
+
+use crate::node::{address, config, connect, soon, start};
+
+static ECHO: Protocol = Protocol::answered("/test/echo/1");
+
+fn serve_echo(network: &Network) {
+    let mut incoming = network.serve(ECHO.clone(), 256).unwrap();
+    tokio::spawn(async move {
+        while let Some(inbound) = incoming.next().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = tokio::io::split(inbound.stream);
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+                let _ = write.shutdown().await;
+            });
+        }
+    });
+}
+
+async fn echo_once(network: &Network, to: peerwork_identity::NodeId, text: &[u8]) {
+    let stream = network.open(to, &ECHO, soon()).await.unwrap();
+    let (mut read, mut write) = tokio::io::split(stream);
+    // Both at once: what comes back must be read before the window of the way there opens again.
+    let send = async {
+        write.write_all(text).await.unwrap();
+        write.shutdown().await.unwrap();
+    };
+    let mut back = Vec::new();
+    let (_, received) = tokio::join!(send, read.read_to_end(&mut back));
+    received.unwrap();
+    assert_eq!(back, text);
+}
+
+#[tokio::test]
+async fn a_stream_carries_bytes_both_ways_and_ends_cleanly() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    serve_echo(&server);
+    connect(&client, &server).await;
+    echo_once(&client, server.node_id(), b"hello").await;
+}
+
+#[tokio::test]
+async fn a_stream_over_each_transport_carries_bytes() {
+    for listen in [
+        "/ip4/127.0.0.1/tcp/0",
+        "/ip4/127.0.0.1/udp/0/quic-v1",
+        "/ip4/127.0.0.1/tcp/0/ws",
+        "/ip6/::1/tcp/0",
+    ] {
+        let mut settings = config();
+        settings.listen = vec![listen.parse().unwrap()];
+        let (server, client) = (start(settings).await, start(config()).await);
+        serve_echo(&server);
+        connect(&client, &server).await;
+        let long = vec![7; 1 << 20];
+        echo_once(&client, server.node_id(), &long).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unserved_protocol_is_unsupported() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    connect(&client, &server).await;
+    let opened = client.open(server.node_id(), &ECHO, soon()).await;
+    assert_eq!(opened.unwrap_err(), OpenError::Unsupported);
+}
+
+#[tokio::test]
+async fn opening_to_a_stranger_says_not_connected() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    let opened = client.open(server.node_id(), &ECHO, soon()).await;
+    assert_eq!(opened.unwrap_err(), OpenError::NotConnected);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_answered_busy_and_nothing_is_dropped_in_silence() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    let mut incoming = server.serve(ECHO.clone(), 4).unwrap();
+    connect(&client, &server).await;
+    let opens = (0..20).map(|_| client.open(server.node_id(), &ECHO, soon()));
+    let results = futures::future::join_all(opens).await;
+    let accepted = results.iter().filter(|r| r.is_ok()).count();
+    let busy = results
+        .iter()
+        .filter(|r| matches!(r, Err(OpenError::Busy)))
+        .count();
+    assert_eq!((accepted, busy), (4, 16));
+    for _ in 0..4 {
+        incoming.next().await.unwrap();
+    }
+    let opened = client.open(server.node_id(), &ECHO, soon()).await;
+    assert!(opened.is_ok(), "room again: {opened:?}");
+}
+
+#[tokio::test]
+async fn no_stream_is_lost_when_twenty_nodes_open_ten_each_at_once() {
+    let server = start(config()).await;
+    serve_echo(&server);
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let client = start(config()).await;
+        connect(&client, &server).await;
+        clients.push(client);
+    }
+    let node = server.node_id();
+    let calls = clients.iter().flat_map(|client| {
+        (0..10u8).map(move |n| {
+            async move { echo_once(client, node, &[n; 100]).await }
+        })
+    });
+    futures::future::join_all(calls).await;
+}
+
+#[tokio::test]
+async fn opens_past_the_parallel_limit_wait_their_turn() {
+    let mut settings = config();
+    settings.limits.opens_per_connection_max = 4;
+    let (server, client) = (start(config()).await, start(settings).await);
+    serve_echo(&server);
+    connect(&client, &server).await;
+    let calls = (0..100u8).map(|n| echo_once(&client, address(&server).node, vec![n; 10].leak()));
+    futures::future::join_all(calls).await;
+}
+
+#[tokio::test]
+async fn a_protocol_is_served_once_and_again_after_it_was_dropped() {
+    let server = start(config()).await;
+    let first = server.serve(ECHO.clone(), 1).unwrap();
+    assert!(server.serve(ECHO.clone(), 1).is_err());
+    drop(first);
+    assert!(server.serve(ECHO.clone(), 1).is_ok());
+    assert!(server.serve(Protocol::bare("/test/other/1"), 0).is_err());
+    assert!(server.serve(Protocol::bare("/test/other/1"), 65_537).is_err());
+}
+
+#[tokio::test]
+async fn a_silent_server_costs_the_opener_its_deadline_only() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    // Served, and the queue is never read: the answer still comes, the stream then stays silent.
+    let _incoming = server.serve(ECHO.clone(), 1).unwrap();
+    connect(&client, &server).await;
+    let mut stream = client.open(server.node_id(), &ECHO, soon()).await.unwrap();
+    let mut byte = [0];
+    let read = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut byte)).await;
+    assert!(read.is_err(), "nothing was sent");
+    let past = client.open(server.node_id(), &ECHO, Instant::now()).await;
+    assert!(matches!(past, Err(OpenError::Deadline | OpenError::Busy)));
+}
+
+#[tokio::test]
+async fn traffic_and_round_trip_time_are_measured() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    serve_echo(&server);
+    connect(&client, &server).await;
+    echo_once(&client, server.node_id(), &vec![1; 100_000]).await;
+    let traffic = client.traffic(server.node_id()).unwrap();
+    assert!(traffic.direct_sent_bytes >= 100_000, "{traffic:?}");
+    assert!(traffic.direct_received_bytes >= 100_000, "{traffic:?}");
+    assert_eq!(traffic.relayed_sent_bytes, 0);
+    peerwork_testkit::eventually("a round-trip time", || {
+        client.traffic(server.node_id())?.rtt
+    })
+    .await;
+}
