@@ -143,7 +143,9 @@ impl EventLoop {
                 connection_id,
                 num_established,
                 ..
-            } => self.peers.on_closed(peer_id, connection_id, num_established),
+            } => self
+                .peers
+                .on_closed(peer_id, connection_id, num_established),
             SwarmEvent::OutgoingConnectionError {
                 peer_id,
                 connection_id,
@@ -250,7 +252,9 @@ impl EventLoop {
                 src_peer_id,
                 dst_peer_id,
                 status,
-            } => tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused"),
+            } => {
+                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");
+            }
             other => tracing::trace!(event = ?other, "relay"),
         }
     }
@@ -286,7 +290,10 @@ impl EventLoop {
         listen.sort();
         let mut changed = self.listen.send_if_modified(|known| replace(known, listen));
         let external = self.swarm.external_addresses();
-        let mut public: Vec<_> = external.filter(|a| !relay::is_circuit(a)).cloned().collect();
+        let mut public: Vec<_> = external
+            .filter(|a| !relay::is_circuit(a))
+            .cloned()
+            .collect();
         public.sort();
         changed |= self.reachability.send_if_modified(|known| {
             let next = match (&known, public.is_empty()) {

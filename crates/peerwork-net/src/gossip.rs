@@ -12,5 +12,5 @@ mod topic;
 
 pub(crate) use behaviour::build;
 pub(crate) use driver::{Command, Decided, Driver};
-pub use topic::{Message, Mode, Publisher, Topic, Verdict};
 pub(crate) use topic::Validator;
+pub use topic::{Message, Mode, Publisher, Topic, Verdict};

@@ -14,9 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Config,
     dht::{self, Key},
-    error::{
-        DhtError, DialError, OpenError, ReserveError, ServeError, StartError, TopicError,
-    },
+    error::{DhtError, DialError, OpenError, ReserveError, ServeError, StartError, TopicError},
     event_loop::{self, Command},
     gossip::{self, Message, Mode, Topic, Verdict},
     metering::{Meters, Traffic},
@@ -65,10 +63,7 @@ impl Network {
     ///
     /// # Errors
     /// [`StartError`] names the setting or address that cannot be used.
-    pub async fn start(
-        config: Config,
-        metrics: &mut MetricsRegistry,
-    ) -> Result<Self, StartError> {
+    pub async fn start(config: Config, metrics: &mut MetricsRegistry) -> Result<Self, StartError> {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let shared = event_loop::start(config, metrics, receiver).await?;
         Ok(Self { shared, commands })

@@ -34,4 +34,4 @@ mod transport;
 pub use config::Config;
 pub use handle::Network;
 pub use peers::{Event, Path, PeerInfo, Reachability};
-pub use streams::{Incoming, InboundStream, Protocol, Stream};
+pub use streams::{InboundStream, Incoming, Protocol, Stream};

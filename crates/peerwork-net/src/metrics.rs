@@ -53,7 +53,8 @@ impl Metrics {
     pub(crate) fn refresh(&self, peers: usize, meters: &Meters, streams: &streams::Registry) {
         self.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
         let (received, sent) = meters.total();
-        self.received.inc_by(received.saturating_sub(self.received.get()));
+        self.received
+            .inc_by(received.saturating_sub(self.received.get()));
         self.sent.inc_by(sent.saturating_sub(self.sent.get()));
         let refused = streams.refused();
         self.refused

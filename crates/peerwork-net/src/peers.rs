@@ -103,3 +103,11 @@ pub enum Event {
     /// This node's addresses or reachability changed.
     AddressesChanged,
 }
+
+/// `/…/p2p/<id>` without the id of the far end.
+pub(crate) fn without_last_peer(mut address: Multiaddr) -> Multiaddr {
+    if matches!(address.iter().last(), Some(Part::P2p(_))) {
+        address.pop();
+    }
+    address
+}

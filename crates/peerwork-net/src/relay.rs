@@ -75,6 +75,6 @@ pub fn circuit_address(relay: &NodeAddress) -> Multiaddr {
     relay
         .transport
         .clone()
-        .with(Part::P2p((*relay.node.as_peer_id()).into()))
+        .with(Part::P2p(*relay.node.as_peer_id()))
         .with(Part::P2pCircuit)
 }

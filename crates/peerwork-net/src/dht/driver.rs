@@ -16,6 +16,7 @@ use crate::{
     behaviour::Behaviour,
     config::Dht,
     error::{DhtError, StartError},
+    peers::without_last_peer,
 };
 
 /// Queries under way at once.
@@ -158,7 +159,8 @@ fn finish(query: Query, result: QueryResult) {
                 Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
             };
             let of = peers.into_iter().find(|p| p.peer_id == *node.as_peer_id());
-            let _ = reply.send(Ok(of.map(|p| p.addrs).unwrap_or_default()));
+            let addresses = of.map(|p| p.addrs).unwrap_or_default();
+            let _ = reply.send(Ok(addresses.into_iter().map(without_last_peer).collect()));
         }
         // Kademlia answers a query with the result of its own kind.
         _ => {}

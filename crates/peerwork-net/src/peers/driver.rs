@@ -14,14 +14,14 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use multiaddr::{Multiaddr, Protocol as Part};
+use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 use tokio::{
     sync::{broadcast, oneshot},
     time::Instant,
 };
 
-use super::{ConnectionInfo, Event, Path, PeerTable};
+use super::{ConnectionInfo, Event, Path, PeerTable, without_last_peer};
 use crate::{behaviour::Behaviour, error::DialError, metering::Meters};
 
 /// Nodes being dialled at once; with the waiters below at most about 1 MiB.
@@ -325,14 +325,6 @@ fn connection_info(endpoint: &ConnectedPoint) -> ConnectionInfo {
         outbound,
         since: SystemTime::now(),
     }
-}
-
-/// `/…/p2p/<id>` without the id of the far end.
-fn without_last_peer(mut address: Multiaddr) -> Multiaddr {
-    if matches!(address.iter().last(), Some(Part::P2p(_))) {
-        address.pop();
-    }
-    address
 }
 
 fn dial_error(error: &SwarmDialError) -> DialError {

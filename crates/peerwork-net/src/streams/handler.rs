@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    AsyncReadExt, AsyncWriteExt, StreamExt, future::BoxFuture, stream::FuturesUnordered,
+};
 use libp2p::{
     PeerId, StreamProtocol,
     core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
@@ -51,7 +53,10 @@ impl InboundUpgrade<libp2p::Stream> for Negotiate {
     type Future = Ready<Result<Self::Output, Infallible>>;
 
     fn upgrade_inbound(self, stream: libp2p::Stream, name: StreamProtocol) -> Self::Future {
-        ready(Ok((stream, self.0.iter().find(|p| p.name == name).cloned())))
+        ready(Ok((
+            stream,
+            self.0.iter().find(|p| p.name == name).cloned(),
+        )))
     }
 }
 
@@ -173,7 +178,10 @@ async fn read_answer(stream: &mut libp2p::Stream) -> Result<(), OpenError> {
         Ok(Err(error)) => Err(OpenError::Failed(error.to_string())),
         Ok(Ok(())) if answer[0] == ACCEPTED => Ok(()),
         Ok(Ok(())) if answer[0] == BUSY => Err(OpenError::Busy),
-        Ok(Ok(())) => Err(OpenError::Failed(format!("answer {} is unknown", answer[0]))),
+        Ok(Ok(())) => Err(OpenError::Failed(format!(
+            "answer {} is unknown",
+            answer[0]
+        ))),
     }
 }
 
@@ -237,10 +245,7 @@ impl ConnectionHandler for Handler {
         match event {}
     }
 
-    fn on_connection_event(
-        &mut self,
-        event: ConnectionEvent<'_, Negotiate, Negotiate, (), Open>,
-    ) {
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Negotiate, Negotiate, (), Open>) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol),

@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 use peerwork_identity::NodeId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Incoming, InboundStream, Protocol, Stream};
+use super::{InboundStream, Incoming, Protocol, Stream};
 use crate::{
     error::{OpenError, ServeError},
     peers::Path,
@@ -112,10 +112,7 @@ impl Registry {
     }
 
     /// Takes a place in the protocol's queue; `None` when it is full or no longer served.
-    pub(crate) fn admit(
-        &self,
-        protocol: &Protocol,
-    ) -> Option<mpsc::OwnedPermit<InboundStream>> {
+    pub(crate) fn admit(&self, protocol: &Protocol) -> Option<mpsc::OwnedPermit<InboundStream>> {
         let queue = self.0.served.read().get(&protocol.name)?.queue.clone();
         let permit = queue.try_reserve_owned().ok();
         if permit.is_none() {
@@ -162,7 +159,9 @@ impl Registry {
     /// Hands a request to the best connection of the node.
     pub(crate) fn request(&self, node: NodeId, request: OpenRequest) -> Result<(), OpenError> {
         let lines = self.0.lines.read();
-        let of_peer = lines.get(node.as_peer_id()).ok_or(OpenError::NotConnected)?;
+        let of_peer = lines
+            .get(node.as_peer_id())
+            .ok_or(OpenError::NotConnected)?;
         let mut request = request;
         let mut refusal = OpenError::NotConnected;
         for line in of_peer {

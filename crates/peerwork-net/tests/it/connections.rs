@@ -37,13 +37,22 @@ async fn a_dial_says_why_it_failed() {
     let closed = address(&b).transport;
     b.stop().await;
     let dialled = a.dial(b.node_id(), vec![closed], soon()).await;
-    assert!(matches!(&dialled, Err(DialError::Failed(why)) if why.contains("refused")), "{dialled:?}");
+    assert!(
+        matches!(&dialled, Err(DialError::Failed(why)) if why.contains("refused")),
+        "{dialled:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_node_that_is_not_who_it_should_be_is_refused() {
-    let (a, b, c) = (start(config()).await, start(config()).await, start(config()).await);
-    let dialled = a.dial(c.node_id(), vec![address(&b).transport], soon()).await;
+    let (a, b, c) = (
+        start(config()).await,
+        start(config()).await,
+        start(config()).await,
+    );
+    let dialled = a
+        .dial(c.node_id(), vec![address(&b).transport], soon())
+        .await;
     assert!(matches!(dialled, Err(DialError::Failed(_))), "{dialled:?}");
 }
 
@@ -116,7 +125,10 @@ async fn a_network_name_that_cannot_be_in_a_protocol_name_is_refused() {
 async fn a_relay_tells_the_addresses_it_listens_on() {
     let relay = start(relay_config()).await;
     let listen = address(&relay).transport;
-    assert_eq!(*relay.reachability().borrow(), Reachability::Public(vec![listen]));
+    assert_eq!(
+        *relay.reachability().borrow(),
+        Reachability::Public(vec![listen])
+    );
     let plain = start(config()).await;
     assert_eq!(*plain.reachability().borrow(), Reachability::Unknown);
 }
@@ -127,5 +139,8 @@ async fn announced_addresses_replace_the_listen_addresses() {
     settings.announce = vec!["/dns4/relay.example/tcp/50004".parse().unwrap()];
     let announced = settings.announce.clone();
     let relay = start(settings).await;
-    assert_eq!(*relay.reachability().borrow(), Reachability::Public(announced));
+    assert_eq!(
+        *relay.reachability().borrow(),
+        Reachability::Public(announced)
+    );
 }

@@ -28,7 +28,10 @@ async fn a_provider_is_found_by_a_node_that_does_not_know_it() {
     .await;
     assert_eq!(found, [provider.node_id()]);
     let addresses = asker.addresses(provider.node_id(), soon()).await.unwrap();
-    assert!(addresses.contains(&address(&provider).transport), "{addresses:?}");
+    assert!(
+        addresses.contains(&address(&provider).transport),
+        "{addresses:?}"
+    );
 }
 
 #[tokio::test]

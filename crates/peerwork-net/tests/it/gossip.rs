@@ -35,7 +35,11 @@ async fn next(topic: &mut Topic) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_message_reaches_those_that_are_two_hops_away() {
-    let (a, b, c) = (start(config()).await, start(config()).await, start(config()).await);
+    let (a, b, c) = (
+        start(config()).await,
+        start(config()).await,
+        start(config()).await,
+    );
     let (ta, mut tb, mut tc) = (
         join(&a, Mode::PublishOnly).await,
         join(&b, Mode::Subscribe).await,
@@ -53,7 +57,11 @@ async fn a_message_reaches_those_that_are_two_hops_away() {
 
 #[tokio::test]
 async fn rejected_and_stale_messages_are_neither_delivered_nor_forwarded() {
-    let (a, b, c) = (start(config()).await, start(config()).await, start(config()).await);
+    let (a, b, c) = (
+        start(config()).await,
+        start(config()).await,
+        start(config()).await,
+    );
     let (ta, mut tb, mut tc) = (
         join(&a, Mode::PublishOnly).await,
         join(&b, Mode::Subscribe).await,
@@ -73,7 +81,10 @@ async fn rejected_and_stale_messages_are_neither_delivered_nor_forwarded() {
 #[tokio::test]
 async fn a_node_that_sends_bad_messages_is_no_longer_heard() {
     let (a, b) = (start(config()).await, start(config()).await);
-    let (ta, mut tb) = (join(&a, Mode::PublishOnly).await, join(&b, Mode::Subscribe).await);
+    let (ta, mut tb) = (
+        join(&a, Mode::PublishOnly).await,
+        join(&b, Mode::Subscribe).await,
+    );
     connect(&a, &b).await;
     publish(&ta, b"good").await;
     assert_eq!(next(&mut tb).await, b"good");

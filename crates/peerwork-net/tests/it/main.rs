@@ -1,5 +1,8 @@
 //! The network over loopback, with real swarms.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
 
 mod connections;
 mod dht;

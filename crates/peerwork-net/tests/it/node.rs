@@ -27,7 +27,9 @@ pub(crate) fn behind_nat_config() -> Config {
 }
 
 pub(crate) async fn start(config: Config) -> Network {
-    Network::start(config, &mut Registry::default()).await.unwrap()
+    Network::start(config, &mut Registry::default())
+        .await
+        .unwrap()
 }
 
 pub(crate) fn address(network: &Network) -> NodeAddress {
@@ -45,5 +47,7 @@ pub(crate) fn soon() -> Instant {
 
 pub(crate) async fn connect(from: &Network, to: &Network) {
     let to = address(to);
-    from.dial(to.node, vec![to.transport], soon()).await.unwrap();
+    from.dial(to.node, vec![to.transport], soon())
+        .await
+        .unwrap();
 }

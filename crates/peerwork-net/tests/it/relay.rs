@@ -13,9 +13,15 @@ const PROTOCOL: Protocol = Protocol::answered("/test/circuit/1");
 
 async fn reach_through(relay: &Network, edge: &Network, caller: &Network) {
     let via = circuit_address(&address(relay));
-    caller.dial(edge.node_id(), vec![via], soon()).await.unwrap();
+    caller
+        .dial(edge.node_id(), vec![via], soon())
+        .await
+        .unwrap();
     let mut incoming = edge.serve(PROTOCOL, 8).unwrap();
-    let mut stream = caller.open(edge.node_id(), &PROTOCOL, soon()).await.unwrap();
+    let mut stream = caller
+        .open(edge.node_id(), &PROTOCOL, soon())
+        .await
+        .unwrap();
     let mut inbound = incoming.next().await.unwrap();
     assert_eq!(inbound.node, caller.node_id());
     stream.write_all(b"through").await.unwrap();
@@ -26,10 +32,17 @@ async fn reach_through(relay: &Network, edge: &Network, caller: &Network) {
 
 #[tokio::test]
 async fn a_node_that_listens_nowhere_is_reached_over_a_circuit() {
-    let (relay, edge) = (start(relay_config()).await, start(behind_nat_config()).await);
+    let (relay, edge) = (
+        start(relay_config()).await,
+        start(behind_nat_config()).await,
+    );
     let reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
     assert_eq!(reservation.address(), circuit_address(&address(&relay)));
-    assert!(edge.listen_addresses().borrow().contains(&reservation.address()));
+    assert!(
+        edge.listen_addresses()
+            .borrow()
+            .contains(&reservation.address())
+    );
     assert!(relay.peer(edge.node_id()).unwrap().reserved);
     let caller = start(behind_nat_config()).await;
     reach_through(&relay, &edge, &caller).await;
@@ -47,16 +60,25 @@ async fn a_direct_connection_is_preferred_over_a_circuit() {
     settings.hole_punching = false;
     let caller = start(settings).await;
     let via = circuit_address(&address(&relay));
-    caller.dial(edge.node_id(), vec![via], soon()).await.unwrap();
+    caller
+        .dial(edge.node_id(), vec![via], soon())
+        .await
+        .unwrap();
     assert_eq!(caller.path(edge.node_id()), Some(Path::Relayed));
     let direct = vec![address(&edge).transport];
-    caller.dial_again(edge.node_id(), direct, soon()).await.unwrap();
+    caller
+        .dial_again(edge.node_id(), direct, soon())
+        .await
+        .unwrap();
     assert_eq!(caller.path(edge.node_id()), Some(Path::Direct));
 }
 
 #[tokio::test]
 async fn a_lost_relay_is_noticed_and_can_be_reserved_again() {
-    let (relay, edge) = (start(relay_config()).await, start(behind_nat_config()).await);
+    let (relay, edge) = (
+        start(relay_config()).await,
+        start(behind_nat_config()).await,
+    );
     let mut reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
     let at = address(&relay);
     relay.stop().await;
@@ -69,7 +91,10 @@ async fn a_lost_relay_is_noticed_and_can_be_reserved_again() {
 
 #[tokio::test]
 async fn dropping_a_reservation_gives_it_back() {
-    let (relay, edge) = (start(relay_config()).await, start(behind_nat_config()).await);
+    let (relay, edge) = (
+        start(relay_config()).await,
+        start(behind_nat_config()).await,
+    );
     let reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
     let twice = edge.reserve(&address(&relay), PATIENCE).await;
     assert_eq!(twice.unwrap_err(), ReserveError::Exists);
@@ -85,7 +110,10 @@ async fn dropping_a_reservation_gives_it_back() {
 async fn a_node_that_is_no_relay_grants_nothing() {
     let (plain, edge) = (start(config()).await, start(behind_nat_config()).await);
     let refused = edge.reserve(&address(&plain), PATIENCE).await;
-    assert!(matches!(refused, Err(ReserveError::Refused(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ReserveError::Refused(_))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -95,10 +123,16 @@ async fn a_full_relay_refuses_and_a_place_is_free_again_when_its_holder_is_gone(
         server.reservations_max = 1;
     }
     let relay = start(settings).await;
-    let (first, second) = (start(behind_nat_config()).await, start(behind_nat_config()).await);
+    let (first, second) = (
+        start(behind_nat_config()).await,
+        start(behind_nat_config()).await,
+    );
     let _held = first.reserve(&address(&relay), PATIENCE).await.unwrap();
     let refused = second.reserve(&address(&relay), PATIENCE).await;
-    assert!(matches!(refused, Err(ReserveError::Refused(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ReserveError::Refused(_))),
+        "{refused:?}"
+    );
     first.stop().await;
     eventually("the relay to notice", || {
         relay.peer(first.node_id()).is_none().then_some(())

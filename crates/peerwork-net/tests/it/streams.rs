@@ -112,9 +112,7 @@ async fn no_stream_is_lost_when_twenty_nodes_open_ten_each_at_once() {
     }
     let node = server.node_id();
     let calls = clients.iter().flat_map(|client| {
-        (0..10u8).map(move |n| {
-            async move { echo_once(client, node, &[n; 100]).await }
-        })
+        (0..10u8).map(move |n| async move { echo_once(client, node, &[n; 100]).await })
     });
     futures::future::join_all(calls).await;
 }
@@ -138,7 +136,11 @@ async fn a_protocol_is_served_once_and_again_after_it_was_dropped() {
     drop(first);
     assert!(server.serve(ECHO.clone(), 1).is_ok());
     assert!(server.serve(Protocol::bare("/test/other/1"), 0).is_err());
-    assert!(server.serve(Protocol::bare("/test/other/1"), 65_537).is_err());
+    assert!(
+        server
+            .serve(Protocol::bare("/test/other/1"), 65_537)
+            .is_err()
+    );
 }
 
 #[tokio::test]
