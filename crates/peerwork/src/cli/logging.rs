@@ -1,0 +1,98 @@
+//! The log: to standard error or a file, for people or as JSON lines.
+
+use std::{fs::OpenOptions, path::Path, sync::Mutex};
+
+use anyhow::Context as _;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+use super::{output::Form, values::LogLevel};
+
+/// Names a whole filter, as in `info,peerwork_net=trace`.
+const VARIABLE: &str = "PEERWORK_LOG";
+
+/// Libraries that are quiet unless their level is asked for by name.
+const QUIET: [&str; 12] = [
+    "libp2p",
+    "multistream_select",
+    "yamux",
+    "quinn",
+    "rustls",
+    "hickory",
+    "netlink",
+    "h2",
+    "hyper",
+    "tower",
+    "tonic",
+    "igd",
+];
+
+/// Where the log goes and what it says.
+pub(crate) struct Log<'a> {
+    pub(crate) level: LogLevel,
+    pub(crate) form: Form,
+    /// Behind the end of this file; `None` is standard error.
+    pub(crate) file: Option<&'a Path>,
+}
+
+/// Starts the log of this process.
+///
+/// # Errors
+/// When the file cannot be opened, or the filter in `PEERWORK_LOG` is malformed.
+pub(crate) fn start(log: &Log<'_>) -> anyhow::Result<()> {
+    let filter = match std::env::var(VARIABLE) {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).with_context(|| {
+            format!("{VARIABLE} = `{text}` is no log filter: write it like info,peerwork_net=debug")
+        })?,
+        _ => EnvFilter::new(default_filter(log.level)),
+    };
+    let layer = fmt::layer();
+    let layer = match (log.file, log.form) {
+        (None, Form::Text) => layer.with_writer(std::io::stderr).boxed(),
+        (None, Form::Json) => layer.json().with_writer(std::io::stderr).boxed(),
+        (Some(path), form) => {
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)
+                .with_context(|| format!("cannot open the log file {}", path.display()))?;
+            let layer = layer.with_ansi(false).with_writer(Mutex::new(file));
+            match form {
+                Form::Text => layer.boxed(),
+                Form::Json => layer.json().boxed(),
+            }
+        }
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
+        .context("cannot start the log")
+}
+
+fn default_filter(level: LogLevel) -> String {
+    let library_level = match level.0 {
+        "off" => "off",
+        "error" => "error",
+        _ => "warn",
+    };
+    let quiet = QUIET
+        .map(|name| format!("{name}={library_level}"))
+        .join(",");
+    format!("{},{quiet}", level.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn libraries_are_never_louder_than_the_program() {
+        let filter = |level: &str| default_filter(level.parse().unwrap());
+        assert!(filter("trace").starts_with("trace,libp2p=warn,"));
+        assert!(filter("off").contains("libp2p=off"));
+        assert!(EnvFilter::try_new(filter("info")).is_ok());
+    }
+}

@@ -1,0 +1,183 @@
+//! The program: arguments, settings, environment, log, signals, exit codes.
+//!
+//! The library does the work; here it is only asked, and its answers are shown. Each command has a
+//! module of its own; what they share is below.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`settings`] | flag before environment before file before default |
+//! | [`values`] | the kinds of values that flags take |
+//! | [`output`] | text and JSON |
+//! | [`operator`] | finding and asking the running node |
+//! | [`signals`], [`logging`], [`files`] | what their names say |
+
+mod args;
+mod demo;
+mod files;
+mod forward;
+mod genesis;
+mod key;
+mod logging;
+mod operator;
+mod output;
+mod peers;
+mod relay;
+mod secrets;
+mod server;
+mod settings;
+mod shell;
+mod signals;
+mod status;
+mod values;
+mod version;
+mod webapp;
+
+use std::{ffi::OsString, future::Future, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{ArgMatches, FromArgMatches as _, error::ErrorKind};
+
+use self::{
+    args::{Cli, Command, Global},
+    logging::Log,
+    output::{Form, failure_text, show_failure},
+    settings::{Resolved, Scope, resolve},
+};
+
+/// Runs the program with these arguments; the first one is its own name.
+pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
+    let form = asked_form(&arguments);
+    match try_main(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            show_failure(form, &failure_text(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_main(arguments: Vec<OsString>) -> anyhow::Result<()> {
+    let matches = match args::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return explained(&error),
+    };
+    let cli = Cli::from_arg_matches(&matches)?;
+    run(cli, innermost(&matches))
+}
+
+fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<()> {
+    let form = if cli.global.json {
+        Form::Json
+    } else {
+        Form::Text
+    };
+    match cli.command {
+        Command::Version => form.show(&version::Version::of_this_program()),
+        Command::Completions { shell } => shell::completions(shell, form),
+        Command::Man { dir } => shell::man(dir.as_deref(), form),
+        Command::Genesis(flags) => genesis::run(flags, form),
+        Command::Secrets(command) => secrets::run(&command, &global(matches)?, form),
+        Command::Key(command) => key::run(command, &global(matches)?, form),
+        Command::Server(server) => server::run(*server, matches, form),
+        Command::Peers(command) => block_on(peers::run(command, &global(matches)?, form)),
+        Command::Relay(command) => block_on(relay::run(command, &global(matches)?, form)),
+        Command::Status => block_on(status::run(&global(matches)?, form)),
+        Command::Forward(flags) => {
+            let resolved = global(matches)?;
+            start_log(&resolved.settings.global)?;
+            block_on(forward::run(flags, &resolved, form))
+        }
+        Command::Demo(flags) => {
+            start_log(&cli.global)?;
+            block_on(demo::run(flags, form))
+        }
+        Command::Webapp(flags) => {
+            start_log(&cli.global)?;
+            block_on(webapp::run(&flags, form))
+        }
+    }
+}
+
+/// The settings of a command that is not the node itself.
+fn global(matches: &ArgMatches) -> anyhow::Result<Resolved> {
+    resolve(matches, Scope::Global, &|name| std::env::var_os(name))
+}
+
+fn start_log(global: &Global) -> anyhow::Result<()> {
+    logging::start(&Log {
+        level: global.log_level,
+        form: if global.json { Form::Json } else { Form::Text },
+        file: None,
+    })
+}
+
+/// Runs `work` and does not wait for what it left behind.
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the program")?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
+}
+
+/// The flags of the command that was reached: global ones count wherever they stand.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    match matches.subcommand() {
+        Some((_, inner)) => innermost(inner),
+        None => matches,
+    }
+}
+
+/// What clap has to say: help and versions are answers, the rest are failures.
+fn explained(error: &clap::Error) -> anyhow::Result<()> {
+    let asked_for = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let text = error.to_string();
+    if asked_for {
+        return output::print_line(text.trim_end());
+    }
+    anyhow::bail!("{}", text.trim_start_matches("error: ").trim_end())
+}
+
+/// Whether JSON was asked for, known even when the command line is wrong.
+fn asked_form(arguments: &[OsString]) -> Form {
+    let flags = arguments
+        .iter()
+        .skip(1)
+        .take_while(|argument| *argument != "--");
+    let json = flags
+        .filter_map(|argument| match argument.to_str()? {
+            "--json" | "--json=true" => Some(true),
+            "--json=false" => Some(false),
+            _ => None,
+        })
+        .last();
+    if json == Some(true) {
+        Form::Json
+    } else {
+        Form::Text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_recognised_even_when_the_command_line_is_wrong() {
+        let form =
+            |line: &str| asked_form(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(form("peerwork nonsense --json"), Form::Json);
+        assert_eq!(form("peerwork --json=true nonsense"), Form::Json);
+        assert_eq!(form("peerwork --json --json=false"), Form::Text);
+        assert_eq!(form("peerwork -- --json"), Form::Text);
+        assert_eq!(form("peerwork"), Form::Text);
+    }
+}

@@ -1,0 +1,132 @@
+//! Finding the running node, and asking it through its operator API.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use peerwork::runtime_file::RuntimeFile;
+use peerwork_api::{
+    config::OperatorToken,
+    operator::{self, Client},
+};
+
+use super::settings::Resolved;
+
+/// Where a node's operator API is unless told otherwise.
+pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50000";
+/// How long a node may take to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The file in the data directory with the secret that operators elsewhere show.
+const TOKEN_FILE: &str = "operator.token";
+
+/// Connects to the node that `resolved` points at.
+///
+/// # Errors
+/// When no node answers; the text says where it was looked for, and what to do.
+pub(crate) async fn connect(resolved: &Resolved) -> anyhow::Result<Client> {
+    let (address, found) = address(resolved)?;
+    let token = token(&resolved.data_dir)?;
+    operator::connect(&address, token.as_ref(), DEADLINE)
+        .await
+        .with_context(|| format!("no running node was found ({found})"))
+}
+
+/// Turns the answer of a node into words for a person.
+pub(crate) fn refused(status: &tonic::Status) -> anyhow::Error {
+    let advice = match status.code() {
+        tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => {
+            ": copy operator.token from the node's data directory into yours"
+        }
+        tonic::Code::DeadlineExceeded | tonic::Code::Unavailable => ": try again",
+        _ => "",
+    };
+    anyhow::anyhow!(
+        "the node answered: {} ({:?}){advice}",
+        status.message(),
+        status.code()
+    )
+}
+
+/// The address to ask, and how it was found.
+fn address(resolved: &Resolved) -> anyhow::Result<(String, String)> {
+    if let Some(address) = &resolved.settings.global.grpc_address {
+        return Ok((
+            address.clone(),
+            "its address was given as --grpc-address".into(),
+        ));
+    }
+    let dir = &resolved.data_dir;
+    let running = RuntimeFile::load(dir)
+        .with_context(|| format!("cannot read what a running node left in {}", dir.display()))?;
+    match running {
+        Some(RuntimeFile {
+            grpc: Some(address),
+            ..
+        }) => {
+            let found = format!("the address was left in {} by a node", dir.display());
+            Ok((reachable(address).to_string(), found))
+        }
+        Some(_) => anyhow::bail!(
+            "the node of {} runs without an operator API: start it with --grpc-address",
+            dir.display()
+        ),
+        None => Ok((
+            DEFAULT_ADDRESS.to_owned(),
+            format!("none runs with {}; name its --data-dir", dir.display()),
+        )),
+    }
+}
+
+/// An address that listens everywhere is asked on this machine.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn token(data_dir: &Path) -> anyhow::Result<Option<OperatorToken>> {
+    let path = data_dir.join(TOKEN_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        // Callers on the node's own machine need no token, so another user's is no obstacle.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", path.display()));
+        }
+    };
+    let token = OperatorToken::new(&text)
+        .with_context(|| format!("{} holds no operator token: remove it", path.display()))?;
+    Ok(Some(token))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_listens_everywhere_is_asked_on_this_machine() {
+        let asked = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(asked("0.0.0.0:50000"), "127.0.0.1:50000");
+        assert_eq!(asked("[::]:50000"), "[::1]:50000");
+        assert_eq!(asked("10.0.0.1:50000"), "10.0.0.1:50000");
+    }
+
+    #[test]
+    fn a_missing_token_is_none_and_a_short_one_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(token(dir.path()).unwrap().is_none());
+        std::fs::write(dir.path().join(TOKEN_FILE), "short").unwrap();
+        assert!(token(dir.path()).is_err());
+        std::fs::write(dir.path().join(TOKEN_FILE), "long-enough-to-be-one\n").unwrap();
+        assert!(token(dir.path()).unwrap().is_some());
+    }
+}

@@ -1,0 +1,155 @@
+//! `peerwork relay …`: the relays of the running node.
+
+use peerwork_api::operator::v1::Peer;
+use serde::Serialize;
+
+use super::{
+    args::RelayCommand,
+    operator::{connect, refused},
+    output::{Answer, Form, block, numbered, section},
+    settings::Resolved,
+};
+
+/// Asks the node, and shows the answer.
+///
+/// # Errors
+/// When no node answers, or it refuses.
+pub(super) async fn run(
+    command: RelayCommand,
+    resolved: &Resolved,
+    form: Form,
+) -> anyhow::Result<()> {
+    let mut client = connect(resolved).await?;
+    match command {
+        RelayCommand::List => {
+            let answer = client
+                .peers_relay_list(())
+                .await
+                .map_err(|status| refused(&status))?;
+            let peers = answer.into_inner().peers;
+            form.show(&Relays {
+                peers: peers.iter().map(protobuf_text).collect(),
+            })
+        }
+        RelayCommand::Status => {
+            let answer = client
+                .relay_status(())
+                .await
+                .map_err(|status| refused(&status))?;
+            let peer = answer.into_inner();
+            form.show(&Connection {
+                id: peer.id,
+                addresses: peer.addrs,
+                reservation: peer.reservation,
+            })
+        }
+    }
+}
+
+/// The relays that the node may reserve a place at.
+#[derive(Serialize)]
+struct Relays {
+    peers: Vec<String>,
+}
+
+impl Answer for Relays {
+    fn text(&self) -> String {
+        section(
+            "RELAY NODE LIST",
+            &numbered("Number of peers", "No peers found", &self.peers),
+        )
+    }
+}
+
+/// The relay that the node holds a reservation at.
+#[derive(Serialize)]
+struct Connection {
+    id: String,
+    addresses: Vec<String>,
+    reservation: String,
+}
+
+impl Answer for Connection {
+    fn text(&self) -> String {
+        let rows = [
+            ("ID", self.id.clone()),
+            ("Addresses", format!("[{}]", self.addresses.join(" "))),
+            ("Reservation", self.reservation.clone()),
+        ];
+        block("CONNECTION STATUS", &rows)
+    }
+}
+
+/// The text form of protobuf, on one line, without the fields that are empty.
+fn protobuf_text(peer: &Peer) -> String {
+    let one =
+        |name: &str, value: &str| (!value.is_empty()).then(|| format!("{name}:{}", quoted(value)));
+    let id = one("id", &peer.id);
+    let protocols = peer
+        .protocols
+        .iter()
+        .filter_map(|value| one("protocols", value));
+    let addrs = peer.addrs.iter().filter_map(|value| one("addrs", value));
+    let reservation = one("reservation", &peer.reservation);
+    let fields: Vec<String> = id
+        .into_iter()
+        .chain(protocols)
+        .chain(addrs)
+        .chain(reservation)
+        .collect();
+    fields.join(" ")
+}
+
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_relay_is_listed_in_protobuf_text_form() {
+        let peer = Peer {
+            id: "16Uiu2".into(),
+            addrs: vec![
+                "/ip4/1.2.3.4/tcp/5".into(),
+                "/ip4/1.2.3.4/udp/5/quic-v1".into(),
+            ],
+            ..Peer::default()
+        };
+        let entry = protobuf_text(&peer);
+        assert_eq!(
+            entry,
+            r#"id:"16Uiu2" addrs:"/ip4/1.2.3.4/tcp/5" addrs:"/ip4/1.2.3.4/udp/5/quic-v1""#
+        );
+        let text = Relays { peers: vec![entry] }.text();
+        assert!(
+            text.starts_with("\n[RELAY NODE LIST]\nNumber of peers: 1\n\n[0] = id:\"16Uiu2\" ")
+        );
+    }
+
+    #[test]
+    fn quotes_and_backslashes_are_escaped() {
+        assert_eq!(quoted(r#"a"\b"#), r#""a\"\\b""#);
+    }
+
+    #[test]
+    fn a_node_without_a_reservation_says_so() {
+        let none = Connection {
+            id: String::new(),
+            addresses: Vec::new(),
+            reservation: String::new(),
+        };
+        assert_eq!(
+            none.text(),
+            "\n[CONNECTION STATUS]\nID          = <none>\nAddresses   = []\nReservation = <none>\n"
+        );
+        assert_eq!(
+            serde_json::to_string(&none).unwrap(),
+            r#"{"id":"","addresses":[],"reservation":""}"#
+        );
+    }
+}

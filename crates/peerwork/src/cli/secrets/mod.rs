@@ -1,0 +1,53 @@
+//! `peerwork secrets …`: the keys of a node.
+
+mod generate;
+mod init;
+mod show;
+
+use clap::Subcommand;
+use peerwork_identity::{Address, IdentitySummary};
+
+pub(crate) use self::generate::check_secrets_config;
+use self::{generate::GenerateFlags, init::InitFlags, show::OutputFlags};
+use super::{output::Form, settings::Resolved};
+
+/// What can be done with keys.
+#[derive(Subcommand, Debug)]
+pub(crate) enum SecretsCommand {
+    /// Make the keys of a node; those that exist are never overwritten
+    Init(InitFlags),
+    /// Show the public names of a node's keys
+    Output(OutputFlags),
+    /// Write a secrets-manager file
+    Generate(GenerateFlags),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When keys are missing, exist already, or cannot be read or written.
+pub(super) fn run(command: &SecretsCommand, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
+    match command {
+        SecretsCommand::Init(flags) => init::run(flags, resolved, form),
+        SecretsCommand::Output(flags) => show::run(flags, resolved, form),
+        SecretsCommand::Generate(flags) => generate::run(flags, form),
+    }
+}
+
+/// The address of the validator key; the zero address stands for none.
+fn address_shown(summary: &IdentitySummary) -> String {
+    summary.address.unwrap_or(Address::ZERO).to_string()
+}
+
+/// The node id; empty when there is no network key.
+fn node_id_shown(summary: &IdentitySummary) -> String {
+    summary.node_id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// The two rows that name a node.
+fn rows(address: &str, node_id: &str) -> [(&'static str, String); 2] {
+    [
+        ("Public key (address)", address.to_owned()),
+        ("Node ID", node_id.to_owned()),
+    ]
+}

@@ -1,0 +1,205 @@
+//! From settings to the node's configuration; all contradictions are told at once.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use peerwork::config::{App, Config, Ingress, Mode, P2p};
+use peerwork_identity::{Keypair, NetworkFile, NodeId};
+
+use super::{
+    addresses::{Listener, announced, listeners, loopback_only},
+    flags::{P2pFlags, ServerFlags},
+    ports::{Claim, clashes},
+};
+use crate::cli::{operator::DEFAULT_ADDRESS, settings::Mistakes, values::Listen};
+
+/// Requests under way at the ingress at once. Each costs at most about 100 KiB of buffers, so
+/// 4096 are 400 MiB in the worst case.
+const REQUESTS_MAX: usize = 4096;
+/// What EdgeMatrix takes for the one of inbound and outbound peers that is not given.
+const INBOUND_DEFAULT: u32 = 32;
+const OUTBOUND_DEFAULT: u32 = 8;
+
+/// What a node needs beside its flags.
+pub(super) struct Found<'a> {
+    pub(super) data_dir: PathBuf,
+    pub(super) grpc_address: Option<&'a str>,
+    pub(super) keypair: Keypair,
+    pub(super) network: NetworkFile,
+}
+
+/// The configuration that `flags` describe.
+///
+/// # Errors
+/// All contradictions between the settings.
+pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Config> {
+    let mut mistakes = Vec::new();
+    let mode = flags.running_mode;
+    let listeners = listeners(&flags.p2p, mode);
+    let http = HttpListeners::new(flags, found.grpc_address, &mut mistakes);
+    let claims: Vec<Claim> = listeners
+        .iter()
+        .filter_map(Claim::p2p)
+        .chain(http.claims())
+        .collect();
+    mistakes.extend(clashes(&claims));
+    let announce = announced(&flags.p2p, &listeners).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        Vec::new()
+    });
+    let app = app(flags, &mut mistakes);
+    if flags.p2p.mdns && flags.p2p.no_mdns {
+        mistakes.push("--mdns and --no-mdns contradict each other".to_owned());
+    }
+    if !mistakes.is_empty() {
+        return Err(Mistakes(mistakes).into());
+    }
+    warn_lonely(flags, &found.network, &listeners);
+    Ok(Config {
+        data_dir: Some(found.data_dir),
+        keypair: found.keypair,
+        network: found.network,
+        mode,
+        p2p: P2p {
+            mdns: mdns(&flags.p2p, &listeners),
+            listen: listeners
+                .into_iter()
+                .map(|listener| listener.address)
+                .collect(),
+            announce,
+            upnp: flags.p2p.upnp,
+            reserve: flags.edge.relay_on,
+            relay_discovery: flags.relay.relay_discovery,
+            connections_max: connections_max(&flags.p2p),
+            ..P2p::default()
+        },
+        ingress: http.ingress.map(|listen| Ingress {
+            listen,
+            auth: !flags.edge.app_no_auth,
+            response_timeout: flags.relay.response_timeout,
+            requests_max: REQUESTS_MAX,
+        }),
+        jsonrpc: http.jsonrpc,
+        grpc: http.grpc,
+        metrics: http.metrics,
+        app,
+        cors_origins: flags.relay.access_control_allow_origins.clone(),
+        jsonrpc_batch_max: flags.relay.json_rpc_batch_request_limit,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// Where HTTP and gRPC listen.
+struct HttpListeners {
+    ingress: Option<SocketAddr>,
+    jsonrpc: Option<SocketAddr>,
+    grpc: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+}
+
+impl HttpListeners {
+    fn new(flags: &ServerFlags, grpc: Option<&str>, mistakes: &mut Vec<String>) -> Self {
+        let relay_only = |listen: Listen| match flags.running_mode {
+            Mode::Relay => listen.address(),
+            Mode::Edge | Mode::Peer => None,
+        };
+        let grpc = grpc.unwrap_or(DEFAULT_ADDRESS);
+        let grpc: Listen = grpc.parse().unwrap_or_else(|reason| {
+            mistakes.push(format!("--grpc-address = `{grpc}`: {reason}"));
+            Listen::Off
+        });
+        Self {
+            ingress: relay_only(flags.relay.trans_proxy),
+            jsonrpc: relay_only(flags.relay.jsonrpc),
+            grpc: grpc.address(),
+            metrics: flags.metrics.address(),
+        }
+    }
+
+    fn claims(&self) -> impl Iterator<Item = Claim> {
+        [
+            ("--trans-proxy", self.ingress),
+            ("--jsonrpc", self.jsonrpc),
+            ("--grpc-address", self.grpc),
+            ("--metrics", self.metrics),
+        ]
+        .into_iter()
+        .filter_map(|(flag, at)| Some(Claim::http(flag, at?)))
+    }
+}
+
+fn app(flags: &ServerFlags, mistakes: &mut Vec<String>) -> App {
+    /// Node events carry it to everyone.
+    const ORIGIN_BYTES_MAX: usize = 1024;
+    let edge = &flags.edge;
+    if edge.app_origin.len() > ORIGIN_BYTES_MAX {
+        mistakes.push(format!(
+            "--app-origin is longer than {ORIGIN_BYTES_MAX} bytes"
+        ));
+    }
+    let mut callers: Vec<NodeId> = Vec::new();
+    for caller in &edge.allow_caller {
+        match caller.parse() {
+            Ok(node) => callers.push(node),
+            Err(error) => mistakes.push(format!("--allow-caller = `{caller}`: {error}")),
+        }
+    }
+    let mut ports = vec![edge.app_default_port];
+    ports.extend(
+        edge.app_port
+            .iter()
+            .filter(|port| **port != edge.app_default_port),
+    );
+    App {
+        name: edge.app_name.clone(),
+        host: edge.app_url.clone(),
+        ports,
+        auth: !edge.app_no_auth,
+        callers: (!edge.allow_caller.is_empty()).then_some(callers),
+        origin: edge.app_origin.clone(),
+        ..App::default()
+    }
+}
+
+/// On unless switched off; but a node that only this machine can reach has no one to find.
+fn mdns(flags: &P2pFlags, listeners: &[Listener]) -> bool {
+    flags.mdns || !(flags.no_mdns || flags.no_discover || loopback_only(listeners))
+}
+
+fn connections_max(flags: &P2pFlags) -> u32 {
+    match (
+        flags.max_peers,
+        flags.max_inbound_peers,
+        flags.max_outbound_peers,
+    ) {
+        (Some(all), ..) => all,
+        (None, None, None) => P2p::default().connections_max,
+        (None, inbound, outbound) => {
+            let inbound = inbound.unwrap_or(INBOUND_DEFAULT);
+            inbound
+                .saturating_add(outbound.unwrap_or(OUTBOUND_DEFAULT))
+                .max(1)
+        }
+    }
+}
+
+/// Says what will not work with settings that are allowed.
+fn warn_lonely(flags: &ServerFlags, network: &NetworkFile, listeners: &[Listener]) {
+    let no_entry = network.bootnodes.is_empty() && network.relaynodes.is_empty();
+    if no_entry && !mdns(&flags.p2p, listeners) && flags.running_mode != Mode::Relay {
+        tracing::warn!(
+            file = %flags.network.display(),
+            "the network file names no node to start from, and this node does not look on the local \
+             network: it waits for `peerwork peers add`"
+        );
+    }
+    if flags.running_mode == Mode::Edge && !flags.edge.relay_on {
+        tracing::warn!("without --relay-on this edge is only reached by nodes that can dial it");
+    }
+    let told = flags.p2p.nat.is_some() || flags.p2p.dns.is_some();
+    if told && loopback_only(listeners) {
+        tracing::warn!("--nat and --dns invite others, but the node listens on loopback alone");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The flags of `peerwork server`, which are also the keys of the settings file and, with the
+//! prefix `PEERWORK_`, the names of environment variables.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+use multiaddr::Multiaddr;
+use peerwork::config::Mode;
+
+use crate::cli::values::{DnsName, Listen, app_host, duration, multiaddress, running_mode};
+
+/// Every setting of a node.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Node")]
+pub(crate) struct ServerFlags {
+    /// The network file: the network's name, id and entry points
+    #[arg(long, value_name = "FILE", default_value = "./genesis.json")]
+    pub(crate) network: PathBuf,
+    /// The node's part: full (a relay node), edge, or peer (calls others only)
+    #[arg(long, value_name = "MODE", default_value = "full", value_parser = running_mode)]
+    pub(crate) running_mode: Mode,
+    /// Write the log to this file, behind what it holds, and not to standard error
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_to: Option<PathBuf>,
+    /// Where /metrics, /healthz and /readyz get a listener of their own, or off
+    #[arg(long, value_name = "HOST:PORT", default_value = "off")]
+    pub(crate) metrics: Listen,
+    /// A secrets-manager file (`peerwork secrets generate`); only the type local is supported
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) p2p: P2pFlags,
+    #[command(flatten)]
+    pub(crate) relay: RelayFlags,
+    #[command(flatten)]
+    pub(crate) edge: EdgeFlags,
+    #[command(flatten)]
+    pub(crate) ignored: IgnoredFlags,
+}
+
+/// The peer-to-peer side.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Peer-to-peer")]
+pub(crate) struct P2pFlags {
+    /// Where to listen for nodes, by TCP and on the same port by QUIC, or off
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50001")]
+    pub(crate) libp2p: Listen,
+    /// A second TCP address to listen on, for edges; not in edge mode; off or port 0 for none
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50004")]
+    pub(crate) relay_libp2p: Listen,
+    /// Where to listen for nodes by WebSocket, or off
+    #[arg(long, value_name = "HOST:PORT", default_value = "off")]
+    pub(crate) websocket: Listen,
+    /// A further address to listen on (repeatable)
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
+    pub(crate) listen: Vec<Multiaddr>,
+    /// Do not listen by QUIC on the port of --libp2p
+    #[arg(long)]
+    pub(crate) no_quic: bool,
+    /// The address that the router has outside: told to others with the port of each listener
+    #[arg(long, value_name = "IP")]
+    pub(crate) nat: Option<IpAddr>,
+    /// The name that others reach this machine by: example.org, or dns4/… or dns6/…
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dns: Option<DnsName>,
+    /// An address to tell others, as it is (repeatable)
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
+    pub(crate) announce: Vec<Multiaddr>,
+    /// Do not look for nodes on the local network
+    #[arg(long)]
+    pub(crate) no_discover: bool,
+    /// Look for nodes on the local network by mDNS, even when listening on loopback alone
+    #[arg(long)]
+    pub(crate) mdns: bool,
+    /// Do not look for nodes on the local network by mDNS
+    #[arg(long)]
+    pub(crate) no_mdns: bool,
+    /// Ask the router for port mappings by UPnP
+    #[arg(long)]
+    pub(crate) upnp: bool,
+    /// Connections at most, edges included [default: 8192]
+    #[arg(long, value_name = "N", conflicts_with_all = ["max_inbound_peers", "max_outbound_peers"],
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_peers: Option<u32>,
+    /// Connections from others at most; added to --max-outbound-peers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) max_inbound_peers: Option<u32>,
+    /// Connections to others at most; added to --max-inbound-peers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) max_outbound_peers: Option<u32>,
+}
+
+/// What only a relay node does.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Relay node")]
+pub(crate) struct RelayFlags {
+    /// Where HTTP calls to the apps behind edges come in, or off
+    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50005")]
+    pub(crate) trans_proxy: Listen,
+    /// Where JSON-RPC and its WebSocket (/edge_ws) answer, or off
+    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50002")]
+    pub(crate) jsonrpc: Listen,
+    /// Tell edges the relays of the network file and of the directory
+    #[arg(long)]
+    pub(crate) relay_discovery: bool,
+    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC (repeatable)
+    #[arg(long, value_name = "ORIGIN", default_value = "*")]
+    pub(crate) access_control_allow_origins: Vec<String>,
+    /// Requests in one JSON-RPC batch at most
+    #[arg(long, value_name = "N", default_value = "20",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) json_rpc_batch_request_limit: u32,
+    /// How long an app may take until its answer begins
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration)]
+    pub(crate) response_timeout: Duration,
+}
+
+/// What only an edge does, and who may call.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Edge")]
+pub(crate) struct EdgeFlags {
+    /// Hold reservations at relays, and so be reachable through them
+    #[arg(long)]
+    pub(crate) relay_on: bool,
+    /// A name for people, part of node events
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) app_name: String,
+    /// Any text about the app, part of node events
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) app_origin: String,
+    /// Where the app runs: http and a host, without a port
+    #[arg(long, value_name = "URL", default_value = "http://172.17.0.1", value_parser = app_host)]
+    pub(crate) app_url: String,
+    /// The port of the app; it may be called
+    #[arg(long, value_name = "PORT", default_value = "9527",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) app_default_port: u16,
+    /// A further port that may be called (repeatable); all others are refused
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) app_port: Vec<u16>,
+    /// A node that may call, by its id (repeatable); without any, all may
+    #[arg(long, value_name = "NODE")]
+    pub(crate) allow_caller: Vec<String>,
+    /// Callers need no bearer key (`peerwork key create`)
+    #[arg(long)]
+    pub(crate) app_no_auth: bool,
+}
+
+/// Flags of the EdgeMatrix program that have no effect here: accepted, so that its command lines
+/// go on working.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct IgnoredFlags {
+    #[arg(long, hide = true)]
+    pub(crate) app_no_agent: bool,
+    #[arg(long, hide = true)]
+    pub(crate) auth_url: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) max_slots: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) max_enqueued: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) json_rpc_block_range_limit: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) dev: bool,
+    #[arg(long, hide = true)]
+    pub(crate) dev_interval: Option<String>,
+}
+
+impl IgnoredFlags {
+    /// The names of the flags that were given and change nothing.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        [
+            (self.app_no_agent, "--app-no-agent"),
+            (self.max_slots.is_some(), "--max-slots"),
+            (self.max_enqueued.is_some(), "--max-enqueued"),
+            (
+                self.json_rpc_block_range_limit.is_some(),
+                "--json-rpc-block-range-limit",
+            ),
+            (self.dev, "--dev"),
+            (self.dev_interval.is_some(), "--dev-interval"),
+        ]
+        .into_iter()
+        .filter_map(|(given, name)| given.then_some(name))
+        .collect()
+    }
+}

@@ -1,0 +1,146 @@
+//! One place that settings come from: names of flags and the texts given for them.
+
+use std::{collections::BTreeMap, error::Error as _, ffi::OsString};
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Command,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
+
+use super::Environment;
+
+/// Settings by the names of their flags, without the dashes.
+#[derive(Debug, Default)]
+pub(super) struct Layer(BTreeMap<String, Vec<OsString>>);
+
+impl Layer {
+    /// The flags that were written on the command line.
+    pub(super) fn from_flags(command: &Command, matches: &ArgMatches) -> Self {
+        let written = |arg: &Arg| {
+            let id = arg.get_id().as_str();
+            let given = matches.try_contains_id(id).unwrap_or(false)
+                && matches.value_source(id) == Some(ValueSource::CommandLine);
+            given.then(|| {
+                matches
+                    .get_raw(id)
+                    .into_iter()
+                    .flatten()
+                    .map(Into::into)
+                    .collect()
+            })
+        };
+        Self(
+            settings(command)
+                .filter_map(|(key, arg)| Some((key, written(arg)?)))
+                .collect(),
+        )
+    }
+
+    /// The variables `PEERWORK_…` that are set; several values are separated by commas.
+    pub(super) fn from_environment(
+        command: &Command,
+        environment: Environment<'_>,
+        mistakes: &mut Vec<String>,
+    ) -> Self {
+        let mut layer = Self::default();
+        for (key, arg) in settings(command) {
+            let variable = variable(&key);
+            let Some(value) = environment(&variable) else {
+                continue;
+            };
+            let values = match (arg.get_action(), value.to_str()) {
+                (ArgAction::Append, Some(text)) => {
+                    let parts = text
+                        .split(',')
+                        .map(str::trim)
+                        .filter(|part| !part.is_empty());
+                    parts.map(OsString::from).collect()
+                }
+                _ => vec![value],
+            };
+            layer.insert_checked(command, &key, &variable, values, mistakes);
+        }
+        layer
+    }
+
+    /// Takes values for `key`, or says in `mistakes` what is wrong with them; `shown` is how their
+    /// source calls the key.
+    pub(super) fn insert_checked(
+        &mut self,
+        command: &Command,
+        key: &str,
+        shown: &str,
+        values: Vec<OsString>,
+        mistakes: &mut Vec<String>,
+    ) {
+        for value in &values {
+            let argument = argument(key, value);
+            if let Err(error) = command
+                .clone()
+                .no_binary_name(true)
+                .try_get_matches_from([argument])
+            {
+                let value = value.to_string_lossy();
+                mistakes.push(format!("{shown} = `{value}`: {}", reason(&error)));
+            }
+        }
+        self.0.insert(key.to_owned(), values);
+    }
+
+    /// The value that counts for a setting that takes one.
+    pub(super) fn last(&self, key: &str) -> Option<&OsString> {
+        self.0.get(key).and_then(|values| values.last())
+    }
+
+    /// Puts layers on top of each other, the first one uppermost.
+    pub(super) fn merge<const N: usize>(layers: [Self; N]) -> Self {
+        let mut merged = BTreeMap::new();
+        for layer in layers.into_iter().rev() {
+            merged.extend(layer.0);
+        }
+        Self(merged)
+    }
+
+    /// The settings as arguments.
+    pub(super) fn arguments(&self) -> Vec<OsString> {
+        let each = self
+            .0
+            .iter()
+            .flat_map(|(key, values)| values.iter().map(move |v| (key, v)));
+        each.map(|(key, value)| argument(key, value)).collect()
+    }
+}
+
+/// The settings that `command` takes, by name.
+pub(super) fn settings(command: &Command) -> impl Iterator<Item = (String, &Arg)> {
+    command
+        .get_arguments()
+        .filter(|arg| !matches!(arg.get_action(), ArgAction::Help | ArgAction::Version))
+        .filter_map(|arg| Some((arg.get_long()?.to_owned(), arg)))
+}
+
+fn argument(key: &str, value: &OsString) -> OsString {
+    let mut argument = OsString::from(format!("--{key}="));
+    argument.push(value);
+    argument
+}
+
+fn variable(key: &str) -> String {
+    format!("PEERWORK_{}", key.replace('-', "_").to_ascii_uppercase())
+}
+
+/// Why clap refused a value, without the words around it.
+pub(super) fn reason(error: &clap::Error) -> String {
+    if let Some(source) = error.source() {
+        return source.to_string();
+    }
+    if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
+        && !values.is_empty()
+    {
+        return format!("it is one of {}", values.join(", "));
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.trim_start_matches("error: ").to_owned()
+}

@@ -1,0 +1,156 @@
+//! Where a setting comes from: the flag, else the environment, else the settings file, else the
+//! default.
+//!
+//! All four speak the same language: a setting is the flag of that name, and each value is read by
+//! the flag's own reader. So the file and the environment need no schema of their own.
+
+mod file;
+mod layer;
+
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+
+use self::layer::Layer;
+use super::{
+    args::{Global, with_switches},
+    server::ServerFlags,
+};
+
+/// The settings file that is read when none is named.
+const FILE_NAME: &str = "peerwork.toml";
+
+/// All settings, from wherever they came.
+#[derive(Parser, Debug)]
+#[command(name = "settings", no_binary_name = true, disable_help_flag = true)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(flatten)]
+    pub(crate) server: ServerFlags,
+}
+
+/// Which settings a command uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those of the node and the global ones.
+    Node,
+    /// The global ones alone.
+    Global,
+}
+
+/// What was found out about the settings of one call of the program.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// The settings.
+    pub(crate) settings: Settings,
+    /// The data directory.
+    pub(crate) data_dir: PathBuf,
+    /// True when nobody named the data directory.
+    pub(crate) data_dir_is_default: bool,
+    /// The settings file that was read.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Everything that is wrong with the settings, at once.
+#[derive(Debug)]
+pub(crate) struct Mistakes(pub(crate) Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => write!(f, "a setting is wrong: {one}"),
+            many => {
+                write!(f, "{} settings are wrong:", many.len())?;
+                many.iter()
+                    .try_for_each(|mistake| write!(f, "\n  {mistake}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// The environment, as far as settings may read it.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Finds the settings for a command whose flags are in `matches`.
+///
+/// # Errors
+/// All mistakes of the settings file and of the environment together.
+pub(crate) fn resolve(
+    matches: &ArgMatches,
+    scope: Scope,
+    environment: Environment<'_>,
+) -> anyhow::Result<Resolved> {
+    let command = schema();
+    let mut mistakes = Vec::new();
+    let flags = Layer::from_flags(&in_scope(scope), matches);
+    let environment = Layer::from_environment(&in_scope(scope), environment, &mut mistakes);
+
+    let named = |key: &str| {
+        flags
+            .last(key)
+            .or_else(|| environment.last(key))
+            .map(PathBuf::from)
+    };
+    let chosen_dir = named("data-dir");
+    let file = named("config").or_else(|| {
+        let dir = chosen_dir.clone().or_else(platform_data_dir)?;
+        Some(dir.join(FILE_NAME)).filter(|file| file.is_file())
+    });
+    let from_file = match &file {
+        Some(path) => file::read(path, &command, &mut mistakes)?,
+        None => Layer::default(),
+    };
+    if let (Some(path), None, Some(_)) = (&file, named("config"), from_file.last("data-dir")) {
+        mistakes.push(format!(
+            "data-dir in {}: this file was found through the data directory; name it by --data-dir \
+             or PEERWORK_DATA_DIR",
+            path.display()
+        ));
+    }
+    if !mistakes.is_empty() {
+        return Err(Mistakes(mistakes).into());
+    }
+    let merged = Layer::merge([flags, environment, from_file]);
+    let matches = command
+        .try_get_matches_from(merged.arguments())
+        .map_err(|error| Mistakes(vec![layer::reason(&error)]))?;
+    let settings = Settings::from_arg_matches(&matches)?;
+    let data_dir = settings.global.data_dir.clone();
+    Ok(Resolved {
+        data_dir_is_default: data_dir.is_none(),
+        data_dir: data_dir.or_else(platform_data_dir).ok_or_else(|| {
+            anyhow::anyhow!("this system has no data folder: name one by --data-dir")
+        })?,
+        settings,
+        file,
+    })
+}
+
+/// All settings as clap knows them.
+pub(crate) fn schema() -> clap::Command {
+    with_switches(Settings::command())
+}
+
+fn in_scope(scope: Scope) -> clap::Command {
+    match scope {
+        Scope::Node => schema(),
+        Scope::Global => with_switches(<Global as clap::Args>::augment_args(clap::Command::new(
+            "global",
+        ))),
+    }
+}
+
+fn platform_data_dir() -> Option<PathBuf> {
+    let dirs = directories::ProjectDirs::from("", "", "peerwork")?;
+    Some(Path::new(dirs.data_dir()).to_owned())
+}
+
+#[cfg(test)]
+mod tests;

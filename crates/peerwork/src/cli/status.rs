@@ -1,0 +1,191 @@
+//! `peerwork status`: what the running node is doing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use peerwork_api::operator::v1::ServerStatus;
+use serde::Serialize;
+
+use super::{
+    operator::{connect, refused},
+    output::{Answer, Form, block},
+    settings::Resolved,
+};
+
+/// Asks the node, and shows the answer.
+///
+/// # Errors
+/// When no node answers, or it refuses.
+pub(super) async fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
+    let mut client = connect(resolved).await?;
+    let answer = client
+        .get_status(())
+        .await
+        .map_err(|status| refused(&status))?;
+    form.show(&Status::from(answer.into_inner()))
+}
+
+/// What the node says; what does not apply to it is absent.
+#[derive(Serialize)]
+struct Status {
+    node_id: String,
+    mode: String,
+    version: String,
+    network_name: String,
+    network_id: u64,
+    uptime_seconds: u64,
+    address: String,
+    listen_addresses: Vec<String>,
+    reachability: String,
+    peers_connected: u64,
+    reservations_held: u64,
+    reservations_given: Option<u64>,
+    edges_known: Option<u64>,
+    tunnels_active: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    endpoints: BTreeMap<String, String>,
+}
+
+impl From<ServerStatus> for Status {
+    fn from(status: ServerStatus) -> Self {
+        let ServerStatus {
+            p2p_addr,
+            node_id,
+            mode,
+            version,
+            network_name,
+            network_id,
+            uptime_seconds,
+            listen_addresses,
+            reachability,
+            peers_connected,
+            reservations_held,
+            reservations_given,
+            edges_known,
+            tunnels_active,
+            bytes_received,
+            bytes_sent,
+            endpoints,
+        } = status;
+        let endpoints = endpoints
+            .into_iter()
+            .map(|endpoint| (endpoint.name, endpoint.address));
+        Self {
+            node_id,
+            mode,
+            version,
+            network_name,
+            network_id,
+            uptime_seconds,
+            address: p2p_addr,
+            listen_addresses,
+            reachability,
+            peers_connected,
+            reservations_held,
+            reservations_given,
+            edges_known,
+            tunnels_active,
+            bytes_received,
+            bytes_sent,
+            endpoints: endpoints.collect(),
+        }
+    }
+}
+
+impl Answer for Status {
+    fn text(&self) -> String {
+        let count = |count: Option<u64>| count.map(|count| count.to_string());
+        let mut rows = vec![
+            ("Node ID", self.node_id.clone()),
+            ("Mode", self.mode.clone()),
+            ("Version", self.version.clone()),
+            (
+                "Network",
+                format!("{} ({})", self.network_name, self.network_id),
+            ),
+            (
+                "Uptime",
+                time_shown(Duration::from_secs(self.uptime_seconds)),
+            ),
+            ("Reachability", self.reachability.clone()),
+            ("Peers", self.peers_connected.to_string()),
+            ("Reservations held", self.reservations_held.to_string()),
+        ];
+        rows.extend(count(self.reservations_given).map(|count| ("Reservations given", count)));
+        rows.extend(count(self.edges_known).map(|count| ("Edges known", count)));
+        rows.push(("Tunnels", self.tunnels_active.to_string()));
+        rows.push(("Received", bytes_shown(self.bytes_received)));
+        rows.push(("Sent", bytes_shown(self.bytes_sent)));
+        rows.extend(
+            self.listen_addresses
+                .iter()
+                .map(|address| ("Listens on", address.clone())),
+        );
+        rows.extend(
+            self.endpoints
+                .iter()
+                .map(|(name, address)| (name.as_str(), address.clone())),
+        );
+        block("STATUS", &rows)
+    }
+}
+
+fn time_shown(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+fn bytes_shown(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut shown = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while shown >= 1024.0 && unit + 1 < UNITS.len() {
+        shown /= 1024.0;
+        unit += 1;
+    }
+    format!("{shown:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_shown_for_people() {
+        let time = |seconds| time_shown(Duration::from_secs(seconds));
+        assert_eq!(
+            [time(5), time(65), time(3725), time(90_000)],
+            ["5s", "1m 5s", "1h 2m", "1d 1h"]
+        );
+        assert_eq!(bytes_shown(1023), "1023 B");
+        assert_eq!(bytes_shown(1536), "1.5 KiB");
+        assert_eq!(bytes_shown(u64::MAX), "16777216.0 TiB");
+    }
+
+    #[test]
+    fn what_does_not_apply_is_left_out_of_the_text() {
+        let status = Status::from(ServerStatus {
+            node_id: "16Uiu2".into(),
+            mode: "edge".into(),
+            network_name: "N".into(),
+            network_id: 7,
+            ..ServerStatus::default()
+        });
+        let text = status.text();
+        assert!(
+            text.starts_with("\n[STATUS]\nNode ID           = 16Uiu2\n"),
+            "{text}"
+        );
+        assert!(text.contains("Network           = N (7)"), "{text}");
+        assert!(!text.contains("Edges known"), "{text}");
+    }
+}

@@ -1,0 +1,60 @@
+//! `peerwork webapp`: the example web app as a program.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use clap::Args;
+use peerwork::webapp::WebApp;
+use serde::Serialize;
+
+use super::{
+    output::{Answer, Form},
+    signals::Signals,
+    values::socket_address,
+};
+
+/// `peerwork webapp`
+#[derive(Args, Debug)]
+pub(crate) struct WebappFlags {
+    /// Where to listen
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9527", value_parser = socket_address)]
+    listen: SocketAddr,
+}
+
+#[derive(Serialize)]
+struct Running {
+    url: String,
+}
+
+impl Answer for Running {
+    fn text(&self) -> String {
+        format!("Server is running, access {}", self.url)
+    }
+}
+
+/// Runs the web app until a signal.
+///
+/// # Errors
+/// When it cannot listen, or does not end in time.
+pub(super) async fn run(flags: &WebappFlags, form: Form) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
+    let app = WebApp::start(flags.listen).await.with_context(|| {
+        format!(
+            "the web app cannot listen on {}: name a free address by --listen",
+            flags.listen
+        )
+    })?;
+    let address = app.address();
+    let host = match address.ip() {
+        ip if ip == std::net::Ipv4Addr::LOCALHOST || ip.is_unspecified() => "localhost".to_owned(),
+        _ => address.ip().to_string(),
+    };
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
+    let url = format!("http://{host}:{}/home", address.port());
+    form.show(&Running { url })?;
+    signals.stop_on_signal(app.stop()).await
+}

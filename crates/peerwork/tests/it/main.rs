@@ -1,0 +1,7 @@
+//! The program and the library as their users see them, over loopback.
+
+#![allow(clippy::unwrap_used)]
+
+mod cli;
+mod program;
+mod webapp;
