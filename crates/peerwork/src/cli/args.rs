@@ -163,13 +163,14 @@ pub(crate) fn with_switches(command: Clap) -> Clap {
                 return arg;
             }
             let default = arg.get_default_values().first().cloned();
+            let off = default.as_ref().is_none_or(|default| default == "false");
             arg.action(ArgAction::Set)
                 .num_args(0..=1)
                 .require_equals(true)
                 .value_name("BOOL")
                 .default_missing_value("true")
                 .default_value(default.unwrap_or_else(|| "false".into()))
-                .hide_default_value(true)
+                .hide_default_value(off)
                 .hide_possible_values(true)
                 .value_parser(ValueParser::bool())
         })

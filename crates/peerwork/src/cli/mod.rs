@@ -48,7 +48,7 @@ use self::{
 /// Runs the program with these arguments; the first one is its own name.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     let form = asked_form(&arguments);
-    match try_main(arguments) {
+    match try_main(arguments, form) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             show_failure(form, &failure_text(&error));
@@ -57,10 +57,10 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn try_main(arguments: Vec<OsString>) -> anyhow::Result<()> {
+fn try_main(arguments: Vec<OsString>, form: Form) -> anyhow::Result<()> {
     let matches = match args::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
-        Err(error) => return explained(&error),
+        Err(error) => return explained(&error, form),
     };
     let cli = Cli::from_arg_matches(&matches)?;
     run(cli, innermost(&matches))
@@ -79,7 +79,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<()> {
         Command::Genesis(flags) => genesis::run(flags, form),
         Command::Secrets(command) => secrets::run(&command, &global(matches)?, form),
         Command::Key(command) => key::run(command, &global(matches)?, form),
-        Command::Server(server) => server::run(*server, matches, form),
+        Command::Server(server) => server::run(&server, matches, form),
         Command::Peers(command) => block_on(peers::run(command, &global(matches)?, form)),
         Command::Relay(command) => block_on(relay::run(command, &global(matches)?, form)),
         Command::Status => block_on(status::run(&global(matches)?, form)),
@@ -132,7 +132,7 @@ fn innermost(matches: &ArgMatches) -> &ArgMatches {
 }
 
 /// What clap has to say: help and versions are answers, the rest are failures.
-fn explained(error: &clap::Error) -> anyhow::Result<()> {
+fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
     let asked_for = matches!(
         error.kind(),
         ErrorKind::DisplayHelp
@@ -143,7 +143,16 @@ fn explained(error: &clap::Error) -> anyhow::Result<()> {
     if asked_for {
         return output::print_line(text.trim_end());
     }
-    anyhow::bail!("{}", text.trim_start_matches("error: ").trim_end())
+    let text = text.trim_start_matches("error: ").trim_end();
+    match form {
+        Form::Text => anyhow::bail!("{text}"),
+        // Programs want the reason on one line, and nothing about usage.
+        Form::Json => {
+            let reason = text.split("\n\nUsage:").next().unwrap_or(text);
+            let words: Vec<&str> = reason.split_whitespace().collect();
+            anyhow::bail!("{}", words.join(" "))
+        }
+    }
 }
 
 /// Whether JSON was asked for, known even when the command line is wrong.

@@ -55,9 +55,8 @@ fn message(body: &[u8]) -> Option<String> {
     let first = serde_json::Deserializer::from_slice(body)
         .into_iter::<Value>()
         .next();
-    let mut object = match first?.ok()? {
-        Value::Object(object) => object,
-        _ => return None,
+    let Value::Object(mut object) = first?.ok()? else {
+        return None;
     };
     match object.remove("message") {
         None | Some(Value::Null) => Some(String::new()),

@@ -4,4 +4,6 @@
 
 mod cli;
 mod program;
+#[cfg(unix)]
+mod signals;
 mod webapp;

@@ -45,7 +45,7 @@ enum ServerAction {
 ///
 /// # Errors
 /// When settings are wrong, the node cannot start, or it does not end in time.
-pub(super) fn run(server: ServerArgs, matches: &ArgMatches, form: Form) -> anyhow::Result<()> {
+pub(super) fn run(server: &ServerArgs, matches: &ArgMatches, form: Form) -> anyhow::Result<()> {
     if let Some(ServerAction::Export(flags)) = &server.action {
         return export::run(flags, form);
     }
