@@ -26,15 +26,18 @@ pub enum Mode {
     Full,
     /// An edge node: answers calls with its web apps.
     Edge,
+    /// Neither: calls others.
+    Peer,
 }
 
 impl Mode {
-    /// The word that the command line uses: `full` or `edge`.
+    /// The word that the command line uses: `full`, `edge` or `peer`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Edge => "edge",
+            Self::Peer => "peer",
         }
     }
 }
@@ -124,8 +127,8 @@ pub struct Reservation {
     pub bytes_max: Option<u64>,
     /// Time that a circuit may last; `None` is without limit.
     pub duration_max: Option<Duration>,
-    /// When it ends unless it is renewed.
-    pub expires_at: SystemTime,
+    /// When it ends unless it is renewed; `None` where the relay's answer does not tell.
+    pub expires_at: Option<SystemTime>,
     /// Addresses of the relay that it named.
     pub addresses: Vec<String>,
 }

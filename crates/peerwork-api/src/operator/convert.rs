@@ -104,7 +104,7 @@ fn reservation_text(reservation: &dto::Reservation) -> String {
         "LimitData:{}, LimitDuration:{}, Expiration:{}, Addrs:[{}]",
         bytes_max.unwrap_or(0),
         go_duration(duration_max.unwrap_or_default()),
-        go_time(*expires_at),
+        expires_at.map_or_else(|| "unknown".to_owned(), go_time),
         addresses.join(" "),
     )
 }
@@ -139,7 +139,7 @@ mod tests {
         let mut reservation = dto::Reservation {
             bytes_max: None,
             duration_max: None,
-            expires_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_800),
+            expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_800)),
             addresses: Vec::new(),
         };
         assert_eq!(

@@ -82,7 +82,7 @@ pub(crate) fn relay() -> Peer {
         reservation: Some(Reservation {
             bytes_max: None,
             duration_max: None,
-            expires_at: SystemTime::UNIX_EPOCH,
+            expires_at: Some(SystemTime::UNIX_EPOCH),
             addresses: Vec::new(),
         }),
         ..peer()
