@@ -1,0 +1,239 @@
+//! Signed announcements: sealing own ones, opening those of others.
+//!
+//! An opened announcement is of this network and was signed by its subject. Whether it is newer than
+//! what is known is decided by [`crate::state`].
+
+use peerwork_identity::{EnvelopeError, Keypair, NodeId, SignedEnvelope};
+use prost::Message;
+
+use crate::{
+    advertisement::{Advertisement, Goodbye, Heartbeat},
+    error::{Invalid, Refusal},
+    protocol::{
+        self as wire, ADVERTISEMENT_TYPE, DOMAIN, ENVELOPE_BYTES_MAX, GOODBYE_TYPE, HEARTBEAT_TYPE,
+    },
+};
+
+/// One of the three things a node announces.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Announcement {
+    /// All about it.
+    Advertisement(Box<Advertisement>),
+    /// It is still there.
+    Heartbeat(Heartbeat),
+    /// It leaves.
+    Goodbye(Goodbye),
+}
+
+impl From<Advertisement> for Announcement {
+    fn from(advertisement: Advertisement) -> Self {
+        Self::Advertisement(Box::new(advertisement))
+    }
+}
+
+impl From<Heartbeat> for Announcement {
+    fn from(heartbeat: Heartbeat) -> Self {
+        Self::Heartbeat(heartbeat)
+    }
+}
+
+impl From<Goodbye> for Announcement {
+    fn from(goodbye: Goodbye) -> Self {
+        Self::Goodbye(goodbye)
+    }
+}
+
+impl Announcement {
+    /// The node it is about.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        match self {
+            Self::Advertisement(advertisement) => advertisement.node,
+            Self::Heartbeat(heartbeat) => heartbeat.node,
+            Self::Goodbye(goodbye) => goodbye.node,
+        }
+    }
+
+    /// The network it belongs to.
+    #[must_use]
+    pub fn network(&self) -> &str {
+        match self {
+            Self::Advertisement(advertisement) => &advertisement.network,
+            Self::Heartbeat(heartbeat) => &heartbeat.network,
+            Self::Goodbye(goodbye) => &goodbye.network,
+        }
+    }
+
+    /// The sequence it carries.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Advertisement(advertisement) => advertisement.sequence,
+            Self::Heartbeat(heartbeat) => heartbeat.sequence,
+            Self::Goodbye(goodbye) => goodbye.sequence,
+        }
+    }
+
+    /// Its signed envelope.
+    #[must_use]
+    pub fn seal(&self, keypair: &Keypair) -> Vec<u8> {
+        let (payload_type, payload) = match self {
+            Self::Advertisement(advertisement) => {
+                let message = wire::Advertisement::from(&**advertisement);
+                (ADVERTISEMENT_TYPE, message.encode_to_vec())
+            }
+            Self::Heartbeat(heartbeat) => {
+                let message = wire::Heartbeat::from(heartbeat);
+                (HEARTBEAT_TYPE, message.encode_to_vec())
+            }
+            Self::Goodbye(goodbye) => {
+                let message = wire::Goodbye::from(goodbye);
+                (GOODBYE_TYPE, message.encode_to_vec())
+            }
+        };
+        SignedEnvelope::seal(keypair, DOMAIN, payload_type, payload).encode()
+    }
+
+    /// Opens a signed envelope: size, signature, bounds, signer is subject, network.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the first check that fails.
+    pub fn open(envelope: &[u8], network: &str) -> Result<Self, Refusal> {
+        if envelope.len() > ENVELOPE_BYTES_MAX {
+            return Err(Refusal::TooLarge(envelope.len()));
+        }
+        let head = wire::EnvelopeHead::decode(envelope).map_err(malformed)?;
+        let (signer, announcement) = match head.payload_type.as_slice() {
+            ADVERTISEMENT_TYPE => {
+                open_as::<wire::Advertisement, Advertisement>(envelope, ADVERTISEMENT_TYPE)?
+            }
+            HEARTBEAT_TYPE => open_as::<wire::Heartbeat, Heartbeat>(envelope, HEARTBEAT_TYPE)?,
+            GOODBYE_TYPE => open_as::<wire::Goodbye, Goodbye>(envelope, GOODBYE_TYPE)?,
+            _ => return Err(Refusal::Malformed("unknown payload type".to_owned())),
+        };
+        if signer != announcement.node() {
+            return Err(Refusal::Forged("the signer is not the subject"));
+        }
+        if announcement.network() != network {
+            return Err(Refusal::OtherNetwork);
+        }
+        Ok(announcement)
+    }
+}
+
+fn open_as<W, D>(envelope: &[u8], payload_type: &[u8]) -> Result<(NodeId, Announcement), Refusal>
+where
+    W: Message + Default,
+    D: TryFrom<W, Error = Invalid> + Into<Announcement>,
+{
+    let (signer, payload) =
+        SignedEnvelope::open(envelope, DOMAIN, payload_type, ENVELOPE_BYTES_MAX).map_err(
+            |error| match error {
+                EnvelopeError::TooLong { got, .. } => Refusal::TooLarge(got),
+                EnvelopeError::Signature => Refusal::Forged("the signature is wrong"),
+                other => malformed(other),
+            },
+        )?;
+    let message = W::decode(payload.as_slice()).map_err(malformed)?;
+    let value = D::try_from(message).map_err(malformed)?;
+    Ok((signer, value.into()))
+}
+
+fn malformed(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Malformed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::samples::{advertisement, goodbye, heartbeat, key};
+
+    fn all() -> [Announcement; 3] {
+        [
+            advertisement(1, 5).into(),
+            heartbeat(1, 5, 2).into(),
+            goodbye(1, 5).into(),
+        ]
+    }
+
+    #[test]
+    fn what_the_subject_signed_opens() {
+        for announcement in all() {
+            let envelope = announcement.seal(&key(1));
+            assert_eq!(Announcement::open(&envelope, "test").unwrap(), announcement);
+        }
+    }
+
+    #[test]
+    fn what_another_node_signed_is_forged() {
+        for announcement in all() {
+            let error = Announcement::open(&announcement.seal(&key(2)), "test").unwrap_err();
+            assert!(matches!(error, Refusal::Forged(_)) && error.is_offence());
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_an_offence() {
+        for announcement in all() {
+            let mut envelope = announcement.seal(&key(1));
+            let at = envelope.len() / 2;
+            envelope[at] ^= 1;
+            assert!(
+                Announcement::open(&envelope, "test")
+                    .unwrap_err()
+                    .is_offence()
+            );
+        }
+    }
+
+    #[test]
+    fn another_network_is_refused() {
+        let envelope = all()[0].seal(&key(1));
+        let error = Announcement::open(&envelope, "other").unwrap_err();
+        assert_eq!(error, Refusal::OtherNetwork);
+    }
+
+    #[test]
+    fn an_envelope_of_one_byte_too_many_is_refused_before_anything_else() {
+        let error = Announcement::open(&vec![0; ENVELOPE_BYTES_MAX + 1], "test").unwrap_err();
+        assert_eq!(error, Refusal::TooLarge(ENVELOPE_BYTES_MAX + 1));
+    }
+
+    #[test]
+    fn the_largest_advertisement_fits_into_an_envelope() {
+        let mut largest = advertisement(1, u64::MAX);
+        largest.name = "x".repeat(1024);
+        largest.version = "x".repeat(1024);
+        largest.app_origin = "x".repeat(4096);
+        largest.model_hash = "x".repeat(1024);
+        largest.mem_info = "x".repeat(1024);
+        largest.cpu_info = "x".repeat(1024);
+        largest.gpu_info = "x".repeat(16_384);
+        largest.relays = vec![largest.relays[0].clone(); 4];
+        largest.addresses = vec![largest.addresses[0].clone(); 16];
+        largest.services = vec![largest.services[0]; 64];
+        let envelope = Announcement::from(largest).seal(&key(1));
+        assert!(envelope.len() < ENVELOPE_BYTES_MAX, "{}", envelope.len());
+    }
+
+    #[test]
+    fn an_envelope_for_another_purpose_is_refused() {
+        let payload = wire::Goodbye::from(&goodbye(1, 5)).encode_to_vec();
+        let other = SignedEnvelope::seal(&key(1), "other", GOODBYE_TYPE, payload).encode();
+        let error = Announcement::open(&other, "test").unwrap_err();
+        assert!(matches!(error, Refusal::Forged(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..512),
+        ) {
+            prop_assert!(Announcement::open(&bytes, "test").is_err());
+        }
+    }
+}
