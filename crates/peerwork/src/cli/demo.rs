@@ -1,12 +1,128 @@
 //! `peerwork demo`: a whole network in one process.
 
-use super::{args::DemoFlags, output::Form};
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use peerwork::demo::{CheckReport, Demo, DemoOptions};
+use serde::Serialize;
+
+use super::{
+    args::DemoFlags,
+    output::{Answer, Form, aligned},
+    signals::{STOP_DEADLINE, Signals},
+};
 
 /// Runs the demo until a signal, or checks it and ends.
 ///
 /// # Errors
-/// When the network cannot start, or the check fails.
+/// When the network cannot start, does not end in time, or the check saw something wrong.
 pub(super) async fn run(flags: DemoFlags, form: Form) -> anyhow::Result<()> {
-    let _ = (flags, form);
-    anyhow::bail!("the demo is not part of this build")
+    let mut signals = Signals::listen()?;
+    let options = DemoOptions {
+        base_port: flags.base_port,
+    };
+    let demo = tokio::select! {
+        biased;
+        signal = signals.next() => anyhow::bail!("ended by a signal before the demo ran: {signal}"),
+        demo = Demo::start(options) => demo.context("cannot start the demo")?,
+    };
+    if flags.check {
+        return check(demo, form).await;
+    }
+    form.show(&Running::from(&demo))?;
+    signals.stop_on_signal(demo.stop()).await
+}
+
+async fn check(demo: Demo, form: Form) -> anyhow::Result<()> {
+    let report = demo.check().await;
+    let stopped = tokio::time::timeout(STOP_DEADLINE, demo.stop()).await;
+    form.show(&Checked::from(&report))?;
+    anyhow::ensure!(
+        report.passed(),
+        "the demo network did not answer as it should"
+    );
+    stopped.context("the demo did not end in time")
+}
+
+/// Where everything is.
+#[derive(Serialize)]
+struct Running {
+    edge: String,
+    webapp: SocketAddr,
+    app_urls: [String; 2],
+    event_urls: [String; 2],
+}
+
+impl From<&Demo> for Running {
+    fn from(demo: &Demo) -> Self {
+        Self {
+            edge: demo.edge().to_string(),
+            webapp: demo.webapp(),
+            app_urls: demo.app_urls(),
+            event_urls: demo.event_urls(),
+        }
+    }
+}
+
+impl Answer for Running {
+    fn text(&self) -> String {
+        let [app, other_app] = &self.app_urls;
+        let [events, other_events] = &self.event_urls;
+        let rows = aligned(&[
+            ("Edge", self.edge.clone()),
+            ("Web app", format!("http://{}/home", self.webapp)),
+            ("Through relay 1", format!("{app}/home")),
+            ("Through relay 2", format!("{other_app}/home")),
+            ("Events, relay 1", events.clone()),
+            ("Events, relay 2", other_events.clone()),
+        ]);
+        format!(
+            "\n[DEMO]\n{rows}\nTwo relays, an edge and a web app run in this process. \
+             Call the app through a relay:\n\n  \
+             curl {app}/echo -H 'Content-Type: application/json' --data '{{\"message\":\"hello\"}}'\n\n\
+             Ctrl-C ends the demo.\n"
+        )
+    }
+}
+
+/// What the check saw.
+#[derive(Serialize)]
+struct Checked {
+    passed: bool,
+    steps: Vec<Step>,
+    #[serde(skip)]
+    shown: String,
+}
+
+#[derive(Serialize)]
+struct Step {
+    what: String,
+    saw: String,
+    ok: bool,
+}
+
+impl From<&CheckReport> for Checked {
+    fn from(report: &CheckReport) -> Self {
+        let steps = report.steps.iter().map(|step| Step {
+            what: step.what.clone(),
+            saw: step.saw.clone(),
+            ok: step.ok,
+        });
+        Self {
+            passed: report.passed(),
+            steps: steps.collect(),
+            shown: report.to_string(),
+        }
+    }
+}
+
+impl Answer for Checked {
+    fn text(&self) -> String {
+        let verdict = if self.passed {
+            "All calls were answered as they should."
+        } else {
+            "Something is wrong."
+        };
+        format!("\n[DEMO CHECK]\n{}\n{verdict}\n", self.shown)
+    }
 }

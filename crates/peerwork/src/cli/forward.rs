@@ -1,15 +1,26 @@
 //! `peerwork forward`: a local TCP port that is a port of a node.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use clap::Args;
-use peerwork_identity::NodeId;
+use multiaddr::{Multiaddr, Protocol};
+use peerwork::{
+    Node,
+    config::{App, Config, Mode, P2p},
+};
+use peerwork_api::operator::v1::ServerStatus;
+use peerwork_identity::{KeyType, Keypair, NetworkFile, NodeAddress, NodeId};
+use peerwork_tunnel::{Forwarder, forward};
 use serde::Serialize;
 
 use super::{
+    operator::{connect, refused},
     output::{Answer, Form},
     settings::Resolved,
+    signals::Signals,
     values::socket_address,
+    version::RELEASE,
 };
 
 /// `peerwork forward`
@@ -71,5 +82,177 @@ impl Answer for Forwarding {
             "{} is port {} of {}; Ctrl-C ends it",
             self.local, self.port, self.node
         )
+    }
+}
+
+/// How long the network may take to tell of the node that is to be reached.
+const KNOWN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Carries connections until a signal.
+///
+/// # Errors
+/// When the network cannot be joined, or the local port is taken.
+pub(super) async fn run(
+    flags: ForwardFlags,
+    resolved: &Resolved,
+    form: Form,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let Target { node: target, port } = flags.target;
+    let (node, forwarder) = tokio::select! {
+        biased;
+        signal = signals.next() => anyhow::bail!("ended by a signal before the port was open: {signal}"),
+        opened = open(flags, resolved) => opened?,
+    };
+    form.show(&Forwarding {
+        local: forwarder.address(),
+        node: target.to_string(),
+        port,
+    })?;
+    signals
+        .stop_on_signal(async move {
+            forwarder.stop().await;
+            node.stop().await;
+        })
+        .await
+}
+
+/// Joins the network and opens the local port.
+async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node, Forwarder)> {
+    let network = match &flags.network {
+        Some(file) => NetworkFile::load(file)?,
+        None => network_of_running_node(resolved).await?,
+    };
+    let node = Node::start(peer(network)).await?;
+    let to = forward::Target {
+        node: flags.target.node,
+        port: flags.target.port,
+        key: flags.edge_key,
+    };
+    let known = tokio::time::timeout(KNOWN_DEADLINE, node.knows(to.node)).await;
+    if known.is_err() {
+        tracing::warn!(
+            node = %to.node,
+            "the network does not know this node yet; connections fail until it does"
+        );
+    }
+    let forwarder = node
+        .forward(flags.local, to)
+        .await
+        .with_context(|| format!("cannot forward {}: name a free port, or 0", flags.local))?;
+    Ok((node, forwarder))
+}
+
+/// A node for this call alone: it keeps nothing, listens nowhere and offers nothing.
+fn peer(network: NetworkFile) -> Config {
+    Config {
+        data_dir: None,
+        keypair: Keypair::generate(KeyType::default()),
+        network,
+        mode: Mode::Peer,
+        p2p: P2p::default(),
+        ingress: None,
+        jsonrpc: None,
+        grpc: None,
+        metrics: None,
+        app: App::default(),
+        cors_origins: Vec::new(),
+        jsonrpc_batch_max: 1,
+        version: RELEASE.to_owned(),
+    }
+}
+
+/// The network as the running node knows it, with that node as the way in.
+async fn network_of_running_node(resolved: &Resolved) -> anyhow::Result<NetworkFile> {
+    const ADVICE: &str = "no way into the network: name its file by --network";
+    let mut client = connect(resolved).await.context(ADVICE)?;
+    let answer = client
+        .get_status(())
+        .await
+        .map_err(|status| refused(&status))
+        .context(ADVICE)?;
+    network_of(&answer.into_inner()).context(ADVICE)
+}
+
+fn network_of(status: &ServerStatus) -> anyhow::Result<NetworkFile> {
+    let node: NodeId = status.node_id.parse().context("the node told no node id")?;
+    let entries: Vec<NodeAddress> = status
+        .listen_addresses
+        .iter()
+        .filter_map(|address| address.parse::<Multiaddr>().ok())
+        .map(|address| NodeAddress {
+            node,
+            transport: without_id(address),
+        })
+        .collect();
+    anyhow::ensure!(!entries.is_empty(), "the running node listens nowhere");
+    Ok(NetworkFile {
+        name: status.network_name.clone(),
+        network_id: i64::try_from(status.network_id)
+            .context("the network's number is too large")?,
+        bootnodes: entries,
+        relaynodes: Vec::new(),
+    })
+}
+
+fn without_id(mut address: Multiaddr) -> Multiaddr {
+    if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        address.pop();
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const NODE: &str = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
+
+    #[test]
+    fn the_local_side_may_be_a_port_alone() {
+        assert_eq!(local("2222"), Ok("127.0.0.1:2222".parse().unwrap()));
+        assert_eq!(local("[::1]:2222"), Ok("[::1]:2222".parse().unwrap()));
+        assert!(local("nonsense").is_err());
+    }
+
+    #[test]
+    fn the_target_is_a_node_and_a_port() {
+        let found = target(&format!("{NODE}:22")).unwrap();
+        assert_eq!((found.node.to_string().as_str(), found.port), (NODE, 22));
+        for wrong in [
+            NODE.to_owned(),
+            format!("{NODE}:0"),
+            format!("{NODE}:70000"),
+            "x:22".into(),
+        ] {
+            assert!(target(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_running_node_is_the_way_into_its_network() {
+        let mut status = ServerStatus {
+            node_id: NODE.into(),
+            network_name: "N".into(),
+            network_id: 1000,
+            ..ServerStatus::default()
+        };
+        assert!(network_of(&status).is_err());
+        status.listen_addresses = vec![
+            "/ip4/127.0.0.1/tcp/7".into(),
+            format!("/ip4/127.0.0.1/tcp/8/p2p/{NODE}"),
+        ];
+        let network = network_of(&status).unwrap();
+        let entries: Vec<String> = network.bootnodes.iter().map(ToString::to_string).collect();
+        assert_eq!(network.network_id, 1000);
+        assert_eq!(
+            entries,
+            [
+                format!("/ip4/127.0.0.1/tcp/7/p2p/{NODE}"),
+                format!("/ip4/127.0.0.1/tcp/8/p2p/{NODE}")
+            ]
+        );
     }
 }

@@ -3,14 +3,12 @@
 //! They are kept hashed in the data directory, so a key is shown once, when it is made. A running
 //! node reads the file again when it changes.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use peerwork_identity::NodeId;
+use peerwork_tunnel::{KeyStore, NewKey, StoredKey};
 use serde::Serialize;
 
 use super::{
@@ -59,9 +57,173 @@ pub(crate) struct CreateFlags {
 /// When the file of keys cannot be read or written, or there is no such key.
 pub(super) fn run(command: KeyCommand, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let file = resolved.data_dir.join(FILE);
+    let store = KeyStore::open(&file).context("cannot open the keys of this data directory")?;
     match command {
-        KeyCommand::Create(flags) => form.show(&create(&file, flags)?),
-        KeyCommand::List => form.show(&list(&file)?),
-        KeyCommand::Revoke { id } => form.show(&revoke(&file, id)?),
+        KeyCommand::Create(flags) => form.show(&create(&store, flags)?),
+        KeyCommand::List => form.show(&Keys(store.list().into_iter().map(Key::from).collect())),
+        KeyCommand::Revoke { id } => form.show(&revoke(&store, id)?),
+    }
+}
+
+fn create(store: &KeyStore, flags: CreateFlags) -> anyhow::Result<Created> {
+    let created = store
+        .create(NewKey {
+            label: flags.label,
+            node: flags.node,
+            port: flags.port,
+            expires_at: flags.expires.map(|time| SystemTime::now() + time),
+        })
+        .context("cannot keep the key")?;
+    Ok(Created {
+        key: created.secret,
+        id: created.id,
+    })
+}
+
+fn revoke(store: &KeyStore, id: String) -> anyhow::Result<Revoked> {
+    let known = store.revoke(&id).context("cannot keep the change")?;
+    anyhow::ensure!(
+        known,
+        "there is no key `{id}`: `peerwork key list` shows their ids"
+    );
+    Ok(Revoked { revoked: id })
+}
+
+/// A key, at the only moment that it can be seen.
+#[derive(Serialize)]
+struct Created {
+    id: String,
+    key: String,
+}
+
+impl Answer for Created {
+    fn text(&self) -> String {
+        let rows = [("ID", self.id.clone()), ("Key", self.key.clone())];
+        let block = block("KEY CREATED", &rows);
+        format!("{block}\nThe key is not shown again. Callers send: Authorization: Bearer KEY\n")
+    }
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    revoked: String,
+}
+
+impl Answer for Revoked {
+    fn text(&self) -> String {
+        block("KEY REVOKED", &[("ID", self.revoked.clone())])
+    }
+}
+
+/// All that is kept of a key.
+#[derive(Serialize)]
+struct Key {
+    id: String,
+    label: String,
+    node: Option<NodeId>,
+    port: Option<u16>,
+    created_at: String,
+    expires_at: Option<String>,
+    expired: bool,
+}
+
+impl From<StoredKey> for Key {
+    fn from(key: StoredKey) -> Self {
+        let StoredKey {
+            id,
+            label,
+            node,
+            port,
+            created_at,
+            expires_at,
+        } = key;
+        Self {
+            id,
+            label,
+            node,
+            port,
+            created_at: time_shown(created_at),
+            expired: expires_at.is_some_and(|end| end <= SystemTime::now()),
+            expires_at: expires_at.map(time_shown),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Keys(Vec<Key>);
+
+impl Answer for Keys {
+    fn text(&self) -> String {
+        if self.0.is_empty() {
+            return section("KEYS", "No keys found");
+        }
+        let head = ["ID", "LABEL", "NODE", "PORT", "CREATED", "EXPIRES"].map(str::to_owned);
+        let rows: Vec<Vec<String>> = std::iter::once(head.to_vec())
+            .chain(self.0.iter().map(Key::cells))
+            .collect();
+        section("KEYS", &table(&rows))
+    }
+}
+
+impl Key {
+    fn cells(&self) -> Vec<String> {
+        let any = || "any".to_owned();
+        let end = match (&self.expires_at, self.expired) {
+            (None, _) => "never".to_owned(),
+            (Some(end), false) => end.clone(),
+            (Some(end), true) => format!("{end} (over)"),
+        };
+        vec![
+            self.id.clone(),
+            if self.label.is_empty() {
+                "-".to_owned()
+            } else {
+                self.label.clone()
+            },
+            self.node.map_or_else(any, |node| node.to_string()),
+            self.port.map_or_else(any, |port| port.to_string()),
+            self.created_at.clone(),
+            end,
+        ]
+    }
+}
+
+/// RFC 3339 in UTC, whole seconds.
+fn time_shown(time: SystemTime) -> String {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Timestamp { seconds, nanos: 0 }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(expires_at: Option<SystemTime>) -> Key {
+        Key::from(StoredKey {
+            id: "a1".into(),
+            label: String::new(),
+            node: None,
+            port: Some(22),
+            created_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_800),
+            expires_at,
+        })
+    }
+
+    #[test]
+    fn keys_are_listed_in_columns_without_their_secrets() {
+        let over = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_801);
+        let text = Keys(vec![stored(None), stored(Some(over))]).text();
+        assert_eq!(
+            text,
+            "\n[KEYS]\n\
+             ID  LABEL  NODE  PORT  CREATED               EXPIRES\n\
+             a1  -      any   22    2026-01-31T12:00:00Z  never\n\
+             a1  -      any   22    2026-01-31T12:00:00Z  2026-01-31T12:00:01Z (over)\n"
+        );
+        assert_eq!(Keys(Vec::new()).text(), "\n[KEYS]\nNo keys found\n");
     }
 }

@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use super::output::{Answer, block};
 
+/// The release, as it is told everywhere.
+pub(super) const RELEASE: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
 /// What was built, from what.
 #[derive(Serialize)]
 pub(super) struct Version {
@@ -17,7 +20,7 @@ impl Version {
     /// were set as it was compiled.
     pub(super) fn of_this_program() -> Self {
         Self {
-            version: env!("CARGO_PKG_VERSION"),
+            version: RELEASE,
             branch: option_env!("PEERWORK_BRANCH").unwrap_or_default(),
             build: option_env!("PEERWORK_BUILD").unwrap_or_default(),
         }

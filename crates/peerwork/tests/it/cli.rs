@@ -246,7 +246,7 @@ fn version_is_shown_in_both_forms() {
     let dir = folder();
     let text = run(dir.path(), "version").succeeded();
     let release = concat!(
-        "\n[VERSION INFO]\nRelease = ",
+        "\n[VERSION INFO]\nRelease = v",
         env!("CARGO_PKG_VERSION"),
         "\nBranch  = "
     );
@@ -410,4 +410,71 @@ fn completions_and_manual_pages_are_made() {
     for page in ["peerwork.1", "peerwork-server.1", "peerwork-secrets-init.1"] {
         assert!(dir.path().join("pages").join(page).is_file(), "{page}");
     }
+}
+
+#[test]
+fn keys_are_made_listed_and_revoked_without_a_running_node() {
+    let dir = folder();
+    assert!(
+        run(dir.path(), "key list --data-dir d")
+            .succeeded()
+            .contains("No keys found")
+    );
+    let line = format!(
+        "key create --data-dir d --label mine --node {NODE} --port 22 --expires 30d --json"
+    );
+    let created = json(&run(dir.path(), &line).succeeded());
+    let (id, key) = (
+        created["id"].as_str().unwrap(),
+        created["key"].as_str().unwrap(),
+    );
+    assert!(key.len() >= 32, "{key}");
+
+    let kept = fs::read_to_string(dir.path().join("d/keys.json")).unwrap();
+    assert!(!kept.contains(key), "only a hash is kept");
+    let list = json(&run(dir.path(), "key list --data-dir d --json").succeeded());
+    assert_eq!(list[0]["id"], id);
+    assert_eq!(list[0]["label"], "mine");
+    assert_eq!(list[0]["node"], NODE);
+    assert_eq!(list[0]["port"], 22);
+    assert_eq!(list[0]["expired"], false);
+
+    run(dir.path(), &format!("key revoke --data-dir d {id}")).succeeded();
+    let error = run(dir.path(), &format!("key revoke --data-dir d {id}")).failed();
+    assert!(error.contains("there is no key"), "{error}");
+    let error = run(dir.path(), "key create --data-dir d --expires soon").failed();
+    assert!(error.contains("30d"), "{error}");
+}
+
+#[test]
+fn the_log_goes_behind_the_end_of_its_file_as_json_lines() {
+    let dir = folder();
+    for runs in 1..=2 {
+        // Without keys the server ends right after the log has begun.
+        run(
+            dir.path(),
+            "server --data-dir d --log-to x.log --json - surplus",
+        )
+        .failed();
+        let log = fs::read_to_string(dir.path().join("x.log")).unwrap();
+        let lines: Vec<Value> = log.lines().map(json).collect();
+        assert_eq!(lines.len(), runs, "{log}");
+        assert_eq!(
+            lines[0]["fields"]["message"],
+            "the argument `surplus` is ignored"
+        );
+    }
+}
+
+#[test]
+fn weakness_52_flags_that_only_the_blockchain_used_are_accepted() {
+    let dir = folder();
+    let line = "server --data-dir d --max-slots 1 --max-enqueued 2 --json-rpc-block-range-limit 3 \
+                --dev --dev-interval 4 --app-no-agent --auth-url http://x";
+    let error = run(dir.path(), line).failed();
+    assert!(
+        error.contains("secrets init"),
+        "only the keys are missing: {error}"
+    );
+    assert!(error.contains("--auth-url has no effect"), "{error}");
 }

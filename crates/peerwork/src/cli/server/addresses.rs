@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nat_and_dns_are_told_with_the_port_of_every_listener_in_every_mode() {
+    fn weakness_49_nat_and_dns_are_told_with_the_port_of_every_listener_in_every_mode() {
         let flags = flags("--nat 192.0.2.7 --dns dns4/example.org --websocket :8080");
         for (mode, count) in [(Mode::Relay, 8), (Mode::Edge, 6)] {
             let told = shown(announced(&flags, &listeners(&flags, mode)).unwrap());

@@ -10,11 +10,8 @@ use super::{
     flags::{P2pFlags, ServerFlags},
     ports::{Claim, clashes},
 };
-use crate::cli::{operator::DEFAULT_ADDRESS, settings::Mistakes, values::Listen};
+use crate::cli::{operator::DEFAULT_ADDRESS, settings::Mistakes, values::Listen, version::RELEASE};
 
-/// Requests under way at the ingress at once. Each costs at most about 100 KiB of buffers, so
-/// 4096 are 400 MiB in the worst case.
-const REQUESTS_MAX: usize = 4096;
 /// What EdgeMatrix takes for the one of inbound and outbound peers that is not given.
 const INBOUND_DEFAULT: u32 = 32;
 const OUTBOUND_DEFAULT: u32 = 8;
@@ -76,7 +73,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
             listen,
             auth: !flags.edge.app_no_auth,
             response_timeout: flags.relay.response_timeout,
-            requests_max: REQUESTS_MAX,
+            ..Ingress::default()
         }),
         jsonrpc: http.jsonrpc,
         grpc: http.grpc,
@@ -84,7 +81,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         app,
         cors_origins: flags.relay.access_control_allow_origins.clone(),
         jsonrpc_batch_max: flags.relay.json_rpc_batch_request_limit,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: RELEASE.to_owned(),
     })
 }
 
