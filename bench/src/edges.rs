@@ -1,0 +1,113 @@
+//! What an edge costs its relay: the relay's memory before and after many registered.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use peerwork::{
+    Config, Node,
+    config::{App, Mode, P2p},
+};
+use peerwork_identity::{KeyType, Keypair, NetworkFile};
+
+use crate::{
+    children::Process,
+    topology::{Relay, relay},
+};
+
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// Starts a relay and many edges in another process, and compares the relay's memory.
+pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<String> {
+    let folder = tempfile::tempdir()?;
+    let Relay {
+        process, address, ..
+    } = relay("relay", program, folder.path(), None)?;
+    let network = folder.path().join("edges.json");
+    let file = NetworkFile {
+        name: "bench".to_owned(),
+        network_id: 77,
+        bootnodes: Vec::new(),
+        relaynodes: vec![address.parse()?],
+    };
+    file.create_new(&network)?;
+    settle(&process).await?;
+    let before = process.usage()?.resident_kib;
+    let own = std::env::current_exe()?;
+    let arguments = ["edges".to_owned(), network.display().to_string(), count.to_string()];
+    let start = Instant::now();
+    let mut edges = Process::start("edges", &own, &arguments)?;
+    let ready = tokio::task::spawn_blocking(move || {
+        let line = edges.first_line();
+        line.map(|line| (edges, line))
+    });
+    let (edges, line) = ready.await.context("waiting for the edges")??;
+    anyhow::ensure!(line == "ready", "the edges did not get their places: {line}");
+    let took = start.elapsed();
+    settle(&process).await?;
+    let after = process.usage()?.resident_kib;
+    drop(edges);
+    let each = after.saturating_sub(before) as f64 / count.max(1) as f64;
+    Ok(format!(
+        "{count} edges at one relay: {each:.0} KiB each ({:.0} MiB before, {:.0} MiB after), \
+         all registered after {:.1} s.",
+        before as f64 / 1024.0,
+        after as f64 / 1024.0,
+        took.as_secs_f64()
+    ))
+}
+
+/// Waits until a process has used no CPU to speak of for a while.
+async fn settle(process: &Process) -> anyhow::Result<()> {
+    let start = Instant::now();
+    loop {
+        let before = process.usage()?.cpu;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let used = process.usage()?.cpu.saturating_sub(before);
+        if used < Duration::from_millis(300) || start.elapsed() > Duration::from_secs(60) {
+            return Ok(());
+        }
+    }
+}
+
+/// The child: holds `count` edges, says `ready` once all have a place, and stays.
+pub(crate) async fn hold(network: &Path, count: usize) -> anyhow::Result<()> {
+    let network = NetworkFile::load(network)?;
+    let mut nodes = Vec::new();
+    for _ in 0..count {
+        nodes.push(Node::start(edge(network.clone())).await?);
+    }
+    let start = Instant::now();
+    for node in &nodes {
+        let mut held = node.directory().reservations();
+        let left = DEADLINE.saturating_sub(start.elapsed());
+        tokio::time::timeout(left, held.wait_for(|held| !held.is_empty()))
+            .await
+            .context("an edge got no place")??;
+    }
+    println!("ready");
+    std::future::pending().await
+}
+
+fn edge(network: NetworkFile) -> Config {
+    Config {
+        data_dir: None,
+        keypair: Keypair::generate(KeyType::default()),
+        network,
+        mode: Mode::Edge,
+        p2p: P2p {
+            reserve: true,
+            ..P2p::default()
+        },
+        ingress: None,
+        jsonrpc: None,
+        grpc: None,
+        metrics: None,
+        app: App::default(),
+        cors_origins: Vec::new(),
+        jsonrpc_batch_max: 20,
+        version: "bench".to_owned(),
+    }
+}

@@ -1,0 +1,99 @@
+//! `cargo xtask bench …` runs this: each way to the same web app, measured side by side in one run.
+//!
+//! ```text
+//!  load ─▶ app                                     direct
+//!  load ─▶ proxy ─▶ app                            a plain hyper reverse proxy
+//!  load ─▶ relay ─▶ edge ─▶ app                    the edge's reservation connection
+//!  load ─▶ relay A ─▶ relay B ─▶ edge ─▶ app       a circuit
+//! ```
+//! Every box is a process of its own, so that its CPU time and memory can be told.
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
+mod app;
+mod body;
+mod children;
+mod edges;
+mod load;
+mod proxy;
+mod report;
+mod topology;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "What Peerwork costs, measured side by side")]
+struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Requests, latency and body throughput on each way to a web app
+    Tunnel(TunnelArgs),
+    /// The web app behind everything (a child of `tunnel`)
+    #[command(hide = true)]
+    App { listen: SocketAddr },
+    /// The plain reverse proxy (a child of `tunnel`)
+    #[command(hide = true)]
+    Proxy {
+        listen: SocketAddr,
+        upstream: SocketAddr,
+    },
+    /// Many edges in one process (a child of `tunnel`)
+    #[command(hide = true)]
+    Edges { network: PathBuf, count: usize },
+}
+
+#[derive(clap::Args)]
+struct TunnelArgs {
+    /// The `peerwork` program to measure
+    #[arg(long)]
+    program: PathBuf,
+    /// Seconds per measurement of requests
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Rounds over all ways; the median of the rounds is told
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Size of the large body in MiB
+    #[arg(long, default_value_t = 1024)]
+    body_mib: u64,
+    /// Edges registered at one relay for the memory figure
+    #[arg(long, default_value_t = 1000)]
+    edges: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(args.bench))
+}
+
+async fn run(bench: Bench) -> anyhow::Result<()> {
+    match bench {
+        Bench::Tunnel(args) => tunnel(args).await,
+        Bench::App { listen } => app::serve(listen).await,
+        Bench::Proxy { listen, upstream } => proxy::serve(listen, upstream).await,
+        Bench::Edges { network, count } => edges::hold(&network, count).await,
+    }
+}
+
+async fn tunnel(args: TunnelArgs) -> anyhow::Result<()> {
+    let ways = topology::Ways::start(&args.program).await?;
+    let plan = report::Plan {
+        duration: Duration::from_secs(args.seconds),
+        rounds: args.rounds.max(1),
+        body_bytes: args.body_mib << 20,
+    };
+    let figures = report::measure(&ways, &plan).await?;
+    print!("{figures}");
+    drop(ways);
+    let cost = edges::measure(&args.program, args.edges).await?;
+    println!("\n{cost}");
+    Ok(())
+}

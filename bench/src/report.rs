@@ -1,0 +1,137 @@
+//! Rounds over all ways, medians, and the table.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    body,
+    children::Usage,
+    load::{self, Latency},
+    topology::{Way, Ways},
+};
+
+/// How much to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) duration: Duration,
+    pub(crate) rounds: usize,
+    pub(crate) body_bytes: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Row {
+    one: Vec<Latency>,
+    many: Vec<Latency>,
+    mib_per_second: Vec<f64>,
+    cpu: Duration,
+    requests: f64,
+}
+
+/// All figures.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    rows: Vec<(&'static str, Row)>,
+    memory: Vec<(&'static str, Usage)>,
+}
+
+/// Connections of the heavy load.
+const MANY: usize = 64;
+/// Requests before anything is counted.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// Measures each way in turn, round after round, so that the machine's moods hit all alike.
+pub(crate) async fn measure(ways: &Ways, plan: &Plan) -> anyhow::Result<Figures> {
+    let mut rows = vec![Row::default(); ways.ways.len()];
+    for _ in 0..plan.rounds {
+        for (row, way) in rows.iter_mut().zip(&ways.ways) {
+            round(ways, way, plan, row).await?;
+        }
+    }
+    let mut memory = Vec::new();
+    for process in &ways.processes {
+        memory.push((process.name, process.usage()?));
+    }
+    let names = ways.ways.iter().map(|way| way.name);
+    Ok(Figures {
+        rows: names.zip(rows).collect(),
+        memory,
+    })
+}
+
+async fn round(ways: &Ways, way: &Way, plan: &Plan, row: &mut Row) -> anyhow::Result<()> {
+    load::run(&way.target, MANY, WARM_UP).await?;
+    row.one
+        .push(load::run(&way.target, 1, plan.duration).await?);
+    let before = cpu(ways, way)?;
+    let many = load::run(&way.target, MANY, plan.duration).await?;
+    row.cpu += cpu(ways, way)?.saturating_sub(before);
+    row.requests += many.per_second * plan.duration.as_secs_f64();
+    row.many.push(many);
+    let rate = body::throughput(&way.target, plan.body_bytes).await?;
+    row.mib_per_second.push(rate);
+    Ok(())
+}
+
+/// CPU time of all processes between the load and the web app.
+fn cpu(ways: &Ways, way: &Way) -> anyhow::Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for name in &way.through {
+        if let Some(process) = ways.process(name) {
+            sum += process.usage()?.cpu;
+        }
+    }
+    Ok(sum)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+impl Row {
+    fn of(values: &[Latency], of: impl Fn(&Latency) -> f64) -> f64 {
+        median(values.iter().map(of).collect())
+    }
+
+    fn p50_at_one(&self) -> f64 {
+        Self::of(&self.one, |l| l.p50_us.into())
+    }
+
+    fn rate_at_many(&self) -> f64 {
+        Self::of(&self.many, |l| l.per_second)
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| way | p50 at 1, µs | p99 at 1, µs | requests/s at 1 | requests/s at {MANY} \
+             | p50 at {MANY}, µs | p99 at {MANY}, µs | body, MiB/s | CPU per request, µs \
+             | p50 ÷ proxy | requests/s ÷ proxy |\n|---|---|---|---|---|---|---|---|---|---|---|"
+        )?;
+        let proxy = self.rows.get(1).map(|(_, row)| row);
+        for (name, row) in &self.rows {
+            let ratio = |value: f64, of: fn(&Row) -> f64| value / proxy.map_or(f64::NAN, of);
+            writeln!(
+                f,
+                "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} |",
+                row.p50_at_one(),
+                Row::of(&row.one, |l| l.p99_us.into()),
+                Row::of(&row.one, |l| l.per_second),
+                row.rate_at_many(),
+                Row::of(&row.many, |l| l.p50_us.into()),
+                Row::of(&row.many, |l| l.p99_us.into()),
+                median(row.mib_per_second.clone()),
+                row.cpu.as_secs_f64() * 1e6 / row.requests.max(1.0),
+                ratio(row.p50_at_one(), Row::p50_at_one),
+                ratio(row.rate_at_many(), Row::rate_at_many),
+            )?;
+        }
+        writeln!(f, "\n| process | CPU time, s | peak memory, MiB |\n|---|---|---|")?;
+        for (name, usage) in &self.memory {
+            let mib = usage.peak_kib as f64 / 1024.0;
+            writeln!(f, "| {name} | {:.1} | {mib:.0} |", usage.cpu.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
