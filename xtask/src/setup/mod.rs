@@ -1,0 +1,188 @@
+//! What the tests need besides Rust, how to see whether it is there, and how to install it.
+//!
+//! [`NEEDS`] is the whole list: a test that needs another tool adds a line there.
+//! System packages come from apt; everything else goes below `target/` and leaves the machine alone.
+
+mod apt;
+mod go;
+mod python;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// One thing that tests need.
+struct Need {
+    what: &'static str,
+    /// Which tests, so that a line whose tests are gone can go too.
+    used_by: &'static str,
+    present: fn(&Tools) -> bool,
+    install: Install,
+}
+
+/// Where a missing thing comes from.
+enum Install {
+    /// Packages of Debian and its children.
+    Apt(&'static [&'static str]),
+    /// A step of its own, run after the system packages are there.
+    Step(fn(&Tools) -> Result<()>),
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what: "curl",
+        used_by: "the README flow: calls through a relay",
+        present: |_tools| shell::find_program("curl").is_some(),
+        install: Install::Apt(&["curl"]),
+    },
+    Need {
+        what: "ssh",
+        used_by: "`peerwork forward`: a session through it",
+        present: |_tools| shell::find_program("ssh").is_some(),
+        install: Install::Apt(&["openssh-client"]),
+    },
+    Need {
+        what: "sshd",
+        used_by: "`peerwork forward`: a session through it",
+        present: |_tools| shell::find_program("sshd").is_some(),
+        install: Install::Apt(&["openssh-server"]),
+    },
+    Need {
+        what: "a browser (chromium)",
+        used_by: "the README flow: the web app's page opens in a browser",
+        present: |_tools| browser().is_some(),
+        install: Install::Apt(&["chromium"]),
+    },
+    Need {
+        what: "python3 with venv",
+        used_by: "the Python packages below",
+        present: |_tools| python::can_make_venv(),
+        install: Install::Apt(&["python3", "python3-venv"]),
+    },
+    Need {
+        what: "the Python packages of xtask/requirements.txt",
+        used_by: "JSON-RPC events: a WebSocket client that nobody here wrote",
+        present: python::packages_are_current,
+        install: Install::Step(python::install_packages),
+    },
+    Need {
+        what: "grpcurl",
+        used_by: "operator gRPC: reflection and health as another implementation sees them",
+        present: go::grpcurl_is_current,
+        install: Install::Step(go::install_grpcurl),
+    },
+];
+
+/// Where the installed tools are.
+pub(crate) struct Tools {
+    target: PathBuf,
+}
+
+impl Tools {
+    fn of_repository() -> Self {
+        Self {
+            target: shell::repository().join("target"),
+        }
+    }
+
+    /// The folder of all tools: `PEERWORK_TEST_TOOLS` of the tests.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+
+    /// The folder of the programs among them.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.folder().join("bin")
+    }
+
+    /// The Python virtual environment.
+    fn venv(&self) -> PathBuf {
+        self.target.join("venv")
+    }
+
+    /// The Python that has the packages: `PEERWORK_TEST_PYTHON` of the tests.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.venv().join("bin/python")
+    }
+}
+
+/// The browser of the tests, `PEERWORK_TEST_BROWSER`, whatever it is called on this machine.
+pub(crate) fn browser() -> Option<PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find_map(shell::find_program)
+}
+
+/// Installs everything of [`NEEDS`] that is missing.
+///
+/// # Errors
+/// When something is missing and cannot be installed; the message says what to install by hand.
+pub(crate) fn install_all() -> Result<Tools> {
+    let tools = Tools::of_repository();
+    let missing: Vec<&Need> = NEEDS
+        .iter()
+        .filter(|need| !(need.present)(&tools))
+        .collect();
+    if missing.is_empty() {
+        return Ok(tools);
+    }
+    for need in &missing {
+        println!("setup: missing {}, needed by {}", need.what, need.used_by);
+    }
+    apt::install(&packages(&missing))?;
+    for need in &missing {
+        if let Install::Step(step) = need.install {
+            println!("setup: installing {}", need.what);
+            step(&tools)?;
+        }
+    }
+    let still: Vec<&str> = missing
+        .iter()
+        .filter(|need| !(need.present)(&tools))
+        .map(|need| need.what)
+        .collect();
+    if !still.is_empty() {
+        bail!(
+            "installed without an error and still not found: {}",
+            still.join(", ")
+        );
+    }
+    Ok(tools)
+}
+
+/// The system packages of all that is missing.
+fn packages(missing: &[&Need]) -> Vec<&'static str> {
+    missing
+        .iter()
+        .filter_map(|need| match need.install {
+            Install::Apt(packages) => Some(packages),
+            Install::Step(_) => None,
+        })
+        .flatten()
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_need_is_listed_once() {
+        let mut names: Vec<&str> = NEEDS.iter().map(|need| need.what).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn system_packages_are_asked_for_together_and_steps_are_not_among_them() {
+        let all: Vec<&Need> = NEEDS.iter().collect();
+        let packages = packages(&all);
+        assert!(packages.contains(&"curl") && packages.contains(&"python3-venv"));
+        assert!(!packages.contains(&"grpcurl"));
+    }
+}

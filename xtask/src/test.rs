@@ -1,0 +1,159 @@
+//! `cargo xtask test`: install what the tests need, run them, add up the results.
+
+use std::env;
+use std::io::{BufRead, BufReader, Write as _};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{setup, shell};
+
+/// The arguments of `cargo xtask test`.
+#[derive(clap::Args, Default)]
+pub(crate) struct Arguments {
+    /// Passed to `cargo test` in place of `--workspace`, for instance `-p peerwork-net`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    cargo_arguments: Vec<String>,
+}
+
+/// What all test binaries of a run reported together.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sum {
+    passed: u64,
+    failed: u64,
+}
+
+impl Sum {
+    /// Adds what `line` reports, when it is the last line of a test binary.
+    fn add_line(&mut self, line: &str) {
+        let Some(result) = line.trim_start().strip_prefix("test result: ") else {
+            return;
+        };
+        let result = result
+            .split_once(". ")
+            .map_or(result, |(_verdict, counts)| counts);
+        for count in result.split(';') {
+            let mut words = count.split_whitespace();
+            let (Some(number), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u64>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs the unit, integration and documentation tests; the last line printed is the sum.
+///
+/// # Errors
+/// When a tool cannot be installed, something does not compile, or a test fails.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let tools = setup::install_all()?;
+    let mut command = cargo_test(arguments, &tools)?;
+    let line = shell::command_line(&command);
+    println!("test: {line}");
+
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting `{line}`"))?;
+    let stdout = child
+        .stdout
+        .take()
+        .expect("the output was asked for as a pipe");
+    let sum = stream(BufReader::new(stdout))?;
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for `{line}`"))?;
+
+    if !status.success() && sum.failed == 0 {
+        bail!(
+            "`{line}` ended with {status}, and no test failed: something does not compile or a \
+             test binary died; {} tests passed before that",
+            sum.passed
+        );
+    }
+    println!("\n{} passed, {} failed", sum.passed, sum.failed);
+    if !status.success() {
+        bail!("{} tests failed; run them by hand: {line}", sum.failed);
+    }
+    Ok(())
+}
+
+fn cargo_test(arguments: &Arguments, tools: &setup::Tools) -> Result<Command> {
+    let mut command = shell::command("cargo", &["test", "--no-fail-fast"]);
+    if arguments.cargo_arguments.is_empty() {
+        command.arg("--workspace");
+    } else {
+        command.args(&arguments.cargo_arguments);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([tools.bin()].into_iter().chain(env::split_paths(&path)))
+        .context("putting target/tools/bin in front of PATH")?;
+    command
+        .env("PATH", path)
+        .env("PEERWORK_TEST_TOOLS", tools.folder())
+        .env("PEERWORK_TEST_PYTHON", tools.python());
+    if let Some(browser) = setup::browser() {
+        command.env("PEERWORK_TEST_BROWSER", browser);
+    }
+    Ok(command)
+}
+
+/// Shows the output as it comes and adds up its results.
+fn stream(mut output: impl BufRead) -> Result<Sum> {
+    let mut sum = Sum::default();
+    let mut line = Vec::new();
+    let mut shown = std::io::stdout();
+    while output
+        .read_until(b'\n', &mut line)
+        .context("reading the tests' output")?
+        > 0
+    {
+        shown
+            .write_all(&line)
+            .context("showing the tests' output")?;
+        shown.flush().context("showing the tests' output")?;
+        sum.add_line(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_several_binaries_are_added_up() {
+        let output = "\
+running 3 tests
+test a ... ok
+test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
+
+test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1s
+";
+        let sum = stream(output.as_bytes()).expect("a text in memory can be read");
+        assert_eq!(
+            sum,
+            Sum {
+                passed: 13,
+                failed: 2
+            }
+        );
+    }
+
+    #[test]
+    fn a_test_that_prints_about_results_changes_nothing() {
+        let mut sum = Sum::default();
+        sum.add_line("the test result: ok. 3 passed; 0 failed");
+        sum.add_line("test result_is_kept ... ok");
+        assert_eq!(sum, Sum::default());
+    }
+}

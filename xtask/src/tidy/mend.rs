@@ -1,0 +1,50 @@
+//! `cargo xtask tidy --mend`: what a machine can mend without judgement.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::project::{File, Project};
+use super::{bytes, dependencies};
+
+/// Writes the files of `project` that mending changes, below `root`, and says which.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(super) fn write(root: &Path, project: &Project) -> Result<()> {
+    for file in project.files.iter().filter(|file| bytes::is_ours(file)) {
+        let mended = mended(project, file);
+        if mended != file.text {
+            fs::write(root.join(&file.path), mended)
+                .with_context(|| format!("writing {}", file.path))?;
+            println!("mended {}", file.path);
+        }
+    }
+    Ok(())
+}
+
+fn mended(project: &Project, file: &File) -> String {
+    let text = bytes::mended(&file.text);
+    if file.path != dependencies::PATH {
+        return text;
+    }
+    text.lines()
+        .map(|line| dependencies::with_true_users(project, line) + "\n")
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changes_is_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let project = Project::of_files(&[("a.md", "a \n"), ("b.md", "b\n")]);
+        write(folder.path(), &project).expect("the folder can be written");
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).ok();
+        assert_eq!(read("a.md").as_deref(), Some("a\n"));
+        assert_eq!(read("b.md"), None);
+    }
+}
