@@ -7,6 +7,7 @@
     reason = "a chore talks to the person who started it"
 )]
 
+mod bench;
 mod ci;
 mod fuzz;
 mod setup;
@@ -36,6 +37,8 @@ enum Task {
     Setup,
     /// Check the rules that neither rustc nor clippy knows
     Tidy(tidy::Arguments),
+    /// Measure what the product costs, as ratios in one run
+    Bench(bench::Arguments),
     /// Build or run the fuzz targets (nightly compiler)
     #[command(subcommand)]
     Fuzz(fuzz::Task),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Setup => setup::install_all().map(|_tools| ()),
         Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Fuzz(task) => fuzz::run(&task),
     };
     match result {

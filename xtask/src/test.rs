@@ -1,7 +1,6 @@
 //! `cargo xtask test`: install what the tests need, run them, add up the results.
 
-use std::env;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -55,7 +54,7 @@ impl Sum {
 /// When a tool cannot be installed, something does not compile, or a test fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let tools = setup::install_all()?;
-    let mut command = cargo_test(arguments, &tools)?;
+    let mut command = cargo_test(arguments, &tools);
     let line = shell::command_line(&command);
     println!("test: {line}");
 
@@ -67,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .stdout
         .take()
         .expect("the output was asked for as a pipe");
-    let sum = stream(BufReader::new(stdout))?;
+    let sum = stream(BufReader::new(stdout), &mut io::stdout())?;
     let status = child
         .wait()
         .with_context(|| format!("waiting for `{line}`"))?;
@@ -86,31 +85,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn cargo_test(arguments: &Arguments, tools: &setup::Tools) -> Result<Command> {
+fn cargo_test(arguments: &Arguments, tools: &setup::Tools) -> Command {
     let mut command = shell::command("cargo", &["test", "--no-fail-fast"]);
     if arguments.cargo_arguments.is_empty() {
         command.arg("--workspace");
     } else {
         command.args(&arguments.cargo_arguments);
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths([tools.bin()].into_iter().chain(env::split_paths(&path)))
-        .context("putting target/tools/bin in front of PATH")?;
     command
-        .env("PATH", path)
+        .env("PATH", tools.path())
         .env("PEERWORK_TEST_TOOLS", tools.folder())
-        .env("PEERWORK_TEST_PYTHON", tools.python());
+        .env("PEERWORK_TEST_PYTHON", tools.python())
+        .env("PEERWORK_TEST_JS", setup::js_packages());
     if let Some(browser) = setup::browser() {
         command.env("PEERWORK_TEST_BROWSER", browser);
     }
-    Ok(command)
+    command
 }
 
 /// Shows the output as it comes and adds up its results.
-fn stream(mut output: impl BufRead) -> Result<Sum> {
+fn stream(mut output: impl BufRead, shown: &mut impl Write) -> Result<Sum> {
     let mut sum = Sum::default();
     let mut line = Vec::new();
-    let mut shown = std::io::stdout();
     while output
         .read_until(b'\n', &mut line)
         .context("reading the tests' output")?
@@ -139,7 +135,9 @@ test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 
 test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1s
 ";
-        let sum = stream(output.as_bytes()).expect("a text in memory can be read");
+        let mut shown = Vec::new();
+        let sum = stream(output.as_bytes(), &mut shown).expect("a text in memory can be read");
+        assert_eq!(shown, output.as_bytes());
         assert_eq!(
             sum,
             Sum {

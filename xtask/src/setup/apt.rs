@@ -22,8 +22,18 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     let prefix = privilege().with_context(by_hand)?;
     // The lists of a fresh machine are empty, and the ones of an old machine name files long gone.
     shell::run(&mut apt_get(prefix, &["update"])).with_context(by_hand)?;
+    if packages.contains(&"openssh-server") {
+        keep_sshd_off(prefix).with_context(by_hand)?;
+    }
     let mut command = apt_get(prefix, &["install", "--yes", "--no-install-recommends"]);
     shell::run(command.args(packages)).with_context(by_hand)
+}
+
+/// Tests want the program: this mark of Debian's keeps the package from opening port 22 to the world.
+fn keep_sshd_off(prefix: &[&str]) -> Result<()> {
+    let mark = "mkdir -p /etc/ssh && touch /etc/ssh/sshd_not_to_be_run";
+    let words = [prefix, &["sh", "-c", mark]].concat();
+    shell::run(&mut shell::command(words[0], &words[1..]))
 }
 
 /// What stands before `apt-get` to make it root: nothing, or sudo that asks no password.

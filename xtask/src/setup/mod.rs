@@ -5,11 +5,18 @@
 
 mod apt;
 mod go;
+mod node;
 mod python;
 
-use std::path::PathBuf;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Result, bail};
+
+pub(crate) use node::packages_folder as js_packages;
 
 use crate::shell;
 
@@ -57,7 +64,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: "python3 with venv",
-        used_by: "the Python packages below",
+        used_by: "the Python packages, Go and Node.js where the machine has none",
         present: |_tools| python::can_make_venv(),
         install: Install::Apt(&["python3", "python3-venv"]),
     },
@@ -72,6 +79,18 @@ const NEEDS: &[Need] = &[
         used_by: "operator gRPC: reflection and health as another implementation sees them",
         present: go::grpcurl_is_current,
         install: Install::Step(go::install_grpcurl),
+    },
+    Need {
+        what: "Node.js 20 or newer, with npm",
+        used_by: "js-libp2p nodes that meet over our relay",
+        present: node::is_recent,
+        install: Install::Step(node::install),
+    },
+    Need {
+        what: "the Node.js packages of tests/js",
+        used_by: "js-libp2p nodes that meet over our relay",
+        present: node::packages_are_current,
+        install: Install::Step(node::install_packages),
     },
 ];
 
@@ -95,6 +114,26 @@ impl Tools {
     /// The folder of the programs among them.
     pub(crate) fn bin(&self) -> PathBuf {
         self.folder().join("bin")
+    }
+
+    /// `PATH` with the tools in front.
+    pub(crate) fn path(&self) -> OsString {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = [self.bin()].into_iter().chain(env::split_paths(&path));
+        env::join_paths(folders).unwrap_or(path)
+    }
+
+    /// A command that finds the tools before what the machine has.
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let inside = self.bin().join(program);
+        let program = if inside.exists() {
+            inside.to_string_lossy().into_owned()
+        } else {
+            program.to_owned()
+        };
+        let mut command = shell::command(&program, arguments);
+        command.env("PATH", self.path());
+        command
     }
 
     /// The Python virtual environment.
@@ -150,6 +189,11 @@ pub(crate) fn install_all() -> Result<Tools> {
         );
     }
     Ok(tools)
+}
+
+/// Whether both files are there and hold the same.
+fn same_content(one: &Path, other: &Path) -> bool {
+    matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The system packages of all that is missing.

@@ -1,7 +1,7 @@
 //! Python packages, in a virtual environment below `target/`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -16,7 +16,7 @@ pub(super) fn can_make_venv() -> bool {
 
 /// Whether the environment holds what the requirements file asks for.
 pub(super) fn packages_are_current(tools: &Tools) -> bool {
-    tools.python().exists() && same_content(&requirements(), &installed_mark(tools))
+    tools.python().exists() && super::same_content(&requirements(), &installed_mark(tools))
 }
 
 /// Makes the environment when there is none, and installs the pinned packages into it.
@@ -56,10 +56,6 @@ fn requirements() -> PathBuf {
 /// A copy of the requirements as they were when the environment was filled.
 fn installed_mark(tools: &Tools) -> PathBuf {
     tools.venv().join("installed-requirements.txt")
-}
-
-fn same_content(one: &Path, other: &Path) -> bool {
-    matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]

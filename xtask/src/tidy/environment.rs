@@ -1,4 +1,4 @@
-//! Only the program reads the environment.
+//! Only programs read the environment.
 
 use super::project::Project;
 use super::{Finding, Rule};
@@ -9,17 +9,18 @@ const RULE: Rule = Rule {
     mend: "take the value as a parameter, and read it in crates/peerwork/src/cli",
 };
 
-const PROGRAM: &[&str] = &[
+const PROGRAMS: &[&str] = &[
     "crates/peerwork/src/cli/",
     "crates/peerwork/src/main.rs",
     "xtask/",
+    "bench/",
 ];
 
-/// Finds `std::env` outside the program, build scripts and tests.
+/// Finds `std::env` outside programs, build scripts and tests.
 pub(super) fn check(project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, rust) in project.rust_files() {
-        let free = PROGRAM.iter().any(|path| file.path.starts_with(path));
+        let free = PROGRAMS.iter().any(|path| file.path.starts_with(path));
         if free || file.path.ends_with("build.rs") {
             continue;
         }

@@ -38,6 +38,7 @@ const FLOORS: &[(&str, Floor)] = &[
     ("peerwork-share", Floor::At(3)),
     ("peerwork-api", Floor::At(4)),
     ("peerwork", Floor::At(5)),
+    ("peerwork-bench", Floor::At(6)),
     ("peerwork-testkit", Floor::DevOnly),
     ("xtask", Floor::Outside),
 ];

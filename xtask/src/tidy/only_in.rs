@@ -59,6 +59,10 @@ const TABLE: &[OnlyIn] = &[
                 "peerwork",
                 "the example web app, and the calls of `demo --check`",
             ),
+            (
+                "peerwork-bench",
+                "the load, and the plain proxy to compare with",
+            ),
         ],
         free_in_tests: true,
     },
@@ -80,6 +84,7 @@ const TABLE: &[OnlyIn] = &[
         members: &[
             ("peerwork", "the program reports errors to a person"),
             ("xtask", "so does a chore"),
+            ("peerwork-bench", "so does a bench"),
         ],
         free_in_tests: false,
     },
@@ -88,6 +93,7 @@ const TABLE: &[OnlyIn] = &[
         members: &[
             ("peerwork", "only the program reads arguments"),
             ("xtask", "so does a chore"),
+            ("peerwork-bench", "so does a bench"),
         ],
         free_in_tests: false,
     },

@@ -1,0 +1,50 @@
+//! `cargo xtask bench`: builds the program and the benches as they are shipped, and runs a bench.
+//!
+//! The benches themselves are the crate `peerwork-bench`; this file knows only how to start them.
+
+use anyhow::Result;
+
+use crate::shell;
+
+/// The arguments of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(clap::Subcommand)]
+enum Bench {
+    /// Calls of a web app: direct, through a plain proxy, a relay, and a circuit
+    Tunnel {
+        /// Passed on, for instance `--seconds 2 --rounds 1`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+/// Builds and runs a bench; its table is printed.
+///
+/// # Errors
+/// When something does not build, or the bench fails.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // Two builds: one would give the program's features to the library that the bench measures with.
+    for package in ["peerwork", "peerwork-bench"] {
+        shell::run(&mut shell::command(
+            "cargo",
+            &["build", "--release", "--package", package],
+        ))?;
+    }
+    let folder = shell::repository().join("target/release");
+    let mut command = shell::command(&folder.join("peerwork-bench").to_string_lossy(), &[]);
+    match &arguments.bench {
+        Bench::Tunnel { arguments } => {
+            command
+                .arg("tunnel")
+                .arg("--program")
+                .arg(folder.join("peerwork"))
+                .args(arguments);
+        }
+    }
+    shell::run(&mut command)
+}
