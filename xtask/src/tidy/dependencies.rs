@@ -1,6 +1,7 @@
 //! `docs/dependencies.md`: one row for each library, true to the manifests.
 
-use super::project::Project;
+use super::project::{Member, Project};
+use super::rust_source::words;
 use super::{Finding, Rule};
 
 /// The table's file.
@@ -14,8 +15,8 @@ const RULE: Rule = Rule {
 
 const UNUSED: Rule = Rule {
     name: "dependency-unused",
-    why: "a version that nobody uses is kept up to date for nothing",
-    mend: "remove the line from [workspace.dependencies], and its row in docs/dependencies.md",
+    why: "a library that nobody uses is compiled and kept up to date for nothing",
+    mend: "remove the line; when only generated code names it, say so in xtask/tidy-allow.txt",
 };
 
 /// A row of the table.
@@ -49,11 +50,39 @@ pub(super) fn check(project: &Project) -> Vec<Finding> {
             findings.push(Finding::new(&RULE, "Cargo.toml", dependency.line, what));
         }
     }
+    findings.extend(
+        project
+            .members
+            .iter()
+            .flat_map(|member| unused(project, member)),
+    );
     findings.extend(rows.iter().filter_map(|row| {
         let what = objection(project, row)?;
         Some(Finding::new(&RULE, PATH, row.line, what))
     }));
     findings
+}
+
+/// The libraries that a member lists and whose names its files do not have.
+fn unused(project: &Project, member: &Member) -> Vec<Finding> {
+    let manifest = &member.manifest;
+    let folder = manifest.path.trim_end_matches("Cargo.toml");
+    let is_named = |library: &str| {
+        let name = library.replace('-', "_");
+        project
+            .rust_files()
+            .filter(|(file, _rust)| file.path.starts_with(folder))
+            .any(|(_file, rust)| words(&rust.code, &name).next().is_some())
+    };
+    manifest
+        .dependencies
+        .iter()
+        .filter(|dependency| !is_named(&dependency.name))
+        .map(|dependency| {
+            let what = format!("no file of {} names {}", member.name, dependency.name);
+            Finding::new(&UNUSED, &manifest.path, dependency.line, what).with_item(&dependency.name)
+        })
+        .collect()
 }
 
 /// The line with its "used by" column as the manifests say, or as it is when it is no row.
@@ -131,9 +160,12 @@ mod tests {
     const MEMBER: &str = "[dependencies]\nhex.workspace = true\n";
 
     fn project(table: &str) -> Project {
-        Project::of_files(&[(PATH, table)])
-            .with_root(ROOT)
-            .with_member("peerwork-net", MEMBER)
+        Project::of_files(&[
+            (PATH, table),
+            ("peerwork-net/src/lib.rs", "use hex::encode;\n"),
+        ])
+        .with_root(ROOT)
+        .with_member("peerwork-net", MEMBER)
     }
 
     fn whats(project: &Project) -> Vec<String> {
@@ -178,6 +210,19 @@ mod tests {
         let table = "| `hex` |  | bytes | small |\n";
         let project = Project::of_files(&[(PATH, table)]).with_root(ROOT);
         assert_eq!(whats(&project), ["no member uses hex"]);
+    }
+
+    #[test]
+    fn a_library_that_a_member_lists_and_never_names_is_found() {
+        let files = [
+            (PATH, "| `hex` | net | bytes | small |\n"),
+            ("peerwork-net/src/lib.rs", "// hex\n"),
+            ("other/src/lib.rs", "use hex::encode;\n"),
+        ];
+        let project = Project::of_files(&files)
+            .with_root(ROOT)
+            .with_member("peerwork-net", MEMBER);
+        assert_eq!(whats(&project), ["no file of peerwork-net names hex"]);
     }
 
     #[test]
