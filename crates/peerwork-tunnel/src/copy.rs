@@ -1,0 +1,204 @@
+//! Copies bytes both ways between two streams, with backpressure and half-close.
+//!
+//! `tokio::io::copy_bidirectional` keeps both buffers at one size for the life of a tunnel. Here a
+//! buffer starts at 8 KiB, grows to 64 KiB while reads fill it, and is given back when the direction
+//! falls silent: idle tunnels stay cheap and bulk moves in large pieces.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until},
+};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+const BUFFER_BYTES_MIN: usize = 8 * 1024;
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes copied so far; right also when the copy is cancelled or fails.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// From the first stream to the second.
+    pub(crate) forth: u64,
+    /// From the second stream to the first.
+    pub(crate) back: u64,
+}
+
+/// Copies until both directions ended, or one failed.
+///
+/// The end of one direction is passed on by shutting down the other stream's writing side. With
+/// `linger`, the way back may last that much longer than the way forth.
+///
+/// # Errors
+/// The first failure of either stream; the caller then drops both.
+pub(crate) async fn copy_both<A, B>(
+    a: &mut A,
+    b: &mut B,
+    copied: &mut Copied,
+    linger: Option<Duration>,
+) -> io::Result<()>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut forth, mut back) = (Half::new(), Half::new());
+    let mut ended = false;
+    poll_fn(|cx| {
+        let forth = forth.poll(cx, Pin::new(a), Pin::new(b), &mut copied.forth)?;
+        let back = back.poll(cx, Pin::new(b), Pin::new(a), &mut copied.back)?;
+        ended = back.is_ready();
+        match (forth, back, linger) {
+            (Poll::Ready(()), Poll::Ready(()), _) | (Poll::Ready(()), _, Some(_)) => {
+                Poll::Ready(Ok::<_, io::Error>(()))
+            }
+            _ => Poll::Pending,
+        }
+    })
+    .await?;
+    let Some(linger) = linger.filter(|_| !ended) else {
+        return Ok(());
+    };
+    tokio::select! {
+        biased;
+        result = poll_fn(|cx| back.poll(cx, Pin::new(b), Pin::new(a), &mut copied.back)) => result,
+        () = sleep_until(Instant::now() + linger) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// One direction.
+struct Half {
+    buffer: BytesMut,
+    size: usize,
+    ended: bool,
+    done: bool,
+    unflushed: bool,
+}
+
+impl Half {
+    fn new() -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            size: BUFFER_BYTES_MIN,
+            ended: false,
+            done: false,
+            unflushed: false,
+        }
+    }
+
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut reader: Pin<&mut R>,
+        mut writer: Pin<&mut W>,
+        copied: &mut u64,
+    ) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead,
+        W: AsyncWrite,
+    {
+        while !self.done {
+            if self.buffer.is_empty() && !self.ended {
+                match self.poll_fill(cx, reader.as_mut()) {
+                    Poll::Ready(result) => result?,
+                    Poll::Pending => {
+                        if self.unflushed {
+                            ready!(writer.as_mut().poll_flush(cx))?;
+                            self.unflushed = false;
+                        }
+                        return Poll::Pending;
+                    }
+                }
+            }
+            while !self.buffer.is_empty() {
+                let n = ready!(poll_write_buf(writer.as_mut(), cx, &mut self.buffer))?;
+                if n == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                *copied += n as u64;
+                self.unflushed = true;
+            }
+            if self.ended {
+                ready!(writer.as_mut().poll_shutdown(cx))?;
+                self.done = true;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_fill<R: AsyncRead>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: Pin<&mut R>,
+    ) -> Poll<io::Result<()>> {
+        self.buffer.reserve(self.size);
+        let Poll::Ready(result) = poll_read_buf(reader, cx, &mut self.buffer) else {
+            if self.size > BUFFER_BYTES_MIN {
+                self.size = BUFFER_BYTES_MIN;
+                self.buffer = BytesMut::new();
+            }
+            return Poll::Pending;
+        };
+        let n = result?;
+        self.ended = n == 0;
+        if n >= self.size {
+            self.size = (self.size * 2).min(BUFFER_BYTES_MAX);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_and_ends_pass_in_each_direction() {
+        let (mut left, mut a) = duplex(1000);
+        let (mut right, mut b) = duplex(1000);
+        let copy = tokio::spawn(async move {
+            let mut copied = Copied::default();
+            copy_both(&mut a, &mut b, &mut copied, None).await.unwrap();
+            copied
+        });
+        let sent = vec![7; 300_000];
+        let expected = sent.clone();
+        let writer = tokio::spawn(async move {
+            left.write_all(&sent).await.unwrap();
+            left.shutdown().await.unwrap();
+            left
+        });
+        let mut received = Vec::new();
+        right.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, expected);
+        right.write_all(b"bye").await.unwrap();
+        drop(right);
+        let mut left = writer.await.unwrap();
+        received.clear();
+        left.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, b"bye");
+        let (forth, back) = (300_000, 3);
+        assert_eq!(copy.await.unwrap(), Copied { forth, back });
+    }
+
+    #[tokio::test]
+    async fn the_way_back_may_linger_only_so_long() {
+        let (left, mut a) = duplex(100);
+        let (_right, mut b) = duplex(100);
+        drop(left);
+        let mut copied = Copied::default();
+        let linger = Some(Duration::from_millis(10));
+        let error = copy_both(&mut a, &mut b, &mut copied, linger).await;
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

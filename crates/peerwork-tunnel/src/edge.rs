@@ -1,0 +1,167 @@
+//! The other end of tunnels: a byte pipe with a policy.
+//!
+//! ```text
+//!  Incoming ─▶ admit (bounded) ─▶ Head ─▶ caller, port, key ─▶ dial app_host:port ─▶ Answer ─▶ copy both ways
+//!                  └ Full                        └ refused, nothing was dialled
+//! ```
+//! It dials the host and the ports that its owner named, and nothing else, whatever a head, an app or
+//! a redirect says.
+
+mod tunnel;
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use peerwork_identity::NodeId;
+use peerwork_net::{Incoming, Network};
+use prometheus_client::registry::Registry;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    error::StartError, keys::KeyStore, limiter::Limiter, metrics::EdgeMetrics, wire::PROTOCOL,
+};
+
+/// Streams that may wait to be looked at; looking takes microseconds.
+const QUEUE: usize = 256;
+
+/// Settings of an edge.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The host of the apps, a name or an address without brackets.
+    pub app_host: String,
+    /// The ports that may be called.
+    pub ports: BTreeSet<u16>,
+    /// The keys that callers need; `None` needs none.
+    pub auth: Option<KeyStore>,
+    /// The nodes that may call; `None` is all.
+    pub callers: Option<HashSet<NodeId>>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Offers ports of `app_host` to all.
+    #[must_use]
+    pub fn new(app_host: impl Into<String>, ports: impl IntoIterator<Item = u16>) -> Self {
+        Self {
+            app_host: app_host.into(),
+            ports: ports.into_iter().collect(),
+            auth: None,
+            callers: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Bounds of an edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Tunnels open; each costs 20 to 130 KiB, so 520 MiB at worst.
+    pub tunnels_max: usize,
+    /// Tunnels open for one calling node. A relay keeps up to 64 unused ones for each port and key.
+    pub tunnels_per_caller_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tunnels_max: 4096,
+            tunnels_per_caller_max: 1024,
+        }
+    }
+}
+
+pub(crate) struct Shared {
+    config: Config,
+    limiter: Limiter,
+    metrics: EdgeMetrics,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A running edge. Dropping it cuts all tunnels off.
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Edge")
+            .field("app_host", &self.shared.config.app_host)
+            .field("ports", &self.shared.config.ports)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Edge {
+    /// Serves tunnels on `network`.
+    ///
+    /// # Errors
+    /// [`StartError`] when tunnels are served already or a setting is out of bounds.
+    pub fn start(
+        config: Config,
+        network: &Network,
+        metrics: &mut Registry,
+    ) -> Result<Self, StartError> {
+        if config.app_host.is_empty() {
+            return Err(StartError::Setting {
+                setting: "app_host",
+                reason: "a host name or address is needed".into(),
+            });
+        }
+        let incoming = network.serve(PROTOCOL, QUEUE)?;
+        let limits = &config.limits;
+        let shared = Arc::new(Shared {
+            limiter: Limiter::new(limits.tunnels_max, limits.tunnels_per_caller_max),
+            metrics: EdgeMetrics::register(metrics),
+            tasks: TaskTracker::new(),
+            stop: network.stopping(),
+            config,
+        });
+        shared
+            .tasks
+            .spawn(accept(Arc::clone(&shared), incoming, network.node_id()));
+        if let Some(keys) = &shared.config.auth {
+            let refresh = keys.clone().keep_fresh(shared.stop.clone());
+            shared.tasks.spawn(refresh);
+        }
+        Ok(Self { shared })
+    }
+
+    /// Counts the tunnels open at this moment.
+    pub fn counter(&self) -> impl Fn() -> usize + Send + Sync + 'static {
+        let limiter = self.shared.limiter.clone();
+        move || limiter.count()
+    }
+
+    /// Takes no further tunnels and cuts off the open ones.
+    pub async fn stop(self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+async fn accept(shared: Arc<Shared>, mut incoming: Incoming, this: NodeId) {
+    while let Some(Some(inbound)) = shared.stop.run_until_cancelled(incoming.next()).await {
+        let permit = shared.limiter.admit(inbound.node);
+        let tunnel = tunnel::Tunnel {
+            shared: Arc::clone(&shared),
+            this,
+            caller: inbound.node,
+            stream: inbound.stream,
+        };
+        match permit {
+            Ok(permit) => drop(shared.tasks.spawn(tunnel.run(permit))),
+            Err(_) => tunnel.refuse_full(),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What can go wrong at the start of a service.
+
+use std::{io, net::SocketAddr};
+
+use peerwork_net::error::ServeError;
+
+/// A part of the tunnel could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on: taken, not this machine's, or not permitted.
+    #[error("listening on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The tunnel protocol cannot be served.
+    #[error("serving tunnels")]
+    Serve(#[from] ServeError),
+    /// A setting is outside its bounds.
+    #[error("setting {setting}: {reason}")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

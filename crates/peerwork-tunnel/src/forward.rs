@@ -1,0 +1,183 @@
+//! Plain TCP: a local port that is a port of an edge.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use peerwork_identity::NodeId;
+use peerwork_net::Network;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    connect::{ConnectError, Connector, Destination},
+    copy::{Copied, copy_both},
+    error::StartError,
+    routes::Routes,
+    wire::{Kind, RequestId},
+};
+
+/// Connections carried at once; further ones wait to be accepted. 130 KiB each, 130 MiB at worst.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// How long the way to the app may take to open.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Where connections are carried to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The edge.
+    pub node: NodeId,
+    /// The port at the edge, never 0.
+    pub port: u16,
+    /// The edge's bearer key, when it demands one.
+    pub key: Option<String>,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.node, self.port)
+    }
+}
+
+/// A local port that is carried elsewhere. Dropping it cuts its connections off.
+#[derive(Debug)]
+pub struct Forwarder {
+    address: SocketAddr,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Forwarder {
+    /// Listens on `local`; port 0 is any free port.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`] when the address cannot be listened on.
+    pub async fn start(
+        local: SocketAddr,
+        to: Target,
+        network: Network,
+        routes: Arc<dyn Routes>,
+    ) -> Result<Self, StartError> {
+        let failed = |source| StartError::Listen {
+            address: local,
+            source,
+        };
+        let listener = TcpListener::bind(local).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let tasks = TaskTracker::new();
+        let stop = network.stopping();
+        let carrier = Carrier {
+            connector: Connector::new(network, routes),
+            to: Destination {
+                node: to.node,
+                port: to.port,
+                key: to.key.map(Into::into),
+            },
+            stop: stop.clone(),
+        };
+        tasks.spawn(accept(listener, Arc::new(carrier), tasks.clone()));
+        Ok(Self {
+            address,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no further connections and cuts off the open ones.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Carrier {
+    connector: Connector,
+    to: Destination,
+    stop: CancellationToken,
+}
+
+async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let stop = carrier.stop.clone();
+    let work = async {
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((local, _)) => {
+                    let carrier = Arc::clone(&carrier);
+                    tasks.spawn(async move {
+                        carrier.carry(local).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: trying at once would only burn the CPU.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+/// Why a connection ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum CarryError {
+    #[error("no way to the port: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("the connection broke off: {0}")]
+    Copy(#[from] io::Error),
+}
+
+impl Carrier {
+    async fn carry(&self, mut local: TcpStream) {
+        // Keystrokes would wait for acknowledgements without it.
+        let _ = local.set_nodelay(true);
+        let request_id = RequestId::random();
+        let mut copied = Copied::default();
+        let work = self.work(&mut local, request_id, &mut copied);
+        match self.stop.run_until_cancelled(work).await {
+            Some(Ok(())) => {
+                let Copied { forth, back } = copied;
+                tracing::debug!(to = ?self.to, %request_id, sent = forth, received = back, "connection finished");
+            }
+            Some(Err(error)) => {
+                let _ = local.set_zero_linger();
+                tracing::warn!(to = ?self.to, %request_id, %error, "connection failed");
+            }
+            None => drop(local.set_zero_linger()),
+        }
+    }
+
+    async fn work(
+        &self,
+        local: &mut TcpStream,
+        request_id: RequestId,
+        copied: &mut Copied,
+    ) -> Result<(), CarryError> {
+        let deadline = Instant::now() + CONNECT_DEADLINE;
+        let mut stream = self
+            .connector
+            .connect(&self.to, Kind::Tcp, request_id, deadline)
+            .await?;
+        Ok(copy_both(local, &mut stream, copied, None).await?)
+    }
+}

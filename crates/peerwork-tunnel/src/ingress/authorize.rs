@@ -1,0 +1,156 @@
+//! Who may call what, and which key the edge gets.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use peerwork_identity::NodeId;
+
+use super::headers::EDGE_KEY;
+use crate::{
+    keys::{Denied, KeyStore, KeyText},
+    problem::{Failure, Problem},
+    wire::KEY_BYTES_MAX,
+};
+
+/// Checks the relay's key, when it demands one, and takes keys that are not for the app out of the
+/// headers. Answers the key for the edge.
+///
+/// `edge_requires_key` is asked only when the answer matters.
+pub(crate) fn authorize(
+    headers: &mut HeaderMap,
+    keys: Option<&KeyStore>,
+    (node, port): (NodeId, u16),
+    edge_requires_key: impl FnOnce() -> bool,
+) -> Result<Option<Arc<str>>, Problem> {
+    if let Some(keys) = keys {
+        check(headers, keys, node, port)?;
+        // The relay's key is nobody else's business.
+        headers.remove(AUTHORIZATION);
+    }
+    if let Some(value) = headers.remove(EDGE_KEY) {
+        let text = value
+            .to_str()
+            .ok()
+            .filter(|text| text.len() <= KEY_BYTES_MAX);
+        let detail = "Peerwork-Edge-Key does not hold a key";
+        let text = text.ok_or(Problem::new(Failure::EdgeKeyInvalid, detail))?;
+        return Ok(Some(text.into()));
+    }
+    let meant = bearer(headers).filter(|text| KeyText::is_meant(text) && edge_requires_key());
+    let Some(key) = meant.filter(|text| text.len() <= KEY_BYTES_MAX) else {
+        return Ok(None);
+    };
+    let key = key.into();
+    headers.remove(AUTHORIZATION);
+    Ok(Some(key))
+}
+
+fn check(headers: &HeaderMap, keys: &KeyStore, node: NodeId, port: u16) -> Result<(), Problem> {
+    if !headers.contains_key(AUTHORIZATION) {
+        let detail = "send Authorization: Bearer with a key of this relay";
+        return Err(Problem::new(Failure::KeyMissing, detail));
+    }
+    if headers.get_all(AUTHORIZATION).iter().count() > 1 {
+        let detail = "Authorization was sent more than once";
+        return Err(Problem::new(Failure::KeyInvalid, detail));
+    }
+    let invalid = |detail: String| Problem::new(Failure::KeyInvalid, detail);
+    let text = bearer(headers).ok_or_else(|| invalid("the scheme is not Bearer".into()))?;
+    let key: KeyText = text.parse().map_err(|error| invalid(format!("{error}")))?;
+    match keys.verify(&key, node, port) {
+        Ok(()) => Ok(()),
+        Err(error @ Denied::Unknown) => Err(invalid(error.to_string())),
+        Err(error @ Denied::Elsewhere) => {
+            Err(Problem::new(Failure::KeyElsewhere, error.to_string()))
+        }
+    }
+}
+
+/// The token of `Authorization: Bearer`; the scheme's case does not matter (RFC 9110 section 11.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use http::HeaderValue;
+    use peerwork_identity::{KeyType, Keypair};
+
+    use super::*;
+    use crate::keys::NewKey;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    fn node() -> NodeId {
+        Keypair::generate(KeyType::Ed25519).node_id()
+    }
+
+    #[test]
+    fn a_relay_with_keys_lets_nobody_through_without_a_good_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = KeyStore::open(&folder.path().join("keys.json")).unwrap();
+        let node = node();
+        let port = Some(80);
+        let new = NewKey {
+            port,
+            ..NewKey::default()
+        };
+        let secret = keys.create(new).unwrap().secret;
+        let ask = |value: &str, port| {
+            let mut headers = headers(&[("authorization", value)]);
+            let result = authorize(&mut headers, Some(&keys), (node, port), || true);
+            assert!(result.is_err() || headers.is_empty());
+            result.map_err(|problem| problem.failure)
+        };
+        assert_eq!(ask(&format!("Bearer {secret}"), 80), Ok(None));
+        assert_eq!(ask(&format!("bearer {secret}"), 80), Ok(None));
+        assert_eq!(
+            ask(&format!("Bearer {secret}"), 81),
+            Err(Failure::KeyElsewhere)
+        );
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer x",
+            &format!("Basic {secret}"),
+            &format!("Bearer {}", KeyText::random()),
+        ] {
+            assert_eq!(ask(wrong, 80), Err(Failure::KeyInvalid), "{wrong:?}");
+        }
+        let none = authorize(&mut HeaderMap::new(), Some(&keys), (node, 80), || true);
+        assert_eq!(none.unwrap_err().failure, Failure::KeyMissing);
+    }
+
+    #[test]
+    fn the_edges_key_goes_to_the_edge_and_the_apps_to_the_app() {
+        let key = KeyText::random().to_string();
+        let bearer = format!("Bearer {key}");
+        let run = |headers: &mut HeaderMap, requires| {
+            authorize(headers, None, (node(), 80), || requires).unwrap()
+        };
+        let mut both = headers(&[("peerwork-edge-key", &key), ("authorization", "Bearer app")]);
+        assert_eq!(run(&mut both, true).as_deref(), Some(key.as_str()));
+        assert_eq!(both.len(), 1);
+        let mut meant = headers(&[("authorization", &bearer)]);
+        assert_eq!(run(&mut meant, true).as_deref(), Some(key.as_str()));
+        assert!(meant.is_empty());
+        let mut open = headers(&[("authorization", &bearer)]);
+        assert_eq!(run(&mut open, false), None);
+        assert_eq!(open.len(), 1);
+        let mut app = headers(&[("authorization", "Bearer app")]);
+        assert_eq!(run(&mut app, true), None);
+        assert_eq!(app.len(), 1);
+    }
+}

@@ -1,0 +1,218 @@
+//! Bodies on their way through: counted, never collected.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{Shared, finish::Finish};
+use crate::{connect::Destination, pool::Sender};
+
+/// How far the upload of one request is.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    bytes: AtomicU64,
+    done: AtomicBool,
+    failed: AtomicBool,
+}
+
+impl Progress {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// The client broke its body off.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+/// The body of a request on its way to the app.
+pub(crate) struct Upload {
+    incoming: Option<Incoming>,
+    progress: Arc<Progress>,
+}
+
+impl Upload {
+    pub(crate) fn new(incoming: Incoming, progress: Arc<Progress>) -> Self {
+        let upload = Self {
+            incoming: Some(incoming).filter(|incoming| !incoming.is_end_stream()),
+            progress,
+        };
+        upload.note_end();
+        upload
+    }
+
+    /// A second body for a request that has none.
+    pub(crate) fn empty(progress: Arc<Progress>) -> Self {
+        Self {
+            incoming: None,
+            progress,
+        }
+    }
+
+    fn note_end(&self) {
+        if self.is_end_stream() {
+            self.progress.done.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(incoming).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                this.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+                this.note_end();
+            }
+            Some(Err(_)) => this.progress.failed.store(true, Ordering::Release),
+            None => this.progress.done.store(true, Ordering::Release),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let incoming = self.incoming.as_ref();
+        incoming.map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+/// The body of a response on its way to the client.
+pub(crate) struct Download {
+    incoming: Incoming,
+    finish: Finish,
+    /// Goes back to the pool when the app's response was read to its end.
+    lent: Option<Lent>,
+}
+
+struct Lent {
+    shared: Arc<Shared>,
+    to: Destination,
+    sender: Sender,
+}
+
+impl Download {
+    pub(crate) fn new(
+        incoming: Incoming,
+        finish: Finish,
+        shared: Arc<Shared>,
+        to: Destination,
+        sender: Sender,
+    ) -> Self {
+        let lent = Some(Lent { shared, to, sender });
+        Self {
+            incoming,
+            finish,
+            lent,
+        }
+    }
+
+    fn complete(&mut self) {
+        self.finish.complete();
+        // A connection whose upload is still under way is of no use to others.
+        if let Some(lent) = self.lent.take().filter(|_| self.finish.progress.is_done()) {
+            lent.shared.pool.put(&lent.to, lent.sender);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                self.finish.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
+            Some(Err(error)) => {
+                self.finish.broken(error);
+                self.lent = None;
+            }
+            None => self.complete(),
+        }
+        Poll::Ready(frame)
+    }
+}
+
+impl Drop for Download {
+    /// hyper does not ask for the end of a body whose length it knows.
+    fn drop(&mut self) {
+        if self.lent.is_some() && self.incoming.is_end_stream() {
+            self.complete();
+        }
+    }
+}
+
+/// The body of a response.
+pub(crate) enum Body {
+    /// Made here; `None` once it was taken.
+    Own(Option<Bytes>),
+    /// From the app.
+    App(Box<Download>),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Own(None)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Own(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::App(download) => download.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.is_none(),
+            Self::App(download) => download.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::App(download) => download.incoming.size_hint(),
+        }
+    }
+}

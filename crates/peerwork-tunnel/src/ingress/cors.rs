@@ -1,0 +1,139 @@
+//! Cross-origin rules (the Fetch standard's CORS protocol) for apps that set none.
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
+        ORIGIN, VARY,
+    },
+};
+
+/// Which pages may read answers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cors {
+    any: bool,
+    origins: Vec<HeaderValue>,
+}
+
+impl Cors {
+    /// `*` allows all origins.
+    ///
+    /// # Errors
+    /// An origin that cannot be a header.
+    pub(crate) fn new(origins: &[String]) -> Result<Self, String> {
+        let any = origins.iter().any(|origin| origin == "*");
+        let parsed = origins.iter().map(|origin| {
+            HeaderValue::from_str(origin.trim_end_matches('/'))
+                .map_err(|_| format!("{origin:?} is not an origin"))
+        });
+        Ok(Self {
+            any,
+            origins: parsed.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What `Access-Control-Allow-Origin` says to a request.
+    pub(crate) fn allowed<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
+        let origin = request.headers().get(ORIGIN)?;
+        if self.any {
+            return Some(HeaderValue::from_static("*"));
+        }
+        self.origins.contains(origin).then(|| origin.clone())
+    }
+
+    /// The answer to a preflight of an allowed origin; all else is for the app to answer.
+    pub(crate) fn preflight<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
+        let asked = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD);
+        if request.method() != Method::OPTIONS || asked.is_none() {
+            return None;
+        }
+        let origin = self.allowed(request)?;
+        let mut response = Response::new(R::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static(methods),
+        );
+        // A `*` would not cover Authorization.
+        if let Some(asked) = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        let vary = "Origin, Access-Control-Request-Headers";
+        headers.insert(VARY, HeaderValue::from_static(vary));
+        Some(response)
+    }
+}
+
+/// Lets an allowed page read an answer, unless the app said something itself.
+pub(crate) fn decorate(headers: &mut HeaderMap, allowed: Option<HeaderValue>) {
+    let Some(origin) = allowed else {
+        return;
+    };
+    if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        return;
+    }
+    if origin != "*" {
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn cors(origins: &[&str]) -> Cors {
+        let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
+        Cors::new(&origins).unwrap()
+    }
+
+    fn preflight(origin: &str) -> Request<()> {
+        Request::options("/")
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT")
+            .header("access-control-request-headers", "authorization")
+            .body(())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_preflight_of_an_allowed_origin_is_answered_here() {
+        let answer = |cors: &Cors, origin| cors.preflight::<_, ()>(&preflight(origin));
+        let listed = cors(&["https://a.example/"]);
+        let response = answer(&listed, "https://a.example").unwrap();
+        assert_eq!(response.status(), 204);
+        let headers = response.headers();
+        assert_eq!(headers["access-control-allow-origin"], "https://a.example");
+        assert_eq!(headers["access-control-allow-headers"], "authorization");
+        assert!(answer(&listed, "https://b.example").is_none());
+        assert!(answer(&cors(&["*"]), "https://b.example").is_some());
+        assert!(answer(&cors(&[]), "https://b.example").is_none());
+        let plain = Request::options("/").header("origin", "https://a.example");
+        assert!(
+            listed
+                .preflight::<_, ()>(&plain.body(()).unwrap())
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_the_app_says_stands() {
+        let mut headers = HeaderMap::new();
+        decorate(&mut headers, None);
+        assert!(headers.is_empty());
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("x"));
+        decorate(&mut headers, Some(HeaderValue::from_static("*")));
+        assert_eq!(headers["access-control-allow-origin"], "x");
+        headers.clear();
+        decorate(&mut headers, Some(HeaderValue::from_static("https://a")));
+        assert_eq!(headers["access-control-allow-origin"], "https://a");
+        assert_eq!(headers["vary"], "Origin");
+    }
+}

@@ -1,0 +1,161 @@
+//! The end of every request, from one place: one log line and one count, however it ends.
+
+use std::{sync::Arc, time::Instant};
+
+use http::Method;
+use peerwork_identity::NodeId;
+
+use super::{Shared, body::Progress};
+use crate::{limiter::Permit, problem::Failure, wire::RequestId};
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The whole response went out, whatever its status.
+    Complete,
+    /// The client left.
+    Cancelled,
+    /// The response broke off in its body.
+    Broken,
+    /// There was no response of an app.
+    Failed(Failure),
+}
+
+impl Outcome {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let failures = Failure::ALL.iter().copied().map(Self::Failed);
+        [Self::Complete, Self::Cancelled, Self::Broken]
+            .into_iter()
+            .chain(failures)
+    }
+
+    /// The position in [`Outcome::all`].
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Complete => 0,
+            Self::Cancelled => 1,
+            Self::Broken => 2,
+            Self::Failed(failure) => 3 + failure as usize,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Cancelled => "cancelled",
+            Self::Broken => "broken",
+            Self::Failed(failure) => failure.name(),
+        }
+    }
+}
+
+/// How far a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Parse,
+    Authorize,
+    Admit,
+    Connect,
+    Forward,
+    Body,
+    Upgraded,
+}
+
+/// Travels with a request and its response; when it is dropped, the request is over.
+pub(crate) struct Finish {
+    shared: Arc<Shared>,
+    request_id: RequestId,
+    method: Method,
+    started: Instant,
+    outcome: Outcome,
+    reason: Option<String>,
+    pub(crate) phase: Phase,
+    pub(crate) app: Option<(NodeId, u16)>,
+    pub(crate) status: u16,
+    pub(crate) progress: Arc<Progress>,
+    /// Received after an upgrade.
+    pub(crate) received: u64,
+    /// Body bytes for the client.
+    pub(crate) sent: u64,
+    pub(crate) permit: Option<Permit>,
+}
+
+impl Finish {
+    pub(crate) fn begin(shared: Arc<Shared>, request_id: RequestId, method: Method) -> Self {
+        shared.metrics.in_flight.inc();
+        Self {
+            shared,
+            request_id,
+            method,
+            started: Instant::now(),
+            outcome: Outcome::Cancelled,
+            reason: None,
+            phase: Phase::Parse,
+            app: None,
+            status: 0,
+            progress: Arc::default(),
+            received: 0,
+            sent: 0,
+            permit: None,
+        }
+    }
+
+    pub(crate) fn complete(&mut self) {
+        self.outcome = Outcome::Complete;
+    }
+
+    pub(crate) fn broken(&mut self, error: &hyper::Error) {
+        self.outcome = Outcome::Broken;
+        self.reason = Some(error.to_string());
+    }
+
+    pub(crate) fn failed(&mut self, failure: Failure, detail: &str) {
+        self.outcome = Outcome::Failed(failure);
+        self.status = failure.status().as_u16();
+        self.reason = Some(detail.to_owned());
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        let received = self.received + self.progress.bytes();
+        let metrics = &self.shared.metrics;
+        metrics.in_flight.dec();
+        metrics.finished(self.outcome, took, received, self.sent);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    outcome = self.outcome.name(),
+                    phase = ?self.phase,
+                    status = self.status,
+                    method = %self.method,
+                    node = self.app.map(|(node, _)| tracing::field::display(node)),
+                    port = self.app.map(|(_, port)| port),
+                    request_id = %self.request_id,
+                    received,
+                    sent = self.sent,
+                    seconds = took.as_secs_f64(),
+                    reason = self.reason.as_deref(),
+                    "request finished"
+                )
+            };
+        }
+        match self.outcome {
+            Outcome::Broken | Outcome::Failed(_) => line!(info),
+            Outcome::Complete | Outcome::Cancelled => line!(debug),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_stands_at_its_index() {
+        for (index, outcome) in Outcome::all().enumerate() {
+            assert_eq!(outcome.index(), index, "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What happens to headers on their way through (RFC 9110 section 7.6, RFC 7239).
+//!
+//! * Hop-by-hop headers end here, in both directions, and so does what `Connection` names.
+//! * All that says where a request came from is set here, and never taken from the client.
+//! * `Host` becomes `localhost:<port>`, as if the app were called on its own machine: apps that guard
+//!   against DNS rebinding answer only to that, and the relay's name means nothing to an app. An
+//!   `Origin` that is the client's own `Host` becomes the same, so that a page of the app still counts
+//!   as its own. Apps that build links find the outside name in `X-Forwarded-Host` and
+//!   `X-Forwarded-Prefix`.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Version,
+    header::{
+        CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, ORIGIN, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    },
+};
+
+use crate::wire::RequestId;
+
+/// Names a request in all answers of an ingress, and to apps.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("peerwork-request-id");
+/// Carries the bearer key for an edge beside an `Authorization` for the relay or the app.
+pub const EDGE_KEY: HeaderName = HeaderName::from_static("peerwork-edge-key");
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What is said of a client in forwarding headers; made once for each connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    x_forwarded_for: HeaderValue,
+    /// The `for` parameter of `Forwarded`.
+    forwarded_for: String,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let ip = address.ip().to_canonical();
+        let forwarded_for = if ip.is_ipv6() {
+            format!("for=\"[{ip}]\"")
+        } else {
+            format!("for={ip}")
+        };
+        Self {
+            x_forwarded_for: value(ip.to_string()),
+            forwarded_for,
+        }
+    }
+}
+
+/// The token of an upgrade that a client asks for and that is passed on: any but `h2c`, which would
+/// carry several requests past the checks of this one.
+pub(crate) fn upgrade_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
+    if request.version() != Version::HTTP_11 {
+        return None;
+    }
+    let named = tokens(request.headers(), &CONNECTION).any(|t| t.eq_ignore_ascii_case("upgrade"));
+    let protocol = request.headers().get(UPGRADE)?;
+    let plain = tokens(request.headers(), &UPGRADE).all(|t| !t.eq_ignore_ascii_case("h2c"));
+    (named && plain).then(|| protocol.clone())
+}
+
+/// What the client addressed: of HTTP/2 and absolute targets the authority, else `Host`.
+pub(crate) fn host_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
+    match request.uri().authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => request.headers().get(HOST).cloned(),
+    }
+}
+
+/// What a request's headers are rewritten by.
+pub(crate) struct Rewrite<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) host: Option<HeaderValue>,
+    /// `/edge/<node>/<port>` as the client wrote it.
+    pub(crate) prefix: &'a str,
+    pub(crate) port: u16,
+    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) upgrade: Option<HeaderValue>,
+}
+
+/// Makes a client's headers those that the app gets.
+pub(crate) fn to_app(headers: &mut HeaderMap, rewrite: Rewrite<'_>) {
+    let trailers = tokens(headers, &TE).any(|t| {
+        let coding = t.split(';').next().unwrap_or_default();
+        coding.trim_end().eq_ignore_ascii_case("trailers")
+    });
+    strip_hop_by_hop(headers);
+    strip_claims(headers);
+    join_cookies(headers);
+    let own = value(format!("localhost:{}", rewrite.port));
+    set_forwarding(headers, &rewrite);
+    own_origin(headers, rewrite.host.as_ref(), &own);
+    headers.insert(HOST, own);
+    if let Some(host) = rewrite.host {
+        headers.insert(FORWARDED_HOST, host);
+    }
+    headers.insert(REQUEST_ID, rewrite.request_id.clone());
+    headers.append(VIA, HeaderValue::from_static("1.1 peerwork"));
+    match (rewrite.upgrade, trailers) {
+        (Some(protocol), _) => {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, protocol);
+        }
+        (None, true) => {
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        (None, false) => {}
+    }
+}
+
+/// Makes an app's headers those that the client gets. `upgrade`: the app switched protocols.
+pub(crate) fn to_client(headers: &mut HeaderMap, upgrade: Option<HeaderValue>) {
+    strip_hop_by_hop(headers);
+    if let Some(protocol) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+            .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Removes what only a proxy may say, and what was said to this proxy.
+fn strip_claims(headers: &mut HeaderMap) {
+    let forwarded = |name: &&HeaderName| name.as_str().starts_with("x-forwarded-");
+    let claims: Vec<HeaderName> = headers.keys().filter(forwarded).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+    // The ingress answers an expectation itself, as soon as the body is wanted.
+    for name in [FORWARDED, EXPECT, EDGE_KEY] {
+        headers.remove(name);
+    }
+    headers.remove("x-real-ip");
+}
+
+/// HTTP/2 may split cookies into several headers, HTTP/1.1 may not (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+fn set_forwarding(headers: &mut HeaderMap, rewrite: &Rewrite<'_>) {
+    let mut forwarded = String::with_capacity(96);
+    forwarded.push_str(&rewrite.client.forwarded_for);
+    let host = rewrite.host.as_ref().and_then(|host| host.to_str().ok());
+    if let Some(host) = host {
+        forwarded.push_str(";host=\"");
+        for c in host.chars() {
+            if matches!(c, '"' | '\\') {
+                forwarded.push('\\');
+            }
+            forwarded.push(c);
+        }
+        forwarded.push('"');
+    }
+    // Writing to a string cannot fail.
+    let _ = write!(forwarded, ";proto=http");
+    headers.insert(FORWARDED, value(forwarded));
+    headers.insert(FORWARDED_FOR, rewrite.client.x_forwarded_for.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_PREFIX, value(rewrite.prefix.to_owned()));
+}
+
+fn own_origin(headers: &mut HeaderMap, host: Option<&HeaderValue>, own: &HeaderValue) {
+    let (Some(origin), Some(host)) = (headers.get(ORIGIN), host) else {
+        return;
+    };
+    let origin = origin.as_bytes();
+    let authority = origin
+        .strip_prefix(b"http://")
+        .or_else(|| origin.strip_prefix(b"https://"));
+    if authority == Some(host.as_bytes()) {
+        let origin = [b"http://", own.as_bytes()].concat();
+        if let Ok(origin) = HeaderValue::from_bytes(&origin) {
+            headers.insert(ORIGIN, origin);
+        }
+    }
+}
+
+/// The comma-separated words of a header, in all its repetitions.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+/// For text that is visible ASCII by construction; anything else would be left out.
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+/// A request id as a header.
+pub(crate) fn request_id_value(id: RequestId) -> HeaderValue {
+    value(id.to_string())
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

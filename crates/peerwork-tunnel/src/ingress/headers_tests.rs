@@ -1,0 +1,173 @@
+//! Tests of `headers.rs`.
+
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn rewritten(pairs: &[(&str, &str)], upgrade: Option<&'static str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let name: HeaderName = name.parse().unwrap();
+        headers.append(name, value.parse().unwrap());
+    }
+    let client = Client::new("192.0.2.1:5".parse().unwrap());
+    let rewrite = Rewrite {
+        client: &client,
+        host: headers.get(HOST).cloned(),
+        prefix: "/edge/N/80",
+        port: 80,
+        request_id: &HeaderValue::from_static("id"),
+        upgrade: upgrade.map(HeaderValue::from_static),
+    };
+    to_app(&mut headers, rewrite);
+    headers
+}
+
+fn all<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+    let values = headers.get_all(name).iter();
+    values.map(|value| value.to_str().unwrap()).collect()
+}
+
+#[test]
+fn forged_forwarding_headers_are_replaced() {
+    let headers = rewritten(
+        &[
+            ("host", "relay:50005"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "7.7.7.7"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-nodeid", "other"),
+            ("x-real-ip", "6.6.6.6"),
+            ("peerwork-request-id", "mine"),
+        ],
+        None,
+    );
+    assert_eq!(all(&headers, "x-forwarded-for"), ["192.0.2.1"]);
+    assert_eq!(all(&headers, "x-forwarded-host"), ["relay:50005"]);
+    assert_eq!(all(&headers, "x-forwarded-proto"), ["http"]);
+    assert_eq!(all(&headers, "x-forwarded-prefix"), ["/edge/N/80"]);
+    assert_eq!(
+        all(&headers, "forwarded"),
+        ["for=192.0.2.1;host=\"relay:50005\";proto=http"]
+    );
+    assert!(!headers.contains_key("x-forwarded-nodeid") && !headers.contains_key("x-real-ip"));
+    assert_eq!(all(&headers, "peerwork-request-id"), ["id"]);
+    assert_eq!(all(&headers, "host"), ["localhost:80"]);
+    assert_eq!(all(&headers, "via"), ["1.1 peerwork"]);
+}
+
+#[test]
+fn ipv6_clients_and_odd_hosts_are_quoted() {
+    let client = Client::new("[2001:db8::1]:5".parse().unwrap());
+    assert_eq!(client.forwarded_for, "for=\"[2001:db8::1]\"");
+    let mapped = Client::new("[::ffff:192.0.2.1]:5".parse().unwrap());
+    assert_eq!(mapped.forwarded_for, "for=192.0.2.1");
+    let headers = rewritten(&[("host", "a\"b\\c;x=1")], None);
+    let expected = "for=192.0.2.1;host=\"a\\\"b\\\\c;x=1\";proto=http";
+    assert_eq!(all(&headers, "forwarded"), [expected]);
+}
+
+#[test]
+fn hop_by_hop_headers_and_what_connection_names_end_here() {
+    let headers = rewritten(
+        &[
+            ("connection", "close, X-Mine"),
+            ("connection", "keep-alive"),
+            ("x-mine", "1"),
+            ("keep-alive", "5"),
+            ("proxy-authorization", "x"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("expect", "100-continue"),
+            ("x-other", "1"),
+            ("x-other", "2"),
+        ],
+        None,
+    );
+    for gone in [
+        "connection",
+        "x-mine",
+        "keep-alive",
+        "te",
+        "upgrade",
+        "expect",
+    ] {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+    assert!(!headers.contains_key("transfer-encoding"));
+    assert_eq!(all(&headers, "x-other"), ["1", "2"]);
+}
+
+#[test]
+fn trailers_and_upgrades_are_asked_for_again() {
+    let headers = rewritten(&[("te", "gzip, trailers;q=0.5")], None);
+    assert_eq!(all(&headers, "te"), ["trailers"]);
+    assert_eq!(all(&headers, "connection"), ["te"]);
+    let headers = rewritten(&[("connection", "Upgrade")], Some("websocket"));
+    assert_eq!(all(&headers, "upgrade"), ["websocket"]);
+    assert_eq!(all(&headers, "connection"), ["upgrade"]);
+}
+
+#[test]
+fn an_upgrade_is_taken_only_when_connection_names_it_and_never_to_h2c() {
+    let asked = |pairs: &[(&str, &str)]| {
+        let mut request = Request::builder();
+        for (name, value) in pairs {
+            request = request.header(*name, *value);
+        }
+        upgrade_asked(&request.body(()).unwrap())
+    };
+    let websocket = ("upgrade", "websocket");
+    assert!(asked(&[("connection", "keep-alive, Upgrade"), websocket]).is_some());
+    assert!(asked(&[("connection", "keep-alive"), websocket]).is_none());
+    assert!(asked(&[websocket]).is_none());
+    assert!(asked(&[("connection", "upgrade"), ("upgrade", "H2C")]).is_none());
+    assert!(asked(&[("connection", "upgrade"), ("upgrade", "foo, h2c")]).is_none());
+}
+
+#[test]
+fn a_page_of_the_app_stays_its_own_and_strangers_stay_strangers() {
+    let own = [("host", "relay:1"), ("origin", "http://relay:1")];
+    assert_eq!(
+        all(&rewritten(&own, None), "origin"),
+        ["http://localhost:80"]
+    );
+    let strange = [("host", "relay:1"), ("origin", "http://evil")];
+    assert_eq!(all(&rewritten(&strange, None), "origin"), ["http://evil"]);
+}
+
+#[test]
+fn cookies_that_http2_split_are_one_header_again() {
+    let headers = rewritten(&[("cookie", "a=1"), ("cookie", "b=2")], None);
+    assert_eq!(all(&headers, "cookie"), ["a=1; b=2"]);
+}
+
+#[test]
+fn two_set_cookie_headers_stay_two() {
+    let mut headers = HeaderMap::new();
+    headers.append("set-cookie", HeaderValue::from_static("a=1"));
+    headers.append("set-cookie", HeaderValue::from_static("b=2"));
+    headers.append("connection", HeaderValue::from_static("close"));
+    to_client(&mut headers, None);
+    assert_eq!(all(&headers, "set-cookie"), ["a=1", "b=2"]);
+    assert!(!headers.contains_key("connection"));
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_client_sends_the_claims_are_ours(
+        pairs in prop::collection::vec(("(x-forwarded-[a-z]{1,8}|connection|te|forwarded|x-[a-z]{1,6})", "[ -~]{0,30}"), 0..20)
+    ) {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let headers = rewritten(&pairs, None);
+        let claims: Vec<&str> = headers.keys().map(HeaderName::as_str)
+            .filter(|name| name.starts_with("x-forwarded-")).collect();
+        prop_assert!(claims.iter().all(|c| ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-prefix"].contains(c)), "{:?}", claims);
+        prop_assert_eq!(all(&headers, "x-forwarded-for"), ["192.0.2.1"]);
+        prop_assert_eq!(headers.get_all("forwarded").iter().count(), 1);
+    }
+}

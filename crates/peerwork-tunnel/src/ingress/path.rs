@@ -1,0 +1,189 @@
+//! `/edge/{node}/{port}/…`: which app a request is for.
+
+use http::uri::PathAndQuery;
+use peerwork_identity::NodeId;
+
+use crate::problem::{Failure, Problem};
+
+/// What the path of a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// `/`: who this relay is.
+    Root,
+    /// An app.
+    App(Target),
+}
+
+/// An app, and the request target that it gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The edge.
+    pub node: NodeId,
+    /// The app's port, never 0.
+    pub port: u16,
+    /// Path and query for the app: every byte after the port as the client sent it, nothing decoded
+    /// and nothing cleaned; `/` when there is none.
+    pub rest: PathAndQuery,
+    /// How many bytes of the client's path stand before `rest`.
+    pub prefix_bytes: usize,
+}
+
+/// Parses path and query of a request.
+///
+/// # Errors
+/// [`Problem`] with what is wrong and how it should look.
+pub fn parse(asked: &PathAndQuery) -> Result<Asked, Problem> {
+    let text = asked.as_str();
+    let path_bytes = asked.path().len();
+    if asked.path() == "/" {
+        return Ok(Asked::Root);
+    }
+    let Some(tail) = text.strip_prefix("/edge") else {
+        return Err(not_found());
+    };
+    if !tail.is_empty() && !tail.starts_with(['/', '?']) {
+        return Err(not_found());
+    }
+    let mut segments = asked.path().split('/').skip(2);
+    let (Some(node), Some(port)) = (segments.next(), segments.next()) else {
+        let detail = "expected /edge/{node}/{port}, followed by the app's own path";
+        return Err(Problem::new(Failure::BadPath, detail));
+    };
+    let prefix_bytes = "/edge//".len() + node.len() + port.len();
+    let node = node
+        .parse()
+        .map_err(|error| Problem::new(Failure::BadNode, format!("{error}")))?;
+    let port = parse_port(port)?;
+    let rest = if prefix_bytes == path_bytes {
+        format!("/{}", &text[prefix_bytes..])
+    } else {
+        text[prefix_bytes..].to_owned()
+    };
+    let rest = PathAndQuery::try_from(rest)
+        .map_err(|error| Problem::new(Failure::BadPath, error.to_string()))?;
+    Ok(Asked::App(Target {
+        node,
+        port,
+        rest,
+        prefix_bytes,
+    }))
+}
+
+fn not_found() -> Problem {
+    Problem::new(Failure::NotFound, "apps are at /edge/{node}/{port}/…")
+}
+
+/// Digits alone, without a sign or leading zeros.
+fn parse_port(text: &str) -> Result<u16, Problem> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    let port = digits.then(|| text.parse().ok()).flatten();
+    port.ok_or_else(|| {
+        let detail = "the port is a number from 1 to 65535";
+        Problem::new(Failure::BadPort, detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NODE: &str = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
+
+    fn parsed(path: &str) -> Result<Asked, Failure> {
+        parse(&path.parse().unwrap()).map_err(|problem| problem.failure)
+    }
+
+    fn rest(path: &str) -> String {
+        match parsed(path).unwrap() {
+            Asked::App(target) => target.rest.to_string(),
+            Asked::Root => panic!("an app was meant"),
+        }
+    }
+
+    #[test]
+    fn the_rest_of_the_path_is_passed_on_byte_for_byte() {
+        for tail in [
+            "/",
+            "/a/b",
+            "/a%2Fb%25c%252F",
+            "//x//",
+            "/../..",
+            "/a+b%2B",
+            "/%",
+            "/%zz",
+            "/?",
+            "/a?b=c&d=%20+?/../edge",
+            "/edge/x/1",
+            "/;p=1:@!$&'()*,",
+        ] {
+            assert_eq!(rest(&format!("/edge/{NODE}/9527{tail}")), tail);
+        }
+        assert_eq!(rest(&format!("/edge/{NODE}/9527")), "/");
+        assert_eq!(rest(&format!("/edge/{NODE}/9527?a=/b")), "/?a=/b");
+    }
+
+    #[test]
+    fn node_ids_are_taken_as_base58_and_as_cid() {
+        let cid = "bafzaajaiaejca24q7uhr7adt3rtuxqzr5ypblyyiv6gk5h7vnb6ew4kkehgxgulf";
+        let parse = |node: &str| parsed(&format!("/edge/{node}/1/"));
+        assert!(matches!(parse(NODE), Ok(Asked::App(_))));
+        if cid.parse::<NodeId>().is_ok() {
+            assert!(matches!(parse(cid), Ok(Asked::App(_))));
+        }
+    }
+
+    #[test]
+    fn each_part_that_is_wrong_is_named() {
+        assert_eq!(parsed("/"), Ok(Asked::Root));
+        assert_eq!(parsed("/?x"), Ok(Asked::Root));
+        for path in ["/x", "/x/", "/edges", "/Edge/a/1", "//", "/x/edge", "/ed"] {
+            assert_eq!(parsed(path), Err(Failure::NotFound), "{path}");
+        }
+        for path in ["/edge", "/edge/", "/edge/abc", "/edge?x"] {
+            assert_eq!(parsed(path), Err(Failure::BadPath), "{path}");
+        }
+        for node in ["", "x", "%31", "..", "Qm"] {
+            let path = format!("/edge/{node}/80/");
+            assert_eq!(parsed(&path), Err(Failure::BadNode), "{path}");
+        }
+        for port in [
+            "",
+            "0",
+            "abc",
+            "-1",
+            "+80",
+            "080",
+            "65536",
+            "8%30",
+            "99999999999",
+        ] {
+            let path = format!("/edge/{NODE}/{port}/x");
+            assert_eq!(parsed(&path), Err(Failure::BadPort), "{path}");
+        }
+        assert!(parsed(&format!("/edge/{NODE}/65535/")).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_parsed_or_refused(path in "/(edge/)?[ -~]{0,200}") {
+            if let Ok(path) = path.parse() {
+                let _ = parse(&path);
+            }
+        }
+
+        #[test]
+        fn prefix_and_rest_together_are_what_the_client_sent(tail in "(/[!-~&&[^#]]{0,80})?") {
+            let path = format!("/edge/{NODE}/80{tail}");
+            if let Ok(asked) = path.parse::<PathAndQuery>() {
+                let Ok(Asked::App(target)) = parse(&asked) else { panic!("{path}") };
+                let rest = if tail.is_empty() { "/" } else { &tail };
+                prop_assert_eq!(target.rest.as_str(), rest);
+                prop_assert_eq!(&path[..target.prefix_bytes], format!("/edge/{NODE}/80"));
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The way of one request, phase by phase: parse → authorize → admit → connect → forward → body.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+
+use super::{
+    Shared,
+    authorize::authorize,
+    body::{Body, Download, Upload},
+    cors,
+    exchange::Exchange,
+    finish::{Finish, Phase},
+    headers::{self, Client, REQUEST_ID, Rewrite},
+    path::{self, Asked, Target},
+    upgrade,
+};
+use crate::{
+    connect::Destination,
+    limiter::Full,
+    problem::{Failure, Problem},
+    wire::RequestId,
+};
+
+/// Answers one request; every failure is a response too.
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let request_id = RequestId::random();
+    let id_value = headers::request_id_value(request_id);
+    let allowed = shared.cors.allowed(&request);
+    let begun = Finish::begin(Arc::clone(&shared), request_id, request.method().clone());
+    let mut finish = Some(begun);
+    let call = Call {
+        shared: &shared,
+        client: &client,
+        request_id,
+        id_value: &id_value,
+    };
+    let mut response = match call.run(request, &mut finish).await {
+        Ok(response) => response,
+        Err(problem) => {
+            let node = finish.as_ref().and_then(|finish| finish.app);
+            if let Some(finish) = &mut finish {
+                finish.failed(problem.failure, &problem.detail);
+            }
+            let response = problem.response(request_id, node.map(|(node, _)| node));
+            response.map(Body::from)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id_value);
+    cors::decorate(headers, allowed);
+    response
+}
+
+struct Call<'a> {
+    shared: &'a Arc<Shared>,
+    client: &'a Client,
+    request_id: RequestId,
+    id_value: &'a HeaderValue,
+}
+
+/// A request with all that was decided about it.
+struct Prepared {
+    request: Request<Upload>,
+    to: Destination,
+    /// The client's side of an upgrade that it asked for.
+    upgrade: Option<OnUpgrade>,
+}
+
+impl Call<'_> {
+    async fn run(
+        &self,
+        request: Request<Incoming>,
+        slot: &mut Option<Finish>,
+    ) -> Result<Response<Body>, Problem> {
+        let Some(finish) = slot else {
+            return Err(Problem::new(Failure::RelayStopping, "the request is over"));
+        };
+        let target = match self.parse(&request)? {
+            Asked::Root => return self.root(&request, finish),
+            Asked::App(target) => target,
+        };
+        finish.app = Some((target.node, target.port));
+        if let Some(response) = self.shared.cors.preflight(&request) {
+            finish.complete();
+            finish.status = response.status().as_u16();
+            return Ok(response);
+        }
+        let Prepared {
+            request,
+            to,
+            upgrade,
+        } = self.prepare(request, target, finish)?;
+        finish.phase = Phase::Admit;
+        let permit = self.shared.limiter.admit(to.node).map_err(full)?;
+        finish.permit = Some(permit);
+        let mut exchange = Exchange {
+            shared: self.shared,
+            to: &to,
+            progress: &Arc::clone(&finish.progress),
+            request_id: self.request_id,
+            phase: &mut finish.phase,
+        };
+        let (mut response, sender) = exchange.run(request, upgrade.is_some()).await?;
+        finish.status = response.status().as_u16();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(&mut response, upgrade, slot);
+        }
+        finish.phase = Phase::Body;
+        let Some(finish) = slot.take() else {
+            return Err(Problem::new(Failure::RelayStopping, "the request is over"));
+        };
+        headers::to_client(response.headers_mut(), None);
+        *response.version_mut() = Version::HTTP_11;
+        let shared = Arc::clone(self.shared);
+        let body = |incoming| {
+            let download = Download::new(incoming, finish, shared, to, sender);
+            Body::App(Box::new(download))
+        };
+        Ok(response.map(body))
+    }
+
+    fn parse(&self, request: &Request<Incoming>) -> Result<Asked, Problem> {
+        if request.method() == Method::CONNECT {
+            let detail = "plain TCP is carried by `peerwork forward`";
+            return Err(Problem::new(Failure::Connect, detail));
+        }
+        let path = request.uri().path_and_query();
+        path::parse(path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?)
+    }
+
+    /// Who this relay is; open to all.
+    fn root(
+        &self,
+        request: &Request<Incoming>,
+        finish: &mut Finish,
+    ) -> Result<Response<Body>, Problem> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let detail = "apps are at /edge/{node}/{port}/…";
+            return Err(Problem::new(Failure::Method, detail));
+        }
+        finish.complete();
+        finish.status = 200;
+        let mut response = Response::new(Body::from(Bytes::clone(&self.shared.about)));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        Ok(response)
+    }
+
+    /// Authorizes the request and makes it the one that the app gets.
+    fn prepare(
+        &self,
+        mut request: Request<Incoming>,
+        target: Target,
+        finish: &mut Finish,
+    ) -> Result<Prepared, Problem> {
+        finish.phase = Phase::Authorize;
+        let (node, port) = (target.node, target.port);
+        let connector = &self.shared.connector;
+        let key = authorize(
+            request.headers_mut(),
+            self.shared.keys.as_ref(),
+            (node, port),
+            || connector.requires_key(node),
+        )?;
+        let protocol = headers::upgrade_asked(&request);
+        let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
+        let host = headers::host_asked(&request);
+        let (mut parts, incoming) = request.into_parts();
+        let asked = parts.uri.path();
+        let rewrite = Rewrite {
+            client: self.client,
+            host,
+            prefix: asked.get(..target.prefix_bytes).unwrap_or_default(),
+            port,
+            request_id: self.id_value,
+            upgrade: protocol,
+        };
+        headers::to_app(&mut parts.headers, rewrite);
+        parts.uri = Uri::from(target.rest);
+        parts.version = Version::HTTP_11;
+        let upload = Upload::new(incoming, Arc::clone(&finish.progress));
+        Ok(Prepared {
+            request: Request::from_parts(parts, upload),
+            to: Destination { node, port, key },
+            upgrade,
+        })
+    }
+
+    fn switch(
+        &self,
+        response: &mut Response<Incoming>,
+        client: Option<OnUpgrade>,
+        slot: &mut Option<Finish>,
+    ) -> Result<Response<Body>, Problem> {
+        let protocol = response.headers().get(header::UPGRADE).cloned();
+        let (Some(client), Some(protocol)) = (client, protocol) else {
+            let detail = "the app switched protocols without being asked, or not saying to which";
+            return Err(Problem::new(Failure::AppBroken, detail));
+        };
+        let app = hyper::upgrade::on(&mut *response);
+        let mut answer = Response::new(Body::default());
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        std::mem::swap(answer.headers_mut(), response.headers_mut());
+        headers::to_client(answer.headers_mut(), Some(protocol));
+        if let Some(mut finish) = slot.take() {
+            finish.phase = Phase::Upgraded;
+            upgrade::bridge(self.shared, client, app, finish);
+        }
+        Ok(answer)
+    }
+}
+
+fn full(full: Full) -> Problem {
+    match full {
+        Full::Total => {
+            let detail = "as many requests are under way as this relay allows";
+            Problem::new(Failure::RelayFull, detail)
+        }
+        Full::Node => {
+            let detail = "as many requests are under way to this node as the relay allows";
+            Problem::new(Failure::NodeFull, detail)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! After `101 Switching Protocols`: bytes both ways, whatever they mean.
+
+use std::{io, sync::Arc};
+
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use peerwork_net::Stream;
+use tokio::io::AsyncWriteExt;
+
+use super::{Shared, finish::Finish};
+use crate::{
+    copy::{Copied, copy_both},
+    pool::AppStream,
+};
+
+/// Copies between client and app until either leaves or the ingress stops. The request is over then.
+pub(crate) fn bridge(shared: &Arc<Shared>, client: OnUpgrade, app: OnUpgrade, finish: Finish) {
+    let stop = shared.stop.clone();
+    let work = async move {
+        let mut finish = finish;
+        let mut copied = Copied::default();
+        let carried = carry(client, app, &mut copied);
+        if let Some(Ok(())) = stop.run_until_cancelled(carried).await {
+            finish.complete();
+        }
+        finish.received = copied.forth;
+        finish.sent = copied.back;
+    };
+    shared.tasks.spawn(work);
+}
+
+async fn carry(client: OnUpgrade, app: OnUpgrade, copied: &mut Copied) -> io::Result<()> {
+    let (client, app) = futures::try_join!(client, app).map_err(io::Error::other)?;
+    let mut client = TokioIo::new(client);
+    let (mut app, early) = app_stream(app)?;
+    // The app may speak first, in one piece with its 101.
+    client.write_all(&early).await?;
+    client.flush().await?;
+    copied.back += early.len() as u64;
+    copy_both(&mut client, &mut app, copied, None).await
+}
+
+fn app_stream(app: Upgraded) -> io::Result<(Stream, bytes::Bytes)> {
+    let parts = app.downcast::<TokioIo<AppStream>>();
+    let parts = parts.map_err(|_| io::Error::other("the upgraded connection is not a tunnel"))?;
+    Ok((parts.io.into_inner().into_inner(), parts.read_buf))
+}

@@ -1,0 +1,168 @@
+//! Kept HTTP/1.1 connections to apps, one pool for each [`Destination`].
+//!
+//! A kept connection is a tunnel the edge accepted for the same node, port and key; a request on it
+//! costs no round trip for opening. hyper-util's client would do, at the price of packing node, port
+//! and key into an URI and unpacking them for each request.
+
+use std::{
+    collections::HashMap,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use peerwork_net::Stream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+use crate::{connect::Destination, ingress::body::Upload};
+
+/// Kept connections of one destination.
+const IDLE_PER_DESTINATION_MAX: usize = 64;
+/// Kept connections of all destinations; each costs about 30 KiB here, so 120 MiB at worst.
+const IDLE_MAX: usize = 4096;
+/// How long an unused connection is kept.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(crate) type Sender = SendRequest<Upload>;
+
+struct Idle {
+    sender: Sender,
+    since: Instant,
+}
+
+#[derive(Default)]
+struct Kept {
+    count: usize,
+    by_destination: HashMap<Destination, Vec<Idle>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Pool {
+    kept: Mutex<Kept>,
+}
+
+impl Pool {
+    /// The connection used last, when it was used within `age_max`.
+    pub(crate) fn take(&self, to: &Destination, age_max: Duration) -> Option<Sender> {
+        let mut guard = self.kept.lock();
+        let kept = &mut *guard;
+        let idle = kept.by_destination.get_mut(to)?;
+        loop {
+            if idle.last()?.since.elapsed() > age_max {
+                return None;
+            }
+            let sender = idle.pop()?.sender;
+            kept.count -= 1;
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+    }
+
+    /// Keeps a connection whose last answer was read to its end.
+    pub(crate) fn put(&self, to: &Destination, sender: Sender) {
+        if sender.is_closed() {
+            return;
+        }
+        let since = Instant::now();
+        let mut kept = self.kept.lock();
+        if kept.count >= IDLE_MAX {
+            return;
+        }
+        let idle = match kept.by_destination.get_mut(to) {
+            Some(idle) => idle,
+            None => kept.by_destination.entry(to.clone()).or_default(),
+        };
+        if idle.len() < IDLE_PER_DESTINATION_MAX {
+            idle.push(Idle { sender, since });
+            kept.count += 1;
+        }
+    }
+
+    /// Drops what is closed or unused for [`IDLE_TIMEOUT`].
+    pub(crate) fn sweep(&self) {
+        let mut guard = self.kept.lock();
+        let kept = &mut *guard;
+        kept.by_destination.retain(|_, idle| {
+            idle.retain(|i| !i.sender.is_closed() && i.since.elapsed() < IDLE_TIMEOUT);
+            !idle.is_empty()
+        });
+        kept.count = kept.by_destination.values().map(Vec::len).sum();
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.kept.lock() = Kept::default();
+    }
+}
+
+/// Speaks HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped or either side
+/// closes.
+pub(crate) async fn handshake(
+    stream: Stream,
+    tasks: &tokio_util::task::TaskTracker,
+) -> hyper::Result<Sender> {
+    let io = TokioIo::new(AppStream(stream));
+    let (sender, connection) = http1::handshake(io).await?;
+    // What went wrong is told by the request that was on it.
+    tasks.spawn(async move { drop(connection.with_upgrades().await) });
+    Ok(sender)
+}
+
+/// A tunnel that is reset, not ended, when HTTP is through with it.
+///
+/// hyper shuts a connection down before it drops it. At the edge that is a half-close, and an app
+/// that sends events to somebody who left would never notice.
+pub(crate) struct AppStream(Stream);
+
+impl AppStream {
+    pub(crate) fn into_inner(self) -> Stream {
+        self.0
+    }
+}
+
+impl AsyncRead for AppStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for AppStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+}

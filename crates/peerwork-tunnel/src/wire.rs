@@ -1,0 +1,390 @@
+//! The wire of `/peerwork/tunnel/1`: one [`Head`] from the opener, one [`Answer`] from the edge, then
+//! raw bytes both ways.
+//!
+//! Both are protobuf with a varint length before them, at most [`MESSAGE_BYTES_MAX`] bytes. Unknown
+//! fields are ignored.
+
+use std::{fmt, io, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use peerwork_net::Protocol;
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// The protocol of tunnels.
+pub const PROTOCOL: Protocol = Protocol::answered("/peerwork/tunnel/1");
+/// The largest head or answer in bytes, without its length.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// The longest key in a head.
+pub const KEY_BYTES_MAX: usize = 256;
+/// The longest detail of a refusal; longer ones are cut.
+pub const DETAIL_BYTES_MAX: usize = 256;
+/// The longest time an opener may give the edge to reach the app.
+pub const OPEN_DEADLINE_MAX: Duration = Duration::from_secs(60);
+
+/// Names one request in logs, answers and metrics of all nodes that it passes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// A random id.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 32];
+        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a tunnel carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// HTTP/1.1 from an ingress, several requests one after the other.
+    Http,
+    /// Any bytes; each side may end its direction alone.
+    Tcp,
+}
+
+/// What an opener asks of an edge.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The port of the app, never 0.
+    pub port: u16,
+    /// The request for which the tunnel is opened; later requests may use it too.
+    pub request_id: RequestId,
+    /// How long the edge may take to reach the app; 1 ms to [`OPEN_DEADLINE_MAX`].
+    pub open_deadline: Duration,
+    /// What will be carried.
+    pub kind: Kind,
+    /// The edge's bearer key, at most [`KEY_BYTES_MAX`] bytes.
+    pub key: Option<String>,
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("port", &self.port)
+            .field("request_id", &self.request_id)
+            .field("kind", &self.kind)
+            .field("key", &self.key.as_ref().map(|_| "…"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an edge refuses a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum Reason {
+    /// The head could not be understood. Also stands for reasons this version does not know.
+    Malformed = 0,
+    /// The owner of the edge did not name this port.
+    PortNotAllowed = 1,
+    /// The edge demands a key.
+    KeyMissing = 2,
+    /// The key is unknown, expired or revoked.
+    KeyInvalid = 3,
+    /// This node, or this key, may not call this port.
+    CallerNotAllowed = 4,
+    /// Nothing answers at the port.
+    AppUnreachable = 5,
+    /// The app did not take the connection in time.
+    AppTimeout = 6,
+    /// The edge carries as many tunnels as it may; later can help.
+    Full = 7,
+    /// The edge is stopping.
+    ShuttingDown = 8,
+}
+
+/// A refused tunnel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// For people, at most [`DETAIL_BYTES_MAX`] bytes.
+    pub detail: String,
+}
+
+/// What an edge answers.
+pub type Answer = Result<(), Refusal>;
+
+/// Bytes that are no head or no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// The length before a message is malformed or above the limit.
+    #[error("message of {0} bytes exceeds the limit of {MESSAGE_BYTES_MAX}")]
+    TooLarge(u64),
+    /// The message is not protobuf.
+    #[error("message is not protobuf")]
+    Protobuf(#[from] prost::DecodeError),
+    /// A field is outside its bounds.
+    #[error("field {0} is missing or out of bounds")]
+    Field(&'static str),
+    /// The stream failed or ended.
+    #[error("reading or writing the stream")]
+    Io(#[from] io::Error),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HeadMessage {
+    #[prost(uint32, tag = "1")]
+    port: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    request_id: Bytes,
+    #[prost(uint32, tag = "3")]
+    open_deadline_ms: u32,
+    #[prost(enumeration = "KindMessage", tag = "4")]
+    kind: i32,
+    #[prost(string, optional, tag = "5")]
+    key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum KindMessage {
+    Http = 0,
+    Tcp = 1,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AnswerMessage {
+    #[prost(message, optional, tag = "1")]
+    refused: Option<RefusedMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RefusedMessage {
+    #[prost(enumeration = "Reason", tag = "1")]
+    reason: i32,
+    #[prost(string, tag = "2")]
+    detail: String,
+}
+
+impl Head {
+    /// Parses a head, without its length.
+    ///
+    /// # Errors
+    /// [`WireError`] names what is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            return Err(WireError::TooLarge(bytes.len() as u64));
+        }
+        let HeadMessage {
+            port,
+            request_id,
+            open_deadline_ms,
+            kind,
+            key,
+        } = HeadMessage::decode(bytes)?;
+        let port = u16::try_from(port).ok().filter(|port| *port != 0);
+        let request_id = request_id[..].try_into().map(RequestId);
+        let kind = match KindMessage::try_from(kind) {
+            Ok(KindMessage::Http) => Kind::Http,
+            Ok(KindMessage::Tcp) => Kind::Tcp,
+            Err(_) => return Err(WireError::Field("kind")),
+        };
+        if key.as_ref().is_some_and(|key| key.len() > KEY_BYTES_MAX) {
+            return Err(WireError::Field("key"));
+        }
+        let open_deadline = Duration::from_millis(u64::from(open_deadline_ms.max(1)));
+        Ok(Self {
+            port: port.ok_or(WireError::Field("port"))?,
+            request_id: request_id.map_err(|_| WireError::Field("request_id"))?,
+            open_deadline: open_deadline.min(OPEN_DEADLINE_MAX),
+            kind,
+            key,
+        })
+    }
+
+    /// The head as it is sent, with its length. A key above [`KEY_BYTES_MAX`] makes the other side
+    /// refuse it.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let millis = self.open_deadline.as_millis();
+        let kind = match self.kind {
+            Kind::Http => KindMessage::Http,
+            Kind::Tcp => KindMessage::Tcp,
+        };
+        HeadMessage {
+            port: self.port.into(),
+            request_id: Bytes::copy_from_slice(&self.request_id.0),
+            open_deadline_ms: u32::try_from(millis).unwrap_or(u32::MAX),
+            kind: kind.into(),
+            key: self.key.clone(),
+        }
+        .encode_length_delimited_to_vec()
+    }
+}
+
+/// Parses an answer, without its length.
+///
+/// # Errors
+/// [`WireError`] names what is wrong.
+pub fn decode_answer(bytes: &[u8]) -> Result<Answer, WireError> {
+    let Some(refused) = AnswerMessage::decode(bytes)?.refused else {
+        return Ok(Ok(()));
+    };
+    Ok(Err(Refusal {
+        reason: Reason::try_from(refused.reason).unwrap_or(Reason::Malformed),
+        detail: shortened(refused.detail),
+    }))
+}
+
+/// An answer as it is sent, with its length.
+#[must_use]
+pub fn encode_answer(answer: &Answer) -> Vec<u8> {
+    let refused = answer.as_ref().err().map(|refusal| RefusedMessage {
+        reason: refusal.reason.into(),
+        detail: shortened(refusal.detail.clone()),
+    });
+    AnswerMessage { refused }.encode_length_delimited_to_vec()
+}
+
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(DETAIL_BYTES_MAX));
+    text
+}
+
+/// Reads one message without reading past it.
+///
+/// # Errors
+/// [`WireError::TooLarge`] and [`WireError::Io`].
+pub(crate) async fn read_message<R>(stream: &mut R) -> Result<BytesMut, WireError>
+where
+    R: AsyncRead + Unpin,
+{
+    // Two bytes of varint hold 16383, which is more than the limit.
+    let first = usize::from(stream.read_u8().await?);
+    let size = if first < 0x80 {
+        first
+    } else {
+        (usize::from(stream.read_u8().await?) << 7) | (first & 0x7f)
+    };
+    if size > MESSAGE_BYTES_MAX {
+        return Err(WireError::TooLarge(size as u64));
+    }
+    let mut message = BytesMut::zeroed(size);
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+/// Writes one message, made by [`Head::encode`] or [`encode_answer`].
+pub(crate) async fn write_message<W>(stream: &mut W, message: &[u8]) -> io::Result<()>
+where
+    W: AsyncWrite + Unpin,
+{
+    stream.write_all(message).await?;
+    stream.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn head() -> Head {
+        Head {
+            port: 9527,
+            request_id: RequestId([7; 16]),
+            open_deadline: Duration::from_secs(10),
+            kind: Kind::Http,
+            key: None,
+        }
+    }
+
+    /// Without the length, which is one byte for small messages.
+    fn body(message: &[u8]) -> &[u8] {
+        &message[if message[0] < 0x80 { 1 } else { 2 }..]
+    }
+
+    #[tokio::test]
+    async fn a_head_arrives_as_it_was_sent_and_nothing_after_it_is_read() {
+        let sent = Head {
+            key: Some("k".repeat(KEY_BYTES_MAX)),
+            kind: Kind::Tcp,
+            ..head()
+        };
+        let mut bytes = sent.encode();
+        bytes.extend(b"rest");
+        let mut reader = &bytes[..];
+        let message = read_message(&mut reader).await.unwrap();
+        assert_eq!(Head::decode(&message).unwrap(), sent);
+        assert_eq!(reader, b"rest");
+    }
+
+    #[tokio::test]
+    async fn a_message_above_the_limit_is_refused_before_it_is_read() {
+        let just = vec![0; MESSAGE_BYTES_MAX];
+        let mut bytes = vec![0x80, 0x08];
+        bytes.extend(&just);
+        assert_eq!(read_message(&mut &bytes[..]).await.unwrap(), just);
+        let error = read_message(&mut &[0x81, 0x08][..]).await.unwrap_err();
+        assert!(matches!(error, WireError::TooLarge(1025)));
+        assert!(Head::decode(&[0; MESSAGE_BYTES_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn fields_out_of_bounds_are_refused() {
+        let key = Some("k".repeat(KEY_BYTES_MAX + 1));
+        let long = Head { key, ..head() }.encode();
+        assert!(matches!(
+            Head::decode(body(&long)),
+            Err(WireError::Field("key"))
+        ));
+        let zero = Head { port: 0, ..head() }.encode();
+        assert!(matches!(
+            Head::decode(body(&zero)),
+            Err(WireError::Field("port"))
+        ));
+        assert!(matches!(Head::decode(&[]), Err(WireError::Field("port"))));
+        let open_deadline = Duration::from_secs(3600);
+        let slow = Head {
+            open_deadline,
+            ..head()
+        }
+        .encode();
+        assert_eq!(
+            Head::decode(body(&slow)).unwrap().open_deadline,
+            OPEN_DEADLINE_MAX
+        );
+    }
+
+    #[test]
+    fn an_answer_arrives_and_its_detail_is_bounded() {
+        assert_eq!(
+            decode_answer(body(&encode_answer(&Ok(())))).unwrap(),
+            Ok(())
+        );
+        let refusal = Refusal {
+            reason: Reason::PortNotAllowed,
+            detail: "ä".repeat(DETAIL_BYTES_MAX),
+        };
+        let answer = decode_answer(body(&encode_answer(&Err(refusal)))).unwrap();
+        let refusal = answer.unwrap_err();
+        assert_eq!(refusal.reason, Reason::PortNotAllowed);
+        assert_eq!(refusal.detail.len(), DETAIL_BYTES_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..1100)) {
+            let _ = Head::decode(&bytes);
+            let _ = decode_answer(&bytes);
+        }
+    }
+}
