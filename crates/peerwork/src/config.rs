@@ -66,9 +66,11 @@ pub struct P2p {
     pub upnp: bool,
     /// Take part in reachability tests (AutoNAT v2).
     pub autonat: bool,
+    /// Try to replace circuits by direct connections (DCUtR).
+    pub hole_punching: bool,
     /// Edge only: hold reservations at relays (`--relay-on`).
     pub reserve: bool,
-    /// Relay only: tell edges the relays of the network file and of the directory
+    /// Relay only: join the relays of the network file, so that edges learn of them
     /// (`--relay-discovery`).
     pub relay_discovery: bool,
     /// Most established connections.
@@ -89,6 +91,7 @@ impl Default for P2p {
             mdns: false,
             upnp: false,
             autonat: true,
+            hole_punching: true,
             reserve: false,
             relay_discovery: false,
             connections_max: 8192,
@@ -110,6 +113,17 @@ pub struct Ingress {
     pub response_timeout: Duration,
     /// Requests under way at once.
     pub requests_max: usize,
+}
+
+impl Default for Ingress {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 50005).into(),
+            auth: true,
+            response_timeout: Duration::from_secs(300),
+            requests_max: 4096,
+        }
+    }
 }
 
 /// What an edge offers.

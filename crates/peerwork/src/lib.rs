@@ -1,1 +1,22 @@
-//! peerwork
+//! Peerwork: a peer-to-peer computing network in one program.
+//!
+//! ```text
+//!  Config ──▶ Node::start ──▶ data directory ▶ network ▶ directory ▶ ingress or edge ▶ API
+//!             Node::stop  ──▶ the same in reverse
+//! ```
+//! This crate only composes: each part lives in a crate of its own. With the default feature `cli` it
+//! is the program; without it, it is a node as a library.
+
+pub mod config;
+mod data_dir;
+pub mod demo;
+mod node;
+mod node_event;
+mod routes;
+pub mod runtime_file;
+mod service;
+pub mod webapp;
+
+pub use config::Config;
+pub use data_dir::DataDirError;
+pub use node::{Addresses, Node, StartError};

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod cli;
+mod flow;
+mod foreign;
+mod network;
 mod program;
 #[cfg(unix)]
 mod signals;

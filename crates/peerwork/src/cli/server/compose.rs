@@ -64,9 +64,11 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
                 .collect(),
             announce,
             upnp: flags.p2p.upnp,
+            hole_punching: !flags.p2p.no_hole_punching,
             reserve: flags.edge.relay_on,
             relay_discovery: flags.relay.relay_discovery,
             connections_max: connections_max(&flags.p2p),
+            reservations_max: usize::try_from(flags.relay.max_reservations).unwrap_or(usize::MAX),
             ..P2p::default()
         },
         ingress: http.ingress.map(|listen| Ingress {

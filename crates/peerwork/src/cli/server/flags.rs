@@ -78,6 +78,9 @@ pub(crate) struct P2pFlags {
     /// Ask the router for port mappings by UPnP
     #[arg(long)]
     pub(crate) upnp: bool,
+    /// Do not try to replace circuits by direct connections
+    #[arg(long)]
+    pub(crate) no_hole_punching: bool,
     /// Connections at most, edges included [default: 8192]
     #[arg(long, value_name = "N", conflicts_with_all = ["max_inbound_peers", "max_outbound_peers"],
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -100,9 +103,13 @@ pub(crate) struct RelayFlags {
     /// Where JSON-RPC and its WebSocket (/edge_ws) answer, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50002")]
     pub(crate) jsonrpc: Listen,
-    /// Tell edges the relays of the network file and of the directory
+    /// Join the relays of the network file, so that edges learn of them
     #[arg(long)]
     pub(crate) relay_discovery: bool,
+    /// Places that nodes may reserve at this relay, 0 for none
+    #[arg(long, value_name = "N", default_value = "2048",
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) max_reservations: u32,
     /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC (repeatable)
     #[arg(long, value_name = "ORIGIN", default_value = "*")]
     pub(crate) access_control_allow_origins: Vec<String>,

@@ -1,0 +1,130 @@
+//! The data directory of a running node: one node at a time, and its operator token.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use peerwork_api::config::OperatorToken;
+use peerwork_identity::{WriteMode, atomic_write, read_bounded};
+
+/// Held while a node runs with the directory.
+const LOCK_FILE: &str = "node.lock";
+/// What operators on other machines show.
+const TOKEN_FILE: &str = "operator.token";
+const TOKEN_BYTES_MAX: usize = 4096;
+
+/// The data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another node runs with it.
+    #[error("another node runs with the data directory {0}; stop it, or name another --data-dir")]
+    InUse(PathBuf),
+    /// A file in it could not be read or written.
+    #[error("{doing} {path}: {source}", path = path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The operator token's file holds something else.
+    #[error("{path} holds no operator token; remove it and a new one is made", path = .0.display())]
+    Token(PathBuf),
+}
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    /// Unlocked by the system when the process ends, however it ends.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes the directory, making it when it is missing.
+    pub(crate) fn take(path: &Path) -> Result<Self, DataDirError> {
+        std::fs::create_dir_all(path).map_err(failed("creating", path))?;
+        let lock_path = path.join(LOCK_FILE);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(failed("opening", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed("locking", &lock_path)(error)),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The operator token, made when there is none.
+    pub(crate) fn operator_token(&self) -> Result<OperatorToken, DataDirError> {
+        let path = self.path.join(TOKEN_FILE);
+        match read_bounded(&path, TOKEN_BYTES_MAX) {
+            Ok(Some(bytes)) => std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| OperatorToken::new(text).ok())
+                .ok_or(DataDirError::Token(path)),
+            Ok(None) => Err(DataDirError::Token(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = hex::encode(rand::random::<[u8; 32]>());
+                atomic_write(&path, text.as_bytes(), WriteMode::CreateNew(0o600))
+                    .map_err(failed("writing", &path))?;
+                OperatorToken::new(&text).map_err(|_| DataDirError::Token(path))
+            }
+            Err(error) => Err(failed("reading", &path)(error)),
+        }
+    }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    let path = path.to_owned();
+    move |source| DataDirError::File {
+        doing,
+        path,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_held_by_one_node_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::take(dir.path()).unwrap();
+        assert!(matches!(DataDir::take(dir.path()), Err(DataDirError::InUse(_))));
+        drop(held);
+        DataDir::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_operator_token_is_made_once_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::take(&dir.path().join("deep/er")).unwrap();
+        held.operator_token().unwrap();
+        let path = held.path().join(TOKEN_FILE);
+        let first = std::fs::read(&path).unwrap();
+        held.operator_token().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), first);
+        assert_eq!(first.len(), 64);
+        std::fs::write(&path, "short").unwrap();
+        assert!(matches!(held.operator_token(), Err(DataDirError::Token(_))));
+    }
+}

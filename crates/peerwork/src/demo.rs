@@ -1,0 +1,242 @@
+//! A whole network in one process: two relays, an edge and the example web app.
+//!
+//! ```text
+//!  curl ─▶ relay 1 ─▶ edge ─▶ web app
+//!  curl ─▶ relay 2 ─▶ edge ─▶ web app     (the edge holds a place at both)
+//! ```
+//! It is the real thing on loopback: the nodes talk over TCP and know nothing of sharing a process.
+
+mod check;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use multiaddr::Multiaddr;
+use peerwork_identity::{KeyType, Keypair, NetworkFile, NodeAddress, NodeId};
+
+pub use check::{CheckReport, Step};
+
+use crate::{
+    Config, Node, StartError,
+    config::{App, Ingress, Mode, P2p},
+    webapp::WebApp,
+};
+
+/// How long the edge may take until both relays know it.
+const READY_DEADLINE: Duration = Duration::from_secs(20);
+/// Ports that a demo with fixed ports takes, from its base port on.
+pub const PORTS: u16 = 8;
+
+/// Where the demo listens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DemoOptions {
+    /// The first of [`PORTS`] ports in a row; `None` takes free ones.
+    pub base_port: Option<u16>,
+}
+
+/// The demo could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The example web app could not listen.
+    #[error("the web app cannot listen on {address}: {source}; choose another --base-port")]
+    WebApp {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A node could not start.
+    #[error("starting {0}")]
+    Node(&'static str, #[source] Box<StartError>),
+    /// The base port leaves no room.
+    #[error("--base-port {0} is too high: {PORTS} ports in a row are needed")]
+    BasePort(u16),
+    /// A relay did not come to know the edge.
+    #[error("a relay did not learn of the edge within {READY_DEADLINE:?}")]
+    NotReady,
+}
+
+/// A running demo.
+#[derive(Debug)]
+pub struct Demo {
+    webapp: WebApp,
+    relays: [Node; 2],
+    edge: Node,
+}
+
+impl Demo {
+    /// Starts everything and waits until both relays can reach the edge.
+    ///
+    /// # Errors
+    /// [`DemoError`] names the part that failed.
+    pub async fn start(options: DemoOptions) -> Result<Self, DemoError> {
+        let ports = Ports::new(options)?;
+        let address = ports.at(0);
+        let webapp = WebApp::start(address)
+            .await
+            .map_err(|source| DemoError::WebApp { address, source })?;
+        let first = start("relay 1", relay(&ports, 1, Vec::new())).await?;
+        let known = vec![address_of(&first)];
+        let second = start("relay 2", relay(&ports, 4, known)).await?;
+        let relays = [first, second];
+        let places = relays.iter().map(address_of).collect();
+        let edge = start("the edge", edge(&ports, webapp.address().port(), places)).await?;
+        let demo = Self {
+            webapp,
+            relays,
+            edge,
+        };
+        demo.ready().await?;
+        Ok(demo)
+    }
+
+    async fn ready(&self) -> Result<(), DemoError> {
+        let node = self.edge.node_id();
+        let both_know = async {
+            for relay in &self.relays {
+                relay.knows(node).await;
+            }
+        };
+        tokio::time::timeout(READY_DEADLINE, both_know)
+            .await
+            .map_err(|_| DemoError::NotReady)
+    }
+
+    /// The edge's id.
+    #[must_use]
+    pub fn edge(&self) -> NodeId {
+        self.edge.node_id()
+    }
+
+    /// Where the web app listens.
+    #[must_use]
+    pub fn webapp(&self) -> SocketAddr {
+        self.webapp.address()
+    }
+
+    /// The URLs of the web app through both relays, without a path.
+    #[must_use]
+    pub fn app_urls(&self) -> [String; 2] {
+        let (node, port) = (self.edge(), self.webapp.address().port());
+        self.each_relay(|relay| {
+            let at = relay.addresses().ingress;
+            at.map_or_else(String::new, |at| format!("http://{at}/edge/{node}/{port}"))
+        })
+    }
+
+    /// The URLs of the node events at both relays.
+    #[must_use]
+    pub fn event_urls(&self) -> [String; 2] {
+        self.each_relay(|relay| {
+            let at = relay.addresses().jsonrpc;
+            at.map_or_else(String::new, |at| format!("ws://{at}/edge_ws"))
+        })
+    }
+
+    fn each_relay(&self, of: impl Fn(&Node) -> String) -> [String; 2] {
+        [of(&self.relays[0]), of(&self.relays[1])]
+    }
+
+    /// Calls the web app through both relays and listens to node events, as a user would.
+    pub async fn check(&self) -> CheckReport {
+        check::run(self).await
+    }
+
+    /// Stops everything, the edge first.
+    pub async fn stop(self) {
+        self.edge.stop().await;
+        for relay in self.relays {
+            relay.stop().await;
+        }
+        self.webapp.stop().await;
+    }
+}
+
+async fn start(name: &'static str, config: Config) -> Result<Node, DemoError> {
+    Node::start(config)
+        .await
+        .map_err(|error| DemoError::Node(name, Box::new(error)))
+}
+
+fn address_of(node: &Node) -> NodeAddress {
+    let transport = node.addresses().p2p.first().cloned();
+    NodeAddress {
+        node: node.node_id(),
+        transport: transport.unwrap_or_else(Multiaddr::empty),
+    }
+}
+
+/// The ports in a row, or free ones.
+struct Ports(Option<u16>);
+
+impl Ports {
+    fn new(options: DemoOptions) -> Result<Self, DemoError> {
+        match options.base_port {
+            Some(base) if base.checked_add(PORTS - 1).is_none() => Err(DemoError::BasePort(base)),
+            base => Ok(Self(base)),
+        }
+    }
+
+    fn port(&self, nth: u16) -> u16 {
+        self.0.map_or(0, |base| base + nth)
+    }
+
+    fn at(&self, nth: u16) -> SocketAddr {
+        ([127, 0, 0, 1], self.port(nth)).into()
+    }
+
+    fn p2p(&self, nth: u16) -> P2p {
+        let listen = format!("/ip4/127.0.0.1/tcp/{}", self.port(nth));
+        P2p {
+            listen: listen.parse().into_iter().collect(),
+            ..P2p::default()
+        }
+    }
+}
+
+fn common(mode: Mode, p2p: P2p, bootnodes: Vec<NodeAddress>, relays: Vec<NodeAddress>) -> Config {
+    Config {
+        data_dir: None,
+        keypair: Keypair::generate(KeyType::default()),
+        network: NetworkFile {
+            name: "Demo".to_owned(),
+            network_id: 1000,
+            bootnodes,
+            relaynodes: relays,
+        },
+        mode,
+        p2p,
+        ingress: None,
+        jsonrpc: None,
+        grpc: None,
+        metrics: None,
+        app: App::default(),
+        cors_origins: vec!["*".to_owned()],
+        jsonrpc_batch_max: 20,
+        version: format!("v{}", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+fn relay(ports: &Ports, nth: u16, bootnodes: Vec<NodeAddress>) -> Config {
+    Config {
+        ingress: Some(Ingress {
+            listen: ports.at(nth + 1),
+            auth: false,
+            ..Ingress::default()
+        }),
+        jsonrpc: Some(ports.at(nth + 2)),
+        ..common(Mode::Relay, ports.p2p(nth), bootnodes, Vec::new())
+    }
+}
+
+fn edge(ports: &Ports, app_port: u16, relays: Vec<NodeAddress>) -> Config {
+    let mut config = common(Mode::Edge, ports.p2p(7), Vec::new(), relays);
+    config.p2p.reserve = true;
+    config.app = App {
+        name: "demo".to_owned(),
+        ports: vec![app_port],
+        auth: false,
+        ..App::default()
+    };
+    config
+}

@@ -1,0 +1,123 @@
+//! What `peerwork demo --check` does: the calls of the README, made and judged.
+
+use std::{fmt, time::Duration};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request,
+    body::Bytes,
+    header::{CONTENT_TYPE, HOST},
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::Demo;
+
+/// How long one call may take.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const MESSAGE: &str = r#"{"message":"hello"}"#;
+
+/// One call and what came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What was called.
+    pub what: String,
+    /// What was seen.
+    pub saw: String,
+    /// Whether it is what it should be.
+    pub ok: bool,
+}
+
+/// All calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// In the order they were made.
+    pub steps: Vec<Step>,
+}
+
+impl CheckReport {
+    /// Whether every call saw what it should.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.steps.iter().all(|step| step.ok)
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            let mark = if step.ok { "ok  " } else { "FAIL" };
+            writeln!(f, "{mark}  {}\n      {}", step.what, step.saw)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn run(demo: &Demo) -> CheckReport {
+    let mut steps = Vec::new();
+    for url in demo.app_urls() {
+        let echo = call(Method::POST, &format!("{url}/echo"), MESSAGE).await;
+        steps.push(judge(format!("POST {url}/echo {MESSAGE}"), echo, 200, MESSAGE));
+        let home = call(Method::GET, &format!("{url}/home"), "").await;
+        steps.push(judge(format!("GET {url}/home"), home, 200, "<html"));
+    }
+    // A port that the edge's owner did not allow.
+    let [first, _] = demo.app_urls();
+    let closed = first.rsplit_once('/').map_or("", |(node, _)| node).to_owned() + "/1/";
+    let refused = call(Method::GET, &closed, "").await;
+    steps.push(judge(format!("GET {closed}"), refused, 403, "port"));
+    CheckReport { steps }
+}
+
+fn judge(what: String, seen: Result<(u16, String), String>, status: u16, text: &str) -> Step {
+    match seen {
+        Ok((code, body)) => Step {
+            what,
+            ok: code == status && body.contains(text),
+            saw: format!("{code} {}", first_line(&body)),
+        },
+        Err(why) => Step {
+            what,
+            saw: why,
+            ok: false,
+        },
+    }
+}
+
+fn first_line(body: &str) -> String {
+    let line = body.trim().lines().next().unwrap_or_default();
+    line.chars().take(200).collect()
+}
+
+async fn call(method: Method, url: &str, body: &'static str) -> Result<(u16, String), String> {
+    let answer = tokio::time::timeout(CALL_DEADLINE, send(method, url, body)).await;
+    answer.map_err(|_| format!("no answer within {CALL_DEADLINE:?}"))?
+}
+
+async fn send(method: Method, url: &str, body: &'static str) -> Result<(u16, String), String> {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let stream = TcpStream::connect(host).await.map_err(|e| e.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| e.to_string())?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, host)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from_static(body.as_bytes())))
+        .map_err(|e| e.to_string())?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX);
+        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    };
+    tokio::select! {
+        result = exchange => result,
+        ended = connection => Err(format!("the connection ended: {ended:?}")),
+    }
+}

@@ -1,0 +1,282 @@
+//! Composition: builds the parts of a node from its settings, in order, and stops them in reverse.
+
+mod events;
+mod parts;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use multiaddr::Multiaddr;
+use parking_lot::Mutex;
+use peerwork_directory::Directory;
+use peerwork_identity::{NodeAddress, NodeId};
+use peerwork_net::Network;
+use peerwork_tunnel::{Edge, Forwarder, Ingress};
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+use self::events::EventPump;
+use crate::{
+    Config, DataDirError, config::Mode, data_dir::DataDir, routes::DirectoryRoutes,
+    runtime_file::RuntimeFile, service::Service,
+};
+
+/// How long one question to the relays may take.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
+/// The pause before asking again for a node that nobody knew.
+const ASK_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between looks at a node that is forwarded to; it is asked for only when forgotten.
+const KEEP_KNOWN_PAUSE: Duration = Duration::from_secs(2);
+
+/// A part of the node could not start. Nothing runs then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The peer-to-peer network.
+    #[error("starting the network: {0}")]
+    Network(#[source] Box<peerwork_net::error::StartError>),
+    /// The directory of nodes.
+    #[error("starting the directory: {0}")]
+    Directory(#[source] peerwork_directory::error::StartError),
+    /// HTTP ingress or the edge side.
+    #[error("starting the tunnel: {0}")]
+    Tunnel(#[source] peerwork_tunnel::StartError),
+    /// The bearer keys.
+    #[error("reading the bearer keys: {0}")]
+    Keys(#[source] peerwork_tunnel::keys::KeyFileError),
+    /// The outside contracts.
+    #[error(transparent)]
+    Api(peerwork_api::StartError),
+    /// The settings contradict each other.
+    #[error("{0}")]
+    Settings(String),
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Addresses {
+    /// For nodes, without `/p2p/<id>`.
+    pub p2p: Vec<Multiaddr>,
+    /// HTTP ingress.
+    pub ingress: Option<SocketAddr>,
+    /// JSON-RPC and node events.
+    pub jsonrpc: Option<SocketAddr>,
+    /// Operator gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// Metrics and health.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// A running node. [`Node::stop`] ends it in order; dropping it cuts everything.
+pub struct Node {
+    network: Network,
+    directory: Directory,
+    routes: Arc<DirectoryRoutes>,
+    ingress: Option<Ingress>,
+    edge: Option<Edge>,
+    api: peerwork_api::Handle,
+    events: EventPump,
+    addresses: Addresses,
+    data_dir: Option<DataDir>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("node", &self.node_id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Phases: data directory, network, ingress, directory, edge, API, `node.json`.
+    ///
+    /// # Errors
+    /// [`StartError`] names the part, and what was started before it is stopped again.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        install_crypto_provider();
+        let data_dir = config.data_dir.as_deref().map(DataDir::take).transpose()?;
+        let mut registry = Registry::default();
+        let network = parts::network(&config, &mut registry).await?;
+        match Self::on(network.clone(), data_dir, config, registry).await {
+            Ok(node) => Ok(node),
+            Err(error) => {
+                network.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn on(
+        network: Network,
+        data_dir: Option<DataDir>,
+        config: Config,
+        mut registry: Registry,
+    ) -> Result<Self, StartError> {
+        let routes = Arc::new(DirectoryRoutes::default());
+        let ingress =
+            parts::ingress(&config, &network, Arc::clone(&routes), &mut registry).await?;
+        let proxy_port = ingress.as_ref().map(|ingress| ingress.address().port());
+        let directory = parts::directory(&config, &network, proxy_port, &mut registry).await?;
+        routes.set(directory.clone());
+        let edge = parts::edge(&config, &network, &mut registry)?;
+        let events = EventPump::start(&network, &directory);
+        let mut addresses = Addresses {
+            p2p: parts::direct_addresses(&network),
+            ingress: ingress.as_ref().map(Ingress::address),
+            ..Addresses::default()
+        };
+        let service = Service {
+            config: config.clone(),
+            network: network.clone(),
+            directory: directory.clone(),
+            events: events.sender(),
+            tunnels: parts::tunnel_counts(ingress.as_ref(), edge.as_ref()),
+            ingress: addresses.ingress,
+            started: std::time::SystemTime::now(),
+        };
+        let registry = Arc::new(Mutex::new(registry));
+        let api = parts::api(&config, service, data_dir.as_ref(), registry).await?;
+        addresses.jsonrpc = api.json_rpc_address();
+        addresses.grpc = api.operator_address();
+        addresses.metrics = api.metrics_address();
+        let node = Self {
+            network,
+            directory,
+            routes,
+            ingress,
+            edge,
+            api,
+            events,
+            addresses,
+            data_dir,
+        };
+        node.leave_runtime_file();
+        Ok(node)
+    }
+
+    /// A node without it works; only commands do not find it by its data directory.
+    fn leave_runtime_file(&self) {
+        let Some(data_dir) = &self.data_dir else {
+            return;
+        };
+        let file = RuntimeFile {
+            pid: std::process::id(),
+            node_id: self.node_id().to_string(),
+            grpc: self.addresses.grpc,
+            jsonrpc: self.addresses.jsonrpc,
+            ingress: self.addresses.ingress,
+            p2p: self.p2p_addresses().iter().map(ToString::to_string).collect(),
+            started_at: parts::millis_since_1970(),
+        };
+        if let Err(error) = file.write(data_dir.path()) {
+            tracing::warn!(%error, "node.json could not be written; commands need --grpc-address");
+        }
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.network.node_id()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Its addresses for nodes, with its id.
+    #[must_use]
+    pub fn p2p_addresses(&self) -> Vec<NodeAddress> {
+        let node = self.node_id();
+        let transports = self.addresses.p2p.iter().cloned();
+        transports
+            .map(|transport| NodeAddress { node, transport })
+            .collect()
+    }
+
+    /// The network below, for what this crate does not compose.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Waits until the directory knows a node, asking relays for it.
+    pub async fn knows(&self, node: NodeId) {
+        loop {
+            let deadline = Instant::now() + ASK_DEADLINE;
+            if self.directory.find(node, deadline).await.is_some() {
+                return;
+            }
+            tokio::time::sleep(ASK_PAUSE).await;
+        }
+    }
+
+    /// Listens on a local TCP port and carries each connection to a port of a node.
+    ///
+    /// # Errors
+    /// When `local` cannot be bound.
+    pub async fn forward(
+        &self,
+        local: SocketAddr,
+        to: peerwork_tunnel::forward::Target,
+    ) -> Result<Forwarder, StartError> {
+        let routes = Arc::clone(&self.routes);
+        self.keep_known(to.node);
+        Forwarder::start(local, to, self.network.clone(), routes)
+            .await
+            .map_err(StartError::Tunnel)
+    }
+
+    /// A node that is no relay forgets what it asked for; this asks again until the network stops.
+    fn keep_known(&self, node: NodeId) {
+        let directory = self.directory.clone();
+        let stopping = self.network.stopping();
+        let asking = async move {
+            loop {
+                directory.find(node, Instant::now() + ASK_DEADLINE).await;
+                tokio::time::sleep(KEEP_KNOWN_PAUSE).await;
+            }
+        };
+        tokio::spawn(async move {
+            stopping.run_until_cancelled(asking).await;
+        });
+    }
+
+    /// Stops the parts: API, tunnel, directory (which says goodbye), network.
+    pub async fn stop(self) {
+        if let Some(data_dir) = &self.data_dir {
+            RuntimeFile::remove(data_dir.path());
+        }
+        self.api.stop().await;
+        self.events.stop().await;
+        if let Some(ingress) = self.ingress {
+            ingress.stop().await;
+        }
+        // The goodbye goes out while the edge still answers, so that nobody is sent to a closed door.
+        self.directory.stop().await;
+        if let Some(edge) = self.edge {
+            edge.stop().await;
+        }
+        self.network.stop().await;
+    }
+}
+
+/// Two providers are linked, so rustls cannot choose by itself. A second call changes nothing.
+fn install_crypto_provider() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// The word for a mode in the directory and for operators.
+pub(crate) fn is_relay(mode: Mode) -> bool {
+    mode == Mode::Relay
+}

@@ -1,0 +1,135 @@
+//! `node.json`: what a running node leaves in its data directory so that commands find it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use peerwork_identity::{WriteMode, atomic_write, read_bounded};
+use serde::{Deserialize, Serialize};
+
+/// Its name in the data directory.
+pub const FILE_NAME: &str = "node.json";
+/// A file larger than this is none of ours.
+const BYTES_MAX: usize = 64 * 1024;
+
+/// Where a running node answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeFile {
+    /// The node's process.
+    pub pid: u32,
+    /// The node's id.
+    pub node_id: String,
+    /// The operator gRPC API.
+    pub grpc: Option<SocketAddr>,
+    /// JSON-RPC.
+    pub jsonrpc: Option<SocketAddr>,
+    /// HTTP ingress.
+    pub ingress: Option<SocketAddr>,
+    /// Addresses for nodes, each with `/p2p/<id>`.
+    pub p2p: Vec<String>,
+    /// Milliseconds since 1970 at which it started.
+    pub started_at: u64,
+}
+
+/// The file is there and cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Reading failed.
+    #[error("reading {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not what a node writes.
+    #[error("{path} is not what a node writes ({reason}); remove it if no node runs", path = path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl RuntimeFile {
+    /// Reads the file of a data directory; `None` when no node left one.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it cannot be read or is damaged.
+    pub fn load(data_dir: &Path) -> Result<Option<Self>, LoadError> {
+        let path = data_dir.join(FILE_NAME);
+        let content = |reason: String| LoadError::Content {
+            path: path.clone(),
+            reason,
+        };
+        let bytes = match read_bounded(&path, BYTES_MAX) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(content(format!("larger than {BYTES_MAX} bytes"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LoadError::Read { path, source }),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| content(error.to_string()))
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// When the data directory cannot be written.
+    pub(crate) fn write(&self, data_dir: &Path) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(self)?;
+        atomic_write(&data_dir.join(FILE_NAME), &json, WriteMode::Replace(0o600))
+    }
+
+    /// Removes the file; that it is gone already is fine.
+    pub(crate) fn remove(data_dir: &Path) {
+        if let Err(error) = std::fs::remove_file(data_dir.join(FILE_NAME))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "{FILE_NAME} could not be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_loaded_and_gone_after_removal() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RuntimeFile {
+            pid: 7,
+            node_id: "16U".into(),
+            grpc: Some(([127, 0, 0, 1], 50000).into()),
+            jsonrpc: None,
+            ingress: None,
+            p2p: vec!["/ip4/127.0.0.1/tcp/1/p2p/16U".into()],
+            started_at: 1,
+        };
+        assert_eq!(RuntimeFile::load(dir.path()).unwrap(), None);
+        file.write(dir.path()).unwrap();
+        assert_eq!(RuntimeFile::load(dir.path()).unwrap(), Some(file));
+        RuntimeFile::remove(dir.path());
+        RuntimeFile::remove(dir.path());
+        assert_eq!(RuntimeFile::load(dir.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_or_huge_file_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        for content in ["{".to_owned(), " ".repeat(64 * 1024 + 1)] {
+            std::fs::write(&path, content).unwrap();
+            let error = RuntimeFile::load(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(FILE_NAME), "{error}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The README's flow with real processes, and the bad days that must not break it.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    network::{World, curl, echo, echo_succeeds, eventually},
+    program::run,
+};
+
+#[test]
+fn the_readme_flow_works_through_both_relays() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let relay_1 = world.relay("node_1", &[], "--app-no-auth");
+    let relay_2 = world.relay("node_2", &[relay_1.p2p()], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay_1.p2p(), relay_2.p2p()], port, "--app-no-auth");
+    for relay in [&relay_1, &relay_2] {
+        echo_succeeds(relay, &edge.at.node_id, port);
+        let at = relay.at.ingress.unwrap();
+        let home = curl(&format!("http://{at}/edge/{}/{port}/home", edge.at.node_id), &[]);
+        let home = home.unwrap();
+        assert_eq!(home.status, 200);
+        assert!(home.head.contains("content-type: text/html"), "{}", home.head);
+        let info = curl(&format!("http://{at}/"), &[]).unwrap();
+        assert!(info.body.contains(r#""name":"MyNetwork","networkID":1000"#), "{info:?}");
+    }
+    // What the edge's owner did not allow, and nodes that nobody knows.
+    let refused = echo(&relay_1, &edge.at.node_id, 1).unwrap();
+    assert_eq!(refused.status, 403, "{refused:?}");
+    let unknown = echo(&relay_1, "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi", port);
+    assert_eq!(unknown.unwrap().status, 404);
+}
+
+#[test]
+fn operators_see_the_network_through_the_data_directory() {
+    let world = World::new();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay.p2p()], 9527, "--app-no-auth");
+    eventually("the reservation", || {
+        let status = run(world.path(), "relay status --data-dir edge_1");
+        status.stdout.contains(&relay.at.node_id).then_some(())
+    });
+    let peers = world.run("peers list --data-dir node_1 --json");
+    assert!(peers.contains(&edge.at.node_id), "{peers}");
+    let relays = world.run("relay list --data-dir edge_1");
+    assert!(relays.contains(&relay.at.node_id), "{relays}");
+    let of_relay = world.run("peers relay --data-dir node_1 --json");
+    assert!(of_relay.contains(r#""connected":1"#), "{of_relay}");
+    let status = world.run("status --data-dir node_1");
+    assert!(status.contains(&relay.at.node_id), "{status}");
+    let peer = world.run(&format!(
+        "peers status --data-dir node_1 --peer-id {}",
+        edge.at.node_id
+    ));
+    assert!(peer.contains("[PEER STATUS]"), "{peer}");
+    let metrics = curl(&format!("http://{}/metrics", relay.at.jsonrpc.unwrap()), &[]).unwrap();
+    assert!(metrics.body.contains("peerwork_net_peers 1"), "{}", metrics.body);
+    let ready = curl(&format!("http://{}/readyz", relay.at.jsonrpc.unwrap()), &[]).unwrap();
+    assert_eq!(ready.status, 200, "{ready:?}");
+}
+
+#[test]
+fn an_edge_whose_relay_is_killed_is_reached_through_the_other_within_ten_seconds() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let mut relay_1 = world.relay("node_1", &[], "--app-no-auth");
+    let relay_2 = world.relay("node_2", &[relay_1.p2p()], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay_1.p2p(), relay_2.p2p()], port, "--app-no-auth");
+    echo_succeeds(&relay_1, &edge.at.node_id, port);
+    relay_1.process.kill();
+    let start = Instant::now();
+    echo_succeeds(&relay_2, &edge.at.node_id, port);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    eventually("the edge to have left the dead relay", || {
+        let status = run(world.path(), "relay status --data-dir edge_1");
+        status.stdout.contains(&relay_2.at.node_id).then_some(())
+    });
+}
+
+#[test]
+fn a_restarted_relay_knows_its_edges_again_within_two_seconds() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let relay_1 = world.relay("node_1", &[], "--app-no-auth");
+    let mut relay_2 = world.relay("node_2", &[relay_1.p2p()], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay_1.p2p(), relay_2.p2p()], port, "--app-no-auth");
+    echo_succeeds(&relay_2, &edge.at.node_id, port);
+    relay_2.restart(world.path());
+    let start = Instant::now();
+    echo_succeeds(&relay_2, &edge.at.node_id, port);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_edge_that_is_gone_is_a_502_or_404_with_a_body_and_never_an_empty_reply() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let mut edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
+    echo_succeeds(&relay, &edge.at.node_id, port);
+    edge.process.kill();
+    let answer = echo(&relay, &edge.at.node_id, port).expect("never an empty reply");
+    assert!([502, 404].contains(&answer.status), "{answer:?}");
+    assert!(answer.head.contains("application/problem+json"), "{answer:?}");
+}
+
+#[test]
+fn a_stopped_edge_says_goodbye_and_is_unknown_at_once() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let mut edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
+    echo_succeeds(&relay, &edge.at.node_id, port);
+    edge.process.signal("-TERM");
+    assert_eq!(edge.process.0.wait().unwrap().code(), Some(0));
+    eventually("the goodbye", || {
+        let answer = echo(&relay, &edge.at.node_id, port)?;
+        (answer.status == 404).then_some(())
+    });
+    assert!(!world.path().join("edge_1/node.json").exists());
+}
+
+#[test]
+fn keys_open_exactly_what_they_are_for() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let relay = world.relay("node_1", &[], "");
+    let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
+    let node = &edge.at.node_id;
+    let create = |line: &str| -> String {
+        let json = world.run(&format!("key create --data-dir node_1 --json {line}"));
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["key"].as_str().unwrap().to_owned()
+    };
+    let good = create(&format!("--node {node} --port {port}"));
+    let other = create(&format!("--node {node} --port 1"));
+    let call = |key: Option<&str>| {
+        let at = relay.at.ingress.unwrap();
+        let header = key.map(|key| format!("Authorization: Bearer {key}"));
+        let more: Vec<&str> = header.iter().flat_map(|h| ["-H", h.as_str()]).collect();
+        curl(&format!("http://{at}/edge/{node}/{port}/home"), &more).unwrap().status
+    };
+    eventually("the key to work", || (call(Some(&good)) == 200).then_some(()));
+    assert_eq!(call(None), 401);
+    assert_eq!(call(Some("pwk_nonsense")), 401);
+    assert_eq!(call(Some(&other)), 403);
+    let list = world.run("key list --data-dir node_1 --json");
+    assert!(!list.contains(&good), "secrets are not listed");
+    let id = good.split('_').nth(1).unwrap();
+    world.run(&format!("key revoke --data-dir node_1 {id}"));
+    eventually("the key to be refused", || (call(Some(&good)) == 401).then_some(()));
+}
+
+#[test]
+fn ssh_style_tcp_is_carried_by_forward() {
+    use std::io::{Read as _, Write as _};
+    let world = World::new();
+    let echo_server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = echo_server.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for socket in echo_server.incoming().flatten() {
+            let mut read = socket.try_clone().unwrap();
+            let mut write = socket;
+            let _ = std::io::copy(&mut read, &mut write);
+        }
+    });
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
+    let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let child = crate::program::peerwork(world.path())
+        .args(["forward", &local.to_string(), &format!("{}:{port}", edge.at.node_id)])
+        .args(["--network", "edge_1.json"])
+        .stdout(std::process::Stdio::null())
+        .spawn();
+    let _forward = crate::network::Running(child.unwrap());
+    eventually("bytes to come back", || {
+        let mut socket = std::net::TcpStream::connect(local).ok()?;
+        socket.write_all(b"hello").ok()?;
+        socket.shutdown(std::net::Shutdown::Write).ok()?;
+        let mut back = String::new();
+        socket.read_to_string(&mut back).ok()?;
+        (back == "hello").then_some(())
+    });
+}
+
+#[test]
+fn the_demo_checks_itself() {
+    let world = World::new();
+    let report = world.run("demo --check");
+    assert!(report.contains("All calls were answered as they should"), "{report}");
+}
+
+#[test]
+fn a_second_node_in_the_same_data_directory_is_refused() {
+    let world = World::new();
+    let _relay = world.relay("node_1", &[], "--app-no-auth");
+    let second = run(
+        world.path(),
+        "server --network node_1.json --data-dir node_1 --grpc-address off --libp2p 127.0.0.1:0 \
+         --relay-libp2p off --jsonrpc off --trans-proxy off",
+    );
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains("another node runs"), "{}", second.stderr);
+}
+
+#[test]
+fn node_events_come_over_a_websocket_nobody_here_wrote() {
+    let Some(python) = std::env::var_os("PEERWORK_TEST_PYTHON") else {
+        // Set by `cargo xtask test`, which installs the client.
+        return;
+    };
+    let world = World::new();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let url = format!("ws://{}/edge_ws", relay.at.jsonrpc.unwrap());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/events.py");
+    let listener = Command::new(python)
+        .args([script, &url])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let edge = world.edge("edge_1", &[relay.p2p()], 9527, "--app-no-auth --app-name first");
+    let output = listener.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let event: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let keys: Vec<_> = event.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "Name", "Tag", "Version", "PeerID", "IpAddr", "AppOrigin", "ModelHash", "Mac", "MemInfo",
+        "CpuInfo", "GpuInfo", "StartupTime", "Uptime", "GuageHeight", "GuageMax", "AveragePower",
+        "RelayHost", "RelayProxyPort",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(event["PeerID"], edge.at.node_id.as_str());
+    assert_eq!(event["Name"], "first");
+    assert_eq!(event["IpAddr"], "127.0.*.*");
+    assert_eq!(event["RelayHost"], "127.0.0.1");
+    assert_eq!(event["RelayProxyPort"], relay.at.ingress.unwrap().port());
+    assert!(event["MemInfo"].as_str().unwrap().starts_with("{\"total\": "));
+}

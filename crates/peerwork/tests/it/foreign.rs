@@ -1,0 +1,130 @@
+//! Clients that nobody here wrote: ssh, a browser, grpcurl.
+//!
+//! `cargo xtask test` installs them. Where one is missing, its test has nothing to run.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    network::{Running, World, echo_succeeds, eventually},
+    program::peerwork,
+};
+
+fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let mut files = folders.map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
+}
+
+fn make(dir: &Path, program: &str, arguments: &[&str]) {
+    let output = Command::new(program)
+        .current_dir(dir)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// An sshd of our own on a free port, that lets `key` in.
+fn sshd(dir: &Path, program: &Path) -> (Running, u16) {
+    make(dir, "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "host_key"]);
+    make(dir, "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "key"]);
+    // Debian's sshd wants this folder even when it never uses it.
+    let _ = std::fs::create_dir_all("/run/sshd");
+    let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = at.local_addr().unwrap().port();
+    drop(at);
+    let dir = dir.display();
+    let config = format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host_key\nPidFile none\n\
+         AuthorizedKeysFile {dir}/key.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
+    );
+    let file = format!("{dir}/sshd_config");
+    std::fs::write(&file, config).unwrap();
+    let child = Command::new(program)
+        .args(["-D", "-f", &file])
+        .stderr(Stdio::null())
+        .spawn();
+    (Running(child.unwrap()), port)
+}
+
+#[test]
+fn ssh_works_through_forward() {
+    let (Some(sshd_program), Some(ssh)) = (found("sshd"), found("ssh")) else {
+        return;
+    };
+    let world = World::new();
+    let (_sshd, port) = sshd(world.path(), &sshd_program);
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
+    let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let local_port = local.local_addr().unwrap().port();
+    drop(local);
+    let child = peerwork(world.path())
+        .args(["forward", &local_port.to_string()])
+        .arg(format!("{}:{port}", edge.at.node_id))
+        .args(["--network", "edge_1.json"])
+        .stdout(Stdio::null())
+        .spawn();
+    let _forward = Running(child.unwrap());
+    let said = eventually("ssh to get in", || {
+        let output = Command::new(&ssh)
+            .current_dir(world.path())
+            .args(["-p", &local_port.to_string(), "-i", "key", "-F", "none"])
+            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "127.0.0.1", "echo through"])
+            .output()
+            .unwrap();
+        output.status.success().then_some(output.stdout)
+    });
+    assert_eq!(said, b"through\n");
+}
+
+#[test]
+fn home_opens_in_a_browser_through_the_relay() {
+    let Some(browser) = found("chromium").or_else(|| found("chromium-browser")) else {
+        return;
+    };
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
+    echo_succeeds(&relay, &edge.at.node_id, port);
+    let at = relay.at.ingress.unwrap();
+    let url = format!("http://{at}/edge/{}/{port}/home", edge.at.node_id);
+    let profile = format!("--user-data-dir={}/profile", world.path().display());
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args([&profile, "--dump-dom", &url])
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let page = String::from_utf8_lossy(&output.stdout);
+    assert!(page.contains("<h1"), "{page}");
+    assert!(page.contains("Peerwork"), "{page}");
+}
+
+#[test]
+fn grpcurl_finds_the_operator_api_by_reflection() {
+    let tools = std::env::var_os("PEERWORK_TEST_TOOLS").map(PathBuf::from);
+    let Some(grpcurl) = tools.map(|tools| tools.join("bin/grpcurl")).filter(|g| g.is_file()) else {
+        return;
+    };
+    let world = World::new();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let at = relay.at.grpc.unwrap().to_string();
+    let ask = |arguments: &[&str]| {
+        let output = Command::new(&grpcurl).arg("-plaintext").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(ask(&[&at, "list"]).contains("v1.System"));
+    let status = ask(&[&at, "v1.System/GetStatus"]);
+    assert!(status.contains(&relay.at.node_id), "{status}");
+    let health = ask(&[&at, "grpc.health.v1.Health/Check"]);
+    assert!(health.contains("SERVING"), "{health}");
+}

@@ -1,0 +1,244 @@
+//! A network of real processes: relays, edges and web apps, on free ports.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use peerwork::runtime_file::RuntimeFile;
+use tempfile::TempDir;
+
+use crate::program::{peerwork, run};
+
+/// How long a test waits for something that should happen soon.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` yields a value.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// A process that is killed when the test ends.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([name, &self.0.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A node's process and where it answers.
+pub(crate) struct Node {
+    pub(crate) process: Running,
+    pub(crate) at: RuntimeFile,
+    data: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Node {
+    /// An address for nodes.
+    pub(crate) fn p2p(&self) -> &str {
+        &self.at.p2p[0]
+    }
+
+    /// Starts the node again with the ports it had.
+    pub(crate) fn restart(&mut self, dir: &Path) {
+        self.process.kill();
+        let port = |at: &str| at.split('/').nth(4).unwrap_or_default().to_owned();
+        let fixed = [
+            ("--libp2p", format!("127.0.0.1:{}", port(self.p2p()))),
+            ("--trans-proxy", self.at.ingress.unwrap().to_string()),
+            ("--jsonrpc", self.at.jsonrpc.unwrap().to_string()),
+        ];
+        let mut arguments = self.arguments.clone();
+        for (flag, value) in fixed {
+            let at = arguments.iter().position(|argument| argument == flag);
+            arguments[at.unwrap() + 1] = value;
+        }
+        let _ = std::fs::remove_file(self.data.join("node.json"));
+        *self = start(dir, &self.data, arguments);
+    }
+}
+
+/// A folder with everything of one test.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+}
+
+fn start(dir: &Path, data: &Path, arguments: Vec<String>) -> Node {
+    let log = std::fs::File::create(data.join("log.txt")).unwrap();
+    let child = peerwork(dir)
+        .args(&arguments)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut process = Running(child);
+    let at = eventually("node.json", || {
+        if let Some(status) = process.0.try_wait().unwrap() {
+            let log = std::fs::read_to_string(data.join("log.txt")).unwrap();
+            panic!("{arguments:?} ended with {status}: {log}");
+        }
+        RuntimeFile::load(data).ok().flatten()
+    });
+    Node {
+        process,
+        at,
+        data: data.to_owned(),
+        arguments,
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn run(&self, line: &str) -> String {
+        run(self.path(), line).succeeded()
+    }
+
+    /// Keys for a node; its data directory is named like it.
+    pub(crate) fn keys(&self, name: &str) -> String {
+        self.run(&format!("secrets init --data-dir {name}"));
+        let node = self.run(&format!("secrets output --data-dir {name} --node-id"));
+        node.trim().to_owned()
+    }
+
+    fn network_file(&self, name: &str, flag: &str, addresses: &[&str]) -> String {
+        let file = format!("{name}.json");
+        let entries: Vec<_> = addresses.iter().map(|at| format!("{flag}={at}")).collect();
+        let entries = entries.join(" ");
+        self.run(&format!(
+            "genesis --dir {file} --name MyNetwork --network-id 1000 {entries}"
+        ));
+        file
+    }
+
+    /// A relay on free ports; `more` are further arguments.
+    pub(crate) fn relay(&self, name: &str, bootnodes: &[&str], more: &str) -> Node {
+        self.keys(name);
+        let network = self.network_file(name, "--bootnode", bootnodes);
+        self.server(
+            name,
+            &format!(
+                "--network {network} --libp2p 127.0.0.1:0 --relay-libp2p off --jsonrpc 127.0.0.1:0 \
+                 --trans-proxy 127.0.0.1:0 --relay-discovery --app-no-agent {more}"
+            ),
+        )
+    }
+
+    /// An edge that holds places at `relays`.
+    pub(crate) fn edge(&self, name: &str, relays: &[&str], port: u16, more: &str) -> Node {
+        self.keys(name);
+        let network = self.network_file(name, "--relaynode", relays);
+        self.server(
+            name,
+            &format!(
+                "--network {network} --libp2p 127.0.0.1:0 - --relay-on --running-mode edge \
+                 --app-url http://127.0.0.1 --app-default-port {port} --app-no-agent {more}"
+            ),
+        )
+    }
+
+    fn server(&self, name: &str, flags: &str) -> Node {
+        let data = self.path().join(name);
+        let line = format!("server --data-dir {name} --grpc-address 127.0.0.1:0 {flags}");
+        let arguments = line.split_whitespace().map(str::to_owned).collect();
+        start(self.path(), &data, arguments)
+    }
+
+    /// The example web app; gives its port.
+    pub(crate) fn webapp(&self) -> (Running, u16) {
+        use std::io::{BufRead as _, BufReader};
+        let mut child = peerwork(self.path())
+            .args(["webapp", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let port = line.trim().trim_end_matches("/home").rsplit(':').next();
+        (Running(child), port.unwrap().parse().unwrap())
+    }
+}
+
+/// What curl got.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// Calls a URL with the real curl; `None` when there was no answer at all.
+pub(crate) fn curl(url: &str, more: &[&str]) -> Option<Answer> {
+    let output = Command::new("curl")
+        .args(["-sS", "-i", "--max-time", "20"])
+        .args(more)
+        .arg(url)
+        .output()
+        .expect("curl is installed by cargo xtask test");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (head, body) = text.rsplit_once("\r\n\r\n")?;
+    let status = head.rsplit("HTTP/1.1 ").next()?;
+    Some(Answer {
+        status: status.split_whitespace().next()?.parse().ok()?,
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    })
+}
+
+/// The echo call of the README.
+pub(crate) fn echo(relay: &Node, edge: &str, port: u16) -> Option<Answer> {
+    let at = relay.at.ingress.unwrap();
+    curl(
+        &format!("http://{at}/edge/{edge}/{port}/echo"),
+        &[
+            "-H",
+            "Content-Type: application/json",
+            "--data",
+            r#"{"message":"hello"}"#,
+        ],
+    )
+}
+
+/// Waits until the echo call succeeds.
+pub(crate) fn echo_succeeds(relay: &Node, edge: &str, port: u16) {
+    eventually("the echo", || {
+        let answer = echo(relay, edge, port)?;
+        (answer.status == 200 && answer.body.trim() == r#"{"message":"hello"}"#).then_some(())
+    });
+}
