@@ -1,7 +1,15 @@
 //! What the tests of several crates need: waiting for a condition, and web apps that misbehave.
 //!
 //! Development only; nothing that is shipped depends on it.
+//!
+//! * [`eventually`][]: waiting.
+//! * [`WebApp`]: a web app with a route for each thing that HTTP can do.
+//! * [`RawApp`]: a TCP server that does what the test says, proper HTTP or not.
 
+mod raw_app;
 mod wait;
+mod web_app;
 
+pub use raw_app::RawApp;
 pub use wait::{DEADLINE, eventually, eventually_async};
+pub use web_app::WebApp;

@@ -17,6 +17,7 @@ use std::{
 use peerwork_identity::NodeId;
 use peerwork_net::{Incoming, Network};
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -25,6 +26,8 @@ use crate::{
 
 /// Streams that may wait to be looked at; looking takes microseconds.
 const QUEUE: usize = 256;
+/// Callers that are being told at once that the edge is full.
+const REFUSALS_MAX: usize = 64;
 
 /// Settings of an edge.
 #[derive(Debug, Clone)]
@@ -151,6 +154,7 @@ impl Drop for Edge {
 }
 
 async fn accept(shared: Arc<Shared>, mut incoming: Incoming, this: NodeId) {
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     while let Some(Some(inbound)) = shared.stop.run_until_cancelled(incoming.next()).await {
         let permit = shared.limiter.admit(inbound.node);
         let tunnel = tunnel::Tunnel {
@@ -159,9 +163,14 @@ async fn accept(shared: Arc<Shared>, mut incoming: Incoming, this: NodeId) {
             caller: inbound.node,
             stream: inbound.stream,
         };
-        match permit {
-            Ok(permit) => drop(shared.tasks.spawn(tunnel.run(permit))),
-            Err(_) => tunnel.refuse_full(),
+        if let Ok(permit) = permit {
+            shared.tasks.spawn(tunnel.run(permit));
+        } else if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+            shared.tasks.spawn(async move {
+                tunnel.refuse_full().await;
+                drop(place);
+            });
         }
+        // Past that many refusals at once the stream is dropped, which resets it.
     }
 }

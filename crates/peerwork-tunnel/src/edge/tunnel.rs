@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use peerwork_identity::NodeId;
 use peerwork_net::Stream;
 use tokio::{
@@ -58,11 +57,10 @@ impl Tunnel {
         shared.metrics.open.dec();
     }
 
-    /// Tells that the edge is full, without waiting for the head: the answer fits into any window.
-    pub(super) fn refuse_full(self) {
-        let refusal = refused(Reason::Full, "as many tunnels are open as the edge allows");
-        // A stream that cannot take the answer at once is reset. Nothing waits, so nothing queues.
-        let _ = self.refuse(refusal).now_or_never();
+    /// Tells that the edge is full, without waiting for the head.
+    pub(super) async fn refuse_full(self) {
+        let detail = "as many tunnels are open as the edge allows";
+        self.refuse(refused(Reason::Full, detail)).await;
     }
 
     async fn refuse(mut self, refusal: Refusal) {

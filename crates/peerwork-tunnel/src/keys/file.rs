@@ -91,7 +91,8 @@ pub(super) fn lock(path: &Path) -> Result<File, KeyFileError> {
     let path = PathBuf::from(name);
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    let locked = options.open(&path).and_then(|file| {
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let locked = folder.and_then(|()| options.open(&path)).and_then(|file| {
         file.lock()?;
         Ok(file)
     });

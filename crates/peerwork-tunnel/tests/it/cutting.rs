@@ -1,0 +1,130 @@
+//! What happens when one side goes away in the middle.
+
+use http_body_util::BodyExt;
+use peerwork_testkit::{RawApp, eventually};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+
+use crate::world::{SOON, World, none, problem, text};
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_an_error_at_the_client() {
+    let world = World::start().await;
+    for path in ["/dies", "/dies-chunked"] {
+        let response = world.get(path).await;
+        assert_eq!(response.status(), 200);
+        let collected = timeout(SOON, response.into_body().collect()).await.unwrap();
+        assert!(collected.is_err(), "{path}");
+    }
+    let broken = "peerwork_ingress_requests_total{outcome=\"broken\"}";
+    eventually("both to be counted", || {
+        (world.metric(broken) == 2.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_the_edge() {
+    let world = World::start().await;
+    let (requests, tunnels) = (world.ingress.counter(), world.edge.counter());
+    for path in ["/events", "/silent"] {
+        let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", world.path(path));
+        let client = world.raw(&request).await;
+        eventually("the app to be called", || {
+            (world.app.waiting() == 1).then_some(())
+        })
+        .await;
+        assert_eq!((requests(), tunnels()), (1, 1));
+        drop(client);
+        eventually("everything to be free again", || {
+            let free = world.app.waiting() == 0 && requests() == 0 && tunnels() == 0;
+            free.then_some(())
+        })
+        .await;
+    }
+    let cancelled = "peerwork_ingress_requests_total{outcome=\"cancelled\"}";
+    assert_eq!(world.metric(cancelled), 2.0);
+    assert_eq!(world.metric("peerwork_ingress_requests_in_flight"), 0.0);
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_never_looks_complete_to_the_app() {
+    let (told, mut heard) = tokio::sync::mpsc::channel(1);
+    let app = RawApp::start(move |mut stream, _| {
+        let told = told.clone();
+        async move {
+            let mut received = Vec::new();
+            let end = stream.read_to_end(&mut received).await;
+            let _ = told.send((received, end.is_err())).await;
+        }
+    })
+    .await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    let mut client = world.raw(&head).await;
+    client.write_all(b"5\r\nhello\r\n").await.unwrap();
+    eventually("the app to be called", || {
+        (app.accepted() == 1).then_some(())
+    })
+    .await;
+    drop(client);
+    let (received, reset) = timeout(SOON, heard.recv()).await.unwrap().unwrap();
+    let received = String::from_utf8_lossy(&received);
+    assert!(reset || !received.ends_with("0\r\n\r\n"), "{received}");
+}
+
+#[tokio::test]
+async fn an_app_that_closed_a_kept_connection_is_called_again() {
+    let app = RawApp::start(|mut stream, _| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let _ = stream.write_all(answer).await;
+        // The next request is read, and then nobody answers it.
+        let _ = stream.read(&mut [0; 4096]).await;
+    })
+    .await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    for _ in 0..5 {
+        let request = hyper::Request::get(&path).header("host", "x");
+        let response = world.send(request.body(none()).unwrap()).await;
+        assert_eq!(text(response).await, "ok");
+    }
+    // A POST may have had its effect already: it is not sent twice.
+    let request = hyper::Request::post(&path).header("host", "x");
+    let response = world.send(request.body(none()).unwrap()).await;
+    problem(response, 502, "app-broken", "app").await;
+}
+
+#[tokio::test]
+async fn an_edge_that_vanishes_is_an_error_and_comes_back() {
+    let world = World::start().await;
+    text(world.get("/echo").await).await;
+    let mut response = world.get("/events").await;
+    let relay = world.relay_network.node_id();
+    world.edge_network.disconnect(relay).await;
+    let frame = timeout(SOON, response.frame()).await.unwrap();
+    assert!(frame.is_none_or(|frame| frame.is_err()));
+    eventually("the relay to see it", || {
+        let path = world.relay_network.path(world.node());
+        path.is_none().then_some(())
+    })
+    .await;
+    let response = world.get("/echo").await;
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn stopping_ends_what_is_under_way() {
+    let world = World::start().await;
+    let mut response = world.get("/events").await;
+    timeout(SOON, world.ingress.stop()).await.unwrap();
+    let frame = timeout(SOON, response.frame()).await.unwrap();
+    assert!(frame.is_none_or(|frame| frame.is_err()));
+    timeout(SOON, world.edge.stop()).await.unwrap();
+}

@@ -1,0 +1,189 @@
+//! Each failure has its own status and a body that says which side failed.
+
+use std::time::Duration;
+
+use peerwork_identity::{KeyType, Keypair};
+use peerwork_testkit::{RawApp, eventually};
+use peerwork_tunnel::routes::Found;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::world::{World, network, none, problem, text};
+
+async fn ask(world: &World, path: &str) -> hyper::Response<hyper::body::Incoming> {
+    let request = hyper::Request::get(path).header("host", "x");
+    world.send(request.body(none()).unwrap()).await
+}
+
+#[tokio::test]
+async fn bad_paths_are_400_or_404_with_the_reason() {
+    let world = World::start().await;
+    let node = world.node();
+    let body = problem(ask(&world, "/edge/x").await, 400, "bad-path", "client").await;
+    assert!(
+        body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("/edge/{node}/{port}")
+    );
+    let path = format!("/edge/{node}/70000/");
+    problem(ask(&world, &path).await, 400, "bad-port", "client").await;
+    problem(
+        ask(&world, "/edge/nobody/80/").await,
+        400,
+        "bad-node",
+        "client",
+    )
+    .await;
+    problem(ask(&world, "/other").await, 404, "not-found", "client").await;
+    let request = hyper::Request::post("/").header("host", "x");
+    let response = world.send(request.body(none()).unwrap()).await;
+    assert_eq!(response.headers()["allow"], "GET, HEAD");
+    problem(response, 405, "method-not-allowed", "client").await;
+}
+
+#[tokio::test]
+async fn an_unknown_node_is_a_404() {
+    let world = World::start().await;
+    let nobody = Keypair::generate(KeyType::Secp256k1).node_id();
+    let response = ask(&world, &format!("/edge/{nobody}/80/")).await;
+    let body = problem(response, 404, "unknown-node", "network").await;
+    assert_eq!(body["node"], nobody.to_string());
+}
+
+#[tokio::test]
+async fn an_unreachable_edge_is_a_502_with_a_body() {
+    let world = World::start().await;
+    let gone = network().await;
+    let addresses = gone.listen_addresses().borrow().clone();
+    gone.stop().await;
+    let node = gone.node_id();
+    let found = Found {
+        addresses,
+        requires_key: false,
+    };
+    world.known.insert(node, found);
+    let response = ask(&world, &format!("/edge/{node}/80/")).await;
+    problem(response, 502, "edge-unreachable", "network").await;
+}
+
+#[tokio::test]
+async fn a_node_without_an_edge_side_is_a_502() {
+    let world = World::start().await;
+    let peer = network().await;
+    let addresses = peer.listen_addresses().borrow().clone();
+    let requires_key = false;
+    world.known.insert(
+        peer.node_id(),
+        Found {
+            addresses,
+            requires_key,
+        },
+    );
+    let response = ask(&world, &format!("/edge/{}/80/", peer.node_id())).await;
+    problem(response, 502, "no-edge", "edge").await;
+    let this = world.relay_network.node_id();
+    let response = ask(&world, &format!("/edge/{this}/80/")).await;
+    problem(response, 502, "relay-itself", "relay").await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_not_allowed_is_403_and_never_dialled() {
+    let secret = RawApp::start(|_, _| async {}).await;
+    let world = World::start().await;
+    let path = format!("/edge/{}/{}/", world.node(), secret.address().port());
+    problem(ask(&world, &path).await, 403, "port-not-allowed", "edge").await;
+    text(world.get("/echo").await).await;
+    assert_eq!(secret.accepted(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_is_not_allowed_is_403() {
+    let world = World::with(|setup| setup.edge.callers = Some([].into())).await;
+    problem(world.get("/echo").await, 403, "caller-not-allowed", "edge").await;
+}
+
+#[tokio::test]
+async fn an_app_that_is_down_is_a_502() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    problem(ask(&world, &path).await, 502, "app-unreachable", "app").await;
+}
+
+#[tokio::test]
+async fn an_app_that_answers_nonsense_or_hangs_up_is_a_502() {
+    let app = RawApp::start(|mut stream, number| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let answers: [&[u8]; 3] = [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\ncont", b""];
+        let _ = stream.write_all(answers[number % 3]).await;
+    })
+    .await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    for _ in 0..3 {
+        problem(ask(&world, &path).await, 502, "app-broken", "app").await;
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_takes_too_long_is_a_504() {
+    let limit = Duration::from_millis(100);
+    let world = World::with(|setup| setup.ingress.deadlines.response = limit).await;
+    problem(world.get("/silent").await, 504, "app-timeout", "app").await;
+    eventually("the app to be left alone", || {
+        (world.app.waiting() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn full_means_503_with_retry_after() {
+    let world = World::with(|setup| {
+        setup.ingress.limits.requests_max = 2;
+        setup.ingress.limits.requests_per_node_max = 1;
+    })
+    .await;
+    let _first = world.get("/events").await;
+    let response = world.get("/echo").await;
+    assert_eq!(response.headers()["retry-after"], "1");
+    problem(response, 503, "node-full", "relay").await;
+    assert_eq!(world.ingress.counter()(), 1);
+}
+
+#[tokio::test]
+async fn a_relay_that_is_full_says_so() {
+    let world = World::with(|setup| setup.ingress.limits.requests_max = 1).await;
+    let first = world.get("/events").await;
+    problem(world.get("/echo").await, 503, "relay-full", "relay").await;
+    drop(first);
+    eventually("the place to be free", || {
+        (world.ingress.counter()() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(world.get("/echo").await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_edge_that_is_full_is_a_503() {
+    let world = World::with(|setup| setup.edge.limits.tunnels_per_caller_max = 1).await;
+    let _first = world.get("/events").await;
+    let response = world.get("/echo").await;
+    assert_eq!(response.headers()["retry-after"], "1");
+    problem(response, 503, "edge-full", "edge").await;
+}
+
+#[tokio::test]
+async fn connect_is_refused_with_the_reason() {
+    let world = World::start().await;
+    let mut stream = world.raw("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n").await;
+    let mut answer = vec![0; 4096];
+    let n = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..n]);
+    assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
+}

@@ -1,0 +1,164 @@
+//! Bearer keys at the relay and at the edge.
+
+use std::time::Duration;
+
+use hyper::{Response, body::Incoming};
+use peerwork_testkit::{eventually, eventually_async};
+use peerwork_tunnel::{KeyStore, NewKey};
+use tempfile::TempDir;
+
+use crate::world::{World, none, problem, text};
+
+fn store() -> (TempDir, KeyStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::open(&folder.path().join("keys.json")).unwrap();
+    (folder, store)
+}
+
+async fn with(world: &World, path: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
+    let mut request = world.request("GET", path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    world.send(request.body(none()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_relay_with_keys_lets_only_their_holders_through() {
+    let (_folder, store) = store();
+    let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
+    let response = world.get("/echo").await;
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with("Bearer"));
+    problem(response, 401, "key-missing", "client").await;
+    let key = store.create(NewKey::default()).unwrap().secret;
+    let bearer = format!("Bearer {key}");
+    let response = with(&world, "/headers", &[("authorization", &bearer)]).await;
+    let lines = text(response).await;
+    assert!(lines.contains("host:") && !lines.contains("authorization") && !lines.contains(&key));
+    let port = Some(1);
+    let other = store
+        .create(NewKey {
+            port,
+            ..NewKey::default()
+        })
+        .unwrap()
+        .secret;
+    let bearer = format!("Bearer {other}");
+    let response = with(&world, "/echo", &[("authorization", &bearer)]).await;
+    problem(response, 403, "key-elsewhere", "client").await;
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_401() {
+    let (folder, store) = store();
+    let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
+    let key = store.create(NewKey::default()).unwrap();
+    let bearer = format!("Bearer {}", key.secret);
+    let response = with(&world, "/echo", &[("authorization", &bearer)]).await;
+    assert_eq!(response.status(), 200);
+    // Another process, as `peerwork key revoke` is.
+    let other = KeyStore::open(&folder.path().join("keys.json")).unwrap();
+    assert!(other.revoke(&key.id).unwrap());
+    let response = eventually_async("the relay to see it", || async {
+        let response = with(&world, "/echo", &[("authorization", &bearer)]).await;
+        (response.status() == 401).then_some(response)
+    })
+    .await;
+    problem(response, 401, "key-invalid", "client").await;
+}
+
+#[tokio::test]
+async fn preflights_need_no_key() {
+    let (_folder, store) = store();
+    let world = World::with(|setup| {
+        setup.ingress.auth = Some(store);
+        setup.ingress.cors_origins = vec!["*".into()];
+    })
+    .await;
+    let request = world.request("OPTIONS", "/echo");
+    let request = request
+        .header("origin", "https://page.test")
+        .header("access-control-request-method", "POST");
+    assert_eq!(
+        world.send(request.body(none()).unwrap()).await.status(),
+        204
+    );
+    let response = with(&world, "/echo", &[("origin", "https://page.test")]).await;
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    problem(response, 401, "key-missing", "client").await;
+}
+
+#[tokio::test]
+async fn an_edge_with_keys_checks_them_itself() {
+    let (_folder, store) = store();
+    let world = World::with(|setup| {
+        setup.edge.auth = Some(store.clone());
+        setup.requires_key = true;
+    })
+    .await;
+    problem(world.get("/echo").await, 401, "edge-key-missing", "edge").await;
+    let key = store.create(NewKey::default()).unwrap().secret;
+    let bearer = format!("Bearer {key}");
+    for header in [("peerwork-edge-key", &key), ("authorization", &bearer)] {
+        let lines = text(with(&world, "/headers", &[(header.0, header.1)]).await).await;
+        assert!(lines.contains("host:") && !lines.contains(&key), "{lines}");
+    }
+    let both = [
+        ("peerwork-edge-key", key.as_str()),
+        ("authorization", "Bearer app"),
+    ];
+    let lines = text(with(&world, "/headers", &both).await).await;
+    assert!(lines.contains("authorization: Bearer app\n") && !lines.contains(&key));
+    // A tunnel that was opened with a key serves nobody without it.
+    problem(world.get("/echo").await, 401, "edge-key-missing", "edge").await;
+    let wrong = format!("Bearer {}", key.replace("pwk_", "pwk_0"));
+    let response = with(&world, "/echo", &[("authorization", &wrong)]).await;
+    problem(response, 401, "edge-key-invalid", "edge").await;
+    let port = Some(1);
+    let other = store
+        .create(NewKey {
+            port,
+            ..NewKey::default()
+        })
+        .unwrap()
+        .secret;
+    let response = with(&world, "/echo", &[("peerwork-edge-key", &other)]).await;
+    problem(response, 403, "caller-not-allowed", "edge").await;
+}
+
+#[tokio::test]
+async fn revoking_an_edges_key_cuts_open_tunnels() {
+    let (_folder, store) = store();
+    let world = World::with(|setup| {
+        setup.edge.auth = Some(store.clone());
+        setup.requires_key = true;
+    })
+    .await;
+    let key = store.create(NewKey::default()).unwrap();
+    let _open = with(&world, "/events", &[("peerwork-edge-key", &key.secret)]).await;
+    assert_eq!(world.app.waiting(), 1);
+    store.revoke(&key.id).unwrap();
+    eventually("the tunnel to end", || {
+        (world.app.waiting() == 0).then_some(())
+    })
+    .await;
+    let response = with(&world, "/echo", &[("peerwork-edge-key", &key.secret)]).await;
+    problem(response, 401, "edge-key-invalid", "edge").await;
+}
+
+#[tokio::test]
+async fn a_key_that_expires_stops_working() {
+    let (_folder, store) = store();
+    let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
+    let expires_at = Some(std::time::SystemTime::now() - Duration::from_secs(2));
+    let key = store
+        .create(NewKey {
+            expires_at,
+            ..NewKey::default()
+        })
+        .unwrap();
+    let bearer = format!("Bearer {}", key.secret);
+    let response = with(&world, "/echo", &[("authorization", &bearer)]).await;
+    problem(response, 401, "key-invalid", "client").await;
+}

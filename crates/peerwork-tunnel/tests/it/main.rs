@@ -1,0 +1,13 @@
+//! The tunnel over loopback: real nodes, real HTTP.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod cutting;
+mod failures;
+mod keys;
+mod passing;
+mod streaming;
+mod tcp;
+mod world;

@@ -1,0 +1,217 @@
+//! A relay, an edge and a web app, and how to call it.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
+use hyper::{Request, Response, body::Incoming, client::conn::http1, http::request};
+use hyper_util::rt::TokioIo;
+use peerwork_identity::{KeyType, Keypair, NodeId};
+use peerwork_net::{Config, Network};
+use peerwork_testkit::WebApp;
+use peerwork_tunnel::{
+    Edge, Ingress, edge,
+    ingress::{self, About},
+    routes::{Found, Routes},
+};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpStream;
+
+/// How long a test waits for an answer that should come at once.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) type Body = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A directory that knows what it was told.
+#[derive(Default)]
+pub(crate) struct Known(parking_lot::Mutex<HashMap<NodeId, Found>>);
+
+impl Known {
+    pub(crate) fn insert(&self, node: NodeId, found: Found) {
+        self.0.lock().insert(node, found);
+    }
+}
+
+impl Routes for Known {
+    fn find(&self, node: NodeId) -> Option<Found> {
+        self.0.lock().get(&node).cloned()
+    }
+}
+
+pub(crate) async fn network() -> Network {
+    let mut config = Config::new(Keypair::generate(KeyType::Ed25519), "test");
+    config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    Network::start(config, &mut Registry::default())
+        .await
+        .unwrap()
+}
+
+/// What a [`World`] is made from.
+pub(crate) struct Setup {
+    pub(crate) ingress: ingress::Config,
+    pub(crate) edge: edge::Config,
+    pub(crate) requires_key: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) app: WebApp,
+    pub(crate) port: u16,
+    pub(crate) ingress: Ingress,
+    pub(crate) edge: Edge,
+    pub(crate) relay_network: Network,
+    pub(crate) edge_network: Network,
+    pub(crate) known: Arc<Known>,
+    pub(crate) metrics: Registry,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        let app = WebApp::start().await;
+        let port = app.address().port();
+        let about = About {
+            name: "Test".into(),
+            network_id: 1000,
+            version: "v1".into(),
+        };
+        let mut setup = Setup {
+            ingress: ingress::Config::new(([127, 0, 0, 1], 0).into(), about),
+            edge: edge::Config::new("127.0.0.1", [port]),
+            requires_key: false,
+        };
+        setup.ingress.deadlines.drain = Duration::from_millis(100);
+        change(&mut setup);
+        let mut metrics = Registry::default();
+        let (relay_network, edge_network) = (network().await, network().await);
+        let edge = Edge::start(setup.edge, &edge_network, &mut metrics).unwrap();
+        let known = Arc::new(Known::default());
+        let found = Found {
+            addresses: edge_network.listen_addresses().borrow().clone(),
+            requires_key: setup.requires_key,
+        };
+        known.insert(edge_network.node_id(), found);
+        let routes: Arc<dyn Routes> = Arc::clone(&known) as _;
+        let ingress = Ingress::start(setup.ingress, relay_network.clone(), routes, &mut metrics)
+            .await
+            .unwrap();
+        Self {
+            app,
+            port,
+            ingress,
+            edge,
+            relay_network,
+            edge_network,
+            known,
+            metrics,
+        }
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.edge_network.node_id()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.ingress.address()
+    }
+
+    /// The path at the ingress of a path of the app.
+    pub(crate) fn path(&self, of_app: &str) -> String {
+        format!("/edge/{}/{}{of_app}", self.node(), self.port)
+    }
+
+    pub(crate) fn request(&self, method: &str, of_app: &str) -> request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(self.path(of_app))
+            .header("host", "relay.test:50005")
+    }
+
+    pub(crate) async fn get(&self, of_app: &str) -> Response<Incoming> {
+        let request = self.request("GET", of_app);
+        self.send(request.body(none()).unwrap()).await
+    }
+
+    /// Sends on a connection of its own.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response<Incoming> {
+        send(self.address(), request).await.unwrap()
+    }
+
+    /// A raw connection with a request written to it.
+    pub(crate) async fn raw(&self, request: &str) -> TcpStream {
+        use tokio::io::AsyncWriteExt;
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// The value of a line of the metrics.
+    pub(crate) fn metric(&self, line: &str) -> f64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.metrics).unwrap();
+        let value = text
+            .lines()
+            .find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {line} in {text}"))
+    }
+}
+
+pub(crate) async fn send(
+    to: SocketAddr,
+    request: Request<Body>,
+) -> hyper::Result<Response<Incoming>> {
+    let stream = TcpStream::connect(to).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection.with_upgrades());
+    tokio::time::timeout(SOON, sender.send_request(request))
+        .await
+        .unwrap()
+}
+
+pub(crate) fn none() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed()
+}
+
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed()
+}
+
+pub(crate) async fn bytes(response: Response<Incoming>) -> Bytes {
+    let collected = tokio::time::timeout(SOON, response.into_body().collect());
+    collected.await.unwrap().unwrap().to_bytes()
+}
+
+pub(crate) async fn text(response: Response<Incoming>) -> String {
+    String::from_utf8(bytes(response).await.to_vec()).unwrap()
+}
+
+/// Asserts on a problem, and answers its body.
+pub(crate) async fn problem(
+    response: Response<Incoming>,
+    status: u16,
+    name: &str,
+    side: &str,
+) -> serde_json::Value {
+    let headers = response.headers().clone();
+    let got = response.status();
+    let body = text(response).await;
+    assert_eq!(got, status, "{body}");
+    assert_eq!(headers["content-type"], "application/problem+json");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        body["type"],
+        format!("urn:peerwork:problem:{name}"),
+        "{body}"
+    );
+    assert_eq!(body["side"], side, "{body}");
+    assert_eq!(body["status"], status);
+    assert_eq!(
+        headers["peerwork-request-id"],
+        body["request_id"].as_str().unwrap()
+    );
+    body
+}

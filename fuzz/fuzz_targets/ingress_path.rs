@@ -1,0 +1,21 @@
+//! Paths at an ingress: what the app gets is exactly what the client wrote after the port.
+#![no_main]
+
+use http::uri::PathAndQuery;
+use libfuzzer_sys::fuzz_target;
+use peerwork_tunnel::ingress::path::{Asked, parse};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(path) = PathAndQuery::try_from(data) else {
+        return;
+    };
+    if let Ok(Asked::App(target)) = parse(&path) {
+        assert_ne!(target.port, 0);
+        let rest = &path.as_str()[target.prefix_bytes..];
+        let rest = match rest.starts_with('/') {
+            true => rest.to_owned(),
+            false => format!("/{rest}"),
+        };
+        assert_eq!(target.rest.as_str(), rest);
+    }
+});

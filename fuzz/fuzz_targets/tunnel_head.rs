@@ -1,0 +1,24 @@
+//! Heads and answers of tunnels: whatever is accepted reads back as itself.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use peerwork_tunnel::wire::{Head, decode_answer, encode_answer};
+
+/// Without the length, one or two bytes of varint.
+fn body(message: &[u8]) -> &[u8] {
+    match message {
+        [first, _, rest @ ..] if *first >= 0x80 => rest,
+        [_, rest @ ..] => rest,
+        [] => message,
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(head) = Head::decode(data) {
+        assert_eq!(Head::decode(body(&head.encode())).ok(), Some(head));
+    }
+    if let Ok(answer) = decode_answer(data) {
+        let again = decode_answer(body(&encode_answer(&answer)));
+        assert_eq!(again.ok(), Some(answer));
+    }
+});
