@@ -5,7 +5,7 @@
 
 mod start;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{
@@ -13,6 +13,7 @@ use libp2p::{
     metrics::Recorder,
     relay as p2p_relay,
     swarm::{SwarmEvent, dial_opts::DialOpts},
+    upnp,
 };
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
@@ -79,6 +80,8 @@ pub(crate) struct EventLoop {
     dht: dht::Driver,
     /// Whether the listen addresses are told as external ones: a relay without configured addresses.
     announce_listen: bool,
+    /// External addresses that others confirmed, the router mapped, or the operator configured.
+    confirmed: HashSet<Multiaddr>,
     listen: watch::Sender<Vec<Multiaddr>>,
     reachability: watch::Sender<Reachability>,
     table: PeerTable,
@@ -175,7 +178,9 @@ impl EventLoop {
                 self.relay.on_listener_closed(listener_id, &reason);
                 self.publish_addresses();
             }
-            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
+            SwarmEvent::ExternalAddrConfirmed { .. } => self.publish_addresses(),
+            SwarmEvent::ExternalAddrExpired { address } => {
+                self.confirmed.remove(&address);
                 self.publish_addresses();
             }
             SwarmEvent::ListenerError { error, .. } => {
@@ -221,7 +226,12 @@ impl EventLoop {
                 self.metrics.libp2p.record(&event);
                 tracing::debug!(node = %event.remote_peer_id, result = ?event.result, "hole punching");
             }
-            BehaviourEvent::Upnp(event) => tracing::debug!(?event, "port mapping"),
+            BehaviourEvent::Upnp(event) => {
+                tracing::debug!(?event, "port mapping");
+                if let upnp::Event::NewExternalAddr { external_addr, .. } = event {
+                    self.confirm(external_addr);
+                }
+            }
             BehaviourEvent::Mdns(mdns::Event::Expired(_)) | BehaviourEvent::AutonatServer(_) => {}
             BehaviourEvent::Streams(never) => match never {},
             BehaviourEvent::Blocks(never) => match never {},
@@ -269,9 +279,23 @@ impl EventLoop {
         }
     }
 
+    /// Bounded by the external addresses that the swarm holds.
+    fn confirm(&mut self, address: Multiaddr) {
+        if self
+            .swarm
+            .external_addresses()
+            .any(|known| *known == address)
+        {
+            self.confirmed.insert(address);
+            self.publish_addresses();
+        }
+    }
+
     fn on_autonat(&mut self, event: &libp2p::autonat::v2::client::Event) {
         tracing::debug!(address = %event.tested_addr, server = %event.server, result = ?event.result, "reachability test");
-        if event.result.is_err() {
+        if event.result.is_ok() {
+            self.confirm(event.tested_addr.clone());
+        } else {
             self.reachability.send_if_modified(|known| {
                 let unknown = *known == Reachability::Unknown;
                 if unknown {
@@ -286,8 +310,10 @@ impl EventLoop {
     fn publish_addresses(&mut self) {
         let direct = self.swarm.listeners().filter(|a| !relay::is_circuit(a));
         let mut listen: Vec<_> = direct.cloned().collect();
-        listen.extend(self.relay.addresses());
         listen.sort();
+        let mut circuits: Vec<_> = self.relay.addresses().collect();
+        circuits.sort();
+        listen.extend(circuits);
         let mut changed = self.listen.send_if_modified(|known| replace(known, listen));
         let external = self.swarm.external_addresses();
         let mut public: Vec<_> = external
@@ -296,10 +322,14 @@ impl EventLoop {
             .collect();
         public.sort();
         changed |= self.reachability.send_if_modified(|known| {
+            let confirmed = public
+                .iter()
+                .any(|address| self.confirmed.contains(address));
             let next = match (&known, public.is_empty()) {
-                (_, false) => Reachability::Public(public),
-                (Reachability::Public(_), true) => Reachability::Unknown,
-                (other, true) => (*other).clone(),
+                (_, false) if confirmed => Reachability::Public(public),
+                (Reachability::Private, _) => Reachability::Private,
+                (_, false) => Reachability::Assumed(public),
+                (_, true) => Reachability::Unknown,
             };
             replace(known, next)
         });

@@ -176,10 +176,16 @@ impl Network {
         if self.shared.streams.path(node).is_some() {
             return Ok(());
         }
-        self.dial_again(node, addresses, deadline).await
+        self.ask_dial(deadline, |reply| peers::Command::Dial {
+            node,
+            addresses,
+            reply,
+        })
+        .await
     }
 
     /// Makes a further connection even when one exists, for instance a direct one beside a circuit.
+    /// Only the given addresses are tried.
     ///
     /// # Errors
     /// As [`Network::dial`].
@@ -189,24 +195,30 @@ impl Network {
         addresses: Vec<Multiaddr>,
         deadline: Instant,
     ) -> Result<(), DialError> {
-        let (reply, answer) = oneshot::channel();
-        let command = peers::Command::Dial {
+        self.ask_dial(deadline, |reply| peers::Command::DialAgain {
             node,
             addresses,
             reply,
-        };
-        match timeout_at(deadline, async {
+        })
+        .await
+    }
+
+    async fn ask_dial(
+        &self,
+        deadline: Instant,
+        command: impl FnOnce(oneshot::Sender<Result<(), DialError>>) -> peers::Command,
+    ) -> Result<(), DialError> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
             self.commands
-                .send(command.into())
+                .send(command(reply).into())
                 .await
                 .map_err(|_| DialError::Stopped)?;
             answer.await.map_err(|_| DialError::Stopped)?
-        })
-        .await
-        {
-            Err(_) => Err(DialError::Deadline),
-            Ok(result) => result,
-        }
+        };
+        timeout_at(deadline, ask)
+            .await
+            .unwrap_or(Err(DialError::Deadline))
     }
 
     /// Closes all connections to a node.
@@ -327,7 +339,7 @@ impl Network {
         self.shared.peers.len()
     }
 
-    /// Addresses this node listens on, circuits included, without `/p2p/<id>` of this node.
+    /// Addresses this node listens on, direct ones before circuits, without `/p2p/<id>` of this node.
     #[must_use]
     pub fn listen_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
         self.shared.listen.clone()

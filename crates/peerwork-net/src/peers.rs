@@ -80,8 +80,10 @@ pub enum Reachability {
     /// Not known yet.
     #[default]
     Unknown,
-    /// At these confirmed or configured addresses.
+    /// At these addresses, which others confirmed or the operator configured.
     Public(Vec<Multiaddr>),
+    /// A relay tells others these addresses it listens on, and nobody has confirmed them yet.
+    Assumed(Vec<Multiaddr>),
     /// Tested by others, and not reachable.
     Private,
 }

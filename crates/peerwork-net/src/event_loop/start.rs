@@ -78,6 +78,7 @@ pub(crate) async fn start(
         gossip: gossip::Driver::new(decisions, tasks.clone()),
         dht: dht::Driver::default(),
         announce_listen,
+        confirmed: config.announce.iter().cloned().collect(),
         listen: listen_sender,
         reachability: reachability_sender,
         table: table.clone(),

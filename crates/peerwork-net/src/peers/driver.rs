@@ -44,6 +44,12 @@ pub(crate) enum Command {
         addresses: Vec<Multiaddr>,
         reply: Waiter,
     },
+    /// A further connection beside those there are, at these addresses only.
+    DialAgain {
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
+        reply: Waiter,
+    },
     Disconnect {
         node: NodeId,
     },
@@ -65,6 +71,7 @@ pub(crate) struct Driver {
     meters: Meters,
     events: broadcast::Sender<Event>,
     dials: HashMap<PeerId, Dialling>,
+    further_dials: HashMap<ConnectionId, Waiter>,
     blocks: HashMap<PeerId, Instant>,
     connections: HashMap<ConnectionId, ConnectionInfo>,
 }
@@ -87,6 +94,7 @@ impl Driver {
             meters,
             events,
             dials: HashMap::new(),
+            further_dials: HashMap::new(),
             blocks: HashMap::new(),
             connections: HashMap::new(),
         }
@@ -99,6 +107,11 @@ impl Driver {
                 addresses,
                 reply,
             } => self.dial(swarm, node, addresses, reply),
+            Command::DialAgain {
+                node,
+                addresses,
+                reply,
+            } => self.dial_again(swarm, node, addresses, reply),
             Command::Disconnect { node } => {
                 let _ = swarm.disconnect_peer_id(*node.as_peer_id());
             }
@@ -167,6 +180,33 @@ impl Driver {
         }
     }
 
+    fn dial_again(
+        &mut self,
+        swarm: &mut Swarm<Behaviour>,
+        node: NodeId,
+        mut addresses: Vec<Multiaddr>,
+        reply: Waiter,
+    ) {
+        if self.further_dials.len() >= DIALS_MAX {
+            let _ = reply.send(Err(DialError::Busy));
+            return;
+        }
+        addresses.truncate(ADDRESSES_MAX);
+        let options = DialOpts::peer_id(*node.as_peer_id())
+            .addresses(addresses)
+            .condition(PeerCondition::Always)
+            .build();
+        let connection = options.connection_id();
+        match swarm.dial(options) {
+            Ok(()) => {
+                self.further_dials.insert(connection, reply);
+            }
+            Err(error) => {
+                let _ = reply.send(Err(dial_error(&error)));
+            }
+        }
+    }
+
     fn end_dial(&mut self, peer: PeerId, result: &Result<(), DialError>) {
         if let Some(dialling) = self.dials.remove(&peer) {
             for waiter in dialling.waiters {
@@ -181,6 +221,9 @@ impl Driver {
         connection: ConnectionId,
         error: &SwarmDialError,
     ) {
+        if let Some(waiter) = self.further_dials.remove(&connection) {
+            let _ = waiter.send(Err(dial_error(error)));
+        }
         let Some(peer) = peer else { return };
         let ours = self.dials.get(&peer).map(|d| d.connection);
         if ours == Some(connection) {
@@ -207,6 +250,9 @@ impl Driver {
         });
         self.refresh_connections(node, connection);
         self.end_dial(peer, &Ok(()));
+        if let Some(waiter) = self.further_dials.remove(&connection) {
+            let _ = waiter.send(Ok(()));
+        }
         if first {
             self.tell(Event::Connected(node));
         }

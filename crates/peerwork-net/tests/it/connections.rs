@@ -125,9 +125,10 @@ async fn a_network_name_that_cannot_be_in_a_protocol_name_is_refused() {
 async fn a_relay_tells_the_addresses_it_listens_on() {
     let relay = start(relay_config()).await;
     let listen = address(&relay).transport;
+    // Told to others, and not claimed to be reachable: nobody has tried yet.
     assert_eq!(
         *relay.reachability().borrow(),
-        Reachability::Public(vec![listen])
+        Reachability::Assumed(vec![listen])
     );
     let plain = start(config()).await;
     assert_eq!(*plain.reachability().borrow(), Reachability::Unknown);

@@ -27,7 +27,11 @@ async fn circuit_over(listen: &str) {
     let output = output.await.unwrap().unwrap();
     let saw = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
-    for part in [r#""relayPinged":true"#, "/p2p-circuit", r#""echoed":"hello""#] {
+    for part in [
+        r#""relayPinged":true"#,
+        "/p2p-circuit",
+        r#""echoed":"hello""#,
+    ] {
         assert!(saw.contains(part), "{saw}{errors}");
     }
 }
