@@ -101,7 +101,7 @@ impl NodeService for Service {
             uptime: self.started.elapsed().unwrap_or_default(),
             listen_addresses: listen.iter().map(ToString::to_string).collect(),
             reachability: match *self.network.reachability().borrow() {
-                Reachability::Unknown => dto::Reachability::Unknown,
+                Reachability::Unknown | Reachability::Assumed(_) => dto::Reachability::Unknown,
                 Reachability::Public(_) => dto::Reachability::Public,
                 Reachability::Private => dto::Reachability::Private,
             },

@@ -1,6 +1,6 @@
 //! The log: to standard error or a file, for people or as JSON lines.
 
-use std::{fs::OpenOptions, path::Path, sync::Mutex};
+use std::{fs::OpenOptions, io::IsTerminal as _, path::Path, sync::Mutex};
 
 use anyhow::Context as _;
 use tracing_subscriber::{
@@ -47,7 +47,8 @@ pub(crate) fn start(log: &Log<'_>) -> anyhow::Result<()> {
         })?,
         _ => EnvFilter::new(default_filter(log.level)),
     };
-    let layer = fmt::layer();
+    // Colours are for eyes, not for files and journals.
+    let layer = fmt::layer().with_ansi(std::io::stderr().is_terminal());
     let layer = match (log.file, log.form) {
         (None, Form::Text) => layer.with_writer(std::io::stderr).boxed(),
         (None, Form::Json) => layer.json().with_writer(std::io::stderr).boxed(),

@@ -36,13 +36,14 @@ mod webapp;
 use std::{ffi::OsString, future::Future, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{ArgMatches, FromArgMatches as _, error::ErrorKind};
+use clap::{ArgMatches, FromArgMatches as _, error::ErrorKind, parser::ValueSource};
 
 use self::{
     args::{Cli, Command, Global},
     logging::Log,
     output::{Form, failure_text, show_failure},
     settings::{Resolved, Scope, resolve},
+    values::LogLevel,
 };
 
 /// Runs the program with these arguments; the first one is its own name.
@@ -85,15 +86,15 @@ fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<()> {
         Command::Status => block_on(status::run(&global(matches)?, form)),
         Command::Forward(flags) => {
             let resolved = global(matches)?;
-            start_log(&resolved.settings.global)?;
+            start_log(&resolved.settings.global, matches)?;
             block_on(forward::run(flags, &resolved, form))
         }
         Command::Demo(flags) => {
-            start_log(&cli.global)?;
+            start_log(&cli.global, matches)?;
             block_on(demo::run(flags, form))
         }
         Command::Webapp(flags) => {
-            start_log(&cli.global)?;
+            start_log(&cli.global, matches)?;
             block_on(webapp::run(&flags, form))
         }
     }
@@ -104,9 +105,11 @@ fn global(matches: &ArgMatches) -> anyhow::Result<Resolved> {
     resolve(matches, Scope::Global, &|name| std::env::var_os(name))
 }
 
-fn start_log(global: &Global) -> anyhow::Result<()> {
+/// The log of a command that a person looks at: only what needs attention, unless asked for more.
+fn start_log(global: &Global, matches: &ArgMatches) -> anyhow::Result<()> {
+    let asked = matches.value_source("log_level") != Some(ValueSource::DefaultValue);
     logging::start(&Log {
-        level: global.log_level,
+        level: if asked { global.log_level } else { LogLevel("warn") },
         form: if global.json { Form::Json } else { Form::Text },
         file: None,
     })

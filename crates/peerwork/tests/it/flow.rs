@@ -56,8 +56,11 @@ fn operators_see_the_network_through_the_data_directory() {
         edge.at.node_id
     ));
     assert!(peer.contains("[PEER STATUS]"), "{peer}");
-    let metrics = curl(&format!("http://{}/metrics", relay.at.jsonrpc.unwrap()), &[]).unwrap();
-    assert!(metrics.body.contains("peerwork_net_peers 1"), "{}", metrics.body);
+    // Figures are brought up to date once a second.
+    eventually("the metric", || {
+        let metrics = curl(&format!("http://{}/metrics", relay.at.jsonrpc.unwrap()), &[])?;
+        metrics.body.contains("peerwork_net_peers 1").then_some(())
+    });
     let ready = curl(&format!("http://{}/readyz", relay.at.jsonrpc.unwrap()), &[]).unwrap();
     assert_eq!(ready.status, 200, "{ready:?}");
 }
