@@ -1,0 +1,122 @@
+//! Catching up: asks relays for what they know as soon as there is a connection.
+//!
+//! A relay asks for everything, a leaf for relays alone, and again from time to time because it hears
+//! no gossip.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use peerwork_identity::NodeId;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::{AbortHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    ask,
+    backoff::Backoff,
+    config::Participation,
+    core::Core,
+    protocol::{PROTOCOL_NAME, SnapshotRequest, request},
+    pusher,
+    reservations::ReservationStatus,
+};
+
+/// Snapshots received at once.
+const SNAPSHOTS_MAX: usize = 4;
+/// Nodes asked in one connection's lifetime; further ones wait until some are gone.
+const NODES_MAX: usize = 1024;
+/// Attempts at a node that is not of the network file.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Runs until it is dropped.
+pub(crate) async fn run(core: Arc<Core>, mut held: watch::Receiver<Vec<ReservationStatus>>) {
+    let places = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
+    let mut tasks = JoinSet::new();
+    let mut running: HashMap<NodeId, AbortHandle> = HashMap::new();
+    let mut events = core.network.events();
+    loop {
+        let wanted = wanted(&core, &held.borrow_and_update());
+        // A node that went away and came back is asked again.
+        running.retain(|node, task| {
+            let keep = wanted.contains(node);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for node in wanted {
+            if running.len() >= NODES_MAX {
+                break;
+            }
+            running
+                .entry(node)
+                .or_insert_with(|| tasks.spawn(ask(core.clone(), node, places.clone())));
+        }
+        while tasks.try_join_next().is_some() {}
+        tokio::select! {
+            // Missed events are made up for by looking at the table.
+            event = timeout(core.look_again(), events.recv()) => {
+                if let Ok(Ok(peerwork_net::Event::Disconnected(node))) = event
+                    && let Some(task) = running.remove(&node)
+                {
+                    task.abort();
+                }
+            }
+            Ok(()) = held.changed() => {}
+        }
+    }
+}
+
+/// Whom to ask: on a relay all connected nodes that speak the protocol.
+fn wanted(core: &Core, held: &[ReservationStatus]) -> HashSet<NodeId> {
+    let mut wanted: HashSet<_> = pusher::targets(core, held).into_iter().collect();
+    if core.config.participation == Participation::Relay {
+        let peers = core.network.peers();
+        let speaks = |peer: &&Arc<peerwork_net::PeerInfo>| {
+            peer.protocols
+                .iter()
+                .any(|protocol| protocol == PROTOCOL_NAME)
+        };
+        wanted.extend(peers.iter().filter(speaks).map(|peer| peer.node));
+    }
+    wanted
+}
+
+async fn ask(core: Arc<Core>, node: NodeId, places: Arc<Semaphore>) {
+    let leaf = core.config.participation == Participation::Leaf;
+    let mut backoff = Backoff::default();
+    loop {
+        let Ok(place) = places.acquire().await else {
+            return;
+        };
+        let question = request::Kind::Snapshot(SnapshotRequest {
+            network: core.config.network.clone(),
+            relays_only: leaf,
+        });
+        let fetched = ask::fetch(&core, node, question).await;
+        drop(place);
+        let pause: Duration = match fetched {
+            Ok(news) => {
+                tracing::debug!(%node, news, "caught up");
+                if !leaf {
+                    return;
+                }
+                backoff.succeed();
+                core.config.expiry / 2
+            }
+            Err(error) => {
+                tracing::debug!(%node, %error, "no snapshot");
+                if backoff.failures() >= ATTEMPTS_MAX && !core.is_configured(node) {
+                    return;
+                }
+                backoff.fail(rand::random())
+            }
+        };
+        sleep(pause).await;
+    }
+}

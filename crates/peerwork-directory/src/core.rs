@@ -1,0 +1,260 @@
+//! What all tasks of the directory share: the table, the strikes, the way in for announcements.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use multiaddr::Multiaddr;
+use parking_lot::Mutex;
+use peerwork_identity::{NodeAddress, NodeId};
+use peerwork_net::Network;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::{
+    advertisement::millis,
+    announcement::Announcement,
+    config::Config,
+    dial_policy::DialPolicy,
+    error::Refusal,
+    limiter::{Conducts, NODES_MAX, Sentence},
+    metrics::{Metrics, Way},
+    state::{DirectoryState, Entry, Event, Moment, Outcome},
+};
+
+/// Events a slow reader may be behind before it misses some.
+const EVENTS_MAX: usize = 4096;
+/// Nodes waiting to be blocked or looked up; further ones are dropped and counted.
+pub(crate) const QUEUE_MAX: usize = 256;
+
+/// A node whose advertisement is not known, and who should know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) node: NodeId,
+    pub(crate) from: NodeId,
+}
+
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) network: Network,
+    pub(crate) me: NodeId,
+    pub(crate) metrics: Metrics,
+    /// Grows when somebody shows an announcement of this node that is newer than what it knows.
+    pub(crate) sequence_floor: watch::Sender<u64>,
+    started: Instant,
+    state: Mutex<DirectoryState>,
+    conducts: Mutex<Conducts>,
+    events: broadcast::Sender<Event>,
+    blocks: mpsc::Sender<NodeId>,
+    wanted: mpsc::Sender<Wanted>,
+}
+
+/// The queues that tasks of the service work off.
+pub(crate) struct Queues {
+    pub(crate) blocks: mpsc::Receiver<NodeId>,
+    pub(crate) wanted: mpsc::Receiver<Wanted>,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config, network: Network, metrics: Metrics) -> (Arc<Self>, Queues) {
+        let (blocks, blocks_queue) = mpsc::channel(QUEUE_MAX);
+        let (wanted, wanted_queue) = mpsc::channel(QUEUE_MAX);
+        let core = Self {
+            me: network.node_id(),
+            metrics,
+            sequence_floor: watch::Sender::new(0),
+            started: Instant::now(),
+            state: Mutex::new(DirectoryState::new(config.limits())),
+            conducts: Mutex::new(Conducts::new(config.rate(), NODES_MAX)),
+            events: broadcast::Sender::new(EVENTS_MAX),
+            blocks,
+            wanted,
+            config,
+            network,
+        };
+        let queues = Queues {
+            blocks: blocks_queue,
+            wanted: wanted_queue,
+        };
+        (Arc::new(core), queues)
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Moment {
+            elapsed: self.started.elapsed(),
+            // A clock before 1970 is refused by everyone else as it should be.
+            unix_ms: epoch.map_or(0, millis),
+        }
+    }
+
+    // === announcements ===
+
+    /// An own announcement goes the same way as all others, so that this node sees what others see.
+    pub(crate) fn accept_own(&self, announcement: Announcement, envelope: &Arc<[u8]>) {
+        if let Err(refusal) = self.apply(Way::Own, announcement, envelope, None) {
+            tracing::warn!(%refusal, "own announcement refused by the own directory");
+        }
+    }
+
+    /// Takes what a node pushed about itself.
+    pub(crate) fn accept_push(&self, node: NodeId, envelope: &[u8]) -> Result<Outcome, Refusal> {
+        let announcement = self.open(Way::Push, envelope)?;
+        if announcement.node() != node {
+            let forged = Err(Refusal::Forged("pushed by another node than its subject"));
+            self.metrics.received(Way::Push, &forged);
+            return forged;
+        }
+        self.apply(Way::Push, announcement, &envelope.into(), Some(node))
+    }
+
+    /// Takes what a relay handed on.
+    pub(crate) fn accept_from(
+        &self,
+        way: Way,
+        relay: NodeId,
+        envelope: &[u8],
+    ) -> Result<Outcome, Refusal> {
+        let announcement = self.open(way, envelope)?;
+        if announcement.node() == self.me {
+            self.sequence_floor.send_if_modified(|floor| {
+                let higher = announcement.sequence() > *floor;
+                *floor = announcement.sequence().max(*floor);
+                higher
+            });
+            return Ok(Outcome::Duplicate);
+        }
+        self.apply(way, announcement, &envelope.into(), Some(relay))
+    }
+
+    fn open(&self, way: Way, envelope: &[u8]) -> Result<Announcement, Refusal> {
+        Announcement::open(envelope, &self.config.network).inspect_err(|refusal| {
+            self.metrics.received(way, &Err(refusal.clone()));
+        })
+    }
+
+    fn apply(
+        &self,
+        way: Way,
+        announcement: Announcement,
+        envelope: &Arc<[u8]>,
+        via: Option<NodeId>,
+    ) -> Result<Outcome, Refusal> {
+        let node = announcement.node();
+        let mut state = self.state.lock();
+        let result = state.apply(self.now(), announcement, envelope, via);
+        if let Ok(Outcome::Accepted(Some(event))) = &result {
+            self.tell(&state, event.clone());
+        }
+        drop(state);
+        self.metrics.received(way, &result);
+        if let (Err(Refusal::UnknownAdvertisement), Way::Gossip, Some(from)) = (&result, way, via)
+            && self.wanted.try_send(Wanted { node, from }).is_err()
+        {
+            self.metrics.lookups_dropped.inc();
+        }
+        result
+    }
+
+    pub(crate) fn expire(&self) {
+        let mut state = self.state.lock();
+        for event in state.expire(self.now()) {
+            self.tell(&state, event);
+        }
+    }
+
+    /// Told while the table is locked, so that events come in the order of the changes.
+    fn tell(&self, state: &DirectoryState, event: Event) {
+        match &event {
+            Event::Announced(entry) => {
+                let sequence = entry.advertisement.sequence;
+                tracing::debug!(node = %entry.node(), sequence, "announced");
+            }
+            Event::Gone(node, reason) => tracing::debug!(%node, ?reason, "gone"),
+        }
+        self.metrics
+            .entries
+            .set(i64::try_from(state.len()).unwrap_or(i64::MAX));
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn with_state<T>(&self, read: impl FnOnce(&DirectoryState) -> T) -> T {
+        read(&self.state.lock())
+    }
+
+    // === conduct of others ===
+
+    /// False when the node asks too often.
+    pub(crate) fn allows_request(&self, node: NodeId) -> bool {
+        let now = self.started.elapsed();
+        self.conducts.lock().request(now, node)
+    }
+
+    /// Remembers an offence; the last of too many blocks the node.
+    pub(crate) fn offence(&self, node: NodeId, what: &Refusal) {
+        let now = self.started.elapsed();
+        let sentence = self.conducts.lock().strike(now, node);
+        tracing::debug!(%node, %what, ?sentence, "offence");
+        self.metrics.strikes.inc();
+        if sentence == Sentence::Block {
+            self.metrics.blocks.inc();
+            // When the queue is full, the node's next offences come round again.
+            let _ = self.blocks.try_send(node);
+        }
+    }
+
+    // === addresses ===
+
+    pub(crate) fn policy(&self) -> DialPolicy {
+        DialPolicy {
+            allow_private: self.config.allow_private,
+            own: self.network.listen_addresses().borrow().clone(),
+        }
+    }
+
+    /// The nodes that the operator named.
+    pub(crate) fn configured(&self) -> impl Iterator<Item = &NodeAddress> {
+        let all = self.config.relays.iter().chain(&self.config.bootnodes);
+        all.filter(|node| node.node != self.me)
+    }
+
+    pub(crate) fn is_configured(&self, node: NodeId) -> bool {
+        self.configured().any(|configured| configured.node == node)
+    }
+
+    /// Relays that others told about, each with the first address that may be dialled.
+    pub(crate) fn relays_learned(&self) -> Vec<NodeAddress> {
+        let relays = self.with_state(|state| {
+            let mut all = state.all();
+            all.retain(|entry| entry.advertisement.is_relay() && entry.node() != self.me);
+            all
+        });
+        let policy = self.policy();
+        let address = |entry: &Arc<Entry>| {
+            let mut addresses = entry.advertisement.addresses.iter();
+            let transport = addresses.find(|address| policy.check(address).is_ok())?;
+            Some(NodeAddress {
+                node: entry.node(),
+                transport: transport.clone(),
+            })
+        };
+        relays.iter().filter_map(address).collect()
+    }
+
+    /// Where this node itself says it can be dialled.
+    pub(crate) fn own_addresses(&self) -> Vec<Multiaddr> {
+        let reachability = self.network.reachability().borrow().clone();
+        let listen = self.network.listen_addresses().borrow().clone();
+        crate::own::addresses(&reachability, &listen, self.config.allow_private)
+    }
+
+    /// The pause of tasks that look again without being told.
+    pub(crate) fn look_again(&self) -> Duration {
+        self.config.heartbeat.min(Duration::from_secs(5))
+    }
+}

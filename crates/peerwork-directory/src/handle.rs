@@ -1,0 +1,213 @@
+//! The cloneable front of the directory.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use peerwork_identity::{Keypair, NodeAddress, NodeId};
+use peerwork_net::Network;
+use prometheus_client::registry::Registry;
+use tokio::{
+    sync::{broadcast, watch},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    advertisement::Goodbye,
+    announcement::Announcement,
+    ask,
+    config::{Config, Participation},
+    error::StartError,
+    inventory::Inventory,
+    protocol::{PROTOCOL_NAME, request},
+    pusher::{self, TARGETS_MAX},
+    reservations::ReservationStatus,
+    route::{self, Route},
+    service::Service,
+    state::{Entry, Event},
+};
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A running directory. Cloning is cheap; [`Directory::stop`] ends it for all clones.
+#[derive(Clone)]
+pub struct Directory {
+    service: Arc<Service>,
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory")
+            .field("me", &self.service.core.me)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    /// Starts the directory on a running network. `keypair` is the network's own: it signs what this
+    /// node says of itself.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting, the topic or the protocol that cannot be used.
+    pub async fn start(
+        config: Config,
+        network: Network,
+        keypair: Keypair,
+        metrics: &mut Registry,
+    ) -> Result<Self, StartError> {
+        if keypair.node_id() != network.node_id() {
+            return Err(StartError::Setting {
+                setting: "keypair",
+                reason: "not the key of the network".to_owned(),
+            });
+        }
+        let service = Service::start(config, network, keypair, metrics).await?;
+        Ok(Self {
+            service: Arc::new(service),
+        })
+    }
+
+    /// A node that is there, this one included.
+    #[must_use]
+    pub fn get(&self, node: NodeId) -> Option<Arc<Entry>> {
+        self.service.core.with_state(|state| state.get(node))
+    }
+
+    /// All nodes that are there, in no order. A leaf knows itself, relays, and what it asked for.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        self.service
+            .core
+            .with_state(crate::state::DirectoryState::all)
+    }
+
+    /// How many nodes are there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.service
+            .core
+            .with_state(crate::state::DirectoryState::len)
+    }
+
+    /// Whether nobody is there, not even this node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where to dial a node that is there; answers at once from what is known.
+    #[must_use]
+    pub fn route(&self, node: NodeId) -> Option<Route> {
+        let entry = self.get(node)?;
+        Some(route::route(&self.service.core, &entry))
+    }
+
+    /// A node that is there, asking the connected relays when it is not known here.
+    pub async fn find(&self, node: NodeId, deadline: Instant) -> Option<Arc<Entry>> {
+        if let Some(entry) = self.get(node) {
+            return Some(entry);
+        }
+        let core = &self.service.core;
+        for relay in self.listeners() {
+            let question = request::Kind::Lookup(node.to_bytes());
+            let fetched = timeout_at(deadline, ask::fetch(core, relay, question)).await;
+            match fetched {
+                Err(_) => break,
+                Ok(Err(error)) => tracing::debug!(%node, %relay, %error, "lookup failed"),
+                Ok(Ok(_)) => {}
+            }
+            if let Some(entry) = self.get(node) {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// What happens from this moment on, this node's own announcements included. A reader more than
+    /// 4096 events behind misses some and is told so.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.service.core.events()
+    }
+
+    /// The reservations held, ordered by relay.
+    #[must_use]
+    pub fn reservations(&self) -> watch::Receiver<Vec<ReservationStatus>> {
+        self.service.reservations.clone()
+    }
+
+    /// This machine's inventory, read again from time to time.
+    #[must_use]
+    pub fn inventory(&self) -> watch::Receiver<Inventory> {
+        self.service.inventory.clone()
+    }
+
+    /// The relays of the network file, then those learned, each with an address that may be dialled.
+    #[must_use]
+    pub fn relays_known(&self) -> Vec<NodeAddress> {
+        let core = &self.service.core;
+        let mut relays = core.config.relays.clone();
+        let learned = core.relays_learned().into_iter();
+        let learned =
+            learned.filter(|learned| relays.iter().all(|relay| relay.node != learned.node));
+        let learned: Vec<_> = learned.collect();
+        relays.extend(learned);
+        relays
+    }
+
+    /// Says goodbye to the network, within one second, and ends all tasks.
+    pub async fn stop(&self) {
+        let service = &self.service;
+        if !service.stop.is_cancelled() && !service.hush.is_cancelled() {
+            service.hush.cancel();
+            self.say_goodbye(Instant::now() + GOODBYE).await;
+        }
+        service.stop.cancel();
+        service.tasks.close();
+        service.tasks.wait().await;
+    }
+
+    async fn say_goodbye(&self, deadline: Instant) {
+        let service = &self.service;
+        let sequence = match &*service.outgoing.borrow() {
+            Some(outgoing) => outgoing.sequence,
+            // Nobody has heard of this node.
+            None => return,
+        };
+        let goodbye = Announcement::from(Goodbye {
+            node: service.core.me,
+            network: service.core.config.network.clone(),
+            sequence,
+            issued_at_ms: service.core.now().unix_ms,
+        });
+        let envelope = goodbye.seal(&service.keypair);
+        // Gossip is on its way when it is published; an answer to a push says that it has arrived.
+        if let Some(publisher) = &service.publisher {
+            let _ = timeout_at(deadline, publisher.publish(envelope.clone())).await;
+        }
+        let pushes = self.listeners().into_iter().map(|relay| {
+            let envelope = &envelope;
+            async move { ask::push(&service.core, relay, envelope, deadline).await }
+        });
+        for error in join_all(pushes).await.into_iter().filter_map(Result::err) {
+            tracing::debug!(%error, "goodbye not delivered");
+        }
+    }
+
+    /// Connected relays that answer this node.
+    fn listeners(&self) -> Vec<NodeId> {
+        let core = &self.service.core;
+        let mut listeners = pusher::targets(core, &self.service.reservations.borrow());
+        if core.config.participation == Participation::Relay {
+            for peer in core.network.peers() {
+                let speaks = peer.protocols.iter().any(|name| name == PROTOCOL_NAME);
+                if speaks && !listeners.contains(&peer.node) {
+                    listeners.push(peer.node);
+                }
+            }
+        }
+        listeners.truncate(TARGETS_MAX);
+        listeners
+    }
+}

@@ -1,0 +1,220 @@
+//! The answering side of `/peerwork/directory/1`, on relays.
+
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use peerwork_identity::NodeId;
+use peerwork_net::{InboundStream, Incoming, Stream, gossip::Publisher};
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    core::Core,
+    error::Refusal,
+    protocol::{
+        Accepted, CHUNK_BYTES, CHUNK_ENVELOPES_MAX, Chunk, Frames, REQUESTS_PER_STREAM_MAX,
+        Refused, RefusedReason, Request, Response, SnapshotRequest, request, response,
+    },
+    state::Outcome,
+};
+
+/// Streams waiting to be answered.
+pub(crate) const QUEUE: usize = 1024;
+/// Streams answered at once; each holds at most one frame each way, so about 100 MiB at worst.
+const STREAMS_MAX: usize = 256;
+/// Snapshots sent at once; one node gets one at a time.
+const SNAPSHOTS_MAX: usize = 8;
+/// How long a node may be silent on a stream, and how long it may take to read a frame.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Server {
+    core: Arc<Core>,
+    publisher: Publisher,
+    snapshots: Semaphore,
+    served: Mutex<HashSet<NodeId>>,
+}
+
+impl Server {
+    pub(crate) fn new(core: Arc<Core>, publisher: Publisher) -> Arc<Self> {
+        Arc::new(Self {
+            core,
+            publisher,
+            snapshots: Semaphore::new(SNAPSHOTS_MAX),
+            served: Mutex::default(),
+        })
+    }
+
+    /// Answers streams until told to stop. When all places are taken the queue fills, and then the
+    /// network answers `Busy`.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        mut incoming: Incoming,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) {
+        let places = Arc::new(Semaphore::new(STREAMS_MAX));
+        let next = async {
+            while let Some(stream) = incoming.next().await {
+                let Ok(place) = places.clone().acquire_owned().await else {
+                    return;
+                };
+                let server = self.clone();
+                let stop = stop.clone();
+                tasks.spawn(async move {
+                    let node = stream.node;
+                    let answered = stop.run_until_cancelled(server.answer(stream)).await;
+                    if let Some(Err(error)) = answered {
+                        tracing::debug!(%node, %error, "answering a directory stream");
+                    }
+                    drop(place);
+                });
+            }
+        };
+        stop.run_until_cancelled(next).await;
+    }
+
+    async fn answer(&self, inbound: InboundStream) -> io::Result<()> {
+        let node = inbound.node;
+        let mut frames = Frames::answering(inbound.stream);
+        for _ in 0..REQUESTS_PER_STREAM_MAX {
+            let request = match timeout(PATIENCE, frames.read::<Request>()).await? {
+                Ok(Some(request)) => request,
+                Ok(None) => break,
+                Err(error) => {
+                    self.bad_frame(node, &error);
+                    return Err(error);
+                }
+            };
+            match request.kind {
+                Some(request::Kind::Push(envelope)) => {
+                    let response = self.push(node, &envelope).await;
+                    write(&mut frames, response).await?;
+                }
+                Some(request::Kind::Lookup(wanted)) => {
+                    let response = self.lookup(&wanted);
+                    write(&mut frames, response).await?;
+                }
+                Some(request::Kind::Snapshot(asked)) => {
+                    self.snapshot(node, &asked, &mut frames).await?;
+                }
+                None => {
+                    let malformed = Refusal::Malformed("no such request".to_owned());
+                    self.core.offence(node, &malformed);
+                    write(&mut frames, refused(&malformed)).await?;
+                }
+            }
+        }
+        timeout(PATIENCE, frames.close()).await?
+    }
+
+    fn bad_frame(&self, node: NodeId, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData {
+            let refusal = Refusal::Malformed(error.to_string());
+            self.core.offence(node, &refusal);
+        }
+    }
+
+    async fn push(&self, node: NodeId, envelope: &[u8]) -> response::Kind {
+        if !self.core.allows_request(node) {
+            self.core.offence(node, &Refusal::TooFrequent);
+            return refused(&Refusal::TooFrequent);
+        }
+        match self.core.accept_push(node, envelope) {
+            Ok(Outcome::Accepted(_)) => {
+                if let Err(error) = self.publisher.publish(envelope.to_vec()).await {
+                    tracing::debug!(%node, %error, "announcement not published");
+                }
+                response::Kind::Accepted(Accepted {})
+            }
+            Ok(Outcome::Duplicate) => response::Kind::Accepted(Accepted {}),
+            Err(refusal) => {
+                if refusal.is_offence() || refusal == Refusal::TooFrequent {
+                    self.core.offence(node, &refusal);
+                }
+                refused(&refusal)
+            }
+        }
+    }
+
+    fn lookup(&self, wanted: &[u8]) -> response::Kind {
+        let Ok(node) = NodeId::from_bytes(wanted) else {
+            return refused(&Refusal::Malformed("not a node id".to_owned()));
+        };
+        let envelopes = self.core.with_state(|state| state.envelopes(node));
+        response::Kind::Chunk(Chunk {
+            envelopes: envelopes.iter().map(|envelope| envelope.to_vec()).collect(),
+            last: true,
+        })
+    }
+
+    async fn snapshot(
+        &self,
+        node: NodeId,
+        asked: &SnapshotRequest,
+        frames: &mut Frames<Stream>,
+    ) -> io::Result<()> {
+        if asked.network != self.core.config.network {
+            return write(frames, refused(&Refusal::OtherNetwork)).await;
+        }
+        let place = self.snapshots.try_acquire();
+        let (Ok(_place), Some(_turn)) = (place, Turn::take(&self.served, node)) else {
+            let newest = Vec::new();
+            let reason = RefusedReason::Busy.into();
+            return write(frames, response::Kind::Refused(Refused { reason, newest })).await;
+        };
+        let relays_only = asked.relays_only;
+        let envelopes = self.core.with_state(|state| {
+            state.snapshot(|entry| !relays_only || entry.advertisement.is_relay())
+        });
+        tracing::debug!(%node, envelopes = envelopes.len(), "sending a snapshot");
+        let mut envelopes = envelopes.into_iter().peekable();
+        loop {
+            let mut chunk = Chunk::default();
+            let mut bytes = 0;
+            while bytes < CHUNK_BYTES && chunk.envelopes.len() < CHUNK_ENVELOPES_MAX {
+                let Some(envelope) = envelopes.next() else {
+                    break;
+                };
+                bytes += envelope.len();
+                chunk.envelopes.push(envelope.to_vec());
+            }
+            chunk.last = envelopes.peek().is_none();
+            let last = chunk.last;
+            write(frames, response::Kind::Chunk(chunk)).await?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn write(frames: &mut Frames<Stream>, response: response::Kind) -> io::Result<()> {
+    timeout(PATIENCE, frames.write(&Response::from(response))).await?
+}
+
+fn refused(refusal: &Refusal) -> response::Kind {
+    let newest = match refusal {
+        Refusal::Stale { newest } => newest.to_vec(),
+        _ => Vec::new(),
+    };
+    let reason = refusal.reason().into();
+    response::Kind::Refused(Refused { reason, newest })
+}
+
+/// A node's one snapshot at a time; given back when dropped.
+struct Turn<'a> {
+    served: &'a Mutex<HashSet<NodeId>>,
+    node: NodeId,
+}
+
+impl<'a> Turn<'a> {
+    fn take(served: &'a Mutex<HashSet<NodeId>>, node: NodeId) -> Option<Self> {
+        served.lock().insert(node).then_some(Self { served, node })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.served.lock().remove(&self.node);
+    }
+}
