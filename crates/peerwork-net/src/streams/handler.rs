@@ -23,6 +23,7 @@ use libp2p::{
 use peerwork_identity::NodeId;
 use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{InboundStream, OpenRequest, Protocol, Stream, registry::Registry};
 use crate::{error::OpenError, peers::Path};
@@ -83,6 +84,14 @@ pub(crate) struct Handler {
     opening: usize,
     opens_max: usize,
     answers: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Told to all streams of the connection when it closes.
+    closed: CancellationToken,
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
 }
 
 impl Handler {
@@ -102,6 +111,7 @@ impl Handler {
             opening: 0,
             opens_max,
             answers: FuturesUnordered::new(),
+            closed: CancellationToken::new(),
         }
     }
 
@@ -119,12 +129,13 @@ impl Handler {
             return;
         }
         let (node, path) = (NodeId::from_peer_id(self.peer), self.path);
+        let closed = self.closed.clone();
         self.answers.push(Box::pin(async move {
             let mut stream = stream;
             match permit {
                 Some(permit) => {
                     if write_answer(&mut stream, ACCEPTED).await.is_ok() {
-                        let stream = Stream::new(stream);
+                        let stream = Stream::new(stream, closed);
                         permit.send(InboundStream { node, path, stream });
                     }
                 }
@@ -141,19 +152,21 @@ impl Handler {
         InboundStream {
             node: NodeId::from_peer_id(self.peer),
             path: self.path,
-            stream: Stream::new(stream),
+            stream: Stream::new(stream, self.closed.clone()),
         }
     }
 
     fn on_outbound(&mut self, mut stream: libp2p::Stream, open: Open) {
         self.opening -= 1;
         if !open.protocol.answered {
-            let _ = open.reply.send(Ok(Stream::new(stream)));
+            let stream = Stream::new(stream, self.closed.clone());
+            let _ = open.reply.send(Ok(stream));
             return;
         }
+        let closed = self.closed.clone();
         self.answers.push(Box::pin(async move {
             let result = match read_answer(&mut stream).await {
-                Ok(()) => Ok(Stream::new(stream)),
+                Ok(()) => Ok(Stream::new(stream, closed)),
                 Err(error) => Err(error),
             };
             let _ = open.reply.send(result);

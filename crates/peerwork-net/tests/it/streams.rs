@@ -172,3 +172,23 @@ async fn traffic_and_round_trip_time_are_measured() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_closed_connection_ends_its_streams_on_both_sides() {
+    for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        let mut settings = config();
+        settings.listen = vec![listen.parse().unwrap()];
+        let (server, client) = (start(settings).await, start(config()).await);
+        let mut incoming = server.serve(ECHO.clone(), 8).unwrap();
+        connect(&client, &server).await;
+        let mut near = client.open(server.node_id(), &ECHO, soon()).await.unwrap();
+        let mut far = incoming.next().await.unwrap().stream;
+        client.disconnect(server.node_id()).await;
+        for stream in [&mut near, &mut far] {
+            let mut byte = [0];
+            let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut byte)).await;
+            let ended = read.expect("a read must not hang on a closed connection");
+            assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        }
+    }
+}
