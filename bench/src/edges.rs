@@ -24,7 +24,7 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
     let folder = tempfile::tempdir()?;
     let Relay {
         process, address, ..
-    } = relay("relay", program, folder.path(), None)?;
+    } = relay("relay", program, folder.path(), None, 1_000_000)?;
     let network = folder.path().join("edges.json");
     let file = NetworkFile {
         name: "bench".to_owned(),

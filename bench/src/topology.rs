@@ -49,6 +49,7 @@ pub(crate) fn relay(
     program: &Path,
     folder: &Path,
     bootnode: Option<&str>,
+    places: u32,
 ) -> anyhow::Result<Relay> {
     let (data, node) = identity(program, folder, name)?;
     let (p2p, ingress) = (free_port()?, free_port()?);
@@ -61,6 +62,8 @@ pub(crate) fn relay(
             &format!("127.0.0.1:{p2p}"),
             "--relay-libp2p",
             "off",
+            "--max-reservations",
+            &places.to_string(),
             "--jsonrpc",
             "127.0.0.1:0",
             "--trans-proxy",
@@ -151,8 +154,9 @@ impl Ways {
         let mut proxy = Process::start("proxy", &own, &proxy)?;
         let proxy_at: SocketAddr = proxy.first_line()?.parse()?;
 
-        let b = relay("relay B", program, folder.path(), None)?;
-        let a = relay("relay A", program, folder.path(), Some(&b.address))?;
+        let b = relay("relay B", program, folder.path(), None, 16)?;
+        // No place at relay A, so that its only way to the edge is a circuit through relay B.
+        let a = relay("relay A", program, folder.path(), Some(&b.address), 0)?;
         let (edge, node) = edge("edge", program, folder.path(), &b.address, app_at.port())?;
         let prefix = format!("/edge/{node}/{}", app_at.port());
         let ways = vec![
