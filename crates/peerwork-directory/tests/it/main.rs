@@ -1,0 +1,8 @@
+//! The directory over real networks on loopback.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod node;
+mod presence;
+mod refusals;
+mod reservations;
+mod stranger;

@@ -1,0 +1,26 @@
+//! A request or an answer of the directory's protocol, as another node sent it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use peerwork_directory::{
+    announcement::Announcement,
+    protocol::{Request, Response, request, response},
+};
+use prost::Message;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(Request {
+        kind: Some(request::Kind::Push(envelope)),
+    }) = Request::decode(bytes)
+    {
+        let _ = Announcement::open(&envelope, "fuzz");
+    }
+    if let Ok(Response {
+        kind: Some(response::Kind::Chunk(chunk)),
+    }) = Response::decode(bytes)
+    {
+        for envelope in chunk.envelopes {
+            let _ = Announcement::open(&envelope, "fuzz");
+        }
+    }
+});
