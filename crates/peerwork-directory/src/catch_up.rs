@@ -10,8 +10,9 @@ use std::{
 };
 
 use peerwork_identity::NodeId;
+use peerwork_net::{Event, PeerInfo};
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, broadcast::Receiver, watch},
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
@@ -59,11 +60,8 @@ pub(crate) async fn run(core: Arc<Core>, mut held: watch::Receiver<Vec<Reservati
         }
         while tasks.try_join_next().is_some() {}
         tokio::select! {
-            // Missed events are made up for by looking at the table.
-            event = timeout(core.look_again(), events.recv()) => {
-                if let Ok(Ok(peerwork_net::Event::Disconnected(node))) = event
-                    && let Some(task) = running.remove(&node)
-                {
+            gone = change(&core, &mut events, &running) => {
+                if let Some(task) = gone.and_then(|node| running.remove(&node)) {
                     task.abort();
                 }
             }
@@ -72,17 +70,42 @@ pub(crate) async fn run(core: Arc<Core>, mut held: watch::Receiver<Vec<Reservati
     }
 }
 
+/// Waits until another look is worth its cost, which grows with the number of connections: at an edge
+/// that comes or goes it is not. Says who is gone.
+async fn change(
+    core: &Core,
+    events: &mut Receiver<Event>,
+    running: &HashMap<NodeId, AbortHandle>,
+) -> Option<NodeId> {
+    loop {
+        match timeout(core.look_again(), events.recv()).await {
+            Ok(Ok(Event::Disconnected(node))) if running.contains_key(&node) => return Some(node),
+            Ok(Ok(Event::Connected(node) | Event::Identified(node))) => {
+                let peer = core.network.peer(node);
+                if core.is_configured(node) || peer.is_some_and(|peer| answers(&peer)) {
+                    return None;
+                }
+            }
+            Ok(Ok(_)) => {}
+            // Missed events are made up for by looking at the table.
+            Ok(Err(_)) | Err(_) => return None,
+        }
+    }
+}
+
+fn answers(peer: &PeerInfo) -> bool {
+    peer.protocols
+        .iter()
+        .any(|protocol| protocol == PROTOCOL_NAME)
+}
+
 /// Whom to ask: on a relay all connected nodes that speak the protocol.
 fn wanted(core: &Core, held: &[ReservationStatus]) -> HashSet<NodeId> {
     let mut wanted: HashSet<_> = pusher::targets(core, held).into_iter().collect();
     if core.config.participation == Participation::Relay {
         let peers = core.network.peers();
-        let speaks = |peer: &&Arc<peerwork_net::PeerInfo>| {
-            peer.protocols
-                .iter()
-                .any(|protocol| protocol == PROTOCOL_NAME)
-        };
-        wanted.extend(peers.iter().filter(speaks).map(|peer| peer.node));
+        let answering = peers.iter().filter(|peer| answers(peer));
+        wanted.extend(answering.map(|peer| peer.node));
     }
     wanted
 }
