@@ -105,7 +105,10 @@ fn edge(network: NetworkFile) -> Config {
         jsonrpc: None,
         grpc: None,
         metrics: None,
-        app: App::default(),
+        app: App {
+            auth: false,
+            ..App::default()
+        },
         cors_origins: Vec::new(),
         jsonrpc_batch_max: 20,
         version: "bench".to_owned(),

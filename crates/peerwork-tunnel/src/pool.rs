@@ -5,7 +5,7 @@
 //! and key into an URI and unpacking them for each request.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -40,7 +40,8 @@ struct Idle {
 #[derive(Default)]
 struct Kept {
     count: usize,
-    by_destination: HashMap<Destination, Vec<Idle>>,
+    /// The one used last stands last.
+    by_destination: HashMap<Destination, VecDeque<Idle>>,
 }
 
 #[derive(Default)]
@@ -55,10 +56,10 @@ impl Pool {
         let kept = &mut *guard;
         let idle = kept.by_destination.get_mut(to)?;
         loop {
-            if idle.last()?.since.elapsed() > age_max {
+            if idle.back()?.since.elapsed() > age_max {
                 return None;
             }
-            let sender = idle.pop()?.sender;
+            let sender = idle.pop_back()?.sender;
             kept.count -= 1;
             if !sender.is_closed() {
                 return Some(sender);
@@ -66,24 +67,27 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose last answer was read to its end.
+    /// Keeps a connection whose last answer was read to its end. Where there is no room it takes the
+    /// place of the one that was unused longest.
     pub(crate) fn put(&self, to: &Destination, sender: Sender) {
         if sender.is_closed() {
             return;
         }
         let since = Instant::now();
-        let mut kept = self.kept.lock();
-        if kept.count >= IDLE_MAX {
-            return;
-        }
+        let mut guard = self.kept.lock();
+        let kept = &mut *guard;
         let idle = match kept.by_destination.get_mut(to) {
             Some(idle) => idle,
             None => kept.by_destination.entry(to.clone()).or_default(),
         };
-        if idle.len() < IDLE_PER_DESTINATION_MAX {
-            idle.push(Idle { sender, since });
-            kept.count += 1;
+        if idle.len() >= IDLE_PER_DESTINATION_MAX || kept.count >= IDLE_MAX {
+            if idle.pop_front().is_none() {
+                return;
+            }
+            kept.count -= 1;
         }
+        idle.push_back(Idle { sender, since });
+        kept.count += 1;
     }
 
     /// Drops what is closed or unused for [`IDLE_TIMEOUT`].
@@ -91,10 +95,10 @@ impl Pool {
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
         kept.by_destination.retain(|_, idle| {
-            idle.retain(|i| !i.sender.is_closed() && i.since.elapsed() < IDLE_TIMEOUT);
+            idle.retain(|i: &Idle| !i.sender.is_closed() && i.since.elapsed() < IDLE_TIMEOUT);
             !idle.is_empty()
         });
-        kept.count = kept.by_destination.values().map(Vec::len).sum();
+        kept.count = kept.by_destination.values().map(VecDeque::len).sum();
     }
 
     pub(crate) fn clear(&self) {
