@@ -36,7 +36,11 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
     settle(&process).await?;
     let before = process.usage()?.resident_kib;
     let own = std::env::current_exe()?;
-    let arguments = ["edges".to_owned(), network.display().to_string(), count.to_string()];
+    let arguments = [
+        "edges".to_owned(),
+        network.display().to_string(),
+        count.to_string(),
+    ];
     let start = Instant::now();
     let mut edges = Process::start("edges", &own, &arguments)?;
     let ready = tokio::task::spawn_blocking(move || {
@@ -44,7 +48,10 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
         line.map(|line| (edges, line))
     });
     let (edges, line) = ready.await.context("waiting for the edges")??;
-    anyhow::ensure!(line == "ready", "the edges did not get their places: {line}");
+    anyhow::ensure!(
+        line == "ready",
+        "the edges did not get their places: {line}"
+    );
     let took = start.elapsed();
     settle(&process).await?;
     let after = process.usage()?.resident_kib;

@@ -97,7 +97,11 @@ pub(crate) async fn run(
     let seconds = start.elapsed().as_secs_f64();
     all.sort_unstable();
     let at = |share: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index"
+        )]
         let index = (all.len() as f64 * share) as usize;
         all.get(index).copied().unwrap_or_default()
     };

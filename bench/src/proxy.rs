@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hyper::{
-    Request, Uri, body::Incoming, server::conn::http1, service::service_fn, http::uri::PathAndQuery,
+    Request, Uri, body::Incoming, http::uri::PathAndQuery, server::conn::http1, service::service_fn,
 };
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},

@@ -127,7 +127,10 @@ impl fmt::Display for Figures {
                 ratio(row.rate_at_many(), Row::rate_at_many),
             )?;
         }
-        writeln!(f, "\n| process | CPU time, s | peak memory, MiB |\n|---|---|---|")?;
+        writeln!(
+            f,
+            "\n| process | CPU time, s | peak memory, MiB |\n|---|---|---|"
+        )?;
         for (name, usage) in &self.memory {
             let mib = usage.peak_kib as f64 / 1024.0;
             writeln!(f, "| {name} | {:.1} | {mib:.0} |", usage.cpu.as_secs_f64())?;

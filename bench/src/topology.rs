@@ -54,7 +54,13 @@ pub(crate) fn relay(
     let (data, node) = identity(program, folder, name)?;
     let (p2p, ingress) = (free_port()?, free_port()?);
     let address = format!("/ip4/127.0.0.1/tcp/{p2p}/p2p/{node}");
-    let network = network_file(program, folder, name, "--bootnode", bootnode.unwrap_or(&address))?;
+    let network = network_file(
+        program,
+        folder,
+        name,
+        "--bootnode",
+        bootnode.unwrap_or(&address),
+    )?;
     let mut arguments = server(&network, &data);
     arguments.extend(
         [
@@ -85,7 +91,12 @@ fn server(network: &Path, data: &Path) -> Vec<String> {
         arguments.push(value.display().to_string());
     }
     let quiet = ["--log-level", "warn", "--grpc-address", "127.0.0.1:0"];
-    let open = ["--app-no-auth", "--app-no-agent", "--no-discover", "--no-quic"];
+    let open = [
+        "--app-no-auth",
+        "--app-no-agent",
+        "--no-discover",
+        "--no-quic",
+    ];
     arguments.extend(quiet.iter().chain(&open).map(ToString::to_string));
     // A direct connection beside the circuit would be used in its place.
     arguments.push("--no-hole-punching".to_owned());
@@ -96,7 +107,10 @@ fn identity(program: &Path, folder: &Path, name: &str) -> anyhow::Result<(PathBu
     let data = folder.join(name.replace(' ', "-"));
     let path = data.display().to_string();
     output(program, &["secrets", "init", "--data-dir", &path])?;
-    let node = output(program, &["secrets", "output", "--data-dir", &path, "--node-id"])?;
+    let node = output(
+        program,
+        &["secrets", "output", "--data-dir", &path, "--node-id"],
+    )?;
     Ok((data, node))
 }
 
@@ -109,7 +123,17 @@ fn network_file(
 ) -> anyhow::Result<PathBuf> {
     let file = folder.join(format!("{}.json", name.replace(' ', "-")));
     let path = file.display().to_string();
-    let arguments = ["genesis", "--network-id", "77", "--name", "bench", "--dir", &path, flag, address];
+    let arguments = [
+        "genesis",
+        "--network-id",
+        "77",
+        "--name",
+        "bench",
+        "--dir",
+        &path,
+        flag,
+        address,
+    ];
     output(program, &arguments)?;
     Ok(file)
 }

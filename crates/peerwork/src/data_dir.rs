@@ -109,7 +109,10 @@ mod tests {
     fn a_directory_is_held_by_one_node_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let held = DataDir::take(dir.path()).unwrap();
-        assert!(matches!(DataDir::take(dir.path()), Err(DataDirError::InUse(_))));
+        assert!(matches!(
+            DataDir::take(dir.path()),
+            Err(DataDirError::InUse(_))
+        ));
         drop(held);
         DataDir::take(dir.path()).unwrap();
     }

@@ -116,8 +116,7 @@ impl Node {
         mut registry: Registry,
     ) -> Result<Self, StartError> {
         let routes = Arc::new(DirectoryRoutes::default());
-        let ingress =
-            parts::ingress(&config, &network, Arc::clone(&routes), &mut registry).await?;
+        let ingress = parts::ingress(&config, &network, Arc::clone(&routes), &mut registry).await?;
         let proxy_port = ingress.as_ref().map(|ingress| ingress.address().port());
         let directory = parts::directory(&config, &network, proxy_port, &mut registry).await?;
         routes.set(directory.clone());
@@ -168,7 +167,11 @@ impl Node {
             grpc: self.addresses.grpc,
             jsonrpc: self.addresses.jsonrpc,
             ingress: self.addresses.ingress,
-            p2p: self.p2p_addresses().iter().map(ToString::to_string).collect(),
+            p2p: self
+                .p2p_addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             started_at: parts::millis_since_1970(),
         };
         if let Err(error) = file.write(data_dir.path()) {

@@ -1,3 +1,5 @@
+//! What the state believes, in any order and with any repetition of messages.
+
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

@@ -109,7 +109,11 @@ fn global(matches: &ArgMatches) -> anyhow::Result<Resolved> {
 fn start_log(global: &Global, matches: &ArgMatches) -> anyhow::Result<()> {
     let asked = matches.value_source("log_level") != Some(ValueSource::DefaultValue);
     logging::start(&Log {
-        level: if asked { global.log_level } else { LogLevel("warn") },
+        level: if asked {
+            global.log_level
+        } else {
+            LogLevel("warn")
+        },
         form: if global.json { Form::Json } else { Form::Text },
         file: None,
     })

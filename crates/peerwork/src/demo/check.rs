@@ -58,13 +58,22 @@ pub(super) async fn run(demo: &Demo) -> CheckReport {
     let mut steps = Vec::new();
     for url in demo.app_urls() {
         let echo = call(Method::POST, &format!("{url}/echo"), MESSAGE).await;
-        steps.push(judge(format!("POST {url}/echo {MESSAGE}"), echo, 200, MESSAGE));
+        steps.push(judge(
+            format!("POST {url}/echo {MESSAGE}"),
+            echo,
+            200,
+            MESSAGE,
+        ));
         let home = call(Method::GET, &format!("{url}/home"), "").await;
         steps.push(judge(format!("GET {url}/home"), home, 200, "<html"));
     }
     // A port that the edge's owner did not allow.
     let [first, _] = demo.app_urls();
-    let closed = first.rsplit_once('/').map_or("", |(node, _)| node).to_owned() + "/1/";
+    let closed = first
+        .rsplit_once('/')
+        .map_or("", |(node, _)| node)
+        .to_owned()
+        + "/1/";
     let refused = call(Method::GET, &closed, "").await;
     steps.push(judge(format!("GET {closed}"), refused, 403, "port"));
     CheckReport { steps }
@@ -110,7 +119,10 @@ async fn send(method: Method, url: &str, body: &'static str) -> Result<(u16, Str
         .body(Full::new(Bytes::from_static(body.as_bytes())))
         .map_err(|e| e.to_string())?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|e| e.to_string())?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), BODY_BYTES_MAX);
         let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();

@@ -64,7 +64,10 @@ async fn run(
             }
             Ok(_) => {}
             Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "node events were lost: the directory changes too fast");
+                tracing::warn!(
+                    missed,
+                    "node events were lost: the directory changes too fast"
+                );
             }
             Err(RecvError::Closed) => return,
         }

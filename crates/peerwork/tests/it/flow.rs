@@ -16,21 +16,40 @@ fn the_readme_flow_works_through_both_relays() {
     let (_app, port) = world.webapp();
     let relay_1 = world.relay("node_1", &[], "--app-no-auth");
     let relay_2 = world.relay("node_2", &[relay_1.p2p()], "--app-no-auth");
-    let edge = world.edge("edge_1", &[relay_1.p2p(), relay_2.p2p()], port, "--app-no-auth");
+    let edge = world.edge(
+        "edge_1",
+        &[relay_1.p2p(), relay_2.p2p()],
+        port,
+        "--app-no-auth",
+    );
     for relay in [&relay_1, &relay_2] {
         echo_succeeds(relay, &edge.at.node_id, port);
         let at = relay.at.ingress.unwrap();
-        let home = curl(&format!("http://{at}/edge/{}/{port}/home", edge.at.node_id), &[]);
+        let home = curl(
+            &format!("http://{at}/edge/{}/{port}/home", edge.at.node_id),
+            &[],
+        );
         let home = home.unwrap();
         assert_eq!(home.status, 200);
-        assert!(home.head.contains("content-type: text/html"), "{}", home.head);
+        assert!(
+            home.head.contains("content-type: text/html"),
+            "{}",
+            home.head
+        );
         let info = curl(&format!("http://{at}/"), &[]).unwrap();
-        assert!(info.body.contains(r#""name":"MyNetwork","networkID":1000"#), "{info:?}");
+        assert!(
+            info.body.contains(r#""name":"MyNetwork","networkID":1000"#),
+            "{info:?}"
+        );
     }
     // What the edge's owner did not allow, and nodes that nobody knows.
     let refused = echo(&relay_1, &edge.at.node_id, 1).unwrap();
     assert_eq!(refused.status, 403, "{refused:?}");
-    let unknown = echo(&relay_1, "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi", port);
+    let unknown = echo(
+        &relay_1,
+        "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi",
+        port,
+    );
     assert_eq!(unknown.unwrap().status, 404);
 }
 
@@ -58,7 +77,10 @@ fn operators_see_the_network_through_the_data_directory() {
     assert!(peer.contains("[PEER STATUS]"), "{peer}");
     // Figures are brought up to date once a second.
     eventually("the metric", || {
-        let metrics = curl(&format!("http://{}/metrics", relay.at.jsonrpc.unwrap()), &[])?;
+        let metrics = curl(
+            &format!("http://{}/metrics", relay.at.jsonrpc.unwrap()),
+            &[],
+        )?;
         metrics.body.contains("peerwork_net_peers 1").then_some(())
     });
     let ready = curl(&format!("http://{}/readyz", relay.at.jsonrpc.unwrap()), &[]).unwrap();
@@ -71,12 +93,21 @@ fn an_edge_whose_relay_is_killed_is_reached_through_the_other_within_ten_seconds
     let (_app, port) = world.webapp();
     let mut relay_1 = world.relay("node_1", &[], "--app-no-auth");
     let relay_2 = world.relay("node_2", &[relay_1.p2p()], "--app-no-auth");
-    let edge = world.edge("edge_1", &[relay_1.p2p(), relay_2.p2p()], port, "--app-no-auth");
+    let edge = world.edge(
+        "edge_1",
+        &[relay_1.p2p(), relay_2.p2p()],
+        port,
+        "--app-no-auth",
+    );
     echo_succeeds(&relay_1, &edge.at.node_id, port);
     relay_1.process.kill();
     let start = Instant::now();
     echo_succeeds(&relay_2, &edge.at.node_id, port);
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
     eventually("the edge to have left the dead relay", || {
         let status = run(world.path(), "relay status --data-dir edge_1");
         status.stdout.contains(&relay_2.at.node_id).then_some(())
@@ -89,12 +120,21 @@ fn a_restarted_relay_knows_its_edges_again_within_two_seconds() {
     let (_app, port) = world.webapp();
     let relay_1 = world.relay("node_1", &[], "--app-no-auth");
     let mut relay_2 = world.relay("node_2", &[relay_1.p2p()], "--app-no-auth");
-    let edge = world.edge("edge_1", &[relay_1.p2p(), relay_2.p2p()], port, "--app-no-auth");
+    let edge = world.edge(
+        "edge_1",
+        &[relay_1.p2p(), relay_2.p2p()],
+        port,
+        "--app-no-auth",
+    );
     echo_succeeds(&relay_2, &edge.at.node_id, port);
     relay_2.restart(world.path());
     let start = Instant::now();
     echo_succeeds(&relay_2, &edge.at.node_id, port);
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -107,7 +147,10 @@ fn an_edge_that_is_gone_is_a_502_or_404_with_a_body_and_never_an_empty_reply() {
     edge.process.kill();
     let answer = echo(&relay, &edge.at.node_id, port).expect("never an empty reply");
     assert!([502, 404].contains(&answer.status), "{answer:?}");
-    assert!(answer.head.contains("application/problem+json"), "{answer:?}");
+    assert!(
+        answer.head.contains("application/problem+json"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -144,9 +187,13 @@ fn keys_open_exactly_what_they_are_for() {
         let at = relay.at.ingress.unwrap();
         let header = key.map(|key| format!("Authorization: Bearer {key}"));
         let more: Vec<&str> = header.iter().flat_map(|h| ["-H", h.as_str()]).collect();
-        curl(&format!("http://{at}/edge/{node}/{port}/home"), &more).unwrap().status
+        curl(&format!("http://{at}/edge/{node}/{port}/home"), &more)
+            .unwrap()
+            .status
     };
-    eventually("the key to work", || (call(Some(&good)) == 200).then_some(()));
+    eventually("the key to work", || {
+        (call(Some(&good)) == 200).then_some(())
+    });
     assert_eq!(call(None), 401);
     assert_eq!(call(Some("pwk_nonsense")), 401);
     assert_eq!(call(Some(&other)), 403);
@@ -154,7 +201,9 @@ fn keys_open_exactly_what_they_are_for() {
     assert!(!list.contains(&good), "secrets are not listed");
     let id = good.split('_').nth(1).unwrap();
     world.run(&format!("key revoke --data-dir node_1 {id}"));
-    eventually("the key to be refused", || (call(Some(&good)) == 401).then_some(()));
+    eventually("the key to be refused", || {
+        (call(Some(&good)) == 401).then_some(())
+    });
 }
 
 #[test]
@@ -172,9 +221,16 @@ fn ssh_style_tcp_is_carried_by_forward() {
     });
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
-    let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let local = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let child = crate::program::peerwork(world.path())
-        .args(["forward", &local.to_string(), &format!("{}:{port}", edge.at.node_id)])
+        .args([
+            "forward",
+            &local.to_string(),
+            &format!("{}:{port}", edge.at.node_id),
+        ])
         .args(["--network", "edge_1.json"])
         .stdout(std::process::Stdio::null())
         .spawn();
@@ -193,7 +249,10 @@ fn ssh_style_tcp_is_carried_by_forward() {
 fn the_demo_checks_itself() {
     let world = World::new();
     let report = world.run("demo --check");
-    assert!(report.contains("All calls were answered as they should"), "{report}");
+    assert!(
+        report.contains("All calls were answered as they should"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -206,7 +265,11 @@ fn a_second_node_in_the_same_data_directory_is_refused() {
          --relay-libp2p off --jsonrpc off --trans-proxy off",
     );
     assert_eq!(second.code, Some(1));
-    assert!(second.stderr.contains("another node runs"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("another node runs"),
+        "{}",
+        second.stderr
+    );
 }
 
 #[test]
@@ -224,15 +287,40 @@ fn node_events_come_over_a_websocket_nobody_here_wrote() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let edge = world.edge("edge_1", &[relay.p2p()], 9527, "--app-no-auth --app-name first");
+    let edge = world.edge(
+        "edge_1",
+        &[relay.p2p()],
+        9527,
+        "--app-no-auth --app-name first",
+    );
     let output = listener.wait_with_output().unwrap();
     assert!(output.status.success());
     let event: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let keys: Vec<_> = event.as_object().unwrap().keys().map(String::as_str).collect();
+    let keys: Vec<_> = event
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let expected = [
-        "Name", "Tag", "Version", "PeerID", "IpAddr", "AppOrigin", "ModelHash", "Mac", "MemInfo",
-        "CpuInfo", "GpuInfo", "StartupTime", "Uptime", "GuageHeight", "GuageMax", "AveragePower",
-        "RelayHost", "RelayProxyPort",
+        "Name",
+        "Tag",
+        "Version",
+        "PeerID",
+        "IpAddr",
+        "AppOrigin",
+        "ModelHash",
+        "Mac",
+        "MemInfo",
+        "CpuInfo",
+        "GpuInfo",
+        "StartupTime",
+        "Uptime",
+        "GuageHeight",
+        "GuageMax",
+        "AveragePower",
+        "RelayHost",
+        "RelayProxyPort",
     ];
     assert_eq!(keys, expected);
     assert_eq!(event["PeerID"], edge.at.node_id.as_str());
@@ -240,5 +328,10 @@ fn node_events_come_over_a_websocket_nobody_here_wrote() {
     assert_eq!(event["IpAddr"], "127.0.*.*");
     assert_eq!(event["RelayHost"], "127.0.0.1");
     assert_eq!(event["RelayProxyPort"], relay.at.ingress.unwrap().port());
-    assert!(event["MemInfo"].as_str().unwrap().starts_with("{\"total\": "));
+    assert!(
+        event["MemInfo"]
+            .as_str()
+            .unwrap()
+            .starts_with("{\"total\": ")
+    );
 }

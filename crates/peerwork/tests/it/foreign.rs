@@ -30,8 +30,16 @@ fn make(dir: &Path, program: &str, arguments: &[&str]) {
 
 /// An sshd of our own on a free port, that lets `key` in.
 fn sshd(dir: &Path, program: &Path) -> (Running, u16) {
-    make(dir, "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "host_key"]);
-    make(dir, "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "key"]);
+    make(
+        dir,
+        "ssh-keygen",
+        &["-q", "-t", "ed25519", "-N", "", "-f", "host_key"],
+    );
+    make(
+        dir,
+        "ssh-keygen",
+        &["-q", "-t", "ed25519", "-N", "", "-f", "key"],
+    );
     // Debian's sshd wants this folder even when it never uses it.
     let _ = std::fs::create_dir_all("/run/sshd");
     let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -74,8 +82,20 @@ fn ssh_works_through_forward() {
         let output = Command::new(&ssh)
             .current_dir(world.path())
             .args(["-p", &local_port.to_string(), "-i", "key", "-F", "none"])
-            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-            .args(["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "127.0.0.1", "echo through"])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+            ])
+            .args([
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "LogLevel=ERROR",
+                "127.0.0.1",
+                "echo through",
+            ])
             .output()
             .unwrap();
         output.status.success().then_some(output.stdout)
@@ -97,8 +117,18 @@ fn home_opens_in_a_browser_through_the_relay() {
     let url = format!("http://{at}/edge/{}/{port}/home", edge.at.node_id);
     let profile = format!("--user-data-dir={}/profile", world.path().display());
     let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
         .args([&profile, "--dump-dom", &url])
         .stderr(Stdio::null())
         .output()
@@ -111,14 +141,21 @@ fn home_opens_in_a_browser_through_the_relay() {
 #[test]
 fn grpcurl_finds_the_operator_api_by_reflection() {
     let tools = std::env::var_os("PEERWORK_TEST_TOOLS").map(PathBuf::from);
-    let Some(grpcurl) = tools.map(|tools| tools.join("bin/grpcurl")).filter(|g| g.is_file()) else {
+    let Some(grpcurl) = tools
+        .map(|tools| tools.join("bin/grpcurl"))
+        .filter(|g| g.is_file())
+    else {
         return;
     };
     let world = World::new();
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let at = relay.at.grpc.unwrap().to_string();
     let ask = |arguments: &[&str]| {
-        let output = Command::new(&grpcurl).arg("-plaintext").args(arguments).output().unwrap();
+        let output = Command::new(&grpcurl)
+            .arg("-plaintext")
+            .args(arguments)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };

@@ -1,3 +1,5 @@
+//! Which source of a setting wins, and how mistakes are told.
+
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::HashMap, fs};

@@ -1,3 +1,5 @@
+//! From flags to the configuration of a node.
+
 #![allow(clippy::unwrap_used)]
 
 use clap::{Args as _, Command, FromArgMatches as _};
