@@ -14,7 +14,7 @@ use peerwork_identity::{KeyType, Keypair, NetworkFile};
 
 use crate::{
     children::Process,
-    topology::{Relay, relay},
+    topology::{Open, Relay, relay},
 };
 
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -24,7 +24,7 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
     let folder = tempfile::tempdir()?;
     let Relay {
         process, address, ..
-    } = relay("relay", program, folder.path(), None, 1_000_000)?;
+    } = relay("relay", program, folder.path(), None, Open::ToAll)?;
     let network = folder.path().join("edges.json");
     let file = NetworkFile {
         name: "bench".to_owned(),

@@ -43,13 +43,22 @@ pub(crate) struct Relay {
     pub(crate) ingress: SocketAddr,
 }
 
+/// Who can connect to a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// Everybody who learns of it.
+    ToAll,
+    /// Nobody: it connects to others itself.
+    ToRelaysOnly,
+}
+
 /// Starts a relay; `bootnode` is another relay's address or nothing.
 pub(crate) fn relay(
     name: &'static str,
     program: &Path,
     folder: &Path,
     bootnode: Option<&str>,
-    places: u32,
+    open: Open,
 ) -> anyhow::Result<Relay> {
     let (data, node) = identity(program, folder, name)?;
     let (p2p, ingress) = (free_port()?, free_port()?);
@@ -69,7 +78,7 @@ pub(crate) fn relay(
             "--relay-libp2p",
             "off",
             "--max-reservations",
-            &places.to_string(),
+            "1000000",
             "--jsonrpc",
             "127.0.0.1:0",
             "--trans-proxy",
@@ -77,6 +86,10 @@ pub(crate) fn relay(
         ]
         .map(String::from),
     );
+    if open == Open::ToRelaysOnly {
+        // An edge that learns of this relay cannot connect to it.
+        arguments.extend(["--announce", "/ip4/127.0.0.1/tcp/1"].map(String::from));
+    }
     Ok(Relay {
         process: Process::start(name, program, &arguments)?,
         address,
@@ -178,9 +191,10 @@ impl Ways {
         let mut proxy = Process::start("proxy", &own, &proxy)?;
         let proxy_at: SocketAddr = proxy.first_line()?.parse()?;
 
-        let b = relay("relay B", program, folder.path(), None, 16)?;
-        // No place at relay A, so that its only way to the edge is a circuit through relay B.
-        let a = relay("relay A", program, folder.path(), Some(&b.address), 0)?;
+        let b = relay("relay B", program, folder.path(), None, Open::ToAll)?;
+        // The edge cannot reach relay A, so relay A's only way to the edge is a circuit through B.
+        let only = Open::ToRelaysOnly;
+        let a = relay("relay A", program, folder.path(), Some(&b.address), only)?;
         let (edge, node) = edge("edge", program, folder.path(), &b.address, app_at.port())?;
         let prefix = format!("/edge/{node}/{}", app_at.port());
         let ways = vec![

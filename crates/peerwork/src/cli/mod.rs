@@ -122,12 +122,20 @@ fn start_log(global: &Global, matches: &ArgMatches) -> anyhow::Result<()> {
 /// Runs `work` and does not wait for what it left behind.
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
         .enable_all()
         .build()
         .context("cannot start the threads of the program")?;
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     result
+}
+
+/// Half of the machine's cores: what a node does is mostly handing bytes from one task to the next,
+/// and each further worker that is woken for it costs more than it carries.
+fn worker_threads() -> usize {
+    let cores = std::thread::available_parallelism();
+    cores.map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 /// The flags of the command that was reached: global ones count wherever they stand.
