@@ -66,12 +66,19 @@ fn protocols(info: Option<&PeerInfo>) -> Vec<String> {
     info.map(|info| info.protocols.clone()).unwrap_or_default()
 }
 
+/// The addresses of a peer's connections, then those it says it has.
 fn peer_dto(info: &PeerInfo) -> Peer {
-    let connected = info.connections.iter().map(|c| c.address.to_string());
+    let mut addresses: Vec<String> = Vec::new();
+    let connected = info.connections.iter().map(|c| &c.address);
+    for address in connected.chain(&info.addresses).map(ToString::to_string) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
     Peer {
         id: info.node.to_string(),
         protocols: info.protocols.clone(),
-        addresses: connected.collect(),
+        addresses,
         reservation: None,
     }
 }

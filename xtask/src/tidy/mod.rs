@@ -14,6 +14,7 @@ mod links;
 mod manifest;
 mod manifests;
 mod mend;
+mod named_tests;
 mod only_in;
 mod project;
 mod rust_source;
@@ -81,6 +82,7 @@ const CHECKS: &[fn(&Project) -> Vec<Finding>] = &[
     dependencies::check,
     documents::check,
     links::check,
+    named_tests::check,
     leftovers::check,
     bytes::check,
 ];

@@ -127,7 +127,7 @@ fn a_restarted_relay_knows_its_edges_again_within_two_seconds() {
         "--app-no-auth",
     );
     echo_succeeds(&relay_2, &edge.at.node_id, port);
-    relay_2.restart(world.path());
+    relay_2.restart(world.path(), "");
     let start = Instant::now();
     echo_succeeds(&relay_2, &edge.at.node_id, port);
     assert!(

@@ -9,4 +9,5 @@ mod network;
 mod program;
 #[cfg(unix)]
 mod signals;
+mod weaknesses;
 mod webapp;

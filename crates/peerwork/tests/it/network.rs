@@ -65,20 +65,29 @@ impl Node {
         &self.at.p2p[0]
     }
 
-    /// Starts the node again with the ports it had.
-    pub(crate) fn restart(&mut self, dir: &Path) {
+    /// The port of the first address for nodes.
+    pub(crate) fn p2p_port(&self) -> u16 {
+        let port = self.p2p().split('/').nth(4);
+        port.and_then(|port| port.parse().ok()).unwrap()
+    }
+
+    /// Starts the node again with the ports it had, and with `more` arguments.
+    pub(crate) fn restart(&mut self, dir: &Path, more: &str) {
         self.process.kill();
-        let port = |at: &str| at.split('/').nth(4).unwrap_or_default().to_owned();
+        let own = |at: Option<std::net::SocketAddr>| at.map(|at| at.to_string());
         let fixed = [
-            ("--libp2p", format!("127.0.0.1:{}", port(self.p2p()))),
-            ("--trans-proxy", self.at.ingress.unwrap().to_string()),
-            ("--jsonrpc", self.at.jsonrpc.unwrap().to_string()),
+            ("--libp2p", Some(format!("127.0.0.1:{}", self.p2p_port()))),
+            ("--trans-proxy", own(self.at.ingress)),
+            ("--jsonrpc", own(self.at.jsonrpc)),
         ];
         let mut arguments = self.arguments.clone();
         for (flag, value) in fixed {
             let at = arguments.iter().position(|argument| argument == flag);
-            arguments[at.unwrap() + 1] = value;
+            if let (Some(at), Some(value)) = (at, value) {
+                arguments[at + 1] = value;
+            }
         }
+        arguments.extend(more.split_whitespace().map(str::to_owned));
         let _ = std::fs::remove_file(self.data.join("node.json"));
         *self = start(dir, &self.data, arguments);
     }

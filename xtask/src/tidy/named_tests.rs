@@ -1,0 +1,78 @@
+//! Tests that a document names have to be there.
+
+use super::project::Project;
+use super::{Finding, Rule};
+
+const NAMED_TESTS: Rule = Rule {
+    name: "named-tests",
+    why: "a table of tests that are gone promises what nobody checks",
+    mend: "name the test that took its place, or write one",
+};
+
+/// The documents that name tests as `crate::test`, without the `peerwork-` of the crate.
+const DOCUMENTS: &[&str] = &["docs/weaknesses.md"];
+
+/// Checks that every test named in [`DOCUMENTS`] is a function of that crate.
+pub(super) fn check(project: &Project) -> Vec<Finding> {
+    let documents = DOCUMENTS.iter().filter_map(|path| project.file(path));
+    let mut findings = Vec::new();
+    for document in documents {
+        for (at, line) in document.text.lines().enumerate() {
+            for (named, test) in tests_named(line) {
+                if !exists(project, named, test) {
+                    let what = format!("names `{named}::{test}`, which is no test");
+                    findings.push(Finding::new(&NAMED_TESTS, &document.path, at + 1, what));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// Crate and test of each code span that is a whole `crate::test_with_underscores`.
+fn tests_named(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let spans = line.split('`').skip(1).step_by(2);
+    spans
+        .filter_map(|span| span.split_once("::"))
+        .filter(|(_, test)| test.contains('_') && !test.contains("::"))
+}
+
+fn exists(project: &Project, named: &str, test: &str) -> bool {
+    let folders = [
+        format!("crates/peerwork-{named}/"),
+        format!("crates/{named}/"),
+    ];
+    let function = format!("fn {test}(");
+    project.rust_files().any(|(file, _)| {
+        folders.iter().any(|folder| file.path.starts_with(folder)) && file.text.contains(&function)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tests_that_are_there_may_be_named() {
+        let project = Project::from_texts(vec![
+            (
+                "docs/weaknesses.md".into(),
+                "| `net::it_holds` | `net::it_is_gone`, `cli::server` |\n".into(),
+            ),
+            (
+                "crates/peerwork-net/tests/it/main.rs".into(),
+                "fn it_holds() {}\n".into(),
+            ),
+            (
+                "crates/peerwork/tests/it/main.rs".into(),
+                "fn it_is_gone() {}\n".into(),
+            ),
+        ]);
+        let findings = check(&project);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(
+            findings[0].what,
+            "names `net::it_is_gone`, which is no test"
+        );
+    }
+}
