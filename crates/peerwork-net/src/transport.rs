@@ -1,18 +1,24 @@
 //! Transports: TCP, WebSocket, QUIC and circuits, authenticated, multiplexed and metered.
 
+mod corked;
+mod driven;
 mod security;
+mod yamux;
 
 use libp2p::{
     PeerId, Transport as _,
     core::{
-        muxing::StreamMuxerBox,
+        ConnectedPoint,
+        muxing::{StreamMuxer, StreamMuxerBox},
         transport::{Boxed, OrTransport},
         upgrade::Version,
     },
-    dns, noise, quic, relay, tcp, tls, websocket, yamux,
+    dns, noise, quic, relay, tcp, tls, websocket,
 };
 use peerwork_identity::Keypair;
+
 use security::NoiseOrTls;
+use yamux::Yamux;
 
 use crate::{error::StartError, metering::Meters, peers::Path};
 
@@ -35,49 +41,55 @@ fn security(keypair: &Keypair) -> Result<NoiseOrTls, StartError> {
     Ok(NoiseOrTls { noise, tls })
 }
 
+/// Counts the bytes of all streams.
+fn metered<M>(
+    meters: &Meters,
+    path: Path,
+) -> impl FnOnce((PeerId, M), ConnectedPoint) -> (PeerId, StreamMuxerBox) + Clone + use<M>
+where
+    M: StreamMuxer + Send + Unpin + 'static,
+    M::Substream: Send + Unpin + 'static,
+    M::Error: std::error::Error + Send + Sync + 'static,
+{
+    let meters = meters.clone();
+    move |(peer, muxer), _| {
+        let muxer = meters.wrap(peer, path, muxer);
+        (peer, StreamMuxerBox::new(muxer))
+    }
+}
+
 /// Builds the transport and the relay client behaviour that belongs to it.
 pub(crate) fn build(
     keypair: &Keypair,
     meters: &Meters,
 ) -> Result<(Authenticated, relay::client::Behaviour), StartError> {
     let tcp_config = || tcp::Config::default().nodelay(true);
-    let metered = meters.clone();
-    let direct = move |peer: PeerId, muxer: StreamMuxerBox| {
-        let muxer = metered.wrap(peer, Path::Direct, muxer);
-        (peer, StreamMuxerBox::new(muxer))
-    };
-
+    let direct = metered(meters, Path::Direct);
     let plain = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
         .authenticate(security(keypair)?)
-        .multiplex(yamux::Config::default())
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        .multiplex(Yamux::default())
+        .map(direct.clone());
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair.libp2p()))
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        .map(metered(meters, Path::Direct));
     let resolved = dns::tokio::Transport::system(tcp::tokio::Transport::new(tcp_config()))
         .map_err(wrong("dns"))?;
     let websocket = websocket::Config::new(resolved)
         .upgrade(Version::V1Lazy)
         .authenticate(security(keypair)?)
-        .multiplex(yamux::Config::default())
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        .multiplex(Yamux::default())
+        .map(direct);
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
     let by_name = dns::tokio::Transport::system(by_ip).map_err(wrong("dns"))?;
     // WebSocket first: a plain TCP transport would also take the TCP part of a WebSocket address.
-    let hosts = OrTransport::new(websocket, by_name)
-        .map(|either, _| either.into_inner())
-        .map(move |(peer, muxer), _| direct(peer, muxer));
+    let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());
 
     let (circuits, behaviour) = relay::client::new(keypair.libp2p().public().to_peer_id());
-    let metered = meters.clone();
     let circuits = circuits
         .upgrade(Version::V1Lazy)
         .authenticate(security(keypair)?)
-        .multiplex(yamux::Config::default())
-        .map(move |(peer, muxer), _| {
-            let muxer = metered.wrap(peer, Path::Relayed, StreamMuxerBox::new(muxer));
-            (peer, StreamMuxerBox::new(muxer))
-        });
+        .multiplex(Yamux::default())
+        .map(metered(meters, Path::Relayed));
     let transport = OrTransport::new(circuits, hosts)
         .map(|either, _| either.into_inner())
         .boxed();

@@ -6,11 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures::{AsyncRead as _, AsyncWrite as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::{
-    compat::{Compat, FuturesAsyncReadCompatExt},
-    sync::{CancellationToken, WaitForCancellationFutureOwned},
-};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// What one read asks for at first. Memory has to be zeroed for each read, and most find little.
+const READ_BYTES_MIN: usize = 1024;
+/// What one read asks for when those before were filled.
+const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// A byte stream to another node.
 ///
@@ -19,7 +22,8 @@ use tokio_util::{
 /// a drop looks like an end there: a protocol whose messages have no length must not rely on it.
 /// When the connection closes, from whichever side, reading and writing fail.
 pub struct Stream {
-    inner: Compat<libp2p::Stream>,
+    inner: libp2p::Stream,
+    read_bytes: usize,
     /// yamux neither ends nor wakes its streams when this side closes the connection.
     closed: CancellationToken,
     /// One for the reader and one for the writer, which may be different tasks.
@@ -32,7 +36,8 @@ type Closing = Option<Pin<Box<WaitForCancellationFutureOwned>>>;
 impl Stream {
     pub(crate) fn new(inner: libp2p::Stream, closed: CancellationToken) -> Self {
         Self {
-            inner: inner.compat(),
+            inner,
+            read_bytes: READ_BYTES_MIN,
             closed,
             reader: None,
             writer: None,
@@ -58,6 +63,17 @@ fn unless_closed<T>(
     })
 }
 
+/// Follows what reads find: full ones double the next, poor ones halve it.
+fn next_read_bytes(asked: usize, read: usize) -> usize {
+    if read >= asked {
+        (asked * 2).min(READ_BYTES_MAX)
+    } else if read < asked / 4 {
+        (asked / 2).max(READ_BYTES_MIN)
+    } else {
+        asked
+    }
+}
+
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Stream")
@@ -71,7 +87,13 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let said = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let size = this.read_bytes.min(buf.remaining());
+        let unfilled = buf.initialize_unfilled_to(size);
+        let said = Pin::new(&mut this.inner).poll_read(cx, unfilled);
+        let said = said.map_ok(|read| {
+            buf.advance(read);
+            this.read_bytes = next_read_bytes(this.read_bytes, read);
+        });
         unless_closed(said, &this.closed, &mut this.reader, cx)
     }
 }
@@ -95,21 +117,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let said = Pin::new(&mut this.inner).poll_shutdown(cx);
+        let said = Pin::new(&mut this.inner).poll_close(cx);
         unless_closed(said, &this.closed, &mut this.writer, cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let said = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
-        unless_closed(said, &this.closed, &mut this.writer, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }

@@ -3,9 +3,9 @@
 //! libp2p's own choice between two security protocols is private to its swarm builder, which leaves
 //! no place for the metering wrapper.
 
-use std::iter;
+use std::{iter, pin::Pin};
 
-use futures::{FutureExt, TryFutureExt, future, future::BoxFuture};
+use futures::{AsyncRead, AsyncWrite, FutureExt, TryFutureExt, future::BoxFuture};
 use libp2p::{
     PeerId,
     core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo},
@@ -21,11 +21,23 @@ pub(crate) enum SecurityError {
     Tls(#[from] tls::UpgradeError),
 }
 
+/// An encrypted connection, boxed because TLS's is many times the size of Noise's.
+pub(super) type Secured = Pin<Box<dyn Duplex>>;
+
+/// Reads and writes.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
 /// Both security protocols, Noise preferred.
 #[derive(Clone)]
 pub(super) struct NoiseOrTls {
     pub(super) noise: noise::Config,
     pub(super) tls: tls::Config,
+}
+
+fn secured(stream: impl Duplex + 'static) -> Secured {
+    Box::pin(stream)
 }
 
 impl UpgradeInfo for NoiseOrTls {
@@ -48,20 +60,20 @@ impl NoiseOrTls {
 
 impl<C> InboundConnectionUpgrade<C> for NoiseOrTls
 where
-    C: futures::AsyncRead + futures::AsyncWrite + Unpin + Send + 'static,
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    type Output = (PeerId, future::Either<noise::Output<C>, tls::TlsStream<C>>);
+    type Output = (PeerId, Secured);
     type Error = SecurityError;
     type Future = BoxFuture<'static, Result<Self::Output, SecurityError>>;
 
     fn upgrade_inbound(self, socket: C, chosen: &'static str) -> Self::Future {
         if self.is_noise(chosen) {
             let upgrade = self.noise.upgrade_inbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, future::Either::Left(stream)));
+            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
             output.map_err(SecurityError::from).boxed()
         } else {
             let upgrade = self.tls.upgrade_inbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, future::Either::Right(stream)));
+            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
             output.map_err(SecurityError::from).boxed()
         }
     }
@@ -69,20 +81,20 @@ where
 
 impl<C> OutboundConnectionUpgrade<C> for NoiseOrTls
 where
-    C: futures::AsyncRead + futures::AsyncWrite + Unpin + Send + 'static,
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    type Output = (PeerId, future::Either<noise::Output<C>, tls::TlsStream<C>>);
+    type Output = (PeerId, Secured);
     type Error = SecurityError;
     type Future = BoxFuture<'static, Result<Self::Output, SecurityError>>;
 
     fn upgrade_outbound(self, socket: C, chosen: &'static str) -> Self::Future {
         if self.is_noise(chosen) {
             let upgrade = self.noise.upgrade_outbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, future::Either::Left(stream)));
+            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
             output.map_err(SecurityError::from).boxed()
         } else {
             let upgrade = self.tls.upgrade_outbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, future::Either::Right(stream)));
+            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
             output.map_err(SecurityError::from).boxed()
         }
     }
