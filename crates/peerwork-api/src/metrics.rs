@@ -44,8 +44,8 @@ impl Outcome {
     fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::CallerError => "caller_error",
-            Self::NodeError => "node_error",
+            Self::CallerError => "caller-error",
+            Self::NodeError => "node-error",
         }
     }
 }

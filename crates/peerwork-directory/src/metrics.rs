@@ -1,7 +1,7 @@
 //! What is counted. Labels come from enums, never from nodes.
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
@@ -9,7 +9,7 @@ use prometheus_client::{
 use crate::{error::Refusal, state::Outcome};
 
 /// The way an announcement came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Own,
     Push,
@@ -17,40 +17,44 @@ pub(crate) enum Way {
     Fetch,
 }
 
-/// What became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Fate {
-    Accepted,
-    Duplicate,
-    TooLarge,
-    Malformed,
-    Forged,
-    OtherNetwork,
-    ClockSkew,
-    Outdated,
-    Stale,
-    TooFrequent,
-    Full,
-    UnknownAdvertisement,
+impl Way {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Push => "push",
+            Self::Gossip => "gossip",
+            Self::Fetch => "fetch",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Received {
-    way: Way,
-    outcome: Fate,
+    way: &'static str,
+    outcome: &'static str,
 }
 
 /// How a push of this node's own announcement ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PushResult {
     Accepted,
     Refused,
     Failed,
 }
 
+impl PushResult {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Pushed {
-    outcome: PushResult,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -104,25 +108,29 @@ impl Metrics {
 
     pub(crate) fn received(&self, way: Way, result: &Result<Outcome, Refusal>) {
         let outcome = match result {
-            Ok(Outcome::Accepted(_)) => Fate::Accepted,
-            Ok(Outcome::Duplicate) => Fate::Duplicate,
-            Err(Refusal::TooLarge(_)) => Fate::TooLarge,
-            Err(Refusal::Malformed(_)) => Fate::Malformed,
-            Err(Refusal::Forged(_)) => Fate::Forged,
-            Err(Refusal::OtherNetwork) => Fate::OtherNetwork,
-            Err(Refusal::ClockSkew { .. }) => Fate::ClockSkew,
-            Err(Refusal::Outdated) => Fate::Outdated,
-            Err(Refusal::Stale { .. }) => Fate::Stale,
-            Err(Refusal::TooFrequent) => Fate::TooFrequent,
-            Err(Refusal::Full) => Fate::Full,
-            Err(Refusal::UnknownAdvertisement) => Fate::UnknownAdvertisement,
+            Ok(Outcome::Accepted(_)) => "accepted",
+            Ok(Outcome::Duplicate) => "duplicate",
+            Err(Refusal::TooLarge(_)) => "too-large",
+            Err(Refusal::Malformed(_)) => "malformed",
+            Err(Refusal::Forged(_)) => "forged",
+            Err(Refusal::OtherNetwork) => "other-network",
+            Err(Refusal::ClockSkew { .. }) => "clock-skew",
+            Err(Refusal::Outdated) => "outdated",
+            Err(Refusal::Stale { .. }) => "stale",
+            Err(Refusal::TooFrequent) => "too-frequent",
+            Err(Refusal::Full) => "full",
+            Err(Refusal::UnknownAdvertisement) => "unknown-advertisement",
         };
         self.received
-            .get_or_create(&Received { way, outcome })
+            .get_or_create(&Received {
+                way: way.label(),
+                outcome,
+            })
             .inc();
     }
 
     pub(crate) fn pushed(&self, outcome: PushResult) {
+        let outcome = outcome.label();
         self.pushes.get_or_create(&Pushed { outcome }).inc();
     }
 }

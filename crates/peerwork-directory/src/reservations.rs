@@ -10,7 +10,7 @@ use std::{
 
 use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::relay::Reservation;
+use peerwork_net::relay::{CircuitLimits, Reservation};
 use tokio::{
     sync::{broadcast, watch},
     task::JoinSet,
@@ -35,6 +35,8 @@ pub struct ReservationStatus {
     pub address: Multiaddr,
     /// Since when.
     pub since: SystemTime,
+    /// What the relay allows each circuit.
+    pub limits: CircuitLimits,
 }
 
 /// What a task of the keeper ends with.
@@ -106,6 +108,7 @@ impl Keeper {
                     relay: relay.node,
                     address: relay.transport,
                     since: SystemTime::now(),
+                    limits: reservation.limits(),
                 };
                 self.held.insert(relay.node, status);
                 self.tasks

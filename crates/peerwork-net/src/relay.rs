@@ -2,7 +2,7 @@
 
 mod driver;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
@@ -23,9 +23,19 @@ pub(crate) enum Command {
     },
 }
 
+/// What a relay allows each circuit that it carries to a holder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CircuitLimits {
+    /// Bytes in each direction; `None` is without a limit.
+    pub bytes_max: Option<u64>,
+    /// How long a circuit may last; `None` is without a limit.
+    pub duration_max: Option<Duration>,
+}
+
 /// A place at a relay; held and renewed until dropped or lost.
 pub struct Reservation {
     pub(crate) relay: NodeAddress,
+    pub(crate) limits: CircuitLimits,
     pub(crate) lost: watch::Receiver<Option<String>>,
     pub(crate) commands: mpsc::Sender<event_loop::Command>,
 }
@@ -50,6 +60,12 @@ impl Reservation {
     #[must_use]
     pub fn address(&self) -> Multiaddr {
         circuit_address(&self.relay)
+    }
+
+    /// What the relay said, when it granted the reservation, of the circuits it carries.
+    #[must_use]
+    pub fn limits(&self) -> CircuitLimits {
+        self.limits
     }
 
     /// Waits until the reservation is lost, and says why.

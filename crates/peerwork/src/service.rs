@@ -53,8 +53,9 @@ impl Service {
             protocols: protocols(self.network.peer(held.relay).as_deref()),
             addresses: vec![held.address.to_string()],
             reservation: Some(Reservation {
-                bytes_max: None,
-                duration_max: None,
+                bytes_max: held.limits.bytes_max,
+                duration_max: held.limits.duration_max,
+                // Renewed before it ends; libp2p's client does not tell when that is.
                 expires_at: None,
                 addresses: Vec::new(),
             }),

@@ -7,7 +7,7 @@ use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::{NodeAddress, NodeId};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Command, Reservation, circuit_address};
+use super::{CircuitLimits, Command, Reservation, circuit_address};
 use crate::{behaviour::Behaviour, error::ReserveError, event_loop};
 
 type Reply = oneshot::Sender<Result<Reservation, ReserveError>>;
@@ -93,7 +93,7 @@ impl Driver {
         let relay::client::Event::ReservationReqAccepted {
             relay_peer_id,
             renewal,
-            ..
+            limit,
         } = event
         else {
             return;
@@ -103,9 +103,15 @@ impl Driver {
         let Some(held) = self.held.get_mut(&relay) else {
             return;
         };
+        // Zero is how some relays say that there is no limit.
+        let limits = CircuitLimits {
+            bytes_max: limit.and_then(|l| l.data_in_bytes()).filter(|n| *n > 0),
+            duration_max: limit.and_then(|l| l.duration()).filter(|d| !d.is_zero()),
+        };
         if let Some((reply, commands)) = held.waiting.take() {
             let reservation = Reservation {
                 relay: held.relay.clone(),
+                limits,
                 lost: held.lost.subscribe(),
                 commands,
             };

@@ -28,6 +28,9 @@ const QUIET: [&str; 12] = [
     "igd",
 ];
 
+/// Libraries that warn of what is everyday: of knowing no other node, for instance.
+const QUIETER: [&str; 1] = ["libp2p_kad"];
+
 /// Where the log goes and what it says.
 pub(crate) struct Log<'a> {
     pub(crate) level: LogLevel,
@@ -77,10 +80,13 @@ fn default_filter(level: LogLevel) -> String {
         "error" => "error",
         _ => "warn",
     };
-    let quiet = QUIET
-        .map(|name| format!("{name}={library_level}"))
-        .join(",");
-    format!("{},{quiet}", level.0)
+    let quieter_level = match library_level {
+        "off" => "off",
+        _ => "error",
+    };
+    let quiet = QUIET.map(|name| format!("{name}={library_level}"));
+    let quieter = QUIETER.map(|name| format!("{name}={quieter_level}"));
+    format!("{},{},{}", level.0, quiet.join(","), quieter.join(","))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use multiaddr::{Multiaddr, Protocol as Part};
+use multiaddr::Multiaddr;
 use peerwork_api::{
     Server, SharedRegistry,
     config::{JsonRpcConfig, OperatorConfig},
@@ -13,6 +13,7 @@ use peerwork_api::{
 use peerwork_directory::{
     self as directory, Description, Directory, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
+    dial_policy::is_private_address,
 };
 use peerwork_net::{
     Network, Path,
@@ -78,11 +79,7 @@ fn is_private(config: &Config) -> bool {
     let network = &config.network;
     let entries = network.bootnodes.iter().chain(&network.relaynodes);
     let mut named = entries.map(|entry| &entry.transport);
-    named.any(|address| match address.iter().next() {
-        Some(Part::Ip4(ip)) => ip.is_private() || ip.is_loopback(),
-        Some(Part::Ip6(ip)) => ip.is_loopback() || ip.is_unique_local(),
-        _ => false,
-    })
+    named.any(is_private_address)
 }
 
 pub(super) fn millis_since_1970() -> u64 {
