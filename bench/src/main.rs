@@ -53,10 +53,10 @@ struct TunnelArgs {
     #[arg(long)]
     program: PathBuf,
     /// Seconds per measurement of requests
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Rounds over all ways; the median of the rounds is told
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Size of the large body in MiB
     #[arg(long, default_value_t = 1024)]

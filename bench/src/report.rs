@@ -58,9 +58,10 @@ pub(crate) async fn measure(ways: &Ways, plan: &Plan) -> anyhow::Result<Figures>
 }
 
 async fn round(ways: &Ways, way: &Way, plan: &Plan, row: &mut Row) -> anyhow::Result<()> {
-    load::run(&way.target, MANY, WARM_UP).await?;
+    load::run(&way.target, 1, WARM_UP).await?;
     row.one
         .push(load::run(&way.target, 1, plan.duration).await?);
+    load::run(&way.target, MANY, WARM_UP).await?;
     let before = cpu(ways, way)?;
     let many = load::run(&way.target, MANY, plan.duration).await?;
     row.cpu += cpu(ways, way)?.saturating_sub(before);

@@ -32,10 +32,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for package in ["peerwork", "peerwork-bench"] {
         shell::run(&mut shell::command(
             "cargo",
-            &["build", "--release", "--package", package],
+            &["build", "--profile", "dist", "--package", package],
         ))?;
     }
-    let folder = shell::repository().join("target/release");
+    let folder = shell::repository().join("target/dist");
     let mut command = shell::command(&folder.join("peerwork-bench").to_string_lossy(), &[]);
     match &arguments.bench {
         Bench::Tunnel { arguments } => {
