@@ -8,6 +8,7 @@ mod cutting;
 mod failures;
 mod keys;
 mod passing;
+mod paths;
 mod streaming;
 mod tcp;
 mod world;

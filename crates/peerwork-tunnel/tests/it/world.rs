@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::{Request, Response, body::Incoming, client::conn::http1, http::request};
 use hyper_util::rt::TokioIo;
-use peerwork_identity::{KeyType, Keypair, NodeId};
-use peerwork_net::{Config, Network};
+use peerwork_identity::{KeyType, Keypair, NodeAddress, NodeId};
+use peerwork_net::{Config, Network, config::RelayServer, relay::Reservation};
 use peerwork_testkit::WebApp;
 use peerwork_tunnel::{
     Edge, Ingress, edge,
@@ -39,11 +39,56 @@ impl Routes for Known {
 }
 
 pub(crate) async fn network() -> Network {
+    network_at(&["/ip4/127.0.0.1/tcp/0"], None).await
+}
+
+async fn network_at(listen: &[&str], relay_server: Option<RelayServer>) -> Network {
     let mut config = Config::new(Keypair::generate(KeyType::Ed25519), "test");
-    config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    config.listen = listen.iter().map(|at| at.parse().unwrap()).collect();
+    config.relay_server = relay_server;
+    config.hole_punching = false;
     Network::start(config, &mut Registry::default())
         .await
         .unwrap()
+}
+
+/// How the ingress reaches the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Tcp,
+    Quic,
+    /// Through a third node; the edge listens nowhere.
+    Circuit,
+}
+
+/// The node between an ingress and an edge, and the edge's place there.
+pub(crate) struct Between {
+    _relay: Network,
+    _place: Reservation,
+}
+
+impl Over {
+    async fn edge(self) -> (Network, Option<Between>) {
+        match self {
+            Self::Tcp => (network().await, None),
+            Self::Quic => (network_at(&["/ip4/127.0.0.1/udp/0/quic-v1"], None).await, None),
+            Self::Circuit => {
+                let relay = network_at(&["/ip4/127.0.0.1/tcp/0"], Some(RelayServer::default()));
+                let (relay, edge) = (relay.await, network_at(&[], None).await);
+                let transport = relay.listen_addresses().borrow()[0].clone();
+                let at = NodeAddress {
+                    node: relay.node_id(),
+                    transport,
+                };
+                let place = edge.reserve(&at, SOON).await.unwrap();
+                let between = Between {
+                    _relay: relay,
+                    _place: place,
+                };
+                (edge, Some(between))
+            }
+        }
+    }
 }
 
 /// What a [`World`] is made from.
@@ -51,6 +96,7 @@ pub(crate) struct Setup {
     pub(crate) ingress: ingress::Config,
     pub(crate) edge: edge::Config,
     pub(crate) requires_key: bool,
+    pub(crate) over: Over,
 }
 
 pub(crate) struct World {
@@ -62,6 +108,7 @@ pub(crate) struct World {
     pub(crate) edge_network: Network,
     pub(crate) known: Arc<Known>,
     pub(crate) metrics: Registry,
+    _between: Option<Between>,
 }
 
 impl World {
@@ -81,11 +128,13 @@ impl World {
             ingress: ingress::Config::new(([127, 0, 0, 1], 0).into(), about),
             edge: edge::Config::new("127.0.0.1", [port]),
             requires_key: false,
+            over: Over::Tcp,
         };
         setup.ingress.deadlines.drain = Duration::from_millis(100);
         change(&mut setup);
         let mut metrics = Registry::default();
-        let (relay_network, edge_network) = (network().await, network().await);
+        let relay_network = network().await;
+        let (edge_network, between) = setup.over.edge().await;
         let edge = Edge::start(setup.edge, &edge_network, &mut metrics).unwrap();
         let known = Arc::new(Known::default());
         let found = Found {
@@ -106,6 +155,7 @@ impl World {
             edge_network,
             known,
             metrics,
+            _between: between,
         }
     }
 
