@@ -21,7 +21,11 @@ async fn bodies_pass_both_ways_over_quic_and_over_a_circuit() {
         let sent: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
         let request = world.request("POST", "/echo").body(full(sent.clone()));
         let received = bytes(world.send(request.unwrap()).await).await;
-        assert!(received == sent, "{over:?}: {} bytes differ", received.len());
+        assert!(
+            received == sent,
+            "{over:?}: {} bytes differ",
+            received.len()
+        );
         assert_eq!(world.relay_network.path(world.node()), Some(path));
         for _ in 0..3 {
             assert_eq!(text(world.get("/echo").await).await, "");

@@ -71,7 +71,10 @@ impl Over {
     async fn edge(self) -> (Network, Option<Between>) {
         match self {
             Self::Tcp => (network().await, None),
-            Self::Quic => (network_at(&["/ip4/127.0.0.1/udp/0/quic-v1"], None).await, None),
+            Self::Quic => (
+                network_at(&["/ip4/127.0.0.1/udp/0/quic-v1"], None).await,
+                None,
+            ),
             Self::Circuit => {
                 let relay = network_at(&["/ip4/127.0.0.1/tcp/0"], Some(RelayServer::default()));
                 let (relay, edge) = (relay.await, network_at(&[], None).await);
