@@ -1,4 +1,5 @@
-"""Subscribes to node events and prints the first one of a node named `first` with a relay."""
+"""Subscribes to node events, says so in a line, and prints the first one of a node named `first`
+with a relay."""
 
 import asyncio
 import json
@@ -13,6 +14,7 @@ async def main() -> None:
         request["params"] = ["node", {"name": "first", "id": "", "version": ""}]
         await socket.send(json.dumps(request))
         subscription = json.loads(await socket.recv())["result"]
+        print("subscribed", flush=True)
         while True:
             message = json.loads(await asyncio.wait_for(socket.recv(), 30))
             assert message["method"] == "edge_subscription", message

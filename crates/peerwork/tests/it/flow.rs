@@ -1,6 +1,7 @@
 //! The README's flow with real processes, and the bad days that must not break it.
 
 use std::{
+    io::{BufRead as _, BufReader},
     process::Command,
     time::{Duration, Instant},
 };
@@ -282,20 +283,25 @@ fn node_events_come_over_a_websocket_nobody_here_wrote() {
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let url = format!("ws://{}/edge_ws", relay.at.jsonrpc.unwrap());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/events.py");
-    let listener = Command::new(python)
+    let mut listener = Command::new(python)
         .args([script, &url])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    let mut said = BufReader::new(listener.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "subscribed\n");
     let edge = world.edge(
         "edge_1",
         &[relay.p2p()],
         9527,
         "--app-no-auth --app-name first",
     );
-    let output = listener.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let event: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    line.clear();
+    said.read_line(&mut line).unwrap();
+    assert!(listener.wait().unwrap().success());
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
     let keys: Vec<_> = event
         .as_object()
         .unwrap()
