@@ -26,7 +26,7 @@ impl Default for Config {
             operator: None,
             metrics_address: None,
             call_deadline: Duration::from_secs(10),
-            stop_deadline: Duration::from_secs(5),
+            stop_deadline: Duration::from_secs(2),
         }
     }
 }

@@ -255,18 +255,22 @@ impl Node {
         });
     }
 
-    /// Stops the parts: API, tunnel, directory (which says goodbye), network.
+    /// Stops the parts: API and tunnel at once, each with a deadline of its own, the directory (which
+    /// says goodbye) behind the ingress that asks it, and the network last.
     pub async fn stop(self) {
         if let Some(data_dir) = &self.data_dir {
             RuntimeFile::remove(data_dir.path());
         }
-        self.api.stop().await;
         self.events.stop().await;
-        if let Some(ingress) = self.ingress {
-            ingress.stop().await;
-        }
-        // The goodbye goes out while the edge still answers, so that nobody is sent to a closed door.
-        self.directory.stop().await;
+        let calls = async {
+            if let Some(ingress) = self.ingress {
+                ingress.stop().await;
+            }
+            // The goodbye goes out while the edge still answers, so that nobody is sent to a closed
+            // door.
+            self.directory.stop().await;
+        };
+        tokio::join!(self.api.stop(), calls);
         if let Some(edge) = self.edge {
             edge.stop().await;
         }

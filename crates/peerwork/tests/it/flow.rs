@@ -1,7 +1,8 @@
 //! The README's flow with real processes, and the bad days that must not break it.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
     process::Command,
     time::{Duration, Instant},
 };
@@ -340,4 +341,23 @@ fn node_events_come_over_a_websocket_nobody_here_wrote() {
             .unwrap()
             .starts_with("{\"total\": ")
     );
+}
+
+#[test]
+fn a_node_with_stuck_callers_still_stops_in_order() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let mut relay = world.relay("node_1", &[], "--app-no-auth");
+    let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
+    echo_succeeds(&relay, &edge.at.node_id, port);
+    let half = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
+    let stuck = [relay.at.jsonrpc, relay.at.ingress].map(|at| {
+        let mut stream = TcpStream::connect(at.unwrap()).unwrap();
+        stream.write_all(half.as_bytes()).unwrap();
+        stream
+    });
+    relay.process.signal("-TERM");
+    let status = relay.process.0.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    drop(stuck);
 }
