@@ -21,6 +21,8 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// How long what nobody takes any more is read, after the way back has ended.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Bytes copied so far; right also when the copy is cancelled or fails.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,9 @@ pub(crate) struct Copied {
 /// The end of one direction is passed on by shutting down the other stream's writing side. With
 /// `linger`, the way back may last that much longer than the way forth.
 ///
+/// When `b` takes no more, as an app that answers an upload before its end and closes, what it still
+/// says goes back first; what `a` sends meanwhile is read and thrown away.
+///
 /// # Errors
 /// The first failure of either stream; the caller then drops both.
 pub(crate) async fn copy_both<A, B>(
@@ -49,27 +54,44 @@ where
     B: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut forth, mut back) = (Half::new(), Half::new());
-    let mut ended = false;
+    forth.outlives_its_writer = true;
+    let (mut forth_ended, mut back_ended) = (false, false);
     poll_fn(|cx| {
-        let forth = forth.poll(cx, Pin::new(a), Pin::new(b), &mut copied.forth)?;
-        let back = back.poll(cx, Pin::new(b), Pin::new(a), &mut copied.back)?;
-        ended = back.is_ready();
-        match (forth, back, linger) {
-            (Poll::Ready(()), Poll::Ready(()), _) | (Poll::Ready(()), _, Some(_)) => {
-                Poll::Ready(Ok::<_, io::Error>(()))
-            }
-            _ => Poll::Pending,
+        forth_ended = forth
+            .poll(cx, Pin::new(a), Pin::new(b), &mut copied.forth)?
+            .is_ready();
+        back_ended = back
+            .poll(cx, Pin::new(b), Pin::new(a), &mut copied.back)?
+            .is_ready();
+        let over = match (forth_ended, back_ended) {
+            (true, true) => true,
+            (true, false) => linger.is_some(),
+            (false, true) => forth.refused.is_some(),
+            (false, false) => false,
+        };
+        if over {
+            Poll::Ready(Ok::<_, io::Error>(()))
+        } else {
+            Poll::Pending
         }
     })
     .await?;
-    let Some(linger) = linger.filter(|_| !ended) else {
-        return Ok(());
-    };
-    tokio::select! {
-        biased;
-        result = poll_fn(|cx| back.poll(cx, Pin::new(b), Pin::new(a), &mut copied.back)) => result,
-        () = sleep_until(Instant::now() + linger) => Err(io::ErrorKind::TimedOut.into()),
+    let until = Instant::now() + linger.unwrap_or(DRAIN);
+    if !back_ended {
+        tokio::select! {
+            biased;
+            result = poll_fn(|cx| back.poll(cx, Pin::new(b), Pin::new(a), &mut copied.back)) => result?,
+            () = sleep_until(until) => return Err(io::ErrorKind::TimedOut.into()),
+        }
     }
+    if !forth_ended {
+        tokio::select! {
+            biased;
+            result = poll_fn(|cx| forth.poll(cx, Pin::new(a), Pin::new(b), &mut copied.forth)) => result?,
+            () = sleep_until(until) => {}
+        }
+    }
+    forth.refused.map_or(Ok(()), Err)
 }
 
 /// One direction.
@@ -79,6 +101,10 @@ struct Half {
     ended: bool,
     done: bool,
     unflushed: bool,
+    /// Whether reading goes on when writing fails.
+    outlives_its_writer: bool,
+    /// Why the writer took no more; what is read is thrown away.
+    refused: Option<io::Error>,
 }
 
 impl Half {
@@ -89,6 +115,8 @@ impl Half {
             ended: false,
             done: false,
             unflushed: false,
+            outlives_its_writer: false,
+            refused: None,
         }
     }
 
@@ -117,15 +145,27 @@ impl Half {
                 }
             }
             while !self.buffer.is_empty() {
-                let n = ready!(poll_write_buf(writer.as_mut(), cx, &mut self.buffer))?;
-                if n == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                if self.refused.is_some() {
+                    self.buffer.clear();
+                    break;
                 }
-                *copied += n as u64;
-                self.unflushed = true;
+                match ready!(poll_write_buf(writer.as_mut(), cx, &mut self.buffer)) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(n) => {
+                        *copied += n as u64;
+                        self.unflushed = true;
+                    }
+                    Err(error) if self.outlives_its_writer => {
+                        self.refused = Some(error);
+                        self.unflushed = false;
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
             if self.ended {
-                ready!(writer.as_mut().poll_shutdown(cx))?;
+                if self.refused.is_none() {
+                    ready!(writer.as_mut().poll_shutdown(cx))?;
+                }
                 self.done = true;
             }
         }

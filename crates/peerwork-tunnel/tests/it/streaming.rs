@@ -170,3 +170,23 @@ async fn an_empty_answer_is_empty() {
     let world = World::start().await;
     assert!(bytes(world.get("/blob?0").await).await.is_empty());
 }
+
+#[tokio::test]
+async fn an_answer_of_an_app_that_reads_no_further_is_not_lost() {
+    let app = RawApp::start(|mut stream, _| async move {
+        let _ = stream.read(&mut [0; 1024]).await;
+        let answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig";
+        let _ = stream.write_all(answer).await;
+    })
+    .await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    for _ in 0..40 {
+        let request = hyper::Request::post(&path).header("host", "x");
+        let request = request.body(crate::world::full(vec![7; 8 * MIB])).unwrap();
+        let response = world.send(request).await;
+        assert_eq!(response.status(), 413);
+        assert_eq!(text(response).await, "big");
+    }
+}
