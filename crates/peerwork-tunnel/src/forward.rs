@@ -149,8 +149,7 @@ enum CarryError {
 
 impl Carrier {
     async fn carry(&self, mut local: TcpStream) {
-        // Keystrokes would wait for acknowledgements without it.
-        let _ = local.set_nodelay(true);
+        crate::socket::prepare(&local);
         let request_id = RequestId::random();
         let mut copied = Copied::default();
         let work = self.work(&mut local, request_id, &mut copied);

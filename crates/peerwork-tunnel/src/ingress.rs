@@ -8,6 +8,7 @@
 //! HTTP/1.1 and HTTP/2 without TLS in, HTTP/1.1 to apps. A client that leaves takes its request with
 //! it; a response that breaks off in its body is broken off at the client too.
 
+mod activity;
 mod authorize;
 pub(crate) mod body;
 mod cors;
@@ -37,10 +38,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use finish::Outcome;
 
+use activity::Activity;
+
 use crate::{
     connect::Connector, error::StartError, keys::KeyStore, limiter::Limiter,
-    metrics::IngressMetrics, pool::Pool, routes::Routes,
+    metrics::IngressMetrics, pool::Pool, routes::Routes, socket,
 };
+
+/// HTTP/2 clients that vanished are noticed by this.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an idle client may take to leave once it was asked to.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Settings of an ingress.
 #[derive(Debug, Clone)]
@@ -113,7 +122,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// From the end of the upload, or its last progress, until the response's head; 504 after it.
     pub response: Duration,
-    /// For a client's request head, and for the next request on a kept connection.
+    /// For a client's request head. A connection without a request for this long is closed, at the
+    /// latest after twice as long.
     pub head: Duration,
     /// How long requests may go on after [`Ingress::stop`].
     pub drain: Duration,
@@ -259,7 +269,11 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, connections_max: usi
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.deadlines.head);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
     let builder = Arc::new(builder);
     let work = async {
         loop {
@@ -293,12 +307,15 @@ async fn serve(
     stream: TcpStream,
     client: SocketAddr,
 ) {
-    // Without it small answers wait for acknowledgements; where it cannot be set, they do.
-    let _ = stream.set_nodelay(true);
+    socket::prepare(&stream);
     let client = Arc::new(headers::Client::new(client));
     let (stop, kill) = (shared.stop.clone(), shared.kill.clone());
+    let patience = shared.deadlines.head;
+    let activity = Arc::new(Activity::default());
+    let requests = Arc::clone(&activity);
     let service = service_fn(move |request| {
-        let answer = service::handle(Arc::clone(&shared), Arc::clone(&client), request);
+        let (shared, client) = (Arc::clone(&shared), Arc::clone(&client));
+        let answer = service::handle(shared, client, requests.begin(), request);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
@@ -312,6 +329,10 @@ async fn serve(
                 drop(connection.await);
             }
             result = connection.as_mut() => drop(result),
+            () = activity.idle(patience) => {
+                connection.as_mut().graceful_shutdown();
+                drop(timeout(LEAVE_DEADLINE, connection).await);
+            }
         }
     };
     kill.run_until_cancelled(work).await;

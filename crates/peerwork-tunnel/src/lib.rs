@@ -30,6 +30,7 @@ mod metrics;
 mod pool;
 pub mod problem;
 pub mod routes;
+mod socket;
 pub mod wire;
 
 pub use edge::Edge;

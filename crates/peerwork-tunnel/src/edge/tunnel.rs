@@ -15,6 +15,7 @@ use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
     limiter::Permit,
+    socket,
     wire::{self, Answer, Head, Kind, Reason, Refusal},
 };
 
@@ -171,8 +172,7 @@ async fn dial(host: &str, head: &Head) -> Result<TcpStream, Refusal> {
             let detail = format!("port {}: {error}", head.port);
             refused(Reason::AppUnreachable, &detail)
         })?;
-    // Small answers would wait for acknowledgements without it.
-    let _ = app.set_nodelay(true);
+    socket::prepare(&app);
     Ok(app)
 }
 

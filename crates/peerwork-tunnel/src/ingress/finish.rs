@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::Method;
 use peerwork_identity::NodeId;
 
-use super::{Shared, body::Progress};
+use super::{Shared, activity::UnderWay, body::Progress};
 use crate::{limiter::Permit, problem::Failure, wire::RequestId};
 
 /// How a request ended.
@@ -78,10 +78,16 @@ pub(crate) struct Finish {
     /// Body bytes for the client.
     pub(crate) sent: u64,
     pub(crate) permit: Option<Permit>,
+    _under_way: UnderWay,
 }
 
 impl Finish {
-    pub(crate) fn begin(shared: Arc<Shared>, request_id: RequestId, method: Method) -> Self {
+    pub(crate) fn begin(
+        shared: Arc<Shared>,
+        request_id: RequestId,
+        method: Method,
+        under_way: UnderWay,
+    ) -> Self {
         shared.metrics.in_flight.inc();
         Self {
             shared,
@@ -97,6 +103,7 @@ impl Finish {
             received: 0,
             sent: 0,
             permit: None,
+            _under_way: under_way,
         }
     }
 

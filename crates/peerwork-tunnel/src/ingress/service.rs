@@ -8,6 +8,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
     Shared,
+    activity::UnderWay,
     authorize::authorize,
     body::{Body, Download, Upload},
     cors,
@@ -28,12 +29,14 @@ use crate::{
 pub(crate) async fn handle(
     shared: Arc<Shared>,
     client: Arc<Client>,
+    under_way: UnderWay,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let request_id = RequestId::random();
     let id_value = headers::request_id_value(request_id);
     let allowed = shared.cors.allowed(&request);
-    let begun = Finish::begin(Arc::clone(&shared), request_id, request.method().clone());
+    let method = request.method().clone();
+    let begun = Finish::begin(Arc::clone(&shared), request_id, method, under_way);
     let mut finish = Some(begun);
     let call = Call {
         shared: &shared,

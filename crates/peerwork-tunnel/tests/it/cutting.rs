@@ -128,3 +128,24 @@ async fn stopping_ends_what_is_under_way() {
     assert!(frame.is_none_or(|frame| frame.is_err()));
     timeout(SOON, world.edge.stop()).await.unwrap();
 }
+
+#[tokio::test]
+async fn clients_that_ask_for_nothing_are_let_go() {
+    let world = World::with(|setup| {
+        setup.ingress.deadlines.head = std::time::Duration::from_millis(200);
+    })
+    .await;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for said in ["", "GET / HT", "PRI", preface] {
+        let mut client = world.raw(said).await;
+        let mut rest = Vec::new();
+        let ended = timeout(SOON, client.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "{said:?}");
+    }
+    let mut waiting = world.get("/events").await;
+    let quiet = timeout(std::time::Duration::from_secs(1), waiting.frame()).await;
+    assert!(quiet.is_err(), "a request under way is not idle");
+    world.app.say("still here");
+    let frame = timeout(SOON, waiting.frame()).await.unwrap();
+    assert!(frame.unwrap().is_ok());
+}
