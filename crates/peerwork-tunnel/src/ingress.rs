@@ -313,6 +313,7 @@ async fn serve(
     let patience = shared.deadlines.head;
     let activity = Arc::new(Activity::default());
     let requests = Arc::clone(&activity);
+    let keys = shared.keys.clone();
     let service = service_fn(move |request| {
         let (shared, client) = (Arc::clone(&shared), Arc::clone(&client));
         let answer = service::handle(shared, client, requests.begin(), request);
@@ -329,6 +330,7 @@ async fn serve(
                 drop(connection.await);
             }
             result = connection.as_mut() => drop(result),
+            () = activity.revoked(keys.as_ref()) => {}
             () = activity.idle(patience) => {
                 connection.as_mut().graceful_shutdown();
                 drop(timeout(LEAVE_DEADLINE, connection).await);

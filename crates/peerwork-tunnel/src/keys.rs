@@ -31,6 +31,8 @@ pub const KEYS_MAX: usize = 10_000;
 pub const LABEL_BYTES_MAX: usize = 128;
 /// How soon a running node sees that the file changed.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// Keys also expire without a change.
+const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 
 /// What a key that is made is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -246,9 +248,17 @@ impl KeyStore {
         }
     }
 
-    /// Told whenever the keys changed.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.0.changes.subscribe()
+    /// Waits until a key that was verified before may not call a port of a node any more.
+    pub(crate) async fn revoked(&self, id: &str, node: NodeId, port: u16) {
+        self.until(|| !self.still_allows(id, node, port)).await;
+    }
+
+    /// Waits until `holds`, which is asked whenever the keys changed or may have expired.
+    pub(crate) async fn until(&self, holds: impl Fn() -> bool) {
+        let mut changes = self.0.changes.subscribe();
+        while !holds() {
+            let _ = tokio::time::timeout(EXPIRY_CHECK, changes.changed()).await;
+        }
     }
 
     /// Reads, changes and writes the file under a lock that other processes respect.

@@ -1,6 +1,6 @@
 //! The reservations this node asked for, from listening on a circuit to losing it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use libp2p::{Swarm, core::transport::ListenerId, relay};
 use multiaddr::{Multiaddr, Protocol as Part};
@@ -103,10 +103,11 @@ impl Driver {
         let Some(held) = self.held.get_mut(&relay) else {
             return;
         };
-        // Zero is how some relays say that there is no limit.
+        // No limit is said by zero, or by the most that the field can hold.
+        let limited = |d: &Duration| !d.is_zero() && d.as_secs() < u64::from(u32::MAX);
         let limits = CircuitLimits {
             bytes_max: limit.and_then(|l| l.data_in_bytes()).filter(|n| *n > 0),
-            duration_max: limit.and_then(|l| l.duration()).filter(|d| !d.is_zero()),
+            duration_max: limit.and_then(|l| l.duration()).filter(limited),
         };
         if let Some((reply, commands)) = held.waiting.take() {
             let reservation = Reservation {

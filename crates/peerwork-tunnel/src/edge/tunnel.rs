@@ -178,16 +178,9 @@ async fn dial(host: &str, head: &Head) -> Result<TcpStream, Refusal> {
 
 /// Waits until a key that opened a tunnel opens none any more.
 async fn revoked(shared: &Shared, this: NodeId, port: u16, key: Option<String>) {
-    let (Some(keys), Some(id)) = (&shared.config.auth, key) else {
-        return std::future::pending().await;
-    };
-    let mut changes = keys.changes();
-    loop {
-        if !keys.still_allows(&id, this, port) {
-            return;
-        }
-        // Keys also expire without a change.
-        let _ = timeout(Duration::from_secs(10), changes.changed()).await;
+    match (&shared.config.auth, key) {
+        (Some(keys), Some(id)) => keys.revoked(&id, this, port).await,
+        _ => std::future::pending().await,
     }
 }
 

@@ -1,32 +1,52 @@
-//! Whether a client's connection does anything: one that does nothing holds a place for nothing.
+//! What a client's connection does: one that does nothing holds a place for nothing, and one whose
+//! key was revoked ends.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
+use peerwork_identity::NodeId;
 use tokio::time::sleep;
+
+use crate::keys::KeyStore;
+
+/// A key of the relay, in use for a port of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyUse {
+    pub(crate) id: String,
+    pub(crate) node: NodeId,
+    pub(crate) port: u16,
+}
 
 /// The requests of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     begun: AtomicU64,
-    under_way: AtomicUsize,
+    /// By number, with the key that let it in.
+    under_way: Mutex<Vec<(u64, Option<KeyUse>)>>,
 }
 
 /// A request that is under way until this is dropped.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Arc<Activity>);
+pub(crate) struct UnderWay {
+    activity: Arc<Activity>,
+    number: u64,
+}
 
 impl Activity {
     /// Notes that a request began.
     pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.under_way.lock().push((number, None));
+        UnderWay {
+            activity: Arc::clone(self),
+            number,
+        }
     }
 
     /// Waits until no request began within `limit` and none is under way: at most twice `limit`
@@ -36,15 +56,44 @@ impl Activity {
             let before = self.begun.load(Ordering::Relaxed);
             sleep(limit).await;
             let after = self.begun.load(Ordering::Relaxed);
-            if before == after && self.under_way.load(Ordering::Relaxed) == 0 {
+            if before == after && self.under_way.lock().is_empty() {
                 return;
             }
         }
+    }
+
+    /// Waits until a request is under way whose key would not let it in any more.
+    pub(crate) async fn revoked(&self, keys: Option<&KeyStore>) {
+        let Some(keys) = keys else {
+            return std::future::pending().await;
+        };
+        let forbidden = |(_, key): &(u64, Option<KeyUse>)| {
+            let key = key.as_ref();
+            key.is_some_and(|key| !keys.still_allows(&key.id, key.node, key.port))
+        };
+        keys.until(|| self.under_way.lock().iter().any(forbidden))
+            .await;
+    }
+}
+
+impl UnderWay {
+    /// Notes the key that let the request in.
+    pub(crate) fn uses(&self, key: KeyUse) {
+        let mut all = self.activity.under_way.lock();
+        if let Some((_, uses)) = all.iter_mut().find(|(number, _)| *number == self.number) {
+            *uses = Some(key);
+        }
+    }
+
+    /// As [`Activity::revoked`], for a request that has outlived its connection by an upgrade.
+    pub(crate) async fn revoked(&self, keys: Option<&KeyStore>) {
+        self.activity.revoked(keys).await;
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        let mut all = self.activity.under_way.lock();
+        all.retain(|(number, _)| *number != self.number);
     }
 }

@@ -12,8 +12,17 @@ use crate::{
     wire::KEY_BYTES_MAX,
 };
 
+/// The keys of a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Authorized {
+    /// The id of the relay's key that let it in.
+    pub(crate) relay_key: Option<String>,
+    /// The key for the edge.
+    pub(crate) edge_key: Option<Arc<str>>,
+}
+
 /// Checks the relay's key, when it demands one, and takes keys that are not for the app out of the
-/// headers. Answers the key for the edge.
+/// headers.
 ///
 /// `edge_requires_key` is asked only when the answer matters.
 pub(crate) fn authorize(
@@ -21,9 +30,10 @@ pub(crate) fn authorize(
     keys: Option<&KeyStore>,
     (node, port): (NodeId, u16),
     edge_requires_key: impl FnOnce() -> bool,
-) -> Result<Option<Arc<str>>, Problem> {
+) -> Result<Authorized, Problem> {
+    let mut authorized = Authorized::default();
     if let Some(keys) = keys {
-        check(headers, keys, node, port)?;
+        authorized.relay_key = Some(check(headers, keys, node, port)?);
         // The relay's key is nobody else's business.
         headers.remove(AUTHORIZATION);
     }
@@ -34,18 +44,20 @@ pub(crate) fn authorize(
             .filter(|text| text.len() <= KEY_BYTES_MAX);
         let detail = "Peerwork-Edge-Key does not hold a key";
         let text = text.ok_or(Problem::new(Failure::EdgeKeyInvalid, detail))?;
-        return Ok(Some(text.into()));
+        authorized.edge_key = Some(text.into());
+        return Ok(authorized);
     }
     let meant = bearer(headers).filter(|text| KeyText::is_meant(text) && edge_requires_key());
     let Some(key) = meant.filter(|text| text.len() <= KEY_BYTES_MAX) else {
-        return Ok(None);
+        return Ok(authorized);
     };
-    let key = key.into();
+    authorized.edge_key = Some(key.into());
     headers.remove(AUTHORIZATION);
-    Ok(Some(key))
+    Ok(authorized)
 }
 
-fn check(headers: &HeaderMap, keys: &KeyStore, node: NodeId, port: u16) -> Result<(), Problem> {
+/// The id of the key that is good for the port of the node.
+fn check(headers: &HeaderMap, keys: &KeyStore, node: NodeId, port: u16) -> Result<String, Problem> {
     if !headers.contains_key(AUTHORIZATION) {
         let detail = "send Authorization: Bearer with a key of this relay";
         return Err(Problem::new(Failure::KeyMissing, detail));
@@ -58,7 +70,7 @@ fn check(headers: &HeaderMap, keys: &KeyStore, node: NodeId, port: u16) -> Resul
     let text = bearer(headers).ok_or_else(|| invalid("the scheme is not Bearer".into()))?;
     let key: KeyText = text.parse().map_err(|error| invalid(format!("{error}")))?;
     match keys.verify(&key, node, port) {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(key.id()),
         Err(error @ Denied::Unknown) => Err(invalid(error.to_string())),
         Err(error @ Denied::Elsewhere) => {
             Err(Problem::new(Failure::KeyElsewhere, error.to_string()))
@@ -107,15 +119,17 @@ mod tests {
             port,
             ..NewKey::default()
         };
-        let secret = keys.create(new).unwrap().secret;
+        let crate::keys::Created { id, secret } = keys.create(new).unwrap();
         let ask = |value: &str, port| {
             let mut headers = headers(&[("authorization", value)]);
             let result = authorize(&mut headers, Some(&keys), (node, port), || true);
             assert!(result.is_err() || headers.is_empty());
-            result.map_err(|problem| problem.failure)
+            let allowed = result.map_err(|problem| problem.failure)?;
+            assert_eq!(allowed.edge_key, None);
+            Ok(allowed.relay_key)
         };
-        assert_eq!(ask(&format!("Bearer {secret}"), 80), Ok(None));
-        assert_eq!(ask(&format!("bearer {secret}"), 80), Ok(None));
+        assert_eq!(ask(&format!("Bearer {secret}"), 80), Ok(Some(id.clone())));
+        assert_eq!(ask(&format!("bearer {secret}"), 80), Ok(Some(id)));
         assert_eq!(
             ask(&format!("Bearer {secret}"), 81),
             Err(Failure::KeyElsewhere)
@@ -138,7 +152,9 @@ mod tests {
         let key = KeyText::random().to_string();
         let bearer = format!("Bearer {key}");
         let run = |headers: &mut HeaderMap, requires| {
-            authorize(headers, None, (node(), 80), || requires).unwrap()
+            let authorized = authorize(headers, None, (node(), 80), || requires).unwrap();
+            assert_eq!(authorized.relay_key, None);
+            authorized.edge_key
         };
         let mut both = headers(&[("peerwork-edge-key", &key), ("authorization", "Bearer app")]);
         assert_eq!(run(&mut both, true).as_deref(), Some(key.as_str()));

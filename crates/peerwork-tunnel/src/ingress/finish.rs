@@ -78,7 +78,7 @@ pub(crate) struct Finish {
     /// Body bytes for the client.
     pub(crate) sent: u64,
     pub(crate) permit: Option<Permit>,
-    _under_way: UnderWay,
+    pub(crate) under_way: UnderWay,
 }
 
 impl Finish {
@@ -103,7 +103,7 @@ impl Finish {
             received: 0,
             sent: 0,
             permit: None,
-            _under_way: under_way,
+            under_way,
         }
     }
 

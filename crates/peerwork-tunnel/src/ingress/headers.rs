@@ -41,6 +41,16 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+/// Headers by which proxies of many makers say who the client is, beside `X-Forwarded-…`.
+const CLAIMS: [&str; 6] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+
 /// What is said of a client in forwarding headers; made once for each connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -151,16 +161,28 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes what only a proxy may say, and what was said to this proxy.
 fn strip_claims(headers: &mut HeaderMap) {
-    let forwarded = |name: &&HeaderName| name.as_str().starts_with("x-forwarded-");
-    let claims: Vec<HeaderName> = headers.keys().filter(forwarded).cloned().collect();
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name.as_str()))
+        .cloned()
+        .collect();
     for name in claims {
         headers.remove(name);
     }
     // The ingress answers an expectation itself, as soon as the body is wanted.
-    for name in [FORWARDED, EXPECT, EDGE_KEY] {
+    for name in [EXPECT, EDGE_KEY] {
         headers.remove(name);
     }
-    headers.remove("x-real-ip");
+}
+
+/// Whether a header says where a request came from. Many apps read `_` in a name as `-`.
+fn is_claim(name: &str) -> bool {
+    let claims = |name: &str| name.starts_with("x-forwarded") || CLAIMS.contains(&name);
+    if name.contains('_') {
+        claims(&name.replace('_', "-"))
+    } else {
+        claims(name)
+    }
 }
 
 /// HTTP/2 may split cookies into several headers, HTTP/1.1 may not (RFC 9113 section 8.2.3).

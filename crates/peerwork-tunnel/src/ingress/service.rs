@@ -8,7 +8,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
     Shared,
-    activity::UnderWay,
+    activity::{KeyUse, UnderWay},
     authorize::authorize,
     body::{Body, Download, Upload},
     cors,
@@ -166,12 +166,15 @@ impl Call<'_> {
         finish.phase = Phase::Authorize;
         let (node, port) = (target.node, target.port);
         let connector = &self.shared.connector;
-        let key = authorize(
+        let authorized = authorize(
             request.headers_mut(),
             self.shared.keys.as_ref(),
             (node, port),
             || connector.requires_key(node),
         )?;
+        if let Some(id) = authorized.relay_key {
+            finish.under_way.uses(KeyUse { id, node, port });
+        }
         let protocol = headers::upgrade_asked(&request);
         let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
         let host = headers::host_asked(&request);
@@ -191,7 +194,11 @@ impl Call<'_> {
         let upload = Upload::new(incoming, Arc::clone(&finish.progress));
         Ok(Prepared {
             request: Request::from_parts(parts, upload),
-            to: Destination { node, port, key },
+            to: Destination {
+                node,
+                port,
+                key: authorized.edge_key,
+            },
             upgrade,
         })
     }

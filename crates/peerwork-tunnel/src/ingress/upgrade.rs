@@ -13,14 +13,21 @@ use crate::{
     pool::AppStream,
 };
 
-/// Copies between client and app until either leaves or the ingress stops. The request is over then.
+/// Copies between client and app until either leaves, the key that let the request in is revoked, or
+/// the ingress stops. The request is over then.
 pub(crate) fn bridge(shared: &Arc<Shared>, client: OnUpgrade, app: OnUpgrade, finish: Finish) {
-    let stop = shared.stop.clone();
+    let (stop, keys) = (shared.stop.clone(), shared.keys.clone());
     let work = async move {
         let mut finish = finish;
         let mut copied = Copied::default();
         let carried = carry(client, app, &mut copied);
-        if let Some(Ok(())) = stop.run_until_cancelled(carried).await {
+        let complete = tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            () = finish.under_way.revoked(keys.as_ref()) => false,
+            result = carried => result.is_ok(),
+        };
+        if complete {
             finish.complete();
         }
         finish.received = copied.forth;

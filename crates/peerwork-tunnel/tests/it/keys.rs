@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::{Response, body::Incoming};
 use peerwork_testkit::{eventually, eventually_async};
 use peerwork_tunnel::{KeyStore, NewKey};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
 
-use crate::world::{World, none, problem, text};
+use crate::world::{SOON, World, none, problem, text};
 
 fn store() -> (TempDir, KeyStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -66,6 +68,35 @@ async fn a_revoked_key_is_401() {
     })
     .await;
     problem(response, 401, "key-invalid", "client").await;
+}
+
+#[tokio::test]
+async fn a_revoked_key_ends_what_it_began() {
+    let (_folder, store) = store();
+    let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
+    let key = store.create(NewKey::default()).unwrap();
+    let bearer = format!("Bearer {}", key.secret);
+    let events = with(&world, "/events", &[("authorization", &bearer)]).await;
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\
+         connection: upgrade\r\nupgrade: echo\r\n\r\n",
+        world.path("/upgrade")
+    );
+    let mut upgraded = world.raw(&head).await;
+    eventually("both to be under way", || {
+        (world.app.waiting() == 2).then_some(())
+    })
+    .await;
+    store.revoke(&key.id).unwrap();
+    let events = tokio::time::timeout(SOON, events.into_body().collect());
+    assert!(events.await.unwrap().is_err());
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(SOON, upgraded.read_to_end(&mut rest));
+    let _ = ended.await.unwrap();
+    eventually("the app to be free again", || {
+        (world.app.waiting() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
