@@ -9,7 +9,7 @@ use peerwork::{
     Node,
     config::{App, Config, Mode, P2p},
 };
-use peerwork_api::operator::v1::ServerStatus;
+use peerwork_api::operator::v1::{Peer, ServerStatus};
 use peerwork_identity::{KeyType, Keypair, NetworkFile, NodeAddress, NodeId};
 use peerwork_tunnel::{Forwarder, forward};
 use serde::Serialize;
@@ -162,7 +162,7 @@ fn peer(network: NetworkFile) -> Config {
     }
 }
 
-/// The network as the running node knows it, with that node as the way in.
+/// The network as the running node knows it: that node and the relays it knows are the way in.
 async fn network_of_running_node(resolved: &Resolved) -> anyhow::Result<NetworkFile> {
     const ADVICE: &str = "no way into the network: name its file by --network";
     let mut client = connect(resolved).await.context(ADVICE)?;
@@ -171,28 +171,42 @@ async fn network_of_running_node(resolved: &Resolved) -> anyhow::Result<NetworkF
         .await
         .map_err(|status| refused(&status))
         .context(ADVICE)?;
-    network_of(&answer.into_inner()).context(ADVICE)
+    let relays = client
+        .peers_relay_list(())
+        .await
+        .map_err(|status| refused(&status))
+        .context(ADVICE)?;
+    network_of(&answer.into_inner(), &relays.into_inner().peers).context(ADVICE)
 }
 
-fn network_of(status: &ServerStatus) -> anyhow::Result<NetworkFile> {
+fn network_of(status: &ServerStatus, relays: &[Peer]) -> anyhow::Result<NetworkFile> {
     let node: NodeId = status.node_id.parse().context("the node told no node id")?;
-    let entries: Vec<NodeAddress> = status
-        .listen_addresses
+    let bootnodes = addresses(node, &status.listen_addresses);
+    let relaynodes: Vec<NodeAddress> = relays
         .iter()
-        .filter_map(|address| address.parse::<Multiaddr>().ok())
-        .map(|address| NodeAddress {
-            node,
-            transport: without_id(address),
-        })
+        .filter_map(|relay| Some((relay.id.parse().ok()?, &relay.addrs)))
+        .flat_map(|(relay, at)| addresses(relay, at))
         .collect();
-    anyhow::ensure!(!entries.is_empty(), "the running node listens nowhere");
+    anyhow::ensure!(
+        !bootnodes.is_empty() || !relaynodes.is_empty(),
+        "the running node listens nowhere and knows no relay"
+    );
     Ok(NetworkFile {
         name: status.network_name.clone(),
         network_id: i64::try_from(status.network_id)
             .context("the network's number is too large")?,
-        bootnodes: entries,
-        relaynodes: Vec::new(),
+        bootnodes,
+        relaynodes,
     })
+}
+
+fn addresses(node: NodeId, texts: &[String]) -> Vec<NodeAddress> {
+    let parsed = texts.iter().filter_map(|text| text.parse().ok());
+    let entries = parsed.map(|address| NodeAddress {
+        node,
+        transport: without_id(address),
+    });
+    entries.collect()
 }
 
 fn without_id(mut address: Multiaddr) -> Multiaddr {
@@ -239,12 +253,12 @@ mod tests {
             network_id: 1000,
             ..ServerStatus::default()
         };
-        assert!(network_of(&status).is_err());
+        assert!(network_of(&status, &[]).is_err());
         status.listen_addresses = vec![
             "/ip4/127.0.0.1/tcp/7".into(),
             format!("/ip4/127.0.0.1/tcp/8/p2p/{NODE}"),
         ];
-        let network = network_of(&status).unwrap();
+        let network = network_of(&status, &[]).unwrap();
         let entries: Vec<String> = network.bootnodes.iter().map(ToString::to_string).collect();
         assert_eq!(network.network_id, 1000);
         assert_eq!(

@@ -27,11 +27,45 @@ const TOKEN_FILE: &str = "operator.token";
 /// # Errors
 /// When no node answers; the text says where it was looked for, and what to do.
 pub(crate) async fn connect(resolved: &Resolved) -> anyhow::Result<Client> {
-    let (address, found) = address(resolved)?;
-    let token = token(&resolved.data_dir)?;
-    operator::connect(&address, token.as_ref(), DEADLINE)
+    let Found {
+        address,
+        how,
+        node_id,
+    } = address(resolved)?;
+    let token = if is_local(&address) {
+        // A node asks nobody on its own machine for it, so whoever does is no node.
+        None
+    } else {
+        token(&resolved.data_dir)?
+    };
+    let mut client = operator::connect(&address, token.as_ref(), DEADLINE)
         .await
-        .with_context(|| format!("no running node was found ({found})"))
+        .with_context(|| format!("no running node was found ({how})"))?;
+    if let Some(expected) = node_id {
+        let status = client.get_status(()).await;
+        let status = status.map_err(|status| refused(&status))?.into_inner();
+        anyhow::ensure!(
+            status.node_id == expected,
+            "the node of {} does not run: {address}, where it was, is another node's now",
+            resolved.data_dir.display()
+        );
+    }
+    Ok(client)
+}
+
+/// Where a node's operator API is.
+struct Found {
+    address: String,
+    /// For people.
+    how: String,
+    /// The node that should be there.
+    node_id: Option<String>,
+}
+
+/// Whether `address` is on this machine whatever anybody's resolver says.
+fn is_local(address: &str) -> bool {
+    let at = address.parse::<SocketAddr>();
+    at.is_ok_and(|at| at.ip().to_canonical().is_loopback())
 }
 
 /// Turns the answer of a node into words for a person.
@@ -51,12 +85,13 @@ pub(crate) fn refused(status: &tonic::Status) -> anyhow::Error {
 }
 
 /// The address to ask, and how it was found.
-fn address(resolved: &Resolved) -> anyhow::Result<(String, String)> {
+fn address(resolved: &Resolved) -> anyhow::Result<Found> {
     if let Some(address) = &resolved.settings.global.grpc_address {
-        return Ok((
-            address.clone(),
-            "its address was given as --grpc-address".into(),
-        ));
+        return Ok(Found {
+            address: address.clone(),
+            how: "its address was given as --grpc-address".into(),
+            node_id: None,
+        });
     }
     let dir = &resolved.data_dir;
     let running = RuntimeFile::load(dir)
@@ -64,19 +99,26 @@ fn address(resolved: &Resolved) -> anyhow::Result<(String, String)> {
     match running {
         Some(RuntimeFile {
             grpc: Some(address),
+            node_id,
             ..
-        }) => {
-            let found = format!("the address was left in {} by a node", dir.display());
-            Ok((reachable(address).to_string(), found))
-        }
+        }) => Ok(Found {
+            address: reachable(address).to_string(),
+            how: format!("the address was left in {} by a node", dir.display()),
+            node_id: Some(node_id),
+        }),
         Some(_) => anyhow::bail!(
             "the node of {} runs without an operator API: start it with --grpc-address",
             dir.display()
         ),
-        None => Ok((
-            DEFAULT_ADDRESS.to_owned(),
-            format!("none runs with {}; name its --data-dir", dir.display()),
-        )),
+        None if resolved.data_dir_is_default => Ok(Found {
+            address: DEFAULT_ADDRESS.to_owned(),
+            how: format!("none runs with {}; name its --data-dir", dir.display()),
+            node_id: None,
+        }),
+        None => anyhow::bail!(
+            "no node runs with {}: start one there, or name another --data-dir or --grpc-address",
+            dir.display()
+        ),
     }
 }
 

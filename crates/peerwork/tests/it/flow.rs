@@ -1,7 +1,7 @@
 //! The README's flow with real processes, and the bad days that must not break it.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::Command,
     time::{Duration, Instant},
@@ -210,7 +210,6 @@ fn keys_open_exactly_what_they_are_for() {
 
 #[test]
 fn ssh_style_tcp_is_carried_by_forward() {
-    use std::io::{Read as _, Write as _};
     let world = World::new();
     let echo_server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = echo_server.local_addr().unwrap().port();
@@ -223,28 +222,58 @@ fn ssh_style_tcp_is_carried_by_forward() {
     });
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
-    let local = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let child = crate::program::peerwork(world.path())
-        .args([
-            "forward",
-            &local.to_string(),
-            &format!("{}:{port}", edge.at.node_id),
-        ])
-        .args(["--network", "edge_1.json"])
-        .stdout(std::process::Stdio::null())
-        .spawn();
-    let _forward = crate::network::Running(child.unwrap());
-    eventually("bytes to come back", || {
-        let mut socket = std::net::TcpStream::connect(local).ok()?;
-        socket.write_all(b"hello").ok()?;
-        socket.shutdown(std::net::Shutdown::Write).ok()?;
-        let mut back = String::new();
-        socket.read_to_string(&mut back).ok()?;
-        (back == "hello").then_some(())
-    });
+    // Another machine's way in: its network file, or the node that runs on it.
+    let _other = world.edge("edge_2", &[relay.p2p()], port, "--app-no-auth");
+    for way_in in ["--network edge_1.json", "--data-dir edge_2"] {
+        let local = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let child = crate::program::peerwork(world.path())
+            .args(["forward", &local.to_string()])
+            .arg(format!("{}:{port}", edge.at.node_id))
+            .args(way_in.split(' '))
+            .stdout(std::process::Stdio::null())
+            .spawn();
+        let _forward = crate::network::Running(child.unwrap());
+        eventually(way_in, || {
+            let mut socket = TcpStream::connect(local).ok()?;
+            socket.write_all(b"hello").ok()?;
+            socket.shutdown(std::net::Shutdown::Write).ok()?;
+            let mut back = String::new();
+            socket.read_to_string(&mut back).ok()?;
+            (back == "hello").then_some(())
+        });
+    }
+}
+
+#[test]
+fn commands_never_act_on_another_node_than_the_one_that_was_named() {
+    let world = World::new();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let nobody = run(world.path(), "status --data-dir nobody");
+    assert_eq!(nobody.code, Some(1));
+    assert!(
+        nobody.stderr.contains("no node runs with"),
+        "{}",
+        nobody.stderr
+    );
+    // What a killed node left, whose port another node has taken.
+    let left = std::fs::read_to_string(world.path().join("node_1/node.json")).unwrap();
+    let gone = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
+    std::fs::create_dir(world.path().join("killed")).unwrap();
+    std::fs::write(
+        world.path().join("killed/node.json"),
+        left.replace(&relay.at.node_id, gone),
+    )
+    .unwrap();
+    let killed = run(world.path(), "status --data-dir killed");
+    assert_eq!(killed.code, Some(1));
+    assert!(
+        killed.stderr.contains("another node's"),
+        "{}",
+        killed.stderr
+    );
 }
 
 #[test]
