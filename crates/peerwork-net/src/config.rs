@@ -57,7 +57,7 @@ pub struct RelayServer {
     pub circuits_per_peer_max: usize,
     /// How long one circuit may last; at most `u32::MAX` seconds, `None` is that maximum.
     pub circuit_duration: Option<Duration>,
-    /// Bytes one circuit may carry in each direction; `None` is without limit.
+    /// Bytes one circuit may carry, both directions together; `None` is without limit.
     pub circuit_bytes_max: Option<u64>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum Command {
 /// What a relay allows each circuit that it carries to a holder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CircuitLimits {
-    /// Bytes in each direction; `None` is without a limit.
+    /// Bytes, as the relay counts them; `None` is without a limit.
     pub bytes_max: Option<u64>,
     /// How long a circuit may last; `None` is without a limit.
     pub duration_max: Option<Duration>,

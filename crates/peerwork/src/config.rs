@@ -77,6 +77,12 @@ pub struct P2p {
     pub connections_max: u32,
     /// Most reservations at this relay.
     pub reservations_max: usize,
+    /// Relay only: circuits carried at once.
+    pub circuits_max: usize,
+    /// Relay only: bytes of one circuit, both directions together; `None` is without limit.
+    pub circuit_bytes_max: Option<u64>,
+    /// Relay only: how long one circuit may last; `None` is without limit.
+    pub circuit_duration: Option<Duration>,
     /// How often this node tells that it is alive.
     pub heartbeat: Duration,
     /// How long another node is known without a sign of life.
@@ -96,6 +102,9 @@ impl Default for P2p {
             relay_discovery: false,
             connections_max: 8192,
             reservations_max: 2048,
+            circuits_max: 8192,
+            circuit_bytes_max: None,
+            circuit_duration: None,
             heartbeat: Duration::from_secs(15),
             expiry: Duration::from_secs(60),
         }
@@ -113,6 +122,8 @@ pub struct Ingress {
     pub response_timeout: Duration,
     /// Requests under way at once.
     pub requests_max: usize,
+    /// Requests under way to one node.
+    pub requests_per_node_max: usize,
 }
 
 impl Default for Ingress {
@@ -122,6 +133,7 @@ impl Default for Ingress {
             auth: true,
             response_timeout: Duration::from_secs(300),
             requests_max: 4096,
+            requests_per_node_max: 200,
         }
     }
 }

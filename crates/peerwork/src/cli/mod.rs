@@ -33,13 +33,17 @@ mod values;
 mod version;
 mod webapp;
 
-use std::{ffi::OsString, future::Future, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    future::Future,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
-use clap::{ArgMatches, FromArgMatches as _, error::ErrorKind, parser::ValueSource};
+use clap::{ArgMatches, FromArgMatches as _, error::ErrorKind};
 
 use self::{
-    args::{Cli, Command, Global},
+    args::{Cli, Command},
     logging::Log,
     output::{Form, failure_text, show_failure},
     settings::{Resolved, Scope, resolve},
@@ -48,7 +52,7 @@ use self::{
 
 /// Runs the program with these arguments; the first one is its own name.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
-    let form = asked_form(&arguments);
+    let form = asked_form(&arguments, std::env::var_os("PEERWORK_JSON").as_deref());
     match try_main(arguments, form) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -64,59 +68,76 @@ fn try_main(arguments: Vec<OsString>, form: Form) -> anyhow::Result<()> {
         Err(error) => return explained(&error, form),
     };
     let cli = Cli::from_arg_matches(&matches)?;
-    run(cli, innermost(&matches))
+    run(cli, innermost(&matches), form)
 }
 
-fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<()> {
-    let form = if cli.global.json {
-        Form::Json
-    } else {
-        Form::Text
+/// `form` is what command line and environment ask for; a settings file may ask for JSON too.
+fn run(cli: Cli, matches: &ArgMatches, form: Form) -> anyhow::Result<()> {
+    let settings = || -> anyhow::Result<(Resolved, Form)> {
+        let resolved = resolve(matches, Scope::Global, &|name| std::env::var_os(name))?;
+        let form = match resolved.settings.global.json {
+            true => Form::Json,
+            false => Form::Text,
+        };
+        Ok((resolved, form))
     };
     match cli.command {
+        // These work whatever the settings are.
         Command::Version => form.show(&version::Version::of_this_program()),
         Command::Completions { shell } => shell::completions(shell, form),
         Command::Man { dir } => shell::man(dir.as_deref(), form),
-        Command::Genesis(flags) => genesis::run(flags, form),
-        Command::Secrets(command) => secrets::run(&command, &global(matches)?, form),
-        Command::Key(command) => key::run(command, &global(matches)?, form),
         Command::Server(server) => server::run(&server, matches, form),
-        Command::Peers(command) => block_on(peers::run(command, &global(matches)?, form)),
-        Command::Relay(command) => block_on(relay::run(command, &global(matches)?, form)),
-        Command::Status => block_on(status::run(&global(matches)?, form)),
+        Command::Genesis(flags) => {
+            let (_, form) = settings()?;
+            genesis::run(flags, form)
+        }
+        Command::Secrets(command) => {
+            let (resolved, form) = settings()?;
+            secrets::run(&command, &resolved, form)
+        }
+        Command::Key(command) => {
+            let (resolved, form) = settings()?;
+            key::run(command, &resolved, form)
+        }
+        Command::Peers(command) => {
+            let (resolved, form) = settings()?;
+            block_on(peers::run(command, &resolved, form))
+        }
+        Command::Relay(command) => {
+            let (resolved, form) = settings()?;
+            block_on(relay::run(command, &resolved, form))
+        }
+        Command::Status => {
+            let (resolved, form) = settings()?;
+            block_on(status::run(&resolved, form))
+        }
         Command::Forward(flags) => {
-            let resolved = global(matches)?;
-            start_log(&resolved.settings.global, matches)?;
+            let (resolved, form) = settings()?;
+            start_log(&resolved, form)?;
             block_on(forward::run(flags, &resolved, form))
         }
         Command::Demo(flags) => {
-            start_log(&cli.global, matches)?;
+            let (resolved, form) = settings()?;
+            start_log(&resolved, form)?;
             block_on(demo::run(flags, form))
         }
         Command::Webapp(flags) => {
-            start_log(&cli.global, matches)?;
+            let (resolved, form) = settings()?;
+            start_log(&resolved, form)?;
             block_on(webapp::run(&flags, form))
         }
     }
 }
 
-/// The settings of a command that is not the node itself.
-fn global(matches: &ArgMatches) -> anyhow::Result<Resolved> {
-    resolve(matches, Scope::Global, &|name| std::env::var_os(name))
-}
-
 /// The log of a command that a person looks at: only what needs attention, unless asked for more.
-fn start_log(global: &Global, matches: &ArgMatches) -> anyhow::Result<()> {
-    let asked = matches.value_source("log_level") != Some(ValueSource::DefaultValue);
-    logging::start(&Log {
-        level: if asked {
-            global.log_level
-        } else {
-            LogLevel("warn")
-        },
-        form: if global.json { Form::Json } else { Form::Text },
-        file: None,
-    })
+fn start_log(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
+    let level = if resolved.log_level_is_default {
+        LogLevel("warn")
+    } else {
+        resolved.settings.global.log_level
+    };
+    let file = None;
+    logging::start(&Log { level, form, file })
 }
 
 /// Runs `work` and does not wait for what it left behind.
@@ -171,7 +192,7 @@ fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
 }
 
 /// Whether JSON was asked for, known even when the command line is wrong.
-fn asked_form(arguments: &[OsString]) -> Form {
+fn asked_form(arguments: &[OsString], environment: Option<&OsStr>) -> Form {
     let flags = arguments
         .iter()
         .skip(1)
@@ -182,7 +203,8 @@ fn asked_form(arguments: &[OsString]) -> Form {
             "--json=false" => Some(false),
             _ => None,
         })
-        .last();
+        .last()
+        .or_else(|| Some(environment? == "true"));
     if json == Some(true) {
         Form::Json
     } else {
@@ -196,8 +218,14 @@ mod tests {
 
     #[test]
     fn json_is_recognised_even_when_the_command_line_is_wrong() {
-        let form =
-            |line: &str| asked_form(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let asked = |line: &str, environment: Option<&str>| {
+            let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            asked_form(&line, environment.map(OsStr::new))
+        };
+        let form = |line: &str| asked(line, None);
+        assert_eq!(asked("peerwork", Some("true")), Form::Json);
+        assert_eq!(asked("peerwork --json=false", Some("true")), Form::Text);
+        assert_eq!(asked("peerwork", Some("no")), Form::Text);
         assert_eq!(form("peerwork nonsense --json"), Form::Json);
         assert_eq!(form("peerwork --json=true nonsense"), Form::Json);
         assert_eq!(form("peerwork --json --json=false"), Form::Text);

@@ -129,6 +129,16 @@ pub(crate) fn app_host(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
+/// Reads a duration that is not zero.
+///
+/// # Errors
+/// As [`duration`], and when it is zero.
+pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
+    let some = |duration: &Duration| !duration.is_zero();
+    let none = || "it has to be longer than nothing".to_owned();
+    Some(duration(text)?).filter(some).ok_or_else(none)
+}
+
 /// Reads a duration: a number with `s`, `m`, `h` or `d`.
 ///
 /// # Errors

@@ -53,6 +53,9 @@ pub(super) async fn network(
     net.limits.connections_max = p2p.connections_max;
     net.relay_server = is_relay(config.mode).then(|| RelayServer {
         reservations_max: p2p.reservations_max,
+        circuits_max: p2p.circuits_max,
+        circuit_bytes_max: p2p.circuit_bytes_max,
+        circuit_duration: p2p.circuit_duration,
         ..RelayServer::default()
     });
     net.dht = if is_relay(config.mode) {
@@ -187,6 +190,7 @@ pub(super) async fn ingress(
     ingress.auth = settings.auth.then(|| keys(config)).transpose()?;
     ingress.cors_origins = config.cors_origins.clone();
     ingress.limits.requests_max = settings.requests_max;
+    ingress.limits.requests_per_node_max = settings.requests_per_node_max;
     ingress.deadlines.response = settings.response_timeout;
     Ingress::start(ingress, network.clone(), routes, registry)
         .await

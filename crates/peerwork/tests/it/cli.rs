@@ -478,3 +478,22 @@ fn weakness_52_flags_that_only_the_blockchain_used_are_accepted() {
     );
     assert!(error.contains("--auth-url has no effect"), "{error}");
 }
+
+#[test]
+fn json_and_settings_files_count_for_every_command() {
+    let dir = folder();
+    let out = peerwork(dir.path())
+        .env("PEERWORK_JSON", "true")
+        .args(["secrets", "init", "--data-dir", "node"])
+        .output()
+        .unwrap();
+    assert!(!json(&String::from_utf8(out.stdout).unwrap()).is_null());
+    fs::write(dir.path().join("settings.toml"), "json = true\n").unwrap();
+    let line = "secrets output --data-dir node --config settings.toml";
+    assert!(!json(&run(dir.path(), line).succeeded()).is_null());
+    for line in ["genesis --name x --network-id 1", "demo --check", "webapp"] {
+        let failed = run(dir.path(), &format!("{line} --config missing.toml"));
+        assert_eq!(failed.code, Some(1), "{line}");
+        assert!(failed.stderr.contains("missing.toml"), "{}", failed.stderr);
+    }
+}

@@ -68,14 +68,18 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
             reserve: flags.edge.relay_on,
             relay_discovery: flags.relay.relay_discovery,
             connections_max: connections_max(&flags.p2p),
-            reservations_max: usize::try_from(flags.relay.max_reservations).unwrap_or(usize::MAX),
+            reservations_max: count(flags.relay.max_reservations),
+            circuits_max: count(flags.relay.max_circuits),
+            circuit_bytes_max: Some(flags.relay.circuit_bytes).filter(|bytes| *bytes > 0),
+            circuit_duration: Some(flags.relay.circuit_duration).filter(|d| !d.is_zero()),
             ..P2p::default()
         },
         ingress: http.ingress.map(|listen| Ingress {
             listen,
             auth: !flags.edge.app_no_auth,
             response_timeout: flags.relay.response_timeout,
-            ..Ingress::default()
+            requests_max: count(flags.relay.max_requests),
+            requests_per_node_max: count(flags.relay.max_requests_per_node),
         }),
         jsonrpc: http.jsonrpc,
         grpc: http.grpc,
@@ -86,6 +90,13 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         version: RELEASE.to_owned(),
     })
 }
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The port of an app whose owner named none: the example web app's.
+const APP_PORT: u16 = 9527;
 
 /// Where HTTP and gRPC listen.
 struct HttpListeners {
@@ -142,12 +153,16 @@ fn app(flags: &ServerFlags, mistakes: &mut Vec<String>) -> App {
             Err(error) => mistakes.push(format!("--allow-caller = `{caller}`: {error}")),
         }
     }
-    let mut ports = vec![edge.app_default_port];
-    ports.extend(
-        edge.app_port
-            .iter()
-            .filter(|port| **port != edge.app_default_port),
-    );
+    // Nothing is open that its owner did not name, except where nothing at all was named.
+    let mut ports: Vec<u16> = Vec::new();
+    for port in edge.app_default_port.iter().chain(&edge.app_port) {
+        if !ports.contains(port) {
+            ports.push(*port);
+        }
+    }
+    if ports.is_empty() {
+        ports.push(APP_PORT);
+    }
     App {
         name: edge.app_name.clone(),
         host: edge.app_url.clone(),

@@ -7,7 +7,9 @@ use clap::Args;
 use multiaddr::Multiaddr;
 use peerwork::config::Mode;
 
-use crate::cli::values::{DnsName, Listen, app_host, duration, multiaddress, running_mode};
+use crate::cli::values::{
+    DnsName, Listen, app_host, duration, multiaddress, running_mode, some_duration,
+};
 
 /// Every setting of a node.
 #[derive(Args, Debug, Clone)]
@@ -110,6 +112,16 @@ pub(crate) struct RelayFlags {
     #[arg(long, value_name = "N", default_value = "2048",
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_reservations: u32,
+    /// Circuits that this relay carries at once
+    #[arg(long, value_name = "N", default_value = "8192",
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) max_circuits: u32,
+    /// Bytes that one circuit may carry, both directions together; 0 is no limit
+    #[arg(long, value_name = "BYTES", default_value = "0")]
+    pub(crate) circuit_bytes: u64,
+    /// How long one circuit may last; 0s is no limit
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) circuit_duration: Duration,
     /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC (repeatable)
     #[arg(long, value_name = "ORIGIN", default_value = "*")]
     pub(crate) access_control_allow_origins: Vec<String>,
@@ -118,8 +130,16 @@ pub(crate) struct RelayFlags {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) json_rpc_batch_request_limit: u32,
     /// How long an app may take until its answer begins
-    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = some_duration)]
     pub(crate) response_timeout: Duration,
+    /// HTTP calls under way at once; more are answered with 503
+    #[arg(long, value_name = "N", default_value = "4096",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_requests: u32,
+    /// HTTP calls under way to one node, event streams and WebSockets included
+    #[arg(long, value_name = "N", default_value = "200",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_requests_per_node: u32,
 }
 
 /// What only an edge does, and who may call.
@@ -138,10 +158,9 @@ pub(crate) struct EdgeFlags {
     /// Where the app runs: http and a host, without a port
     #[arg(long, value_name = "URL", default_value = "http://172.17.0.1", value_parser = app_host)]
     pub(crate) app_url: String,
-    /// The port of the app; it may be called
-    #[arg(long, value_name = "PORT", default_value = "9527",
-          value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) app_default_port: u16,
+    /// The port of the app; it may be called [default: 9527, where --app-port names none]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) app_default_port: Option<u16>,
     /// A further port that may be called (repeatable); all others are refused
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) app_port: Vec<u16>,

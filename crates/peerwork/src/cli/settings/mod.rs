@@ -52,6 +52,8 @@ pub(crate) struct Resolved {
     pub(crate) data_dir: PathBuf,
     /// True when nobody named the data directory.
     pub(crate) data_dir_is_default: bool,
+    /// True when nobody chose how much is logged.
+    pub(crate) log_level_is_default: bool,
     /// The settings file that was read.
     pub(crate) file: Option<PathBuf>,
 }
@@ -118,6 +120,7 @@ pub(crate) fn resolve(
         return Err(Mistakes(mistakes).into());
     }
     let merged = Layer::merge([flags, environment, from_file]);
+    let log_level_is_default = merged.last("log-level").is_none();
     let matches = command
         .try_get_matches_from(merged.arguments())
         .map_err(|error| Mistakes(vec![layer::reason(&error)]))?;
@@ -129,6 +132,7 @@ pub(crate) fn resolve(
             anyhow::anyhow!("this system has no data folder: name one by --data-dir")
         })?,
         settings,
+        log_level_is_default,
         file,
     })
 }

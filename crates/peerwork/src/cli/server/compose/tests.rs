@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use clap::{Args as _, Command, FromArgMatches as _};
 use peerwork_identity::KeyType;
 
@@ -53,9 +55,30 @@ fn an_edge_serves_no_http_and_no_json_rpc() {
 }
 
 #[test]
-fn the_default_port_of_the_app_is_always_allowed() {
-    let config = built("--app-port 22 --app-port 9527 --app-port 80").unwrap();
-    assert_eq!(config.app.ports, [9527, 22, 80]);
+fn exactly_the_named_ports_of_the_app_are_allowed() {
+    let ports = |line: &str| built(line).unwrap().app.ports;
+    assert_eq!(ports("--app-port 22 --app-port 80 --app-port 22"), [22, 80]);
+    let both = "--app-port 22 --app-default-port 3000";
+    assert_eq!(ports(both), [3000, 22]);
+    assert_eq!(ports(""), [9527]);
+}
+
+#[test]
+fn what_one_caller_may_take_is_a_setting() {
+    let line = "--max-circuits 5 --circuit-bytes 1000 --circuit-duration 2m --max-requests 7 \
+                --max-requests-per-node 3";
+    let config = built(line).unwrap();
+    assert_eq!(config.p2p.circuits_max, 5);
+    assert_eq!(config.p2p.circuit_bytes_max, Some(1000));
+    assert_eq!(config.p2p.circuit_duration, Some(Duration::from_secs(120)));
+    let ingress = config.ingress.unwrap();
+    assert_eq!(
+        (ingress.requests_max, ingress.requests_per_node_max),
+        (7, 3)
+    );
+    let unlimited = built("").unwrap().p2p;
+    assert_eq!(unlimited.circuit_bytes_max, None);
+    assert_eq!(unlimited.circuit_duration, None);
 }
 
 #[test]
