@@ -37,7 +37,9 @@ pub enum StartError {
         reason: String,
     },
     /// An address could not be listened on: taken, not ours, or not supported.
-    #[error("listening on {address}: {reason}")]
+    #[error(
+        "cannot listen on {address}: {reason}; end what listens there, or name another address or port"
+    )]
     Listen {
         /// The address asked for.
         address: Multiaddr,

@@ -9,7 +9,7 @@ use peerwork_net::error::ServeError;
 #[non_exhaustive]
 pub enum StartError {
     /// The address cannot be listened on: taken, not this machine's, or not permitted.
-    #[error("listening on {address}")]
+    #[error("cannot listen on {address}; end what listens there, or name another address or port")]
     Listen {
         /// The address asked for.
         address: SocketAddr,

@@ -56,6 +56,37 @@ async fn an_unfinished_last_sse_line_arrives() {
 }
 
 #[tokio::test]
+async fn pieces_of_any_body_pass_as_they_come() {
+    let (say, heard) = tokio::sync::mpsc::channel::<&[u8]>(1);
+    let heard = std::sync::Arc::new(tokio::sync::Mutex::new(heard));
+    let app = RawApp::start(move |mut stream, _| {
+        let heard = std::sync::Arc::clone(&heard);
+        async move {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n";
+            let _ = stream.write_all(head).await;
+            while let Some(piece) = heard.lock().await.recv().await {
+                let _ = stream.write_all(piece).await;
+            }
+        }
+    })
+    .await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    let request = hyper::Request::get(path).header("host", "x");
+    let request = request.body(crate::world::none()).unwrap();
+    let mut response = world.send(request).await;
+    for piece in [&b"{\"n\":1}\n"[..], b"2", b"3"] {
+        say.send(piece).await.unwrap();
+        let frame = timeout(SOON, response.frame()).await.unwrap();
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), piece);
+    }
+    drop(say);
+    assert!(timeout(SOON, response.frame()).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn large_bodies_stream_both_ways() {
     const BYTES: usize = 64 * MIB;
     let world = World::start().await;
