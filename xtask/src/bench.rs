@@ -2,7 +2,8 @@
 //!
 //! The benches themselves are the crate `peerwork-bench`; this file knows only how to start them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use cargo_metadata::MetadataCommand;
 
 use crate::shell;
 
@@ -35,8 +36,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             &["build", "--profile", "dist", "--package", package],
         ))?;
     }
-    let folder = shell::repository().join("target/dist");
-    let mut command = shell::command(&folder.join("peerwork-bench").to_string_lossy(), &[]);
+    let metadata = MetadataCommand::new()
+        .current_dir(shell::repository())
+        .no_deps()
+        .exec()
+        .context("asking `cargo metadata` for the target folder")?;
+    let folder = metadata.target_directory.join("dist");
+    let mut command = shell::command(folder.join("peerwork-bench").as_str(), &[]);
     match &arguments.bench {
         Bench::Tunnel { arguments } => {
             command
