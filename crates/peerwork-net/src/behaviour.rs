@@ -15,7 +15,9 @@ use crate::{
     config::{Config, RelayServer},
     dht,
     error::StartError,
-    gossip, streams,
+    gossip,
+    relay::Places,
+    streams,
 };
 
 #[derive(NetworkBehaviour)]
@@ -42,6 +44,7 @@ pub(crate) fn build(
     config: &Config,
     relay_client: relay::client::Behaviour,
     registry: streams::Registry,
+    places: &Places,
 ) -> Result<Behaviour, StartError> {
     let keypair = config.keypair.libp2p();
     let this = keypair.public().to_peer_id();
@@ -68,7 +71,7 @@ pub(crate) fn build(
         relay_server: config
             .relay_server
             .as_ref()
-            .map(|server| relay_server(this, server))
+            .map(|server| relay_server(this, server, places))
             .into(),
         dcutr: config
             .hole_punching
@@ -111,15 +114,15 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
 
 /// Many nodes behind one address are normal, so nothing is limited per address; what a stranger can
 /// take is bounded by the totals and by what one node may hold.
-fn relay_server(this: libp2p::PeerId, server: &RelayServer) -> relay::Behaviour {
+fn relay_server(this: libp2p::PeerId, server: &RelayServer, places: &Places) -> relay::Behaviour {
     let forever = std::time::Duration::from_secs(u64::from(u32::MAX));
     let mut behaviour = relay::Behaviour::new(
         this,
         relay::Config {
-            max_reservations: server.reservations_max,
+            max_reservations: usize::MAX,
             max_reservations_per_peer: server.reservations_per_peer_max,
             reservation_duration: server.reservation_duration,
-            reservation_rate_limiters: Vec::new(),
+            reservation_rate_limiters: vec![Box::new(places.limiter())],
             max_circuits: server.circuits_max,
             max_circuits_per_peer: server.circuits_per_peer_max,
             max_circuit_duration: server.circuit_duration.unwrap_or(forever).min(forever),

@@ -76,6 +76,7 @@ pub(crate) struct EventLoop {
     stop: CancellationToken,
     peers: peers::Driver,
     relay: relay::Driver,
+    places: relay::Places,
     gossip: gossip::Driver,
     dht: dht::Driver,
     /// Whether the listen addresses are told as external ones: a relay without configured addresses.
@@ -146,9 +147,13 @@ impl EventLoop {
                 connection_id,
                 num_established,
                 ..
-            } => self
-                .peers
-                .on_closed(peer_id, connection_id, num_established),
+            } => {
+                if num_established == 0 {
+                    self.places.release(&peer_id);
+                }
+                self.peers
+                    .on_closed(peer_id, connection_id, num_established);
+            }
             SwarmEvent::OutgoingConnectionError {
                 peer_id,
                 connection_id,
@@ -242,6 +247,7 @@ impl EventLoop {
 
     fn on_relay_server(&mut self, event: p2p_relay::Event) {
         use p2p_relay::Event as Relay;
+        let timed_out = matches!(event, Relay::ReservationTimedOut { .. });
         match event {
             Relay::ReservationReqAccepted { src_peer_id, .. } => {
                 let node = NodeId::from_peer_id(src_peer_id);
@@ -250,6 +256,9 @@ impl EventLoop {
             }
             Relay::ReservationClosed { src_peer_id }
             | Relay::ReservationTimedOut { src_peer_id } => {
+                if timed_out {
+                    self.places.release(&src_peer_id);
+                }
                 let node = NodeId::from_peer_id(src_peer_id);
                 self.peers.set_reserved(node, false);
                 self.peers.tell(Event::ReservationEnded(node));

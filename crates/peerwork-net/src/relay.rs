@@ -1,6 +1,7 @@
 //! Reservations at relays, as their client; and the server side's events.
 
 mod driver;
+mod places;
 
 use std::{fmt, time::Duration};
 
@@ -9,6 +10,7 @@ use peerwork_identity::{NodeAddress, NodeId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use driver::{Driver, is_circuit};
+pub(crate) use places::Places;
 
 use crate::{error::ReserveError, event_loop};
 

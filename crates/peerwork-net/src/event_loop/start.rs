@@ -47,7 +47,9 @@ pub(crate) async fn start(
     let node = config.keypair.node_id();
     let meters = Meters::default();
     let streams = streams::Registry::default();
-    let mut swarm = build(&config, &meters, streams.clone())?;
+    let server = config.relay_server.as_ref();
+    let places = relay::Places::new(server.map_or(0, |server| server.reservations_max));
+    let mut swarm = build(&config, &meters, streams.clone(), &places)?;
     let mut waiting = Vec::new();
     for address in &config.announce {
         swarm.add_external_address(address.clone());
@@ -75,6 +77,7 @@ pub(crate) async fn start(
         stop: stop.clone(),
         peers,
         relay: relay::Driver::default(),
+        places,
         gossip: gossip::Driver::new(decisions, tasks.clone()),
         dht: dht::Driver::default(),
         announce_listen,
@@ -132,10 +135,11 @@ fn build(
     config: &Config,
     meters: &Meters,
     streams: streams::Registry,
+    places: &relay::Places,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let node = NodeId::from_peer_id(config.keypair.libp2p().public().to_peer_id());
     let (transport, relay_client) = transport::build(&config.keypair, meters)?;
-    let behaviour = behaviour::build(config, relay_client, streams)?;
+    let behaviour = behaviour::build(config, relay_client, streams, places)?;
     let settings = swarm::Config::with_tokio_executor()
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_INBOUND_MAX)

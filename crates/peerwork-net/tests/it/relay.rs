@@ -156,9 +156,10 @@ async fn a_hundred_edges_behind_one_address_all_get_a_reservation() {
 }
 
 #[tokio::test]
-async fn a_reservation_is_renewed_before_it_ends() {
+async fn a_reservation_is_renewed_before_it_ends_also_when_the_relay_is_full() {
     let mut settings = relay_config();
     if let Some(server) = &mut settings.relay_server {
+        server.reservations_max = 1;
         server.reservation_duration = Duration::from_secs(4);
     }
     let (relay, edge) = (start(settings).await, start(behind_nat_config()).await);
