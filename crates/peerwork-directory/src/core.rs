@@ -8,14 +8,13 @@ use std::{
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::Network;
+use peerwork_net::{DialPolicy, Network};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
     advertisement::millis,
     announcement::Announcement,
     config::Config,
-    dial_policy::DialPolicy,
     error::Refusal,
     limiter::{Conducts, NODES_MAX, Sentence},
     metrics::{Metrics, Way},

@@ -24,7 +24,6 @@ pub mod backoff;
 mod catch_up;
 pub mod config;
 mod core;
-pub mod dial_policy;
 pub mod error;
 mod gossip;
 mod handle;
@@ -45,7 +44,6 @@ pub mod state;
 
 pub use advertisement::Advertisement;
 pub use config::{Config, Description, Participation};
-pub use dial_policy::DialPolicy;
 pub use handle::Directory;
 pub use reservations::ReservationStatus;
 pub use route::Route;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::Reachability;
+use peerwork_net::{DialPolicy, Reachability};
 
 use crate::{
     advertisement::{
@@ -12,7 +12,6 @@ use crate::{
         TEXT_BYTES_MAX, millis,
     },
     config::Description,
-    dial_policy::DialPolicy,
     inventory::Inventory,
     state::Moment,
 };

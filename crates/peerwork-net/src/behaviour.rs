@@ -53,7 +53,9 @@ pub(crate) fn build(
         keypair,
     )
     .with_agent_version(config.agent.clone())
-    .with_push_listen_addr_updates(true);
+    .with_push_listen_addr_updates(true)
+    // Dials go where a service says; what a node claims of itself is not remembered for them.
+    .with_cache_size(0);
     let ping = ping::Config::new()
         .with_interval(config.ping_interval)
         .with_timeout(config.ping_interval);

@@ -25,6 +25,10 @@ pub struct Config {
     pub gossip: Gossip,
     /// Connection limits.
     pub limits: Limits,
+    /// Follow loopback and private addresses that other nodes tell: for networks that live on them.
+    /// Addresses that are given to [`Network::dial`](crate::Network::dial) and
+    /// [`Network::reserve`](crate::Network::reserve) are followed in any case.
+    pub allow_private: bool,
     /// Find nodes on the local network by mDNS.
     pub mdns: bool,
     /// Ask the router for port mappings by UPnP.
@@ -42,6 +46,9 @@ pub struct Config {
     pub idle_timeout: Duration,
 }
 
+/// The most circuits of one node: each is a stream of its connection, which has room for 4096.
+pub const CIRCUITS_PER_PEER_MAX: usize = 1536;
+
 /// Circuit relay v2 server limits.
 #[derive(Debug, Clone)]
 pub struct RelayServer {
@@ -53,7 +60,7 @@ pub struct RelayServer {
     pub reservation_duration: Duration,
     /// Circuits carried at once.
     pub circuits_max: usize,
-    /// Circuits one node may have, counted at each end.
+    /// Circuits one node may have, counted at each end; at most [`CIRCUITS_PER_PEER_MAX`].
     pub circuits_per_peer_max: usize,
     /// How long one circuit may last; at most `u32::MAX` seconds, `None` is that maximum.
     pub circuit_duration: Option<Duration>,
@@ -69,7 +76,7 @@ impl Default for RelayServer {
             reservations_per_peer_max: 4,
             reservation_duration: Duration::from_secs(3600),
             circuits_max: 8192,
-            circuits_per_peer_max: 2048,
+            circuits_per_peer_max: CIRCUITS_PER_PEER_MAX,
             circuit_duration: None,
             circuit_bytes_max: None,
         }
@@ -105,6 +112,9 @@ pub struct Limits {
     pub handshakes_inbound_max: u32,
     /// Outbound connections in their handshake.
     pub handshakes_outbound_max: u32,
+    /// How long connecting, or being connected to, may take: the socket, the proof of identity and
+    /// the muxer together; over a circuit also the relay's part. Who is silent loses the place then.
+    pub handshake_timeout: Duration,
     /// Refuse connections while this process uses more than this share of the machine's memory.
     pub memory_share_max: f64,
     /// Streams being opened at once on one connection.
@@ -118,6 +128,7 @@ impl Default for Limits {
             connections_per_peer_max: 8,
             handshakes_inbound_max: 512,
             handshakes_outbound_max: 512,
+            handshake_timeout: Duration::from_secs(10),
             memory_share_max: 0.8,
             opens_per_connection_max: 64,
         }
@@ -149,6 +160,7 @@ impl Config {
             relay_server: None,
             gossip: Gossip::default(),
             limits: Limits::default(),
+            allow_private: false,
             mdns: false,
             upnp: false,
             autonat: false,

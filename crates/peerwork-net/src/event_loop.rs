@@ -8,13 +8,7 @@ mod start;
 use std::{collections::HashSet, time::Duration};
 
 use futures::StreamExt;
-use libp2p::{
-    Swarm, mdns,
-    metrics::Recorder,
-    relay as p2p_relay,
-    swarm::{SwarmEvent, dial_opts::DialOpts},
-    upnp,
-};
+use libp2p::{Swarm, mdns, metrics::Recorder, relay as p2p_relay, swarm::SwarmEvent, upnp};
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 use tokio::{
@@ -128,6 +122,10 @@ impl EventLoop {
 
     fn on_tick(&mut self) {
         self.peers.on_tick(&mut self.swarm, Instant::now());
+        self.gossip.leave_dropped(&mut self.swarm);
+        if self.relay.release_dropped(&mut self.swarm) {
+            self.publish_addresses();
+        }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
     }
@@ -149,7 +147,7 @@ impl EventLoop {
                 ..
             } => {
                 if num_established == 0 {
-                    self.places.release(&peer_id);
+                    self.end_reservation(&peer_id);
                 }
                 self.peers
                     .on_closed(peer_id, connection_id, num_established);
@@ -247,22 +245,13 @@ impl EventLoop {
 
     fn on_relay_server(&mut self, event: p2p_relay::Event) {
         use p2p_relay::Event as Relay;
-        let timed_out = matches!(event, Relay::ReservationTimedOut { .. });
         match event {
             Relay::ReservationReqAccepted { src_peer_id, .. } => {
                 let node = NodeId::from_peer_id(src_peer_id);
                 self.peers.set_reserved(node, true);
                 self.peers.tell(Event::Reserved(node));
             }
-            Relay::ReservationClosed { src_peer_id }
-            | Relay::ReservationTimedOut { src_peer_id } => {
-                if timed_out {
-                    self.places.release(&src_peer_id);
-                }
-                let node = NodeId::from_peer_id(src_peer_id);
-                self.peers.set_reserved(node, false);
-                self.peers.tell(Event::ReservationEnded(node));
-            }
+            Relay::ReservationTimedOut { src_peer_id } => self.end_reservation(&src_peer_id),
             Relay::ReservationReqDenied {
                 src_peer_id,
                 status,
@@ -274,17 +263,22 @@ impl EventLoop {
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");
             }
+            // `ReservationClosed` among them: libp2p tells it of each connection that closes.
             other => tracing::trace!(event = ?other, "relay"),
+        }
+    }
+
+    fn end_reservation(&self, peer: &libp2p::PeerId) {
+        if self.places.release(peer) {
+            let node = NodeId::from_peer_id(*peer);
+            self.peers.set_reserved(node, false);
+            self.peers.tell(Event::ReservationEnded(node));
         }
     }
 
     fn on_found(&mut self, found: Vec<(libp2p::PeerId, Multiaddr)>) {
         for (peer, address) in found.into_iter().take(MDNS_PEERS_MAX) {
-            if !self.swarm.is_connected(&peer) {
-                let options = DialOpts::peer_id(peer).addresses(vec![address]).build();
-                // A node that is being dialled already, or is blocked, is left alone.
-                let _ = self.swarm.dial(options);
-            }
+            self.peers.dial_found(&mut self.swarm, peer, address);
         }
     }
 

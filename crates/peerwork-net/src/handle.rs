@@ -161,8 +161,9 @@ impl Network {
 
     // Connections.
 
-    /// Connects to a node at the given addresses and those already known of it (with or without
-    /// `/p2p/<id>`; circuits are `<relay address>/p2p/<relay>/p2p-circuit`).
+    /// Connects to a node at the given addresses (with or without `/p2p/<id>`; circuits are
+    /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: what other nodes told
+    /// belongs through a [`DialPolicy`](crate::DialPolicy) first.
     /// Returns at once when it is connected.
     ///
     /// # Errors
@@ -254,7 +255,6 @@ impl Network {
         let command = relay::Command::Reserve {
             relay: relay.clone(),
             reply,
-            commands: self.commands.clone(),
         };
         let granted = async {
             self.commands
@@ -288,7 +288,7 @@ impl Network {
             .await
     }
 
-    /// Asks the DHT for a node's addresses.
+    /// Asks the DHT for a node's addresses: what some node claims they are.
     ///
     /// # Errors
     /// As [`Network::provide`].

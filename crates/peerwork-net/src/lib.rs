@@ -15,11 +15,13 @@
 //! * [`Network::topic`]: gossip that is validated before it is forwarded ([`gossip`]).
 //! * [`Network::dial`], [`Network::reserve`], [`Network::block`]: connections ([`peers`], [`relay`]).
 //! * [`Network::provide`], [`Network::providers`], [`Network::addresses`]: the DHT ([`dht`]).
+//! * [`DialPolicy`]: which addresses that other nodes told may be dialled ([`dial_policy`]).
 //! * [`Network::peers`], [`Network::events`], [`Network::traffic`]: what was observed ([`metering`]).
 
 mod behaviour;
 pub mod config;
 pub mod dht;
+pub mod dial_policy;
 pub mod error;
 mod event_loop;
 pub mod gossip;
@@ -32,6 +34,7 @@ pub mod streams;
 mod transport;
 
 pub use config::Config;
+pub use dial_policy::DialPolicy;
 pub use handle::Network;
 pub use peers::{Event, Path, PeerInfo, Reachability};
 pub use streams::{InboundStream, Incoming, Protocol, Stream};

@@ -8,7 +8,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -40,15 +40,31 @@ pub struct Traffic {
     pub rtt: Option<Duration>,
 }
 
-#[derive(Debug, Default)]
+/// Lives as long as a connection or a stream of its node, and then leaves the table by itself.
+#[derive(Debug)]
 struct Meter {
     received: [AtomicU64; 2],
     sent: [AtomicU64; 2],
+    peer: PeerId,
+    table: Weak<Shared>,
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let Some(table) = self.table.upgrade() else {
+            return;
+        };
+        let mut peers = table.peers.write();
+        // The node may have come back meanwhile, with a new meter.
+        if peers.get(&self.peer).is_some_and(|m| m.strong_count() == 0) {
+            peers.remove(&self.peer);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    peers: RwLock<HashMap<PeerId, Arc<Meter>>>,
+    peers: RwLock<HashMap<PeerId, Weak<Meter>>>,
     received: AtomicU64,
     sent: AtomicU64,
 }
@@ -59,16 +75,23 @@ pub(crate) struct Meters(Arc<Shared>);
 
 impl Meters {
     fn of(&self, peer: PeerId) -> Arc<Meter> {
-        Arc::clone(self.0.peers.write().entry(peer).or_default())
-    }
-
-    pub(crate) fn forget(&self, peer: PeerId) {
-        self.0.peers.write().remove(&peer);
+        let mut peers = self.0.peers.write();
+        if let Some(meter) = peers.get(&peer).and_then(Weak::upgrade) {
+            return meter;
+        }
+        let meter = Arc::new(Meter {
+            received: Default::default(),
+            sent: Default::default(),
+            peer,
+            table: Arc::downgrade(&self.0),
+        });
+        peers.insert(peer, Arc::downgrade(&meter));
+        meter
     }
 
     pub(crate) fn traffic(&self, node: NodeId, rtt: Option<Duration>) -> Traffic {
         let meter = self.0.peers.read().get(node.as_peer_id()).cloned();
-        let Some(meter) = meter else {
+        let Some(meter) = meter.and_then(|meter| meter.upgrade()) else {
             return Traffic {
                 rtt,
                 ..Traffic::default()
@@ -218,5 +241,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_goes_with_the_last_that_counts_on_it() {
+        let meters = Meters::default();
+        let peer = PeerId::random();
+        let first = meters.wrap(peer, Path::Direct, ());
+        let second = meters.wrap(peer, Path::Relayed, ());
+        first.count.received(1);
+        second.count.sent(2);
+        drop(first);
+        let traffic = meters.traffic(NodeId::from_peer_id(peer), None);
+        let counted = (traffic.direct_received_bytes, traffic.relayed_sent_bytes);
+        assert_eq!(counted, (1, 2));
+        drop(second);
+        assert!(meters.0.peers.read().is_empty());
+        assert_eq!(meters.total(), (1, 2));
     }
 }

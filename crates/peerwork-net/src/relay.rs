@@ -6,22 +6,18 @@ mod places;
 use std::{fmt, time::Duration};
 
 use multiaddr::Multiaddr;
-use peerwork_identity::{NodeAddress, NodeId};
-use tokio::sync::{mpsc, oneshot, watch};
+use peerwork_identity::NodeAddress;
+use tokio::sync::{oneshot, watch};
 
 pub(crate) use driver::{Driver, is_circuit};
 pub(crate) use places::Places;
 
-use crate::{error::ReserveError, event_loop};
+use crate::error::ReserveError;
 
 pub(crate) enum Command {
     Reserve {
         relay: NodeAddress,
         reply: oneshot::Sender<Result<Reservation, ReserveError>>,
-        commands: mpsc::Sender<event_loop::Command>,
-    },
-    Release {
-        relay: NodeId,
     },
 }
 
@@ -34,12 +30,11 @@ pub struct CircuitLimits {
     pub duration_max: Option<Duration>,
 }
 
-/// A place at a relay; held and renewed until dropped or lost.
+/// A place at a relay; held and renewed until lost, or until about a second after it was dropped.
 pub struct Reservation {
     pub(crate) relay: NodeAddress,
     pub(crate) limits: CircuitLimits,
     pub(crate) lost: watch::Receiver<Option<String>>,
-    pub(crate) commands: mpsc::Sender<event_loop::Command>,
 }
 
 impl fmt::Debug for Reservation {
@@ -76,13 +71,6 @@ impl Reservation {
             Ok(reason) => reason.clone().unwrap_or_default(),
             Err(_) => "the network has stopped".to_owned(),
         }
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        let relay = self.relay.node;
-        let _ = self.commands.try_send(Command::Release { relay }.into());
     }
 }
 

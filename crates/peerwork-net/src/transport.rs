@@ -2,6 +2,8 @@
 
 mod corked;
 mod driven;
+mod gate;
+mod muxer;
 mod security;
 mod yamux;
 
@@ -10,19 +12,22 @@ use libp2p::{
     core::{
         ConnectedPoint,
         muxing::{StreamMuxer, StreamMuxerBox},
-        transport::{Boxed, OrTransport},
+        transport::{Boxed, OrTransport, timeout::TransportTimeout},
         upgrade::Version,
     },
     dns, noise, quic, relay, tcp, tls, websocket,
 };
 use peerwork_identity::Keypair;
+use tokio_util::task::TaskTracker;
 
+pub(crate) use gate::Gate;
+use gate::Gated;
 use security::NoiseOrTls;
 use yamux::Yamux;
 
-use crate::{error::StartError, metering::Meters, peers::Path};
+use crate::{Config, error::StartError, metering::Meters, peers::Path};
 
-type Authenticated = Boxed<(PeerId, StreamMuxerBox)>;
+pub(crate) type Authenticated = Boxed<(PeerId, StreamMuxerBox)>;
 
 fn wrong<E>(transport: &'static str) -> impl FnOnce(E) -> StartError
 where
@@ -60,15 +65,19 @@ where
 
 /// Builds the transport and the relay client behaviour that belongs to it.
 pub(crate) fn build(
-    keypair: &Keypair,
+    config: &Config,
     meters: &Meters,
+    gate: &Gate,
+    tasks: &TaskTracker,
 ) -> Result<(Authenticated, relay::client::Behaviour), StartError> {
     let tcp_config = || tcp::Config::default().nodelay(true);
+    let keypair = &config.keypair;
+    let yamux = Yamux::new(tasks.clone());
     let direct = metered(meters, Path::Direct);
     let plain = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
         .authenticate(security(keypair)?)
-        .multiplex(Yamux::default())
+        .multiplex(yamux.clone())
         .map(direct.clone());
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair.libp2p()))
         .map(metered(meters, Path::Direct));
@@ -77,7 +86,7 @@ pub(crate) fn build(
     let websocket = websocket::Config::new(resolved)
         .upgrade(Version::V1Lazy)
         .authenticate(security(keypair)?)
-        .multiplex(Yamux::default())
+        .multiplex(yamux.clone())
         .map(direct);
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
     let by_name = dns::tokio::Transport::system(by_ip).map_err(wrong("dns"))?;
@@ -88,10 +97,9 @@ pub(crate) fn build(
     let circuits = circuits
         .upgrade(Version::V1Lazy)
         .authenticate(security(keypair)?)
-        .multiplex(Yamux::default())
+        .multiplex(yamux.clone())
         .map(metered(meters, Path::Relayed));
-    let transport = OrTransport::new(circuits, hosts)
-        .map(|either, _| either.into_inner())
-        .boxed();
-    Ok((transport, behaviour))
+    let all = OrTransport::new(circuits, hosts).map(|either, _| either.into_inner());
+    let timely = TransportTimeout::new(all, config.limits.handshake_timeout).boxed();
+    Ok((Gated::new(timely, gate.clone()).boxed(), behaviour))
 }

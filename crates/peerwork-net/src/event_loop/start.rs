@@ -13,7 +13,6 @@ use libp2p::{
     swarm::{self, SwarmEvent},
 };
 use multiaddr::{Multiaddr, Protocol as Part};
-use peerwork_identity::NodeId;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,7 +20,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Command, EventLoop};
 use crate::{
     Config,
-    behaviour::{self, Behaviour},
+    behaviour::{self, Behaviour, BehaviourEvent},
+    config::CIRCUITS_PER_PEER_MAX,
     dht,
     error::StartError,
     gossip,
@@ -49,7 +49,13 @@ pub(crate) async fn start(
     let streams = streams::Registry::default();
     let server = config.relay_server.as_ref();
     let places = relay::Places::new(server.map_or(0, |server| server.reservations_max));
-    let mut swarm = build(&config, &meters, streams.clone(), &places)?;
+    let (tasks, gate) = (
+        TaskTracker::new(),
+        transport::Gate::new(config.allow_private),
+    );
+    let (transport, relay_client) = transport::build(&config, &meters, &gate, &tasks)?;
+    let behaviour = behaviour::build(&config, relay_client, streams.clone(), &places)?;
+    let mut swarm = build(&config, transport, behaviour);
     let mut waiting = Vec::new();
     for address in &config.announce {
         swarm.add_external_address(address.clone());
@@ -57,30 +63,25 @@ pub(crate) async fn start(
     for address in &config.listen {
         waiting.push((listen(&mut swarm, address)?, address.clone()));
     }
-    let announce_listen = config.relay_server.is_some() && config.announce.is_empty();
-    let bound = bind(&mut swarm, waiting, announce_listen).await?;
+    let meanwhile = bind(&mut swarm, waiting).await?;
 
     let (events, _) = broadcast::channel(EVENTS_MAX);
-    let (listen_sender, listen) = watch::channel(bound);
+    let (listen_sender, listen) = watch::channel(Vec::new());
     let (reachability_sender, reachability) = watch::channel(Reachability::Unknown);
-    let (stop, tasks, table) = (
-        CancellationToken::new(),
-        TaskTracker::new(),
-        PeerTable::default(),
-    );
+    let (stop, table) = (CancellationToken::new(), PeerTable::default());
     let (decisions, decided) = mpsc::channel(COMMANDS_MAX);
-    let peers = peers::Driver::new(node, table.clone(), meters.clone(), events.clone());
+    let peers = peers::Driver::new(node, table.clone(), events.clone(), gate.clone());
     let mut event_loop = EventLoop {
         swarm,
         commands,
         decided,
         stop: stop.clone(),
         peers,
-        relay: relay::Driver::default(),
+        relay: relay::Driver::new(gate),
         places,
         gossip: gossip::Driver::new(decisions, tasks.clone()),
         dht: dht::Driver::default(),
-        announce_listen,
+        announce_listen: config.relay_server.is_some() && config.announce.is_empty(),
         confirmed: config.announce.iter().cloned().collect(),
         listen: listen_sender,
         reachability: reachability_sender,
@@ -89,6 +90,9 @@ pub(crate) async fn start(
         streams: streams.clone(),
         metrics: Metrics::register(registry),
     };
+    for event in meanwhile {
+        event_loop.on_event(event);
+    }
     event_loop.publish_addresses();
     tasks.spawn(event_loop.run());
     Ok(Arc::new(Shared {
@@ -123,6 +127,15 @@ fn check(config: &Config) -> Result<(), StartError> {
         share > 0.0 && share <= 1.0,
         "must be above 0 and at most 1",
     )?;
+    let circuits = config
+        .relay_server
+        .as_ref()
+        .map(|s| s.circuits_per_peer_max);
+    bounded(
+        "relay_server.circuits_per_peer_max",
+        circuits.is_none_or(|max| max <= CIRCUITS_PER_PEER_MAX),
+        "must be at most 1536",
+    )?;
     let bytes = config.gossip.message_bytes_max;
     bounded(
         "gossip.message_bytes_max",
@@ -133,23 +146,15 @@ fn check(config: &Config) -> Result<(), StartError> {
 
 fn build(
     config: &Config,
-    meters: &Meters,
-    streams: streams::Registry,
-    places: &relay::Places,
-) -> Result<Swarm<Behaviour>, StartError> {
-    let node = NodeId::from_peer_id(config.keypair.libp2p().public().to_peer_id());
-    let (transport, relay_client) = transport::build(&config.keypair, meters)?;
-    let behaviour = behaviour::build(config, relay_client, streams, places)?;
+    transport: transport::Authenticated,
+    behaviour: Behaviour,
+) -> Swarm<Behaviour> {
     let settings = swarm::Config::with_tokio_executor()
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_INBOUND_MAX)
         .with_idle_connection_timeout(config.idle_timeout);
-    Ok(Swarm::new(
-        transport,
-        behaviour,
-        *node.as_peer_id(),
-        settings,
-    ))
+    let node = config.keypair.node_id();
+    Swarm::new(transport, behaviour, *node.as_peer_id(), settings)
 }
 
 fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerId, StartError> {
@@ -179,12 +184,12 @@ fn probe(address: &Multiaddr) -> std::io::Result<()> {
 }
 
 /// Waits until every listener has an address, so that a taken port is an error of the start.
+/// What happens meanwhile, somebody connecting for instance, is for the loop to look at.
 async fn bind(
     swarm: &mut Swarm<Behaviour>,
     mut waiting: Vec<(ListenerId, Multiaddr)>,
-    announce: bool,
-) -> Result<Vec<Multiaddr>, StartError> {
-    let mut bound = Vec::new();
+) -> Result<Vec<SwarmEvent<BehaviourEvent>>, StartError> {
+    let mut meanwhile = Vec::new();
     while let Some((_, first)) = waiting.first() {
         let event = tokio::time::timeout(BIND_TIMEOUT, swarm.select_next_some()).await;
         let event = event.map_err(|_| StartError::Listen {
@@ -192,15 +197,9 @@ async fn bind(
             reason: format!("no address after {BIND_TIMEOUT:?}"),
         })?;
         match event {
-            SwarmEvent::NewListenAddr {
-                listener_id,
-                address,
-            } => {
+            SwarmEvent::NewListenAddr { listener_id, .. } => {
                 waiting.retain(|(id, _)| *id != listener_id);
-                if announce {
-                    swarm.add_external_address(address.clone());
-                }
-                bound.push(address);
+                meanwhile.push(event);
             }
             SwarmEvent::ListenerClosed {
                 listener_id,
@@ -214,8 +213,8 @@ async fn bind(
                     reason: error.to_string(),
                 });
             }
-            _ => {}
+            other => meanwhile.push(other),
         }
     }
-    Ok(bound)
+    Ok(meanwhile)
 }

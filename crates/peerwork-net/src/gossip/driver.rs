@@ -26,9 +26,6 @@ pub(crate) enum Command {
         validator: Validator,
         reply: oneshot::Sender<Result<mpsc::Receiver<Message>, TopicError>>,
     },
-    Leave {
-        topic: String,
-    },
     Publish {
         topic: String,
         data: Vec<u8>,
@@ -47,6 +44,8 @@ struct Joined {
     name: String,
     mode: Mode,
     unvalidated: mpsc::Sender<(MessageId, Message)>,
+    /// Closed once the topic was dropped.
+    deliver: mpsc::Sender<Message>,
 }
 
 pub(crate) struct Driver {
@@ -74,7 +73,6 @@ impl Driver {
             } => {
                 let _ = reply.send(self.join(swarm, topic, mode, validator));
             }
-            Command::Leave { topic } => self.leave(swarm, &topic),
             Command::Publish { topic, data, reply } => {
                 let gossip = &mut swarm.behaviour_mut().gossip;
                 let size = data.len();
@@ -96,6 +94,7 @@ impl Driver {
         mode: Mode,
         validator: Validator,
     ) -> Result<mpsc::Receiver<Message>, TopicError> {
+        self.leave_dropped(swarm);
         let topic = IdentTopic::new(&name);
         let hash = topic.hash();
         if self.topics.contains_key(&hash) {
@@ -116,25 +115,29 @@ impl Driver {
         let (unvalidated, queue) = mpsc::channel(QUEUE_MAX);
         let (deliver, delivered) = mpsc::channel(QUEUE_MAX);
         let decisions = self.decisions.clone();
-        self.tasks
-            .spawn(validate(queue, validator, deliver, decisions));
         let joined = Joined {
             name,
             mode,
             unvalidated,
+            deliver: deliver.clone(),
         };
+        self.tasks
+            .spawn(validate(queue, validator, deliver, decisions));
         self.topics.insert(hash, joined);
         Ok(delivered)
     }
 
-    fn leave(&mut self, swarm: &mut Swarm<Behaviour>, name: &str) {
-        let topic = IdentTopic::new(name);
-        if let Some(joined) = self.topics.remove(&topic.hash())
-            && joined.mode == Mode::Subscribe
-        {
-            tracing::debug!(topic = joined.name, "left");
-            swarm.behaviour_mut().gossip.unsubscribe(&topic);
-        }
+    /// Leaves the topics that were dropped.
+    pub(crate) fn leave_dropped(&mut self, swarm: &mut Swarm<Behaviour>) {
+        self.topics.retain(|_, joined| {
+            let dropped = joined.deliver.is_closed();
+            if dropped && joined.mode == Mode::Subscribe {
+                tracing::debug!(topic = joined.name, "left");
+                let topic = IdentTopic::new(&joined.name);
+                swarm.behaviour_mut().gossip.unsubscribe(&topic);
+            }
+            !dropped
+        });
     }
 
     /// Hands a message to its topic's task. Never waits: the loop must go on.

@@ -41,7 +41,7 @@ pub enum Mode {
 
 pub(crate) type Validator = Arc<dyn Fn(&Message) -> Verdict + Send + Sync>;
 
-/// A joined topic. Dropping it leaves the topic.
+/// A joined topic. It is left about a second after this was dropped.
 pub struct Topic {
     pub(crate) name: String,
     pub(crate) message_bytes_max: usize,
@@ -101,14 +101,5 @@ impl Publisher {
             .await
             .map_err(|_| TopicError::Stopped)?;
         answer.await.map_err(|_| TopicError::Stopped)?
-    }
-}
-
-impl Drop for Topic {
-    fn drop(&mut self) {
-        let topic = std::mem::take(&mut self.name);
-        // A full command queue means the loop still works through older ones; the driver also
-        // notices the closed message queue by itself.
-        let _ = self.commands.try_send(Command::Leave { topic }.into());
     }
 }

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{ConnectionInfo, Event, Path, PeerTable, without_last_peer};
-use crate::{behaviour::Behaviour, error::DialError, metering::Meters};
+use crate::{behaviour::Behaviour, error::DialError, transport::Gate};
 
 /// Nodes being dialled at once; with the waiters below at most about 1 MiB.
 const DIALS_MAX: usize = 1024;
@@ -68,7 +68,7 @@ pub(crate) enum Command {
 pub(crate) struct Driver {
     this: NodeId,
     table: PeerTable,
-    meters: Meters,
+    gate: Gate,
     events: broadcast::Sender<Event>,
     dials: HashMap<PeerId, Dialling>,
     further_dials: HashMap<ConnectionId, Waiter>,
@@ -85,13 +85,13 @@ impl Driver {
     pub(crate) fn new(
         this: NodeId,
         table: PeerTable,
-        meters: Meters,
         events: broadcast::Sender<Event>,
+        gate: Gate,
     ) -> Self {
         Self {
             this,
             table,
-            meters,
+            gate,
             events,
             dials: HashMap::new(),
             further_dials: HashMap::new(),
@@ -159,11 +159,7 @@ impl Driver {
         reply: Waiter,
     ) {
         addresses.truncate(ADDRESSES_MAX);
-        let options = DialOpts::peer_id(peer)
-            .addresses(addresses)
-            .condition(PeerCondition::Always)
-            .extend_addresses_through_behaviour()
-            .build();
+        let options = self.dial_options(peer, addresses);
         let connection = options.connection_id();
         match swarm.dial(options) {
             Ok(()) => {
@@ -192,10 +188,7 @@ impl Driver {
             return;
         }
         addresses.truncate(ADDRESSES_MAX);
-        let options = DialOpts::peer_id(*node.as_peer_id())
-            .addresses(addresses)
-            .condition(PeerCondition::Always)
-            .build();
+        let options = self.dial_options(*node.as_peer_id(), addresses);
         let connection = options.connection_id();
         match swarm.dial(options) {
             Ok(()) => {
@@ -204,6 +197,32 @@ impl Driver {
             Err(error) => {
                 let _ = reply.send(Err(dial_error(&error)));
             }
+        }
+    }
+
+    /// Exactly these addresses, which the caller vouches for.
+    fn dial_options(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
+        for address in &addresses {
+            self.gate.vouch(address);
+        }
+        DialOpts::peer_id(peer)
+            .addresses(addresses)
+            .condition(PeerCondition::Always)
+            .build()
+    }
+
+    /// Dials a node that this machine's own network showed.
+    pub(crate) fn dial_found(
+        &self,
+        swarm: &mut Swarm<Behaviour>,
+        peer: PeerId,
+        address: Multiaddr,
+    ) {
+        if !swarm.is_connected(&peer) {
+            self.gate.vouch(&address);
+            let options = DialOpts::peer_id(peer).addresses(vec![address]).build();
+            // A node that is being dialled already, or is blocked, is left alone.
+            let _ = swarm.dial(options);
         }
     }
 
@@ -271,7 +290,6 @@ impl Driver {
         let gone = self.connections.remove(&connection);
         if remaining == 0 {
             self.table.remove(node);
-            self.meters.forget(peer);
             self.tell(Event::Disconnected(node));
             return;
         }

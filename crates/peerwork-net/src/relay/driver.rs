@@ -5,10 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use libp2p::{Swarm, core::transport::ListenerId, relay};
 use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::{NodeAddress, NodeId};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::{CircuitLimits, Command, Reservation, circuit_address};
-use crate::{behaviour::Behaviour, error::ReserveError, event_loop};
+use crate::{behaviour::Behaviour, error::ReserveError, transport::Gate};
 
 type Reply = oneshot::Sender<Result<Reservation, ReserveError>>;
 
@@ -19,39 +19,30 @@ struct Held {
     relay: NodeAddress,
     listener: ListenerId,
     /// Present until the relay has granted the first reservation.
-    waiting: Option<(Reply, mpsc::Sender<event_loop::Command>)>,
+    waiting: Option<Reply>,
+    /// Nobody listens to it any more once the reservation was dropped.
     lost: watch::Sender<Option<String>>,
 }
 
-#[derive(Default)]
 pub(crate) struct Driver {
+    gate: Gate,
     held: HashMap<NodeId, Held>,
 }
 
 impl Driver {
+    pub(crate) fn new(gate: Gate) -> Self {
+        let held = HashMap::new();
+        Self { gate, held }
+    }
+
     pub(crate) fn on_command(&mut self, swarm: &mut Swarm<Behaviour>, command: Command) {
         match command {
-            Command::Reserve {
-                relay,
-                reply,
-                commands,
-            } => self.reserve(swarm, relay, reply, commands),
-            Command::Release { relay } => {
-                if let Some(held) = self.held.remove(&relay) {
-                    swarm.remove_listener(held.listener);
-                }
-            }
+            Command::Reserve { relay, reply } => self.reserve(swarm, relay, reply),
         }
     }
 
-    fn reserve(
-        &mut self,
-        swarm: &mut Swarm<Behaviour>,
-        relay: NodeAddress,
-        reply: Reply,
-        commands: mpsc::Sender<event_loop::Command>,
-    ) {
-        self.abandon(swarm);
+    fn reserve(&mut self, swarm: &mut Swarm<Behaviour>, relay: NodeAddress, reply: Reply) {
+        self.release_dropped(swarm);
         if self.held.contains_key(&relay.node) {
             let _ = reply.send(Err(ReserveError::Exists));
             return;
@@ -61,6 +52,7 @@ impl Driver {
             let _ = reply.send(Err(ReserveError::Refused(reason)));
             return;
         }
+        self.gate.vouch(&relay.transport);
         match swarm.listen_on(circuit_address(&relay)) {
             Err(error) => {
                 let _ = reply.send(Err(ReserveError::Address(error.to_string())));
@@ -70,7 +62,7 @@ impl Driver {
                 let held = Held {
                     relay: relay.clone(),
                     listener,
-                    waiting: Some((reply, commands)),
+                    waiting: Some(reply),
                     lost,
                 };
                 self.held.insert(relay.node, held);
@@ -78,15 +70,21 @@ impl Driver {
         }
     }
 
-    /// Lets go of reservations whose caller no longer waits for the answer.
-    fn abandon(&mut self, swarm: &mut Swarm<Behaviour>) {
+    /// Lets go of reservations that were dropped, or whose caller no longer waits for the answer;
+    /// whether there were any.
+    pub(crate) fn release_dropped(&mut self, swarm: &mut Swarm<Behaviour>) -> bool {
+        let before = self.held.len();
         self.held.retain(|_, held| {
-            let abandoned = held.waiting.as_ref().is_some_and(|(r, _)| r.is_closed());
-            if abandoned {
+            let dropped = match &held.waiting {
+                Some(reply) => reply.is_closed(),
+                None => held.lost.receiver_count() == 0,
+            };
+            if dropped {
                 swarm.remove_listener(held.listener);
             }
-            !abandoned
+            !dropped
         });
+        self.held.len() < before
     }
 
     pub(crate) fn on_event(&mut self, event: relay::client::Event) {
@@ -109,14 +107,13 @@ impl Driver {
             bytes_max: limit.and_then(|l| l.data_in_bytes()).filter(|n| *n > 0),
             duration_max: limit.and_then(|l| l.duration()).filter(limited),
         };
-        if let Some((reply, commands)) = held.waiting.take() {
+        if let Some(reply) = held.waiting.take() {
             let reservation = Reservation {
                 relay: held.relay.clone(),
                 limits,
                 lost: held.lost.subscribe(),
-                commands,
             };
-            // A caller that left drops the reservation, and dropping releases it.
+            // A caller that left drops the reservation with the answer.
             let _ = reply.send(Ok(reservation));
         }
     }
@@ -129,7 +126,7 @@ impl Driver {
         };
         if let Some(held) = self.held.remove(&relay) {
             tracing::debug!(%relay, reason, "reservation ended");
-            if let Some((reply, _)) = held.waiting {
+            if let Some(reply) = held.waiting {
                 let _ = reply.send(Err(ReserveError::Refused(reason.to_owned())));
             }
             let _ = held.lost.send(Some(reason.to_owned()));

@@ -30,9 +30,9 @@ impl Places {
         held.nodes.contains(&node) || (held.nodes.len() < held.max && held.nodes.insert(node))
     }
 
-    /// The node is gone, or let its reservation end.
-    pub(crate) fn release(&self, node: &PeerId) {
-        self.0.lock().nodes.remove(node);
+    /// The node is gone, or let its reservation end; whether it had a place.
+    pub(crate) fn release(&self, node: &PeerId) -> bool {
+        self.0.lock().nodes.remove(node)
     }
 
     /// As libp2p asks.
@@ -55,7 +55,7 @@ mod tests {
         assert!(places.take(a) && places.take(b));
         assert!(!places.take(c));
         assert!(places.take(a) && places.take(b));
-        places.release(&a);
+        assert!(places.release(&a) && !places.release(&a));
         assert!(places.take(c));
         assert!(!places.take(a));
     }

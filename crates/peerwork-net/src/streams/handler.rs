@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    AsyncReadExt, AsyncWriteExt, StreamExt, future::BoxFuture, stream::FuturesUnordered,
-};
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     PeerId, StreamProtocol,
     core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
@@ -22,8 +20,11 @@ use libp2p::{
 };
 use peerwork_identity::NodeId;
 use smallvec::SmallVec;
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
+use tokio_util::{compat::FuturesAsyncReadCompatExt, sync::CancellationToken};
 
 use super::{InboundStream, OpenRequest, Protocol, Stream, registry::Registry};
 use crate::{error::OpenError, peers::Path};
@@ -32,6 +33,9 @@ const ACCEPTED: u8 = 0;
 const BUSY: u8 = 1;
 /// Negotiation and the answering byte together may take this long; callers have shorter deadlines.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Streams one connection has at once, both sides' together; past it both are told so. The muxer has
+/// room for twice as many, which leaves the other half to circuits and libp2p's own protocols.
+pub(crate) const STREAMS_MAX: usize = 2048;
 /// Answers being written at once on one connection; past it, a refused stream is reset unanswered.
 const ANSWERS_MAX: usize = 256;
 
@@ -72,7 +76,10 @@ impl OutboundUpgrade<libp2p::Stream> for Negotiate {
 }
 
 /// What a handler needs to remember of an outbound negotiation.
-pub(crate) type Open = OpenRequest;
+pub(crate) struct Open {
+    request: OpenRequest,
+    place: OwnedSemaphorePermit,
+}
 
 /// The handler of one connection.
 pub(crate) struct Handler {
@@ -84,6 +91,7 @@ pub(crate) struct Handler {
     opening: usize,
     opens_max: usize,
     answers: FuturesUnordered<BoxFuture<'static, ()>>,
+    places: Arc<Semaphore>,
     /// Told to all streams of the connection when it closes.
     closed: CancellationToken,
 }
@@ -111,70 +119,76 @@ impl Handler {
             opening: 0,
             opens_max,
             answers: FuturesUnordered::new(),
+            places: Arc::new(Semaphore::new(STREAMS_MAX)),
             closed: CancellationToken::new(),
         }
     }
 
-    /// Phase "admit": a place in the queue, or an answer that there is none.
+    /// Phase "admit": a place on the connection and in the queue, or an answer that there is none.
     fn on_inbound(&mut self, stream: libp2p::Stream, protocol: Option<Protocol>) {
         let Some(protocol) = protocol else { return };
-        let permit = self.registry.admit(&protocol);
+        let place = self.places.clone().try_acquire_owned().ok();
+        let admitted = place.and_then(|place| Some((place, self.registry.admit(&protocol)?)));
         if !protocol.answered {
-            if let Some(permit) = permit {
-                permit.send(self.inbound(stream));
+            if let Some((place, permit)) = admitted {
+                permit.send(self.inbound(stream, place));
             }
             return;
         }
         if self.answers.len() >= ANSWERS_MAX {
             return;
         }
-        let (node, path) = (NodeId::from_peer_id(self.peer), self.path);
-        let closed = self.closed.clone();
-        self.answers.push(Box::pin(async move {
-            let mut stream = stream;
-            match permit {
-                Some(permit) => {
-                    if write_answer(&mut stream, ACCEPTED).await.is_ok() {
-                        let stream = Stream::new(stream, closed);
-                        permit.send(InboundStream { node, path, stream });
+        match admitted {
+            Some((place, permit)) => {
+                let mut inbound = self.inbound(stream, place);
+                self.answers.push(Box::pin(async move {
+                    if write_answer(&mut inbound.stream, ACCEPTED).await.is_ok() {
+                        permit.send(inbound);
                     }
-                }
-                None => {
-                    if write_answer(&mut stream, BUSY).await.is_ok() {
-                        let _ = stream.close().await;
-                    }
-                }
+                }));
             }
-        }));
+            None => self.answers.push(Box::pin(refuse(stream))),
+        }
     }
 
-    fn inbound(&self, stream: libp2p::Stream) -> InboundStream {
+    fn inbound(&self, stream: libp2p::Stream, place: OwnedSemaphorePermit) -> InboundStream {
         InboundStream {
             node: NodeId::from_peer_id(self.peer),
             path: self.path,
-            stream: Stream::new(stream, self.closed.clone()),
+            stream: Stream::new(stream, self.closed.clone(), place),
         }
     }
 
-    fn on_outbound(&mut self, mut stream: libp2p::Stream, open: Open) {
+    fn on_outbound(&mut self, stream: libp2p::Stream, open: Open) {
         self.opening -= 1;
-        if !open.protocol.answered {
-            let stream = Stream::new(stream, self.closed.clone());
-            let _ = open.reply.send(Ok(stream));
+        let OpenRequest {
+            protocol,
+            mut reply,
+        } = open.request;
+        let mut stream = Stream::new(stream, self.closed.clone(), open.place);
+        if !protocol.answered {
+            let _ = reply.send(Ok(stream));
             return;
         }
-        let closed = self.closed.clone();
         self.answers.push(Box::pin(async move {
-            let result = match read_answer(&mut stream).await {
-                Ok(()) => Ok(Stream::new(stream, closed)),
-                Err(error) => Err(error),
+            let answered = tokio::select! {
+                answered = read_answer(&mut stream) => answered,
+                // The caller gave up.
+                () = reply.closed() => return,
             };
-            let _ = open.reply.send(result);
+            let _ = reply.send(answered.map(|()| stream));
         }));
     }
 }
 
-async fn write_answer(stream: &mut libp2p::Stream, answer: u8) -> std::io::Result<()> {
+async fn refuse(stream: libp2p::Stream) {
+    let mut stream = stream.compat();
+    if write_answer(&mut stream, BUSY).await.is_ok() {
+        let _ = stream.shutdown().await;
+    }
+}
+
+async fn write_answer(stream: &mut (impl AsyncWrite + Unpin), answer: u8) -> std::io::Result<()> {
     let write = async {
         stream.write_all(&[answer]).await?;
         stream.flush().await
@@ -182,19 +196,15 @@ async fn write_answer(stream: &mut libp2p::Stream, answer: u8) -> std::io::Resul
     tokio::time::timeout(OPEN_TIMEOUT, write).await?
 }
 
-async fn read_answer(stream: &mut libp2p::Stream) -> Result<(), OpenError> {
-    let mut answer = [0u8; 1];
-    match tokio::time::timeout(OPEN_TIMEOUT, stream.read_exact(&mut answer)).await {
+async fn read_answer(stream: &mut Stream) -> Result<(), OpenError> {
+    match tokio::time::timeout(OPEN_TIMEOUT, stream.read_u8()).await {
         Err(_) => Err(OpenError::Deadline),
         // With lazy negotiation a refused protocol shows at the first read.
         Ok(Err(error)) if is_unsupported(&error) => Err(OpenError::Unsupported),
         Ok(Err(error)) => Err(OpenError::Failed(error.to_string())),
-        Ok(Ok(())) if answer[0] == ACCEPTED => Ok(()),
-        Ok(Ok(())) if answer[0] == BUSY => Err(OpenError::Busy),
-        Ok(Ok(())) => Err(OpenError::Failed(format!(
-            "answer {} is unknown",
-            answer[0]
-        ))),
+        Ok(Ok(ACCEPTED)) => Ok(()),
+        Ok(Ok(BUSY)) => Err(OpenError::Busy),
+        Ok(Ok(answer)) => Err(OpenError::Failed(format!("answer {answer} is unknown"))),
     }
 }
 
@@ -239,16 +249,20 @@ impl ConnectionHandler for Handler {
             }
         }
         while self.opening < self.opens_max {
-            let Some(open) = self.waiting.pop_front() else {
+            let Some(request) = self.waiting.pop_front() else {
                 break;
             };
-            if is_abandoned(&open.reply) {
+            if request.reply.is_closed() {
                 continue;
             }
+            let Ok(place) = self.places.clone().try_acquire_owned() else {
+                let _ = request.reply.send(Err(OpenError::Congested));
+                continue;
+            };
             self.opening += 1;
-            let protocol =
-                SubstreamProtocol::new(Negotiate(Arc::new([open.protocol.clone()])), open)
-                    .with_timeout(OPEN_TIMEOUT);
+            let negotiate = Negotiate(Arc::new([request.protocol.clone()]));
+            let protocol = SubstreamProtocol::new(negotiate, Open { request, place })
+                .with_timeout(OPEN_TIMEOUT);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending
@@ -270,13 +284,13 @@ impl ConnectionHandler for Handler {
             }) => self.on_outbound(stream, open),
             ConnectionEvent::DialUpgradeError(failed) => {
                 self.opening -= 1;
-                let _ = failed.info.reply.send(Err(open_error(&failed.error)));
+                let _ = failed
+                    .info
+                    .request
+                    .reply
+                    .send(Err(open_error(&failed.error)));
             }
             _ => {}
         }
     }
-}
-
-fn is_abandoned<T>(reply: &oneshot::Sender<T>) -> bool {
-    reply.is_closed()
 }

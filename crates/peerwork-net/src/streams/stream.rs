@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures::{AsyncRead as _, AsyncWrite as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What one read asks for at first. Memory has to be zeroed for each read, and most find little.
@@ -20,12 +23,15 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// `shutdown` ends this direction; dropping without it resets the stream, so that the other side
 /// sees an error and not an end. Over QUIC, and when the other side has ended its direction before,
 /// a drop looks like an end there: a protocol whose messages have no length must not rely on it.
-/// When the connection closes, from whichever side, reading and writing fail.
+/// When the connection closes, from whichever side, reading and writing fail, except that a reader
+/// whose side has ended its direction may see an end.
 pub struct Stream {
     inner: libp2p::Stream,
     read_bytes: usize,
     /// yamux neither ends nor wakes its streams when this side closes the connection.
     closed: CancellationToken,
+    /// Among the streams of the connection.
+    _place: OwnedSemaphorePermit,
     /// One for the reader and one for the writer, which may be different tasks.
     reader: Closing,
     writer: Closing,
@@ -34,11 +40,16 @@ pub struct Stream {
 type Closing = Option<Pin<Box<WaitForCancellationFutureOwned>>>;
 
 impl Stream {
-    pub(crate) fn new(inner: libp2p::Stream, closed: CancellationToken) -> Self {
+    pub(crate) fn new(
+        inner: libp2p::Stream,
+        closed: CancellationToken,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             inner,
             read_bytes: READ_BYTES_MIN,
             closed,
+            _place: place,
             reader: None,
             writer: None,
         }

@@ -14,19 +14,25 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures::{AsyncRead, AsyncWrite, FutureExt as _};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::PollSender;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Sleep, sleep},
+};
+use tokio_util::{sync::PollSender, task::TaskTracker};
 
 use super::corked::Corked;
 
 /// Inbound streams that wait for the swarm; past it they wait in the muxer, which has its own bound.
 const INBOUND_MAX: usize = 16;
+/// How long the other side may take to receive what is left when a connection closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The swarm's side. Dropping it drops the muxer; closing it closes the muxer first.
+/// The swarm's side. Closing or dropping it closes the muxer, which sends what is left first.
 pub(super) struct Driven<S> {
     inbound: mpsc::Receiver<S>,
     /// Each ticket asks for one outbound stream; at most one is under way.
@@ -39,8 +45,8 @@ pub(super) struct Driven<S> {
 }
 
 impl<S: Send + 'static> Driven<S> {
-    /// Runs `muxer`, which runs on `io`, in a new task of the current tokio runtime.
-    pub(super) fn spawn<M, C>(muxer: M, io: Corked<C>) -> Self
+    /// Runs `muxer`, which runs on `io`, as a new one of `tasks`.
+    pub(super) fn spawn<M, C>(muxer: M, io: Corked<C>, tasks: &TaskTracker) -> Self
     where
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         M: StreamMuxer<Substream = S> + Send + Unpin + 'static,
@@ -60,10 +66,10 @@ impl<S: Send + 'static> Driven<S> {
             opening: false,
             outbound: outbound_sender,
             close: close_receiver,
-            closing: false,
+            closing: None,
         };
         // Ends with the connection: the swarm drops or closes its side, or the muxer fails.
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             let result = poll_fn(|cx| driver.poll(cx)).await;
             // The swarm's side may be gone.
             let _ = end_sender.send(result);
@@ -150,7 +156,8 @@ struct Driver<M: StreamMuxer, C> {
     opening: bool,
     outbound: mpsc::Sender<M::Substream>,
     close: oneshot::Receiver<()>,
-    closing: bool,
+    /// Closing, and until when.
+    closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl<M, C> Driver<M, C>
@@ -160,26 +167,28 @@ where
     M::Substream: Send + 'static,
     M::Error: Send + Sync + 'static,
 {
-    /// Moves data until the swarm's side is gone or the muxer has ended.
+    /// Phase "run": moves data until the swarm's side closes or is gone, or the muxer fails.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.closing
-            && let Poll::Ready(closed) = self.close.poll_unpin(cx)
-        {
-            if closed.is_err() {
-                return Poll::Ready(Ok(()));
-            }
-            self.closing = true;
-        }
-        if self.closing {
-            let closed = Pin::new(&mut self.muxer).poll_close(cx);
-            return closed.map_err(io::Error::other);
-        }
-        while let Poll::Ready(goes_on) = self.poll_muxer(cx)? {
-            if !goes_on {
-                return Poll::Ready(Ok(()));
+        if self.closing.is_none() {
+            let mut goes_on = self.close.poll_unpin(cx).is_pending();
+            while goes_on {
+                match self.poll_muxer(cx)? {
+                    Poll::Ready(there) => goes_on = there,
+                    Poll::Pending => return self.poll_flush(cx),
+                }
             }
         }
-        self.poll_flush(cx)
+        self.poll_close(cx)
+    }
+
+    /// Phase "close": sends what is left, as far as the other side takes it in time.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let new_deadline = || Box::pin(sleep(CLOSE_TIMEOUT));
+        let deadline = self.closing.get_or_insert_with(new_deadline);
+        match Pin::new(&mut self.muxer).poll_close(cx) {
+            Poll::Ready(closed) => Poll::Ready(closed.map_err(io::Error::other)),
+            Poll::Pending => deadline.as_mut().poll(cx).map(Ok),
+        }
     }
 
     /// One look at everything but the end; whether there is anybody to go on for.
@@ -234,33 +243,30 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use futures::{AsyncReadExt as _, AsyncWriteExt as _};
-    use libp2p::{
-        core::{
-            muxing::StreamMuxerExt as _,
-            upgrade::{InboundConnectionUpgrade as _, OutboundConnectionUpgrade as _},
-        },
-        yamux,
+    use libp2p::core::{
+        muxing::StreamMuxerExt as _,
+        upgrade::{InboundConnectionUpgrade as _, OutboundConnectionUpgrade as _},
     };
     use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
     use super::*;
-    use crate::transport::yamux::Yamux;
+    use crate::transport::{muxer::Stream, yamux::Yamux};
 
-    type Muxer = Driven<yamux::Stream>;
+    type Muxer = Driven<Stream>;
 
     async fn pair() -> (Muxer, Muxer) {
         let (a, b) = tokio::io::duplex(4096);
-        let config = Yamux::default;
+        let config = || Yamux::new(TaskTracker::new());
         let a = config().upgrade_outbound(a.compat(), "").await.unwrap();
         let b = config().upgrade_inbound(b.compat(), "").await.unwrap();
         (a, b)
     }
 
-    async fn open(muxer: &mut Muxer) -> io::Result<yamux::Stream> {
+    async fn open(muxer: &mut Muxer) -> io::Result<Stream> {
         poll_fn(|cx| muxer.poll_outbound_unpin(cx)).await
     }
 
-    async fn accept(muxer: &mut Muxer) -> io::Result<yamux::Stream> {
+    async fn accept(muxer: &mut Muxer) -> io::Result<Stream> {
         poll_fn(|cx| muxer.poll_inbound_unpin(cx)).await
     }
 
@@ -298,21 +304,80 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_closed_muxer_ends_the_other_and_a_dropped_one_breaks_it() {
-        let (mut a, mut b) = pair().await;
-        let mut there = open(&mut a).await.unwrap();
-        there.write_all(b"x").await.unwrap();
-        let mut here = accept(&mut b).await.unwrap();
-        poll_fn(|cx| a.poll_close_unpin(cx)).await.unwrap();
-        poll_fn(|cx| b.poll_unpin(cx)).await.unwrap_err();
-        accept(&mut b).await.unwrap_err();
-        open(&mut b).await.unwrap_err();
+    async fn rest(stream: &mut Stream) -> (Vec<u8>, io::Result<()>) {
         let mut all = Vec::new();
-        assert!(here.read_to_end(&mut all).await.is_ok());
+        let end = stream.read_to_end(&mut all).await.map(drop);
+        (all, end)
+    }
 
-        let (a, mut b) = pair().await;
-        drop(a);
-        poll_fn(|cx| b.poll_unpin(cx)).await.unwrap_err();
+    #[tokio::test]
+    async fn what_was_written_arrives_when_a_muxer_is_closed_and_when_it_is_dropped() {
+        for dropped in [false, true] {
+            let (mut a, mut b) = pair().await;
+            let mut there = open(&mut a).await.unwrap();
+            there.write_all(b"x").await.unwrap();
+            if dropped {
+                drop(a);
+            } else {
+                poll_fn(|cx| a.poll_close_unpin(cx)).await.unwrap();
+            }
+            let mut here = accept(&mut b).await.unwrap();
+            poll_fn(|cx| b.poll_unpin(cx)).await.unwrap_err();
+            accept(&mut b).await.unwrap_err();
+            open(&mut b).await.unwrap_err();
+            let (all, end) = rest(&mut here).await;
+            assert_eq!(all, b"x");
+            let end = end.unwrap_err().kind();
+            assert_eq!(end, io::ErrorKind::ConnectionReset, "dropped {dropped}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_an_error_and_an_end_is_none() {
+        let (mut a, mut b) = pair().await;
+        for ended in [false, true] {
+            let mut there = open(&mut a).await.unwrap();
+            there.write_all(b"x").await.unwrap();
+            let mut here = accept(&mut b).await.unwrap();
+            if ended {
+                there.close().await.unwrap();
+            }
+            drop(there);
+            let (all, end) = rest(&mut here).await;
+            assert_eq!((all.as_slice(), end.is_ok()), (&b"x"[..], ended), "{end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_does_not_wait_for_ever_for_one_who_reads_nothing() {
+        let (near, _far) = tokio::io::duplex(64);
+        let tasks = TaskTracker::new();
+        let upgrade = Yamux::new(tasks.clone()).upgrade_outbound(near.compat(), "");
+        let mut muxer = upgrade.await.unwrap();
+        let mut stream = open(&mut muxer).await.unwrap();
+        stream.write_all(&[0; 1000]).await.unwrap();
+        poll_fn(|cx| muxer.poll_close_unpin(cx)).await.unwrap();
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_thousand_streams_are_open_at_once() {
+        let (mut a, mut b) = pair().await;
+        let mut open_streams = Vec::new();
+        for _ in 0..1000 {
+            let mut there = open(&mut a).await.unwrap();
+            there.write_all(b"x").await.unwrap();
+            let mut here = accept(&mut b).await.unwrap();
+            here.write_all(b"y").await.unwrap();
+            there.read_exact(&mut [0]).await.unwrap();
+            open_streams.push((there, here));
+        }
+        for (there, here) in &mut open_streams {
+            there.write_all(b"z").await.unwrap();
+            let mut read = [0; 2];
+            here.read_exact(&mut read).await.unwrap();
+            assert_eq!(&read, b"xz");
+        }
     }
 }

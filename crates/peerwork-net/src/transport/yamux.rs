@@ -1,25 +1,54 @@
 //! yamux, driven by a task of its own, many frames to one encrypted message.
 
-use std::io;
+use std::{future, io, iter};
 
-use futures::{AsyncRead, AsyncWrite, FutureExt as _, future::BoxFuture};
-use libp2p::{
-    core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo},
-    yamux,
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
+use tokio_util::task::TaskTracker;
+use yamux::{Connection, Mode};
+
+use super::{
+    corked::Corked,
+    driven::Driven,
+    muxer::{Muxer, Stream},
 };
 
-use super::{corked::Corked, driven::Driven};
+/// Streams of one connection at once. yamux gives each 256 KiB of credit at its start, which together
+/// may not be more than its bound of 1 GiB; and a side that opens one too many loses the connection,
+/// so that everything that opens streams has bounds that stay below.
+const STREAMS_MAX: usize = 4096;
 
-/// Proposes and accepts yamux with its default settings.
-#[derive(Clone, Default)]
-pub(super) struct Yamux(yamux::Config);
+/// Proposes and accepts yamux.
+#[derive(Clone)]
+pub(super) struct Yamux {
+    config: yamux::Config,
+    tasks: TaskTracker,
+}
+
+impl Yamux {
+    /// The connections run as tasks of `tasks`.
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        let mut config = yamux::Config::default();
+        config.set_max_num_streams(STREAMS_MAX);
+        Self { config, tasks }
+    }
+
+    fn spawn<C>(self, io: C, mode: Mode) -> Driven<Stream>
+    where
+        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let io = Corked::new(io);
+        let connection = Connection::new(io.clone(), self.config, mode);
+        Driven::spawn(Muxer::new(connection), io, &self.tasks)
+    }
+}
 
 impl UpgradeInfo for Yamux {
-    type Info = <yamux::Config as UpgradeInfo>::Info;
-    type InfoIter = <yamux::Config as UpgradeInfo>::InfoIter;
+    type Info = &'static str;
+    type InfoIter = iter::Once<Self::Info>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.0.protocol_info()
+        iter::once("/yamux/1.0.0")
     }
 }
 
@@ -27,14 +56,12 @@ impl<C> InboundConnectionUpgrade<C> for Yamux
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    type Output = Driven<yamux::Stream>;
+    type Output = Driven<Stream>;
     type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Self::Output>>;
+    type Future = future::Ready<io::Result<Self::Output>>;
 
-    fn upgrade_inbound(self, io: C, name: Self::Info) -> Self::Future {
-        let io = Corked::new(io);
-        let muxer = self.0.upgrade_inbound(io.clone(), name);
-        async move { Ok(Driven::spawn(muxer.await?, io)) }.boxed()
+    fn upgrade_inbound(self, io: C, _: Self::Info) -> Self::Future {
+        future::ready(Ok(self.spawn(io, Mode::Server)))
     }
 }
 
@@ -42,13 +69,11 @@ impl<C> OutboundConnectionUpgrade<C> for Yamux
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    type Output = Driven<yamux::Stream>;
+    type Output = Driven<Stream>;
     type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Self::Output>>;
+    type Future = future::Ready<io::Result<Self::Output>>;
 
-    fn upgrade_outbound(self, io: C, name: Self::Info) -> Self::Future {
-        let io = Corked::new(io);
-        let muxer = self.0.upgrade_outbound(io.clone(), name);
-        async move { Ok(Driven::spawn(muxer.await?, io)) }.boxed()
+    fn upgrade_outbound(self, io: C, _: Self::Info) -> Self::Future {
+        future::ready(Ok(self.spawn(io, Mode::Client)))
     }
 }

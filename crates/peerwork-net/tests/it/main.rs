@@ -7,6 +7,7 @@
 mod connections;
 mod dht;
 mod gossip;
+mod hostile;
 mod interop;
 mod node;
 mod relay;

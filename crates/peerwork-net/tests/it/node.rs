@@ -10,6 +10,7 @@ use tokio::time::Instant;
 pub(crate) fn config() -> Config {
     let mut config = Config::new(Keypair::generate(KeyType::Secp256k1), "test");
     config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    config.allow_private = true;
     config.gossip.heartbeat = Duration::from_millis(100);
     config
 }

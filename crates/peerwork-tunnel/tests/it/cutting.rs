@@ -1,9 +1,12 @@
 //! What happens when one side goes away in the middle.
 
+use std::{sync::Arc, time::Duration};
+
 use http_body_util::BodyExt;
 use peerwork_testkit::{RawApp, eventually};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
     time::timeout,
 };
 
@@ -23,6 +26,48 @@ async fn a_body_that_breaks_off_is_an_error_at_the_client() {
         (world.metric(broken) == 2.0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_complete_only_when_the_app_ended_it() {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum End {
+        Closed,
+        Reset,
+        EdgeLost,
+    }
+    for end in [End::Closed, End::Reset, End::EdgeLost] {
+        let go = Arc::new(Notify::new());
+        let wait = go.clone();
+        let app = RawApp::start(move |mut stream, _| {
+            let wait = wait.clone();
+            async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\npart").await;
+                wait.notified().await;
+                if end == End::Reset {
+                    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                }
+            }
+        })
+        .await;
+        let port = app.address().port();
+        let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+        let path = format!("/edge/{}/{port}/", world.node());
+        let request = hyper::Request::get(&path).header("host", "x");
+        let mut response = world.send(request.body(none()).unwrap()).await;
+        let first = timeout(SOON, response.frame()).await.unwrap();
+        assert_eq!(first.unwrap().unwrap().into_data().unwrap(), "part");
+        match end {
+            End::EdgeLost => {
+                let relay = world.relay_network.node_id();
+                world.edge_network.disconnect(relay).await;
+            }
+            End::Closed | End::Reset => go.notify_one(),
+        }
+        let rest = timeout(SOON, response.into_body().collect()).await.unwrap();
+        assert_eq!(rest.is_ok(), end == End::Closed, "{end:?}");
+    }
 }
 
 #[tokio::test]
@@ -132,7 +177,7 @@ async fn stopping_ends_what_is_under_way() {
 #[tokio::test]
 async fn clients_that_ask_for_nothing_are_let_go() {
     let world = World::with(|setup| {
-        setup.ingress.deadlines.head = std::time::Duration::from_millis(200);
+        setup.ingress.deadlines.head = Duration::from_millis(200);
     })
     .await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -143,7 +188,7 @@ async fn clients_that_ask_for_nothing_are_let_go() {
         assert!(ended.is_ok(), "{said:?}");
     }
     let mut waiting = world.get("/events").await;
-    let quiet = timeout(std::time::Duration::from_secs(1), waiting.frame()).await;
+    let quiet = timeout(Duration::from_secs(1), waiting.frame()).await;
     assert!(quiet.is_err(), "a request under way is not idle");
     world.app.say("still here");
     let frame = timeout(SOON, waiting.frame()).await.unwrap();

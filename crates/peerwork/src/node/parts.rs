@@ -13,11 +13,11 @@ use peerwork_api::{
 use peerwork_directory::{
     self as directory, Description, Directory, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
-    dial_policy::is_private_address,
 };
 use peerwork_net::{
     Network, Path,
     config::{Dht, RelayServer},
+    dial_policy::is_private_address,
 };
 use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
 use prometheus_client::registry::Registry;
@@ -46,6 +46,7 @@ pub(super) async fn network(
     net.agent = format!("peerwork/{}", config.version.trim_start_matches('v'));
     net.listen = p2p.listen.clone();
     net.announce = p2p.announce.clone();
+    net.allow_private = is_private(config);
     net.mdns = p2p.mdns;
     net.upnp = p2p.upnp;
     net.autonat = p2p.autonat;

@@ -1,0 +1,135 @@
+//! Peers that are silent, or point somewhere they should not.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use multiaddr::{Multiaddr, Protocol};
+use peerwork_net::{Event, config::Dht, error::DialError};
+use peerwork_testkit::{eventually, eventually_async};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::node::{address, config, connect, relay_config, soon, start};
+
+fn multiaddr(address: SocketAddr) -> Multiaddr {
+    Multiaddr::from(address.ip()).with(Protocol::Tcp(address.port()))
+}
+
+fn socket_address(address: &Multiaddr) -> SocketAddr {
+    let parts: Vec<_> = address.iter().collect();
+    match parts[..] {
+        [Protocol::Ip4(ip), Protocol::Tcp(port)] => (ip, port).into(),
+        _ => panic!("{address} is no TCP address"),
+    }
+}
+
+/// Accepts and says nothing; counts who came.
+async fn silent_listener() -> (Multiaddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = multiaddr(listener.local_addr().unwrap());
+    let visits = Arc::new(AtomicUsize::new(0));
+    let count = visits.clone();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            held.push(socket);
+        }
+    });
+    (address, visits)
+}
+
+#[tokio::test]
+async fn one_who_accepts_and_says_nothing_does_not_hold_a_dial_for_ever() {
+    let mut settings = config();
+    settings.limits.handshake_timeout = Duration::from_millis(300);
+    let (a, b) = (start(settings).await, start(config()).await);
+    let (silent, _) = silent_listener().await;
+    let dialled = a.dial(b.node_id(), vec![silent.clone()], soon()).await;
+    assert!(
+        matches!(&dialled, Err(DialError::Failed(why)) if why.contains(&silent.to_string())),
+        "{dialled:?}"
+    );
+    connect(&a, &b).await;
+}
+
+#[tokio::test]
+async fn silent_sockets_do_not_keep_others_out() {
+    for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"] {
+        let mut settings = config();
+        settings.listen = vec![listen.parse().unwrap()];
+        settings.limits.handshakes_inbound_max = 8;
+        settings.limits.handshake_timeout = Duration::from_millis(300);
+        let (server, client) = (start(settings).await, start(config()).await);
+        let to = address(&server);
+        let mut tcp = to.transport.clone();
+        if listen.ends_with("/ws") {
+            tcp.pop();
+        }
+        let mut silent = Vec::new();
+        for _ in 0..16 {
+            silent.push(TcpStream::connect(socket_address(&tcp)).await.unwrap());
+        }
+        eventually_async("a place for one who speaks", || async {
+            let addresses = vec![to.transport.clone()];
+            client.dial(to.node, addresses, soon()).await.ok()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_point_a_node_at_a_private_address() {
+    for allow_private in [false, true] {
+        let (canary, visits) = silent_listener().await;
+        let (mut settings, mut stranger) = (config(), config());
+        settings.allow_private = allow_private;
+        settings.dht = Dht::Server;
+        settings.limits.handshake_timeout = Duration::from_millis(300);
+        stranger.dht = Dht::Server;
+        stranger.announce = vec![canary];
+        let (node, stranger) = (start(settings).await, start(stranger).await);
+        connect(&stranger, &node).await;
+        let asked = stranger.node_id();
+        // With this the stranger is in the routing table.
+        eventually("identify", || node.peer(asked)?.agent.clone()).await;
+        stranger.stop().await;
+        eventually("the disconnect", || (node.peer_count() == 0).then_some(())).await;
+        // Kademlia dials whom it knows in order to ask.
+        let _ = node.addresses(asked, soon()).await;
+        let dialled = node.dial(asked, Vec::new(), soon()).await;
+        assert_eq!(dialled, Err(DialError::NoAddresses));
+        assert_eq!(visits.load(Ordering::SeqCst) > 0, allow_private);
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_reservation_leaves_without_ending_one() {
+    let (relay, visitor) = (start(relay_config()).await, start(config()).await);
+    let mut events = relay.events();
+    connect(&visitor, &relay).await;
+    eventually("the visitor", || relay.peer(visitor.node_id())).await;
+    visitor.stop().await;
+    loop {
+        let event = events.recv().await.unwrap();
+        assert_ne!(event, Event::ReservationEnded(visitor.node_id()));
+        if event == Event::Disconnected(visitor.node_id()) {
+            break;
+        }
+    }
+    // What follows from a connection's end has been dispatched once another has begun.
+    let next = start(config()).await;
+    connect(&next, &relay).await;
+    loop {
+        let event = events.recv().await.unwrap();
+        assert_ne!(event, Event::ReservationEnded(visitor.node_id()));
+        if event == Event::Connected(next.node_id()) {
+            break;
+        }
+    }
+}
