@@ -11,7 +11,7 @@ use crate::{
     },
     error::StartError,
     inventory::Roots,
-    limiter::Rate,
+    limiter::{Rate, Rates},
     state::Limits,
 };
 
@@ -145,6 +145,26 @@ impl Config {
         Rate {
             burst: 32,
             interval: self.heartbeat / 4,
+        }
+    }
+
+    /// A relay with thousands of edges gossips hundreds of heartbeats a second, of which few come out
+    /// of order; one that lost the directory for a moment asks for many nodes at once.
+    pub(crate) fn rates(&self) -> Rates {
+        Rates {
+            push: self.rate(),
+            lookup: Rate {
+                burst: 512,
+                interval: Duration::from_millis(20),
+            },
+            snapshot: Rate {
+                burst: 8,
+                interval: self.heartbeat,
+            },
+            noise: Rate {
+                burst: 256,
+                interval: Duration::from_millis(50),
+            },
         }
     }
 

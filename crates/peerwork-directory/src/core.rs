@@ -16,8 +16,9 @@ use crate::{
     announcement::Announcement,
     config::Config,
     error::Refusal,
-    limiter::{Conducts, NODES_MAX, Sentence},
+    limiter::{Conducts, Deed, NODES_MAX, Sentence},
     metrics::{Metrics, Way},
+    shares::{Share, Shares},
     state::{DirectoryState, Entry, Event, Moment, Outcome},
 };
 
@@ -25,12 +26,14 @@ use crate::{
 const EVENTS_MAX: usize = 4096;
 /// Nodes waiting to be blocked or looked up; further ones are dropped and counted.
 pub(crate) const QUEUE_MAX: usize = 256;
+/// Of those to be looked up, the ones that one sender's heartbeats asked for.
+const WANTED_PER_SENDER_MAX: usize = 32;
 
 /// A node whose advertisement is not known, and who should know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
     pub(crate) node: NodeId,
     pub(crate) from: NodeId,
+    _share: Share,
 }
 
 pub(crate) struct Core {
@@ -46,6 +49,7 @@ pub(crate) struct Core {
     events: broadcast::Sender<Event>,
     blocks: mpsc::Sender<NodeId>,
     wanted: mpsc::Sender<Wanted>,
+    wanted_shares: Shares,
 }
 
 /// The queues that tasks of the service work off.
@@ -64,10 +68,11 @@ impl Core {
             sequence_floor: watch::Sender::new(0),
             started: Instant::now(),
             state: Mutex::new(DirectoryState::new(config.limits())),
-            conducts: Mutex::new(Conducts::new(config.rate(), NODES_MAX)),
+            conducts: Mutex::new(Conducts::new(config.rates(), NODES_MAX)),
             events: broadcast::Sender::new(EVENTS_MAX),
             blocks,
             wanted,
+            wanted_shares: Shares::new(WANTED_PER_SENDER_MAX),
             config,
             network,
         };
@@ -148,11 +153,23 @@ impl Core {
         drop(state);
         self.metrics.received(way, &result);
         if let (Err(Refusal::UnknownAdvertisement), Way::Gossip, Some(from)) = (&result, way, via)
-            && self.wanted.try_send(Wanted { node, from }).is_err()
+            && !self.want(node, from)
         {
             self.metrics.lookups_dropped.inc();
         }
         result
+    }
+
+    fn want(&self, node: NodeId, from: NodeId) -> bool {
+        let share = self.wanted_shares.take(from);
+        share.is_some_and(|share| {
+            let wanted = Wanted {
+                node,
+                from,
+                _share: share,
+            };
+            self.wanted.try_send(wanted).is_ok()
+        })
     }
 
     pub(crate) fn expire(&self) {
@@ -188,10 +205,10 @@ impl Core {
 
     // === conduct of others ===
 
-    /// False when the node asks too often.
-    pub(crate) fn allows_request(&self, node: NodeId) -> bool {
+    /// False when the node does it too often.
+    pub(crate) fn allows(&self, node: NodeId, deed: Deed) -> bool {
         let now = self.started.elapsed();
-        self.conducts.lock().request(now, node)
+        self.conducts.lock().allows(now, node, deed)
     }
 
     /// Remembers an offence; the last of too many blocks the node.

@@ -101,6 +101,15 @@ impl Refusal {
         }
     }
 
+    /// Nobody's offence once, and noise when it comes again and again.
+    #[must_use]
+    pub fn is_noise(&self) -> bool {
+        matches!(
+            self,
+            Self::ClockSkew { .. } | Self::Outdated | Self::Stale { .. } | Self::TooFrequent
+        )
+    }
+
     /// Its code on the wire.
     #[must_use]
     pub fn reason(&self) -> RefusedReason {

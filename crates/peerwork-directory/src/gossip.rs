@@ -1,14 +1,18 @@
 //! The directory's topic, on relays: what is forwarded, and what its sender pays for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use peerwork_net::gossip::{Message, Verdict};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ask,
     core::{Core, Wanted},
+    limiter::Deed,
     metrics::Way,
     protocol::request,
     state::Outcome,
@@ -16,6 +20,8 @@ use crate::{
 
 /// Lookups under way at once.
 const LOOKUPS_MAX: usize = 8;
+/// How long one lookup may take; the node's next heartbeat asks again.
+const LOOKUP: Duration = Duration::from_secs(2);
 
 /// Decides about a message of the topic. Its signature names its subject, whoever published it.
 pub(crate) fn judge(core: &Core, message: &Message) -> Verdict {
@@ -24,6 +30,10 @@ pub(crate) fn judge(core: &Core, message: &Message) -> Verdict {
         Ok(Outcome::Duplicate) => Verdict::Ignore,
         // Honest relays check what they forward, so the one that handed it to us did not.
         Err(refusal) if refusal.is_offence() => {
+            core.offence(message.sender, &refusal);
+            Verdict::Reject
+        }
+        Err(refusal) if refusal.is_noise() && !core.allows(message.sender, Deed::Noise) => {
             core.offence(message.sender, &refusal);
             Verdict::Reject
         }
@@ -40,7 +50,8 @@ pub(crate) async fn look_up(
 ) {
     let places = Arc::new(Semaphore::new(LOOKUPS_MAX));
     let work = async {
-        while let Some(Wanted { node, from }) = wanted.recv().await {
+        while let Some(wanted) = wanted.recv().await {
+            let (node, from) = (wanted.node, wanted.from);
             // Several heartbeats may have asked for it meanwhile.
             if core.with_state(|state| state.get(node).is_some()) {
                 continue;
@@ -51,11 +62,13 @@ pub(crate) async fn look_up(
             let (core, stop) = (core.clone(), stop.clone());
             tasks.spawn(async move {
                 let question = request::Kind::Lookup(node.to_bytes());
-                let fetched = ask::fetch(&core, from, question);
-                if let Some(Err(error)) = stop.run_until_cancelled(fetched).await {
-                    tracing::debug!(%node, %from, %error, "lookup failed");
+                let fetched = timeout(LOOKUP, ask::fetch(&core, from, question));
+                match stop.run_until_cancelled(fetched).await {
+                    Some(Ok(Err(error))) => tracing::debug!(%node, %from, %error, "lookup failed"),
+                    Some(Err(_)) => tracing::debug!(%node, %from, "no answer to a lookup"),
+                    Some(Ok(Ok(_))) | None => {}
                 }
-                drop(place);
+                drop((place, wanted));
             });
         }
     };

@@ -40,6 +40,7 @@ pub mod route;
 mod samples;
 mod serve;
 mod service;
+mod shares;
 pub mod state;
 
 pub use advertisement::Advertisement;

@@ -49,9 +49,46 @@ pub enum Sentence {
     Block,
 }
 
+/// What a node does that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It pushes an announcement of its own.
+    Push,
+    /// It asks for one node.
+    Lookup,
+    /// It asks for everybody.
+    Snapshot,
+    /// It gossips what is stale, outdated or too frequent, which honest relays do seldom.
+    Noise,
+}
+
+/// How often one node may do each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Of [`Deed::Push`].
+    pub push: Rate,
+    /// Of [`Deed::Lookup`].
+    pub lookup: Rate,
+    /// Of [`Deed::Snapshot`].
+    pub snapshot: Rate,
+    /// Of [`Deed::Noise`].
+    pub noise: Rate,
+}
+
+impl Rates {
+    fn of(&self, deed: Deed) -> Rate {
+        match deed {
+            Deed::Push => self.push,
+            Deed::Lookup => self.lookup,
+            Deed::Snapshot => self.snapshot,
+            Deed::Noise => self.noise,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Conduct {
-    requests: Bucket,
+    buckets: [Bucket; 4],
     /// Strikes as time: each adds [`STRIKE_MEMORY`], and time takes it away again.
     clean_at: Duration,
     seen: Duration,
@@ -60,26 +97,26 @@ struct Conduct {
 /// What is remembered of the nodes that ask this node for something.
 #[derive(Debug)]
 pub struct Conducts {
-    rate: Rate,
+    rates: Rates,
     nodes_max: usize,
     nodes: HashMap<NodeId, Conduct>,
 }
 
 impl Conducts {
-    /// Allows each node requests at this rate.
+    /// Allows each node deeds at these rates.
     #[must_use]
-    pub fn new(rate: Rate, nodes_max: usize) -> Self {
+    pub fn new(rates: Rates, nodes_max: usize) -> Self {
         Self {
-            rate,
+            rates,
             nodes_max,
             nodes: HashMap::new(),
         }
     }
 
-    /// Counts a request; false when the node asks too often.
-    pub fn request(&mut self, now: Duration, node: NodeId) -> bool {
-        let rate = self.rate;
-        self.conduct(now, node).requests.take(now, rate)
+    /// Counts a deed; false when it comes too often.
+    pub fn allows(&mut self, now: Duration, node: NodeId, deed: Deed) -> bool {
+        let rate = self.rates.of(deed);
+        self.conduct(now, node).buckets[deed as usize].take(now, rate)
     }
 
     /// Counts an offence. After a block the node starts clean.
@@ -117,7 +154,7 @@ impl Conducts {
     /// Drops all that have nothing to remember, or else the one heard of longest ago.
     fn forget(&mut self, now: Duration) {
         self.nodes
-            .retain(|_, c| c.clean_at > now || c.requests.full_at > now);
+            .retain(|_, c| c.clean_at > now || c.buckets.iter().any(|b| b.full_at > now));
         if self.nodes.len() >= self.nodes_max {
             let oldest = self.nodes.iter().min_by_key(|(_, conduct)| conduct.seen);
             if let Some(node) = oldest.map(|(node, _)| *node) {
@@ -137,6 +174,28 @@ mod tests {
         burst: 3,
         interval: SECOND,
     };
+    const RATES: Rates = Rates {
+        push: RATE,
+        lookup: RATE,
+        snapshot: RATE,
+        noise: RATE,
+    };
+
+    #[test]
+    fn deeds_and_nodes_are_counted_apart() {
+        let mut conducts = Conducts::new(RATES, 8);
+        let mut burst = |node, deed| {
+            let mut allowed = 0;
+            while conducts.allows(SECOND, node, deed) {
+                allowed += 1;
+            }
+            allowed
+        };
+        for deed in [Deed::Push, Deed::Lookup, Deed::Snapshot, Deed::Noise] {
+            assert_eq!((burst(node(1), deed), burst(node(2), deed)), (3, 3));
+        }
+        assert_eq!(burst(node(1), Deed::Push), 0);
+    }
 
     #[test]
     fn a_burst_passes_one_more_does_not_and_time_heals() {
@@ -152,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_fifth_strike_within_the_memory_blocks() {
-        let mut conducts = Conducts::new(RATE, 8);
+        let mut conducts = Conducts::new(RATES, 8);
         for _ in 0..STRIKES_MAX - 1 {
             assert_eq!(conducts.strike(SECOND, node(1)), Sentence::Noted);
         }
@@ -163,7 +222,7 @@ mod tests {
 
     #[test]
     fn strikes_decay() {
-        let mut conducts = Conducts::new(RATE, 8);
+        let mut conducts = Conducts::new(RATES, 8);
         for minute in 0..50 {
             let sentence = conducts.strike(STRIKE_MEMORY * minute, node(1));
             assert_eq!(sentence, Sentence::Noted);
@@ -172,12 +231,12 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut conducts = Conducts::new(RATE, 8);
+        let mut conducts = Conducts::new(RATES, 8);
         for number in 1..=40 {
             conducts.strike(SECOND * u32::from(number), node(number));
             assert!(conducts.len() <= 8);
         }
-        assert!(conducts.request(SECOND * 41, node(41)));
+        assert!(conducts.allows(SECOND * 41, node(41), Deed::Push));
         assert!(conducts.len() <= 8);
     }
 }

@@ -1,8 +1,7 @@
 //! The answering side of `/peerwork/directory/1`, on relays.
 
-use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use peerwork_net::{InboundStream, Incoming, Stream, gossip::Publisher};
 use tokio::{sync::Semaphore, time::timeout};
@@ -11,10 +10,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     core::Core,
     error::Refusal,
+    limiter::Deed,
     protocol::{
         Accepted, CHUNK_BYTES, CHUNK_ENVELOPES_MAX, Chunk, Frames, REQUESTS_PER_STREAM_MAX,
         Refused, RefusedReason, Request, Response, SnapshotRequest, request, response,
     },
+    shares::Shares,
     state::Outcome,
 };
 
@@ -22,16 +23,20 @@ use crate::{
 pub(crate) const QUEUE: usize = 1024;
 /// Streams answered at once; each holds at most one frame each way, so about 100 MiB at worst.
 const STREAMS_MAX: usize = 256;
+/// Streams of one node, waiting and answered.
+const STREAMS_PER_NODE_MAX: usize = 16;
 /// Snapshots sent at once; one node gets one at a time.
 const SNAPSHOTS_MAX: usize = 8;
 /// How long a node may be silent on a stream, and how long it may take to read a frame.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stream may take in all, so that who asks or reads slowly does not keep the place.
+const STREAM: Duration = Duration::from_secs(120);
 
 pub(crate) struct Server {
     core: Arc<Core>,
     publisher: Publisher,
     snapshots: Semaphore,
-    served: Mutex<HashSet<NodeId>>,
+    snapshot_turns: Shares,
 }
 
 impl Server {
@@ -40,7 +45,7 @@ impl Server {
             core,
             publisher,
             snapshots: Semaphore::new(SNAPSHOTS_MAX),
-            served: Mutex::default(),
+            snapshot_turns: Shares::new(1),
         })
     }
 
@@ -53,8 +58,13 @@ impl Server {
         tasks: TaskTracker,
     ) {
         let places = Arc::new(Semaphore::new(STREAMS_MAX));
+        let shares = Shares::new(STREAMS_PER_NODE_MAX);
         let next = async {
             while let Some(stream) = incoming.next().await {
+                let Some(share) = shares.take(stream.node) else {
+                    tracing::debug!(node = %stream.node, "too many directory streams at once");
+                    continue;
+                };
                 let Ok(place) = places.clone().acquire_owned().await else {
                     return;
                 };
@@ -62,11 +72,11 @@ impl Server {
                 let stop = stop.clone();
                 tasks.spawn(async move {
                     let node = stream.node;
-                    let answered = stop.run_until_cancelled(server.answer(stream)).await;
-                    if let Some(Err(error)) = answered {
+                    let answered = timeout(STREAM, server.answer(stream));
+                    if let Some(Ok(Err(error))) = stop.run_until_cancelled(answered).await {
                         tracing::debug!(%node, %error, "answering a directory stream");
                     }
-                    drop(place);
+                    drop((place, share));
                 });
             }
         };
@@ -91,7 +101,7 @@ impl Server {
                     write(&mut frames, response).await?;
                 }
                 Some(request::Kind::Lookup(wanted)) => {
-                    let response = self.lookup(&wanted);
+                    let response = self.lookup(node, &wanted);
                     write(&mut frames, response).await?;
                 }
                 Some(request::Kind::Snapshot(asked)) => {
@@ -115,7 +125,7 @@ impl Server {
     }
 
     async fn push(&self, node: NodeId, envelope: &[u8]) -> response::Kind {
-        if !self.core.allows_request(node) {
+        if !self.core.allows(node, Deed::Push) {
             self.core.offence(node, &Refusal::TooFrequent);
             return refused(&Refusal::TooFrequent);
         }
@@ -136,7 +146,10 @@ impl Server {
         }
     }
 
-    fn lookup(&self, wanted: &[u8]) -> response::Kind {
+    fn lookup(&self, asking: NodeId, wanted: &[u8]) -> response::Kind {
+        if !self.core.allows(asking, Deed::Lookup) {
+            return busy();
+        }
         let Ok(node) = NodeId::from_bytes(wanted) else {
             return refused(&Refusal::Malformed("not a node id".to_owned()));
         };
@@ -156,11 +169,12 @@ impl Server {
         if asked.network != self.core.config.network {
             return write(frames, refused(&Refusal::OtherNetwork)).await;
         }
+        if !self.core.allows(node, Deed::Snapshot) {
+            return write(frames, busy()).await;
+        }
         let place = self.snapshots.try_acquire();
-        let (Ok(_place), Some(_turn)) = (place, Turn::take(&self.served, node)) else {
-            let newest = Vec::new();
-            let reason = RefusedReason::Busy.into();
-            return write(frames, response::Kind::Refused(Refused { reason, newest })).await;
+        let (Ok(_place), Some(_turn)) = (place, self.snapshot_turns.take(node)) else {
+            return write(frames, busy()).await;
         };
         let relays_only = asked.relays_only;
         let envelopes = self.core.with_state(|state| {
@@ -192,6 +206,12 @@ async fn write(frames: &mut Frames<Stream>, response: response::Kind) -> io::Res
     timeout(PATIENCE, frames.write(&Response::from(response))).await?
 }
 
+fn busy() -> response::Kind {
+    let newest = Vec::new();
+    let reason = RefusedReason::Busy.into();
+    response::Kind::Refused(Refused { reason, newest })
+}
+
 fn refused(refusal: &Refusal) -> response::Kind {
     let newest = match refusal {
         Refusal::Stale { newest } => newest.to_vec(),
@@ -199,22 +219,4 @@ fn refused(refusal: &Refusal) -> response::Kind {
     };
     let reason = refusal.reason().into();
     response::Kind::Refused(Refused { reason, newest })
-}
-
-/// A node's one snapshot at a time; given back when dropped.
-struct Turn<'a> {
-    served: &'a Mutex<HashSet<NodeId>>,
-    node: NodeId,
-}
-
-impl<'a> Turn<'a> {
-    fn take(served: &'a Mutex<HashSet<NodeId>>, node: NodeId) -> Option<Self> {
-        served.lock().insert(node).then_some(Self { served, node })
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.served.lock().remove(&self.node);
-    }
 }

@@ -5,14 +5,18 @@ use std::time::Duration;
 use peerwork_directory::{
     announcement::Announcement,
     limiter::STRIKES_MAX,
-    protocol::{ENVELOPE_BYTES_MAX, REQUEST_BYTES_MAX, RefusedReason, topic_name},
+    protocol::{
+        ENVELOPE_BYTES_MAX, PROTOCOL, REQUEST_BYTES_MAX, RefusedReason, Request, SnapshotRequest,
+        request, topic_name,
+    },
 };
 use peerwork_net::gossip::{Mode, Verdict};
 use peerwork_testkit::{eventually, eventually_async};
+use prost::Message;
 
 use crate::{
     node::{edge, edge_config, key, relay, relay_config},
-    stranger::{Answer, Stranger, advertisement, sealed},
+    stranger::{Answer, Stranger, advertisement, sealed, soon},
 };
 
 fn refused(reason: RefusedReason) -> Answer {
@@ -167,6 +171,78 @@ async fn announcements_that_come_too_often_are_refused_and_block_their_sender() 
     assert_eq!(answers[0], Answer::Accepted);
     assert!(answers.contains(&refused(RefusedReason::TooFrequent)));
     stranger.is_blocked_by(&relay).await;
+}
+
+#[tokio::test]
+async fn gossip_that_is_stale_again_and_again_blocks_its_sender() {
+    let relay = relay(relay_config(&[])).await;
+    let rogue = Stranger::connected_to(&relay).await;
+    let newest = sealed(rogue.advertisement(1_000_000), &rogue.keypair);
+    assert_eq!(rogue.push(&relay, newest).await, Answer::Accepted);
+    let name = topic_name("test");
+    let topic = rogue
+        .network
+        .topic(&name, Mode::Subscribe, |_| Verdict::Accept);
+    let publisher = topic.await.unwrap().publisher();
+    let mut sent = 0;
+    eventually_async("the rogue to be blocked", || {
+        sent += 1;
+        let stale = sealed(rogue.advertisement(sent), &rogue.keypair);
+        let publisher = publisher.clone();
+        let (relay, rogue) = (&relay, rogue.network.node_id());
+        async move {
+            for _ in 0..50 {
+                let _ = publisher.publish(stale.clone()).await;
+            }
+            relay.network.peer(rogue).is_none().then_some(())
+        }
+    })
+    .await;
+    let newest = relay.directory.get(rogue.keypair.node_id());
+    assert!(newest.is_none_or(|entry| entry.advertisement.sequence == 1_000_000));
+}
+
+#[tokio::test]
+async fn one_node_cannot_take_all_places_of_the_directory() {
+    let relay = relay(relay_config(&[])).await;
+    let (rogue, honest) = (
+        Stranger::connected_to(&relay).await,
+        Stranger::connected_to(&relay).await,
+    );
+    // More than a relay answers at once, of which none is ever asked anything.
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.extend(rogue.network.open(relay.id(), &PROTOCOL, soon()).await);
+    }
+    let envelope = sealed(honest.advertisement(1), &honest.keypair);
+    let pushed = honest.push(&relay, envelope);
+    let answer = tokio::time::timeout(Duration::from_secs(5), pushed).await;
+    assert_eq!(answer, Ok(Answer::Accepted));
+    assert_eq!(silent.len(), 300);
+}
+
+#[tokio::test]
+async fn lookups_and_snapshots_that_come_too_often_are_told_to_wait() {
+    let mut config = relay_config(&[]);
+    config.heartbeat = Duration::from_secs(20);
+    let relay = relay(config).await;
+    let stranger = Stranger::connected_to(&relay).await;
+    let snapshot = request::Kind::Snapshot(SnapshotRequest {
+        network: "test".to_owned(),
+        relays_only: false,
+    });
+    let lookup = request::Kind::Lookup(relay.id().to_bytes());
+    for question in [snapshot, lookup] {
+        let frame = Request::from(question).encode_to_vec();
+        let mut answers = Vec::new();
+        while answers.last() != Some(&refused(RefusedReason::Busy)) && answers.len() < 5000 {
+            answers.push(stranger.send(&relay, &frame).await);
+        }
+        assert!(matches!(answers[0], Answer::Chunk(_)), "{:?}", answers[0]);
+        assert!(answers.len() < 5000);
+    }
+    // No offence: others may ask, and the stranger later again.
+    assert!(relay.network.peer(stranger.keypair.node_id()).is_some());
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub struct Stranger {
 pub enum Answer {
     Accepted,
     Refused(RefusedReason, Vec<u8>),
+    /// So many envelopes.
+    Chunk(usize),
     /// The stream or the connection ended instead.
     Nothing,
 }
@@ -78,7 +80,7 @@ impl Stranger {
         Some(match response.kind.unwrap() {
             response::Kind::Accepted(_) => Answer::Accepted,
             response::Kind::Refused(refused) => Answer::Refused(refused.reason(), refused.newest),
-            response::Kind::Chunk(_) => panic!("a chunk answers no push"),
+            response::Kind::Chunk(chunk) => Answer::Chunk(chunk.envelopes.len()),
         })
     }
 
