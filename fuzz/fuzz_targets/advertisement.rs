@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use peerwork_directory::{Advertisement, DialPolicy, protocol};
+use peerwork_directory::{Advertisement, protocol};
+use peerwork_net::DialPolicy;
 use prost::Message;
 
 fuzz_target!(|bytes: &[u8]| {

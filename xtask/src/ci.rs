@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{shell, test, tidy};
+use crate::{fuzz, shell, test, tidy};
 
 /// One phase: what it is called, how it is run, and how a person runs it alone.
 struct Phase {
@@ -40,6 +40,11 @@ const PHASES: &[Phase] = &[
         name: "tidy",
         by_hand: "cargo xtask tidy",
         run: || tidy::run(&tidy::Arguments::default()),
+    },
+    Phase {
+        name: "fuzz",
+        by_hand: "cargo check --manifest-path fuzz/Cargo.toml",
+        run: fuzz::check,
     },
     Phase {
         name: "test",

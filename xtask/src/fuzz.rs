@@ -39,6 +39,15 @@ pub(crate) fn run(task: &Task) -> Result<()> {
     shell::run(&mut command)
 }
 
+/// Checks that all targets compile, which the stable compiler can tell.
+///
+/// # Errors
+/// When one does not.
+pub(crate) fn check() -> Result<()> {
+    let arguments = ["check", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    shell::run(&mut shell::command("cargo", &arguments))
+}
+
 fn install() -> Result<()> {
     if !shell::succeeds(&mut nightly(&["--version"])) {
         println!("fuzz: installing a nightly compiler");

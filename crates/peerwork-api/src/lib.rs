@@ -19,6 +19,8 @@ pub mod codes;
 pub mod config;
 mod deadline;
 pub mod dto;
+#[doc(hidden)]
+pub mod fuzzing;
 mod jsonrpc;
 mod listener;
 mod metrics;

@@ -113,6 +113,29 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Lifetim
     }
 }
 
+/// How many connections a listener has at once.
+#[derive(Debug)]
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    local: Arc<Semaphore>,
+}
+
+impl Places {
+    /// So many for everybody, and some more for callers on the same machine alone, so that nobody
+    /// elsewhere can keep the operator out.
+    pub(crate) fn new(all: usize, local: usize) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        let (all, local) = (places(all), places(local));
+        Self { all, local }
+    }
+
+    fn take(&self, remote: SocketAddr) -> Option<OwnedSemaphorePermit> {
+        let local = remote.ip().to_canonical().is_loopback();
+        let take = |places: &Arc<Semaphore>| places.clone().try_acquire_owned().ok();
+        take(&self.all).or_else(|| take(&self.local).filter(|_| local))
+    }
+}
+
 /// The language of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wire {
@@ -126,7 +149,7 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) router: Router,
     pub(crate) wire: Wire,
-    pub(crate) connections_max: usize,
+    pub(crate) places: Places,
     pub(crate) metrics: Metrics,
     pub(crate) lifetime: Lifetime,
 }
@@ -139,7 +162,6 @@ impl Listener {
 
     async fn accept(self) {
         let name = self.purpose.name();
-        let places = Arc::new(Semaphore::new(self.connections_max));
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -154,7 +176,7 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
+            let Some(permit) = self.places.take(remote) else {
                 self.refuse(&stream);
                 continue;
             };
@@ -250,4 +272,23 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, Socket
     let socket = TcpListener::bind(address).await?;
     let bound = socket.local_addr()?;
     Ok((socket, bound))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn callers_from_elsewhere_leave_places_for_those_on_this_machine() {
+        let places = Places::new(2, 1);
+        let take = |remote: &str| places.take(remote.parse().unwrap());
+        let _held = (take("192.0.2.1:1").unwrap(), take("192.0.2.1:2").unwrap());
+        assert!(take("192.0.2.1:3").is_none());
+        let local = take("127.0.0.1:1").unwrap();
+        assert!(take("[::ffff:127.0.0.1]:2").is_none());
+        drop(local);
+        assert!(take("[::1]:1").is_some());
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     admin::{self, Admin},
     config::{AdminPages, Config, JsonRpcConfig, OperatorConfig},
     jsonrpc,
-    listener::{Lifetime, Listener, Purpose, Wire, bind},
+    listener::{Lifetime, Listener, Places, Purpose, Wire, bind},
     metrics::{Metrics, SharedRegistry},
     operator,
     service::NodeService,
@@ -14,6 +14,8 @@ use crate::{
 
 /// Connections of the metrics listener: a few scrapers and probes.
 const METRICS_CONNECTIONS_MAX: usize = 64;
+/// Further connections to the operator's and the metrics listener for callers on the same machine.
+const LOCAL_PLACES: usize = 16;
 
 /// Starts the API of a node.
 #[derive(Debug)]
@@ -146,7 +148,7 @@ impl Shared {
             socket,
             router: endpoint.router(pages),
             wire: Wire::Http1,
-            connections_max: config.limits.connections_max,
+            places: Places::new(config.limits.connections_max, 0),
             metrics: self.metrics.clone(),
             lifetime: self.lifetime.clone(),
         }
@@ -173,7 +175,7 @@ impl Shared {
             wire: Wire::Http2 {
                 streams_max: config.streams_max,
             },
-            connections_max: config.connections_max,
+            places: Places::new(config.connections_max, LOCAL_PLACES),
             metrics: self.metrics.clone(),
             lifetime: self.lifetime.clone(),
         }
@@ -188,7 +190,7 @@ impl Shared {
             socket,
             router: admin::router(self.admin()),
             wire: Wire::Http1,
-            connections_max: METRICS_CONNECTIONS_MAX,
+            places: Places::new(METRICS_CONNECTIONS_MAX, LOCAL_PLACES),
             metrics: self.metrics.clone(),
             lifetime: self.lifetime.clone(),
         }

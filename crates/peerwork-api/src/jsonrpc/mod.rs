@@ -17,6 +17,6 @@ mod filter;
 mod http;
 mod socket;
 mod subscriptions;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) use http::Endpoint;

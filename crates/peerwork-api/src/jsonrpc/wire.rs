@@ -16,18 +16,18 @@ const ID_BYTES_MAX: usize = 128;
 
 /// One request, or a notification when it has no id.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) id: Option<Value>,
-    pub(super) method: String,
-    pub(super) params: Option<Value>,
+pub(crate) struct Call {
+    pub(crate) id: Option<Value>,
+    pub(crate) method: String,
+    pub(crate) params: Option<Value>,
 }
 
 /// A request, or the answer to a malformed one.
-pub(super) type Item = Result<Call, Box<Answer>>;
+pub(crate) type Item = Result<Call, Box<Answer>>;
 
 /// What one text holds.
 #[derive(Debug)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     One(Item),
     Batch(Vec<Item>),
 }
@@ -36,7 +36,7 @@ pub(super) enum Incoming {
 ///
 /// # Errors
 /// The answer to the whole text, when it is no JSON, an empty batch or one above `batch_max`.
-pub(super) fn parse(text: &[u8], batch_max: usize) -> Result<Incoming, Box<Answer>> {
+pub(crate) fn parse(text: &[u8], batch_max: usize) -> Result<Incoming, Box<Answer>> {
     let whole = |code, message: String| {
         let error = RpcError::new(code, message);
         Box::new(Answer::error(Value::Null, error))
@@ -105,16 +105,16 @@ fn invalid(id: Value, message: impl Into<Cow<'static, str>>) -> Box<Answer> {
 
 /// The error object of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct RpcError {
-    pub(super) code: i32,
-    pub(super) message: Cow<'static, str>,
+pub(crate) struct RpcError {
+    pub(crate) code: i32,
+    pub(crate) message: Cow<'static, str>,
     #[serde(skip)]
-    pub(super) blame: Outcome,
+    pub(crate) blame: Outcome,
 }
 
 impl RpcError {
     /// An error of the caller.
-    pub(super) fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -140,21 +140,21 @@ impl From<ServiceError> for RpcError {
 
 /// One answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     id: Value,
     outcome: Result<Value, RpcError>,
 }
 
 impl Answer {
-    pub(super) fn new(id: Value, outcome: Result<Value, RpcError>) -> Self {
+    pub(crate) fn new(id: Value, outcome: Result<Value, RpcError>) -> Self {
         Self { id, outcome }
     }
 
-    pub(super) fn error(id: Value, error: RpcError) -> Self {
+    pub(crate) fn error(id: Value, error: RpcError) -> Self {
         Self::new(id, Err(error))
     }
 
-    pub(super) fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         to_text(self)
     }
 }
@@ -173,12 +173,12 @@ impl Serialize for Answer {
 }
 
 /// Writes a value of this crate as JSON.
-pub(super) fn to_text(value: &impl Serialize) -> String {
+pub(crate) fn to_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("invariant: values of the API have text keys only")
 }
 
 /// An error that answers no request in particular, as text.
-pub(super) fn error_text(code: i32, message: impl Into<Cow<'static, str>>) -> String {
+pub(crate) fn error_text(code: i32, message: impl Into<Cow<'static, str>>) -> String {
     Answer::error(Value::Null, RpcError::new(code, message)).to_text()
 }
 
