@@ -13,10 +13,14 @@ use super::{
     muxer::{Muxer, Stream},
 };
 
-/// Streams of one connection at once. yamux gives each 256 KiB of credit at its start, which together
-/// may not be more than its bound of 1 GiB; and a side that opens one too many loses the connection,
-/// so that everything that opens streams has bounds that stay below.
+/// Streams of one connection at once. A side that opens one too many loses the connection, so that
+/// everything that opens streams has bounds that stay below.
 const STREAMS_MAX: usize = 4096;
+/// Bytes by which the windows of a connection's streams may grow together, where the way is long and
+/// wide; beside the 256 KiB that each has at its start, whether it uses them or not.
+const WINDOWS_GROW_MAX: usize = 256 << 20;
+/// Bytes of one frame: fewer are more work for each byte.
+const FRAME_BYTES: usize = 64 << 10;
 
 /// Proposes and accepts yamux.
 #[derive(Clone)]
@@ -29,7 +33,10 @@ impl Yamux {
     /// The connections run as tasks of `tasks`.
     pub(super) fn new(tasks: TaskTracker) -> Self {
         let mut config = yamux::Config::default();
-        config.set_max_num_streams(STREAMS_MAX);
+        config
+            .set_max_connection_receive_window(Some(STREAMS_MAX * (256 << 10) + WINDOWS_GROW_MAX))
+            .set_max_num_streams(STREAMS_MAX)
+            .set_split_send_size(FRAME_BYTES);
         Self { config, tasks }
     }
 
