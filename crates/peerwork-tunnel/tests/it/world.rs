@@ -189,7 +189,15 @@ impl World {
 
     /// Sends on a connection of its own.
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Incoming> {
-        send(self.address(), request).await.unwrap()
+        self.try_send(request).await.unwrap()
+    }
+
+    /// As [`World::send`], where the connection may be cut before the answer.
+    pub(crate) async fn try_send(
+        &self,
+        request: Request<Body>,
+    ) -> hyper::Result<Response<Incoming>> {
+        send(self.address(), request).await
     }
 
     /// A raw connection with a request written to it.
