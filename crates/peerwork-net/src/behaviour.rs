@@ -4,7 +4,7 @@ use libp2p::{
     allow_block_list::{self, BlockedPeers},
     autonat, connection_limits,
     connection_limits::ConnectionLimits,
-    dcutr, gossipsub, identify, kad,
+    dcutr, identify, kad,
     kad::store::MemoryStore,
     mdns, memory_connection_limits, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
@@ -16,6 +16,7 @@ use crate::{
     dht,
     error::StartError,
     gossip,
+    peers::AddressLimits,
     relay::Places,
     streams,
 };
@@ -24,6 +25,7 @@ use crate::{
 pub(crate) struct Behaviour {
     pub(crate) blocks: allow_block_list::Behaviour<BlockedPeers>,
     pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) addresses: AddressLimits,
     pub(crate) memory: memory_connection_limits::Behaviour,
     pub(crate) streams: streams::Behaviour,
     pub(crate) identify: identify::Behaviour,
@@ -35,7 +37,7 @@ pub(crate) struct Behaviour {
     pub(crate) autonat_server: Toggle<autonat::v2::server::Behaviour>,
     pub(crate) upnp: Toggle<upnp::tokio::Behaviour>,
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
-    pub(crate) gossip: gossipsub::Behaviour,
+    pub(crate) gossip: gossip::Behaviour,
     pub(crate) kad: Toggle<kad::Behaviour<MemoryStore>>,
 }
 
@@ -48,10 +50,9 @@ pub(crate) fn build(
 ) -> Result<Behaviour, StartError> {
     let keypair = config.keypair.libp2p();
     let this = keypair.public().to_peer_id();
-    let identify = identify::Config::new_with_signed_peer_record(
-        format!("peerwork/{}", config.network),
-        keypair,
-    )
+    // Without a signed record of addresses: libp2p's identify signs it in a form of its own, which
+    // js-libp2p takes for forged, and then it believes nothing of the whole message.
+    let identify = identify::Config::new(format!("peerwork/{}", config.network), keypair.public())
     .with_agent_version(config.agent.clone())
     .with_push_listen_addr_updates(true)
     // Dials go where a service says; what a node claims of itself is not remembered for them.
@@ -63,6 +64,7 @@ pub(crate) fn build(
     Ok(Behaviour {
         blocks: allow_block_list::Behaviour::default(),
         limits: connection_limits::Behaviour::new(connection_limits(config)),
+        addresses: address_limits(config),
         memory: memory_connection_limits::Behaviour::with_max_percentage(
             config.limits.memory_share_max,
         ),
@@ -105,6 +107,15 @@ fn build_mdns(config: &Config) -> Result<Option<mdns::tokio::Behaviour>, StartEr
         })
 }
 
+fn address_limits(config: &Config) -> AddressLimits {
+    let limits = &config.limits;
+    let max = |of: u32| usize::try_from(of).unwrap_or(usize::MAX);
+    AddressLimits::new(
+        max(limits.connections_per_address_max),
+        max(limits.handshakes_per_address_max),
+    )
+}
+
 fn connection_limits(config: &Config) -> ConnectionLimits {
     let limits = &config.limits;
     ConnectionLimits::default()
@@ -114,8 +125,8 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
         .with_max_established_per_peer(Some(limits.connections_per_peer_max))
 }
 
-/// Many nodes behind one address are normal, so nothing is limited per address; what a stranger can
-/// take is bounded by the totals and by what one node may hold.
+/// libp2p's own limiters count by address without knowing of proxies and class rooms; `Places` decides
+/// in their stead.
 fn relay_server(this: libp2p::PeerId, server: &RelayServer, places: &Places) -> relay::Behaviour {
     let forever = std::time::Duration::from_secs(u64::from(u32::MAX));
     let mut behaviour = relay::Behaviour::new(

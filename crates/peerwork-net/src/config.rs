@@ -1,9 +1,11 @@
 //! What a network is started with. Plain data; the settings file's schema lives in the program.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use multiaddr::Multiaddr;
-use peerwork_identity::Keypair;
+use peerwork_identity::{Keypair, NodeId};
+
+use crate::rate::Rate;
 
 /// Settings of one node's network.
 #[derive(Debug, Clone)]
@@ -16,6 +18,9 @@ pub struct Config {
     pub agent: String,
     /// Addresses to listen on; none is allowed (a node that only dials).
     pub listen: Vec<Multiaddr>,
+    /// Addresses on which the program itself accepts, and hands what came in to
+    /// [`Network::hand_over`](crate::Network::hand_over); in the form `/ip4/…/tcp/…/ws`.
+    pub handed: Vec<Multiaddr>,
     /// Addresses that others should dial; when empty, the listen addresses and what the outside
     /// observed are told.
     pub announce: Vec<Multiaddr>,
@@ -56,6 +61,11 @@ pub struct RelayServer {
     pub reservations_max: usize,
     /// Reservations one node may hold.
     pub reservations_per_peer_max: usize,
+    /// Reservations from one network address (an IPv4 address, an IPv6 /64); this machine's own are
+    /// not counted.
+    pub reservations_per_address_max: usize,
+    /// Who may reserve, beside those that show a token; `None` is everybody.
+    pub allowed: Option<HashSet<NodeId>>,
     /// How long a reservation is valid without renewal.
     pub reservation_duration: Duration,
     /// Circuits carried at once.
@@ -74,6 +84,8 @@ impl Default for RelayServer {
         Self {
             reservations_max: 2048,
             reservations_per_peer_max: 4,
+            reservations_per_address_max: 1024,
+            allowed: None,
             reservation_duration: Duration::from_secs(3600),
             circuits_max: 8192,
             circuits_per_peer_max: CIRCUITS_PER_PEER_MAX,
@@ -90,6 +102,57 @@ pub struct Gossip {
     pub message_bytes_max: usize,
     /// The mesh maintenance interval.
     pub heartbeat: Duration,
+    /// Forward the topics of nodes that have nobody but this one, as browsers do.
+    pub hub: Option<Hub>,
+}
+
+/// Bytes of a topic's name that a hub follows.
+pub const TOPIC_BYTES_MAX: usize = 256;
+
+/// A hub keeps all its nodes in the mesh, understands floodsub too, and joins topics for others.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// Topics joined from the start.
+    pub topics: Vec<String>,
+    /// Further topics are joined when a node subscribes to them and they begin with one of these;
+    /// an empty text is the beginning of all.
+    pub follow: Vec<String>,
+    /// Topics joined at once, the configured ones included; one costs about 1 KiB and 100 bytes for
+    /// each subscriber.
+    pub topics_max: usize,
+    /// Topics that are joined because of one node.
+    pub topics_per_node_max: usize,
+    /// Largest message of such a topic; a larger one is not forwarded.
+    pub message_bytes_max: usize,
+    /// Messages that one node may send on one topic; more are not forwarded, and much more cost it
+    /// the hearing.
+    pub sender_rate: Rate,
+    /// Messages forwarded on one topic.
+    pub topic_rate: Rate,
+    /// Other hubs: their subscriptions alone join nothing, and they speak for many.
+    pub hubs: HashSet<NodeId>,
+}
+
+impl Default for Hub {
+    /// Any topic, 100 messages a second from each node and 2000 in all on each.
+    fn default() -> Self {
+        Self {
+            topics: Vec::new(),
+            follow: vec![String::new()],
+            topics_max: 1024,
+            topics_per_node_max: 64,
+            message_bytes_max: 256 * 1024,
+            sender_rate: Rate {
+                burst: 400,
+                interval: Duration::from_millis(10),
+            },
+            topic_rate: Rate {
+                burst: 4000,
+                interval: Duration::from_micros(500),
+            },
+            hubs: HashSet::new(),
+        }
+    }
 }
 
 impl Default for Gossip {
@@ -97,6 +160,7 @@ impl Default for Gossip {
         Self {
             message_bytes_max: 1 << 20,
             heartbeat: Duration::from_secs(1),
+            hub: None,
         }
     }
 }
@@ -106,6 +170,11 @@ impl Default for Gossip {
 pub struct Limits {
     /// Established connections.
     pub connections_max: u32,
+    /// Established connections from one network address (an IPv4 address, an IPv6 /64); this
+    /// machine's own are not counted.
+    pub connections_per_address_max: u32,
+    /// Of those in their handshake, the ones from one network address.
+    pub handshakes_per_address_max: u32,
     /// Established connections to one node.
     pub connections_per_peer_max: u32,
     /// Inbound connections in their handshake.
@@ -125,6 +194,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 8192,
+            connections_per_address_max: 1024,
+            handshakes_per_address_max: 128,
             connections_per_peer_max: 8,
             handshakes_inbound_max: 512,
             handshakes_outbound_max: 512,
@@ -156,6 +227,7 @@ impl Config {
             network: network.into(),
             agent: format!("peerwork/{}", env!("CARGO_PKG_VERSION")),
             listen: Vec::new(),
+            handed: Vec::new(),
             announce: Vec::new(),
             relay_server: None,
             gossip: Gossip::default(),

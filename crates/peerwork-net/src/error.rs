@@ -75,6 +75,18 @@ pub enum OpenError {
     Stopped,
 }
 
+/// A byte stream was not taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandOverError {
+    /// Too many wait for the network.
+    #[error("too many connections come in at once")]
+    Busy,
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
 /// Dialling failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -71,6 +71,7 @@ pub(crate) struct EventLoop {
     peers: peers::Driver,
     relay: relay::Driver,
     places: relay::Places,
+    ledger: relay::Ledger,
     gossip: gossip::Driver,
     dht: dht::Driver,
     /// Whether the listen addresses are told as external ones: a relay without configured addresses.
@@ -123,11 +124,13 @@ impl EventLoop {
     fn on_tick(&mut self) {
         self.peers.on_tick(&mut self.swarm, Instant::now());
         self.gossip.leave_dropped(&mut self.swarm);
+        self.gossip.publish_infos();
         if self.relay.release_dropped(&mut self.swarm) {
             self.publish_addresses();
         }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
+        self.metrics.refresh_relay(&self.ledger, &self.places);
     }
 
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -148,6 +151,8 @@ impl EventLoop {
             } => {
                 if num_established == 0 {
                     self.end_reservation(&peer_id);
+                    self.places.forget(&peer_id);
+                    self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
                 self.peers
                     .on_closed(peer_id, connection_id, num_established);
@@ -239,6 +244,7 @@ impl EventLoop {
             BehaviourEvent::Streams(never) => match never {},
             BehaviourEvent::Blocks(never) => match never {},
             BehaviourEvent::Limits(never) => match never {},
+            BehaviourEvent::Addresses(never) => match never {},
             BehaviourEvent::Memory(never) => match never {},
         }
     }
@@ -246,7 +252,11 @@ impl EventLoop {
     fn on_relay_server(&mut self, event: p2p_relay::Event) {
         use p2p_relay::Event as Relay;
         match event {
-            Relay::ReservationReqAccepted { src_peer_id, .. } => {
+            Relay::ReservationReqAccepted {
+                src_peer_id,
+                renewed,
+            } => {
+                self.ledger.reserved(src_peer_id, renewed);
                 let node = NodeId::from_peer_id(src_peer_id);
                 self.peers.set_reserved(node, true);
                 self.peers.tell(Event::Reserved(node));
@@ -255,13 +265,26 @@ impl EventLoop {
             Relay::ReservationReqDenied {
                 src_peer_id,
                 status,
-            } => tracing::info!(node = %src_peer_id, ?status, "reservation refused"),
+            } => tracing::debug!(node = %src_peer_id, ?status, "reservation refused"),
+            Relay::CircuitReqAccepted {
+                src_peer_id,
+                dst_peer_id,
+            } => self.ledger.circuit_opened(src_peer_id, dst_peer_id),
+            Relay::CircuitClosed {
+                src_peer_id,
+                dst_peer_id,
+                error,
+            } => {
+                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "circuit closed");
+                self.ledger.circuit_closed(src_peer_id, dst_peer_id);
+            }
             Relay::CircuitReqDenied {
                 src_peer_id,
                 dst_peer_id,
                 status,
             } => {
-                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");
+                self.ledger.circuit_refused();
+                tracing::info!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");
             }
             // `ReservationClosed` among them: libp2p tells it of each connection that closes.
             other => tracing::trace!(event = ?other, "relay"),
@@ -270,6 +293,7 @@ impl EventLoop {
 
     fn end_reservation(&self, peer: &libp2p::PeerId) {
         if self.places.release(peer) {
+            self.ledger.released(peer);
             let node = NodeId::from_peer_id(*peer);
             self.peers.set_reserved(node, false);
             self.peers.tell(Event::ReservationEnded(node));

@@ -4,13 +4,31 @@
 //!  swarm ─message─▶ driver ─bounded queue─▶ topic task: validator ─verdict─▶ driver ─▶ forward or punish
 //!                                                └─ accepted ─bounded queue─▶ Topic::next
 //! ```
+//! A hub also forwards topics that none of its services joined (`hub.rs`).
 //! A full queue means that the message is ignored (not forwarded, not punished) and counted.
 
 mod behaviour;
 mod driver;
+mod hub;
 mod topic;
 
-pub(crate) use behaviour::build;
+pub(crate) use behaviour::{Behaviour, build};
 pub(crate) use driver::{Command, Decided, Driver};
+pub(crate) use hub::Hub;
 pub(crate) use topic::Validator;
 pub use topic::{Message, Mode, Publisher, Topic, Verdict};
+
+/// A topic that this node forwards for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: String,
+    /// Connected nodes that subscribe to it; other hubs are not counted.
+    pub subscribers: usize,
+    /// Messages forwarded since it was joined.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages that were too large or too many.
+    pub dropped: u64,
+}

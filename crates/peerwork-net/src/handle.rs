@@ -1,11 +1,12 @@
 //! The cloneable front of the network. Every call has a deadline or answers at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     sync::{broadcast, mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
@@ -14,13 +15,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Config,
     dht::{self, Key},
-    error::{DhtError, DialError, OpenError, ReserveError, ServeError, StartError, TopicError},
+    error::{
+        DhtError, DialError, HandOverError, OpenError, ReserveError, ServeError, StartError,
+        TopicError,
+    },
     event_loop::{self, Command},
-    gossip::{self, Message, Mode, Topic, Verdict},
+    gossip::{self, Message, Mode, Topic, TopicInfo, Verdict},
     metering::{Meters, Traffic},
     peers::{self, Event, Path, PeerInfo, PeerTable, Reachability},
-    relay::{self, Reservation},
+    relay::{self, RelayStatus, Reservation},
     streams::{Incoming, OpenRequest, Protocol, Registry, Stream},
+    transport::Accepted,
 };
 
 /// Commands waiting for the loop. One is at most a gossip message of 1 MiB, so 256 MiB at worst and
@@ -33,10 +38,14 @@ pub(crate) const EVENTS_MAX: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) node: NodeId,
     pub(crate) streams: Registry,
+    pub(crate) places: relay::Places,
+    pub(crate) ledger: relay::Ledger,
+    pub(crate) handed: mpsc::Sender<Accepted>,
     pub(crate) peers: PeerTable,
     pub(crate) meters: Meters,
     pub(crate) listen: watch::Receiver<Vec<Multiaddr>>,
     pub(crate) reachability: watch::Receiver<Reachability>,
+    pub(crate) topics: watch::Receiver<(Arc<[TopicInfo]>, u64)>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) message_bytes_max: usize,
     pub(crate) stop: CancellationToken,
@@ -65,7 +74,8 @@ impl Network {
     /// [`StartError`] names the setting or address that cannot be used.
     pub async fn start(config: Config, metrics: &mut MetricsRegistry) -> Result<Self, StartError> {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-        let shared = event_loop::start(config, metrics, receiver).await?;
+        // The swarm is large, and would be part of every caller's future.
+        let shared = Box::pin(event_loop::start(config, metrics, receiver)).await?;
         Ok(Self { shared, commands })
     }
 
@@ -222,6 +232,32 @@ impl Network {
             .unwrap_or(Err(DialError::Deadline))
     }
 
+    /// Takes over a byte stream that the program accepted on `listener`, one of
+    /// [`Config::handed`]; `remote` is who opened it.
+    ///
+    /// # Errors
+    /// The stream is dropped when too many wait already, or the network has stopped.
+    pub fn hand_over(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        listener: Multiaddr,
+        remote: SocketAddr,
+    ) -> Result<(), HandOverError> {
+        let io = Box::new(io);
+        let accepted = Accepted {
+            io,
+            listener,
+            remote,
+        };
+        self.shared
+            .handed
+            .try_send(accepted)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => HandOverError::Busy,
+                mpsc::error::TrySendError::Closed(_) => HandOverError::Stopped,
+            })
+    }
+
     /// Closes all connections to a node.
     pub async fn disconnect(&self, node: NodeId) {
         self.send(peers::Command::Disconnect { node }).await;
@@ -349,6 +385,40 @@ impl Network {
     #[must_use]
     pub fn reachability(&self) -> watch::Receiver<Reachability> {
         self.shared.reachability.clone()
+    }
+
+    /// What the relay of this node holds and carries; nothing on a node without one.
+    #[must_use]
+    pub fn relay_status(&self) -> RelayStatus {
+        let mut status = self.shared.ledger.status();
+        status.counts.refused = self.shared.places.refusals();
+        status
+    }
+
+    /// Places held at this relay, and circuits carried by it.
+    #[must_use]
+    pub fn relay_in_use(&self) -> (usize, usize) {
+        self.shared.ledger.in_use()
+    }
+
+    /// Messages forwarded for others since the start, as of a second ago.
+    #[must_use]
+    pub fn forwarded_messages(&self) -> u64 {
+        self.shared.topics.borrow().1
+    }
+
+    /// Lets a node reserve a place at this closed relay for as long as it is connected.
+    pub fn grant_reservation(&self, node: NodeId) {
+        if self.shared.peers.get(node).is_some() {
+            self.shared.places.grant(*node.as_peer_id());
+        }
+    }
+
+    /// The topics that this node forwards for others, as of a second ago; those with most subscribers
+    /// first. Empty on a node that is no hub.
+    #[must_use]
+    pub fn forwarded_topics(&self) -> Arc<[TopicInfo]> {
+        Arc::clone(&self.shared.topics.borrow().0)
     }
 
     /// What happens from this moment on. A reader more than 1024 events behind misses some and is

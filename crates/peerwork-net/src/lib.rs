@@ -29,6 +29,7 @@ mod handle;
 pub mod metering;
 mod metrics;
 pub mod peers;
+pub mod rate;
 pub mod relay;
 pub mod streams;
 mod transport;

@@ -2,11 +2,16 @@
 
 use libp2p::metrics as libp2p_metrics;
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
 
-use crate::{metering::Meters, streams};
+use crate::{
+    metering::Meters,
+    relay::{Ledger, Places},
+    streams,
+};
 
 /// Counted by the loop; bytes and refusals are copied from where they are counted.
 pub(crate) struct Metrics {
@@ -15,6 +20,19 @@ pub(crate) struct Metrics {
     received: Counter,
     sent: Counter,
     refused: Counter,
+    reservations: Gauge,
+    circuits: Gauge,
+    reservations_accepted: Counter,
+    reservations_renewed: Counter,
+    reservations_refused: Family<Reason, Counter>,
+    circuits_opened: Counter,
+    circuits_refused: Counter,
+}
+
+/// Why a reservation was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
 }
 
 impl Metrics {
@@ -27,6 +45,13 @@ impl Metrics {
             received: Counter::default(),
             sent: Counter::default(),
             refused: Counter::default(),
+            reservations: Gauge::default(),
+            circuits: Gauge::default(),
+            reservations_accepted: Counter::default(),
+            reservations_renewed: Counter::default(),
+            reservations_refused: Family::default(),
+            circuits_opened: Counter::default(),
+            circuits_refused: Counter::default(),
         };
         registry.register("peers", "Connected nodes", metrics.peers.clone());
         registry.register_with_unit(
@@ -46,18 +71,77 @@ impl Metrics {
             "Inbound streams refused because the queue of their protocol was full",
             metrics.refused.clone(),
         );
+        metrics.register_relay(registry.sub_registry_with_prefix("relay"));
         metrics
+    }
+
+    fn register_relay(&self, registry: &mut Registry) {
+        registry.register(
+            "reservations",
+            "Places that nodes hold at this relay",
+            self.reservations.clone(),
+        );
+        registry.register(
+            "circuits",
+            "Circuits that this relay carries",
+            self.circuits.clone(),
+        );
+        registry.register(
+            "reservations_accepted",
+            "Reservations made at this relay",
+            self.reservations_accepted.clone(),
+        );
+        registry.register(
+            "reservations_renewed",
+            "Reservations renewed at this relay",
+            self.reservations_renewed.clone(),
+        );
+        registry.register(
+            "reservations_refused",
+            "Reservations refused by this relay",
+            self.reservations_refused.clone(),
+        );
+        registry.register(
+            "circuits_opened",
+            "Circuits opened through this relay",
+            self.circuits_opened.clone(),
+        );
+        registry.register(
+            "circuits_refused",
+            "Circuits refused by this relay",
+            self.circuits_refused.clone(),
+        );
+    }
+
+    /// Brings the figures of the relay up to date; called once a second.
+    pub(crate) fn refresh_relay(&self, ledger: &Ledger, places: &Places) {
+        let (reservations, circuits) = ledger.in_use();
+        let gauge = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.reservations.set(gauge(reservations));
+        self.circuits.set(gauge(circuits));
+        let counts = ledger.counts();
+        raise(&self.reservations_accepted, counts.accepted);
+        raise(&self.reservations_renewed, counts.renewed);
+        raise(&self.circuits_opened, counts.circuits_opened);
+        raise(&self.circuits_refused, counts.circuits_refused);
+        for (refusal, count) in places.refusals() {
+            let reason = refusal.name();
+            let label = Reason { reason };
+            raise(&self.reservations_refused.get_or_create(&label), count);
+        }
     }
 
     /// Brings the figures up to date; called once a second.
     pub(crate) fn refresh(&self, peers: usize, meters: &Meters, streams: &streams::Registry) {
         self.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
         let (received, sent) = meters.total();
-        self.received
-            .inc_by(received.saturating_sub(self.received.get()));
-        self.sent.inc_by(sent.saturating_sub(self.sent.get()));
-        let refused = streams.refused();
-        self.refused
-            .inc_by(refused.saturating_sub(self.refused.get()));
+        raise(&self.received, received);
+        raise(&self.sent, sent);
+        raise(&self.refused, streams.refused());
     }
+}
+
+/// Counters only grow, and what they copy is counted elsewhere.
+fn raise(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }

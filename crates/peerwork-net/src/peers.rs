@@ -1,5 +1,6 @@
 //! Who is connected, how, and what is known of them.
 
+mod addresses;
 mod driver;
 mod table;
 
@@ -9,6 +10,7 @@ use libp2p::multiaddr::Protocol as Part;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 
+pub(crate) use addresses::{AddressLimits, Counts, Origin};
 pub(crate) use driver::{Command, Driver};
 pub(crate) use table::PeerTable;
 

@@ -1,6 +1,7 @@
 //! Reservations at relays, as their client; and the server side's events.
 
 mod driver;
+mod ledger;
 mod places;
 
 use std::{fmt, time::Duration};
@@ -10,6 +11,8 @@ use peerwork_identity::NodeAddress;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use driver::{Driver, is_circuit};
+pub(crate) use ledger::Ledger;
+pub use ledger::{Circuit, Holding, Refusal, RelayCounts, RelayStatus};
 pub(crate) use places::Places;
 
 use crate::error::ReserveError;

@@ -3,6 +3,7 @@
 mod corked;
 mod driven;
 mod gate;
+mod handed;
 mod muxer;
 mod security;
 mod yamux;
@@ -18,16 +19,19 @@ use libp2p::{
     dns, noise, quic, relay, tcp, tls, websocket,
 };
 use peerwork_identity::Keypair;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use gate::Gate;
 use gate::Gated;
+use handed::Handed;
+pub(crate) use handed::{Accepted, WAITING_MAX};
 use security::NoiseOrTls;
 use yamux::Yamux;
 
 use crate::{Config, error::StartError, metering::Meters, peers::Path};
 
-pub(crate) type Authenticated = Boxed<(PeerId, StreamMuxerBox)>;
+type Authenticated = Boxed<(PeerId, StreamMuxerBox)>;
 
 fn wrong<E>(transport: &'static str) -> impl FnOnce(E) -> StartError
 where
@@ -68,6 +72,7 @@ pub(crate) fn build(
     config: &Config,
     meters: &Meters,
     gate: &Gate,
+    accepted: mpsc::Receiver<Accepted>,
     tasks: &TaskTracker,
 ) -> Result<(Authenticated, relay::client::Behaviour), StartError> {
     let tcp_config = || tcp::Config::default().nodelay(true);
@@ -88,10 +93,17 @@ pub(crate) fn build(
         .authenticate(security(keypair)?)
         .multiplex(yamux.clone())
         .map(direct);
+    let handed = Handed::new(config.handed.clone(), accepted)
+        .upgrade(Version::V1Lazy)
+        .authenticate(security(keypair)?)
+        .multiplex(yamux.clone())
+        .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
     let by_name = dns::tokio::Transport::system(by_ip).map_err(wrong("dns"))?;
     // WebSocket first: a plain TCP transport would also take the TCP part of a WebSocket address.
     let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());
+    // Before the WebSocket transport, which would bind the port.
+    let hosts = OrTransport::new(handed, hosts).map(|either, _| either.into_inner());
 
     let (circuits, behaviour) = relay::client::new(keypair.libp2p().public().to_peer_id());
     let circuits = circuits

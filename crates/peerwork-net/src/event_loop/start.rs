@@ -37,6 +37,15 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Inbound streams one connection may have in negotiation.
 const NEGOTIATING_INBOUND_MAX: usize = 1024;
 
+/// What the swarm's parts and the loop share.
+struct Parts {
+    meters: Meters,
+    streams: streams::Registry,
+    places: relay::Places,
+    gate: transport::Gate,
+    tasks: TaskTracker,
+}
+
 /// Phases: check settings, build, bind, run.
 pub(crate) async fn start(
     config: Config,
@@ -44,69 +53,92 @@ pub(crate) async fn start(
     commands: mpsc::Receiver<Command>,
 ) -> Result<Arc<Shared>, StartError> {
     check(&config)?;
-    let node = config.keypair.node_id();
-    let meters = Meters::default();
-    let streams = streams::Registry::default();
-    let server = config.relay_server.as_ref();
-    let places = relay::Places::new(server.map_or(0, |server| server.reservations_max));
-    let (tasks, gate) = (
-        TaskTracker::new(),
-        transport::Gate::new(config.allow_private),
-    );
-    let (transport, relay_client) = transport::build(&config, &meters, &gate, &tasks)?;
-    let behaviour = behaviour::build(&config, relay_client, streams.clone(), &places)?;
-    let mut swarm = build(&config, transport, behaviour);
-    let mut waiting = Vec::new();
-    for address in &config.announce {
-        swarm.add_external_address(address.clone());
-    }
-    for address in &config.listen {
-        waiting.push((listen(&mut swarm, address)?, address.clone()));
-    }
-    let meanwhile = bind(&mut swarm, waiting).await?;
+    let parts = Parts {
+        meters: Meters::default(),
+        streams: streams::Registry::default(),
+        places: relay::Places::new(config.relay_server.as_ref()),
+        gate: transport::Gate::new(config.allow_private),
+        tasks: TaskTracker::new(),
+    };
+    let (handed, accepted) = mpsc::channel(transport::WAITING_MAX);
+    let mut swarm = build(&config, &parts, accepted)?;
+    let meanwhile = bind_all(&mut swarm, &config).await?;
 
-    let (events, _) = broadcast::channel(EVENTS_MAX);
+    let validity = config.relay_server.as_ref().map(|s| s.reservation_duration);
+    let (topics_sender, topics) = watch::channel((Arc::default(), 0));
     let (listen_sender, listen) = watch::channel(Vec::new());
     let (reachability_sender, reachability) = watch::channel(Reachability::Unknown);
-    let (stop, table) = (CancellationToken::new(), PeerTable::default());
-    let (decisions, decided) = mpsc::channel(COMMANDS_MAX);
-    let peers = peers::Driver::new(node, table.clone(), events.clone(), gate.clone());
-    let mut event_loop = EventLoop {
-        swarm,
-        commands,
-        decided,
-        stop: stop.clone(),
-        peers,
-        relay: relay::Driver::new(gate),
-        places,
-        gossip: gossip::Driver::new(decisions, tasks.clone()),
-        dht: dht::Driver::default(),
-        announce_listen: config.relay_server.is_some() && config.announce.is_empty(),
-        confirmed: config.announce.iter().cloned().collect(),
+    let shared = Arc::new(Shared {
+        node: config.keypair.node_id(),
+        streams: parts.streams,
+        places: parts.places,
+        ledger: relay::Ledger::new(validity.unwrap_or_default()),
+        handed,
+        peers: PeerTable::default(),
+        meters: parts.meters,
+        listen,
+        reachability,
+        topics,
+        events: broadcast::channel(EVENTS_MAX).0,
+        message_bytes_max: config.gossip.message_bytes_max,
+        stop: CancellationToken::new(),
+        tasks: parts.tasks,
+    });
+    let told = Told {
         listen: listen_sender,
         reachability: reachability_sender,
-        table: table.clone(),
-        meters: meters.clone(),
-        streams: streams.clone(),
+        topics: topics_sender,
         metrics: Metrics::register(registry),
     };
+    let mut event_loop = event_loop(&config, swarm, commands, &shared, parts.gate, told);
+    event_loop.gossip.follow(&mut event_loop.swarm);
     for event in meanwhile {
         event_loop.on_event(event);
     }
     event_loop.publish_addresses();
-    tasks.spawn(event_loop.run());
-    Ok(Arc::new(Shared {
-        node,
-        streams,
-        peers: table,
-        meters,
-        listen,
-        reachability,
-        events,
-        message_bytes_max: config.gossip.message_bytes_max,
-        stop,
-        tasks,
-    }))
+    shared.tasks.spawn(event_loop.run());
+    Ok(shared)
+}
+
+/// What the loop tells others.
+struct Told {
+    listen: watch::Sender<Vec<Multiaddr>>,
+    reachability: watch::Sender<Reachability>,
+    topics: watch::Sender<(Arc<[gossip::TopicInfo]>, u64)>,
+    metrics: Metrics,
+}
+
+fn event_loop(
+    config: &Config,
+    swarm: Swarm<Behaviour>,
+    commands: mpsc::Receiver<Command>,
+    shared: &Shared,
+    gate: transport::Gate,
+    told: Told,
+) -> EventLoop {
+    let hub = config.gossip.hub.clone().map(gossip::Hub::new);
+    let (decisions, decided) = mpsc::channel(COMMANDS_MAX);
+    let (table, events) = (shared.peers.clone(), shared.events.clone());
+    EventLoop {
+        swarm,
+        commands,
+        decided,
+        stop: shared.stop.clone(),
+        peers: peers::Driver::new(shared.node, table.clone(), events, gate.clone()),
+        relay: relay::Driver::new(gate),
+        places: shared.places.clone(),
+        ledger: shared.ledger.clone(),
+        gossip: gossip::Driver::new(hub, told.topics, decisions, shared.tasks.clone()),
+        dht: dht::Driver::default(),
+        announce_listen: config.relay_server.is_some() && config.announce.is_empty(),
+        confirmed: config.announce.iter().cloned().collect(),
+        listen: told.listen,
+        reachability: told.reachability,
+        table,
+        meters: shared.meters.clone(),
+        streams: shared.streams.clone(),
+        metrics: told.metrics,
+    }
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
@@ -146,26 +178,33 @@ fn check(config: &Config) -> Result<(), StartError> {
 
 fn build(
     config: &Config,
-    transport: transport::Authenticated,
-    behaviour: Behaviour,
-) -> Swarm<Behaviour> {
+    parts: &Parts,
+    accepted: mpsc::Receiver<transport::Accepted>,
+) -> Result<Swarm<Behaviour>, StartError> {
+    let (transport, relay_client) =
+        transport::build(config, &parts.meters, &parts.gate, accepted, &parts.tasks)?;
+    let streams = parts.streams.clone();
+    let behaviour = behaviour::build(config, relay_client, streams, &parts.places)?;
     let settings = swarm::Config::with_tokio_executor()
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_INBOUND_MAX)
         .with_idle_connection_timeout(config.idle_timeout);
     let node = config.keypair.node_id();
-    Swarm::new(transport, behaviour, *node.as_peer_id(), settings)
+    let peer = *node.as_peer_id();
+    Ok(Swarm::new(transport, behaviour, peer, settings))
 }
 
 fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerId, StartError> {
-    let failed = |reason: String| StartError::Listen {
-        address: address.clone(),
-        reason,
-    };
-    probe(address).map_err(|error| failed(error.to_string()))?;
     swarm
         .listen_on(address.clone())
-        .map_err(|error| failed(error.to_string()))
+        .map_err(|error| cannot_listen(address, error))
+}
+
+fn cannot_listen(address: &Multiaddr, reason: impl ToString) -> StartError {
+    StartError::Listen {
+        address: address.clone(),
+        reason: reason.to_string(),
+    }
 }
 
 /// libp2p shares a listening TCP port with whoever else would share it (`SO_REUSEPORT`), and then
@@ -181,6 +220,24 @@ fn probe(address: &Multiaddr) -> std::io::Result<()> {
         Some(Part::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
         _ => Ok(()),
     }
+}
+
+async fn bind_all(
+    swarm: &mut Swarm<Behaviour>,
+    config: &Config,
+) -> Result<Vec<SwarmEvent<BehaviourEvent>>, StartError> {
+    let mut waiting = Vec::new();
+    for address in &config.announce {
+        swarm.add_external_address(address.clone());
+    }
+    for address in &config.listen {
+        probe(address).map_err(|error| cannot_listen(address, error))?;
+        waiting.push((listen(swarm, address)?, address.clone()));
+    }
+    for address in &config.handed {
+        waiting.push((listen(swarm, address)?, address.clone()));
+    }
+    bind(swarm, waiting).await
 }
 
 /// Waits until every listener has an address, so that a taken port is an error of the start.

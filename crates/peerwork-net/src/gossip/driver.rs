@@ -3,14 +3,17 @@
 use std::{collections::HashMap, sync::Arc};
 
 use libp2p::{
-    Swarm,
+    PeerId, Swarm,
     gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError, TopicHash},
 };
 use peerwork_identity::NodeId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 
-use super::{Message, Mode, Validator, Verdict, behaviour::topic_scores};
+use super::{Message, Mode, TopicInfo, Validator, Verdict, behaviour::topic_scores, hub::Hub};
 use crate::{behaviour::Behaviour, error::TopicError};
 
 /// Messages waiting for validation or delivery, per topic; with messages of the size used here
@@ -50,14 +53,25 @@ struct Joined {
 
 pub(crate) struct Driver {
     topics: HashMap<TopicHash, Joined>,
+    hub: Option<Hub>,
+    infos: watch::Sender<(Arc<[TopicInfo]>, u64)>,
+    started: Instant,
     decisions: mpsc::Sender<Decided>,
     tasks: TaskTracker,
 }
 
 impl Driver {
-    pub(crate) fn new(decisions: mpsc::Sender<Decided>, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        hub: Option<Hub>,
+        infos: watch::Sender<(Arc<[TopicInfo]>, u64)>,
+        decisions: mpsc::Sender<Decided>,
+        tasks: TaskTracker,
+    ) -> Self {
         Self {
             topics: HashMap::new(),
+            hub,
+            infos,
+            started: Instant::now(),
             decisions,
             tasks,
         }
@@ -132,30 +146,100 @@ impl Driver {
         self.topics.retain(|_, joined| {
             let dropped = joined.deliver.is_closed();
             if dropped && joined.mode == Mode::Subscribe {
-                tracing::debug!(topic = joined.name, "left");
-                let topic = IdentTopic::new(&joined.name);
-                swarm.behaviour_mut().gossip.unsubscribe(&topic);
+                unsubscribe(swarm, &joined.name);
             }
             !dropped
         });
     }
 
-    /// Hands a message to its topic's task. Never waits: the loop must go on.
+    // === topics of others ===
+
+    /// Joins what the hub follows from the start.
+    pub(crate) fn follow(&self, swarm: &mut Swarm<Behaviour>) {
+        for topic in self.hub.iter().flat_map(Hub::topics) {
+            subscribe(swarm, topic);
+        }
+    }
+
+    fn on_subscribed(&mut self, swarm: &mut Swarm<Behaviour>, peer: PeerId, topic: &TopicHash) {
+        let joined = self.topics.contains_key(topic);
+        let hub = self.hub.as_mut().filter(|_| !joined);
+        if hub.is_some_and(|hub| hub.subscribed(peer, topic.as_str())) {
+            subscribe(swarm, topic.as_str());
+        }
+    }
+
+    fn on_unsubscribed(&mut self, swarm: &mut Swarm<Behaviour>, peer: PeerId, topic: &TopicHash) {
+        let hub = self.hub.as_mut();
+        if hub.is_some_and(|hub| hub.unsubscribed(peer, topic.as_str())) {
+            self.leave_followed(swarm, topic.as_str());
+        }
+    }
+
+    pub(crate) fn on_disconnected(&mut self, swarm: &mut Swarm<Behaviour>, peer: PeerId) {
+        let left = self.hub.as_mut().map(|hub| hub.disconnected(peer));
+        for topic in left.unwrap_or_default() {
+            self.leave_followed(swarm, &topic);
+        }
+    }
+
+    /// A service may have joined the topic meanwhile.
+    fn leave_followed(&self, swarm: &mut Swarm<Behaviour>, topic: &str) {
+        if !self.topics.contains_key(&IdentTopic::new(topic).hash()) {
+            unsubscribe(swarm, topic);
+        }
+    }
+
+    /// Brings what readers see up to date.
+    pub(crate) fn publish_infos(&self) {
+        if let Some(hub) = &self.hub {
+            self.infos
+                .send_replace((hub.infos().into(), hub.forwarded()));
+        }
+    }
+
+    // === messages ===
+
     pub(crate) fn on_event(&mut self, swarm: &mut Swarm<Behaviour>, event: gossipsub::Event) {
-        let gossipsub::Event::Message {
-            propagation_source,
-            message_id,
-            message,
-        } = event
-        else {
-            return;
-        };
+        use gossipsub::Event;
+        match event {
+            Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => self.on_message(swarm, propagation_source, message_id, message),
+            Event::Subscribed { peer_id, topic } => self.on_subscribed(swarm, peer_id, &topic),
+            Event::Unsubscribed { peer_id, topic } => self.on_unsubscribed(swarm, peer_id, &topic),
+            Event::SlowPeer { peer_id, .. } => {
+                tracing::debug!(node = %peer_id, "does not take its messages in time");
+            }
+            Event::GossipsubNotSupported { .. } => {}
+        }
+    }
+
+    /// Hands a message to its topic's task, or decides at once. Never waits: the loop must go on.
+    fn on_message(
+        &mut self,
+        swarm: &mut Swarm<Behaviour>,
+        propagation_source: PeerId,
+        message_id: MessageId,
+        message: gossipsub::Message,
+    ) {
         let sender = NodeId::from_peer_id(propagation_source);
         let Some(author) = message.source else {
             // Strict validation lets none through without an author.
             return;
         };
         let joined = self.topics.get(&message.topic);
+        if joined.is_none() {
+            let (topic, bytes) = (message.topic.as_str(), message.data.len());
+            let now = self.started.elapsed();
+            let hub = self.hub.as_mut();
+            let judged = hub.and_then(|hub| hub.judge(now, propagation_source, topic, bytes));
+            let verdict = judged.unwrap_or(Verdict::Ignore);
+            decide(swarm, &message_id, sender, verdict);
+            return;
+        }
         let message = Message {
             author: NodeId::from_peer_id(author),
             sender,
@@ -169,6 +253,27 @@ impl Driver {
             decide(swarm, &message_id, sender, Verdict::Ignore);
         }
     }
+}
+
+fn subscribe(swarm: &mut Swarm<Behaviour>, topic: &str) {
+    let topic = IdentTopic::new(topic);
+    let gossip = &mut swarm.behaviour_mut().gossip;
+    let scored = gossip.set_topic_params(topic.clone(), topic_scores());
+    // Neither fails: the scores are constants, and the filter lets all topics through.
+    if let (Err(error), _) | (_, Err(error)) = (
+        scored.map_err(str::to_owned),
+        gossip.subscribe(&topic).map_err(|error| error.to_string()),
+    ) {
+        tracing::warn!(%topic, error, "not joined");
+        return;
+    }
+    tracing::debug!(%topic, "joined");
+}
+
+fn unsubscribe(swarm: &mut Swarm<Behaviour>, topic: &str) {
+    tracing::debug!(topic, "left");
+    let topic = IdentTopic::new(topic);
+    swarm.behaviour_mut().gossip.unsubscribe(&topic);
 }
 
 fn decide(swarm: &mut Swarm<Behaviour>, id: &MessageId, sender: NodeId, verdict: Verdict) {

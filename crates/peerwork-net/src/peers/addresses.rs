@@ -1,0 +1,264 @@
+//! How many connections come from one network address.
+//!
+//! Many nodes behind one address are normal (a class room, an office), so the bounds are wide. This
+//! machine's own addresses are not bounded: behind a local proxy everybody has them.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    convert::Infallible,
+    fmt,
+    net::IpAddr,
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    PeerId,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm, dummy,
+    },
+};
+use multiaddr::{Multiaddr, Protocol as Part};
+
+use super::Path;
+
+/// One network address: an IPv4 address, or the /64 that one IPv6 subscriber gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Origin(IpAddr);
+
+impl Origin {
+    /// Where a direct connection comes from; `None` for circuits and this machine itself.
+    pub(crate) fn of(remote: &Multiaddr) -> Option<Self> {
+        if Path::of(remote) == Path::Relayed {
+            return None;
+        }
+        let ip = match remote.iter().next()? {
+            Part::Ip4(ip) => ip.into(),
+            Part::Ip6(ip) => ip.to_canonical(),
+            _ => return None,
+        };
+        match ip {
+            ip if ip.is_loopback() => None,
+            IpAddr::V4(_) => Some(Self(ip)),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                Some(Self([a, b, c, d, 0, 0, 0, 0].into()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Counts what each address holds, up to a bound.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    max: usize,
+    held: HashMap<Origin, usize>,
+}
+
+impl Counts {
+    pub(crate) fn new(max: usize) -> Self {
+        let held = HashMap::new();
+        Self { max, held }
+    }
+
+    /// One more, unless there are as many as may be.
+    pub(crate) fn take(&mut self, origin: Origin) -> bool {
+        let held = self.held.entry(origin).or_default();
+        let room = *held < self.max;
+        if room {
+            *held += 1;
+        } else if *held == 0 {
+            self.held.remove(&origin);
+        }
+        room
+    }
+
+    pub(crate) fn give_back(&mut self, origin: Origin) {
+        if let Entry::Occupied(mut held) = self.held.entry(origin) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+    }
+}
+
+/// A connection was refused because its address has as many as it may.
+#[derive(Debug, thiserror::Error)]
+#[error("too many connections from {0}")]
+struct Crowded(Origin);
+
+/// The bound as a part of the swarm's behaviour.
+pub(crate) struct AddressLimits {
+    established: Counts,
+    handshakes: Counts,
+    in_handshake: HashMap<ConnectionId, Origin>,
+    connections: HashMap<ConnectionId, Origin>,
+}
+
+impl AddressLimits {
+    pub(crate) fn new(connections_max: usize, handshakes_max: usize) -> Self {
+        Self {
+            established: Counts::new(connections_max),
+            handshakes: Counts::new(handshakes_max),
+            in_handshake: HashMap::new(),
+            connections: HashMap::new(),
+        }
+    }
+
+    fn end_handshake(&mut self, connection: ConnectionId) {
+        if let Some(origin) = self.in_handshake.remove(&connection) {
+            self.handshakes.give_back(origin);
+        }
+    }
+
+    fn end(&mut self, connection: ConnectionId) {
+        if let Some(origin) = self.connections.remove(&connection) {
+            self.established.give_back(origin);
+        }
+    }
+}
+
+fn crowded(origin: Origin) -> ConnectionDenied {
+    ConnectionDenied::new(Crowded(origin))
+}
+
+impl NetworkBehaviour for AddressLimits {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        if let Some(origin) = Origin::of(remote) {
+            if !self.handshakes.take(origin) {
+                return Err(crowded(origin));
+            }
+            self.in_handshake.insert(connection, origin);
+        }
+        Ok(())
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.end_handshake(connection);
+        if let Some(origin) = Origin::of(remote) {
+            if !self.established.take(origin) {
+                return Err(crowded(origin));
+            }
+            self.connections.insert(connection, origin);
+        }
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionClosed(closed) => self.end(closed.connection_id),
+            // Also when another behaviour refused it after this one had let it in.
+            FromSwarm::ListenFailure(failed) => {
+                self.end_handshake(failed.connection_id);
+                self.end(failed.connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        _: PeerId,
+        _: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        match event {}
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Infallible, THandlerInEvent<Self>>> {
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn origin(text: &str) -> Option<String> {
+        let address: Multiaddr = text.parse().unwrap();
+        Origin::of(&address).map(|origin| origin.to_string())
+    }
+
+    #[test]
+    fn an_address_is_one_of_ipv4_or_a_subscribers_part_of_ipv6() {
+        assert_eq!(origin("/ip4/192.0.2.1/tcp/5"), Some("192.0.2.1".into()));
+        let v6 = "/ip6/2001:db8:1:2:3:4:5:6/udp/5/quic-v1";
+        assert_eq!(origin(v6), Some("2001:db8:1:2::".into()));
+        let mapped = "/ip6/::ffff:192.0.2.1/tcp/5";
+        assert_eq!(origin(mapped), Some("192.0.2.1".into()));
+        for none in ["/ip4/127.0.0.1/tcp/5", "/ip6/::1/tcp/5", "/memory/5"] {
+            assert_eq!(origin(none), None, "{none}");
+        }
+        assert_eq!(origin("/ip4/192.0.2.1/tcp/5/p2p-circuit"), None);
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_gets_it_back() {
+        let mut limits = AddressLimits::new(2, 1);
+        let local: Multiaddr = "/ip4/192.0.2.9/tcp/1".parse().unwrap();
+        let remote: Multiaddr = "/ip4/192.0.2.1/tcp/5".parse().unwrap();
+        let other: Multiaddr = "/ip4/192.0.2.2/tcp/5".parse().unwrap();
+        let mut ids = 0..;
+        let mut begin = |limits: &mut AddressLimits, remote: &Multiaddr| {
+            let id = ConnectionId::new_unchecked(ids.next().unwrap());
+            let begun = limits.handle_pending_inbound_connection(id, &local, remote);
+            begun.map(|()| id)
+        };
+        let establish = |limits: &mut AddressLimits, id, remote: &Multiaddr| {
+            let peer = PeerId::random();
+            let made = limits.handle_established_inbound_connection(id, peer, remote, remote);
+            made.is_ok()
+        };
+        let first = begin(&mut limits, &remote).unwrap();
+        assert!(begin(&mut limits, &remote).is_err(), "one handshake");
+        assert!(establish(&mut limits, first, &remote));
+        let second = begin(&mut limits, &remote).unwrap();
+        assert!(establish(&mut limits, second, &remote));
+        let third = begin(&mut limits, &remote).unwrap();
+        assert!(!establish(&mut limits, third, &remote), "two connections");
+        let elsewhere = begin(&mut limits, &other).unwrap();
+        assert!(establish(&mut limits, elsewhere, &other));
+        limits.end(first);
+        let again = begin(&mut limits, &remote).unwrap();
+        assert!(establish(&mut limits, again, &remote));
+        for id in [first, second, third, elsewhere, again] {
+            limits.end(id);
+        }
+        assert!(limits.established.held.is_empty() && limits.handshakes.held.is_empty());
+    }
+}

@@ -1,0 +1,59 @@
+//! Rates, as pure state: how often something may happen.
+
+use std::time::Duration;
+
+/// How often something may happen: at once up to `burst` times, and then once per `interval`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// At least 1.
+    pub burst: u32,
+    /// More than zero.
+    pub interval: Duration,
+}
+
+/// A bucket of [`Rate::burst`] tokens, kept as the moment at which it is full again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bucket {
+    full_at: Duration,
+}
+
+impl Bucket {
+    /// Whether it would make no difference to forget it.
+    #[must_use]
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.full_at <= now
+    }
+
+    /// Takes a token; false when there is none.
+    pub fn take(&mut self, now: Duration, rate: Rate) -> bool {
+        let full_at = self.full_at.max(now) + rate.interval;
+        let allowed = full_at - now <= rate.interval * rate.burst;
+        if allowed {
+            self.full_at = full_at;
+        }
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const RATE: Rate = Rate {
+        burst: 3,
+        interval: SECOND,
+    };
+
+    #[test]
+    fn a_burst_passes_one_more_does_not_and_time_heals() {
+        let mut bucket = Bucket::default();
+        let now = SECOND * 100;
+        assert!((0..3).all(|_| bucket.take(now, RATE)));
+        assert!(!bucket.take(now, RATE));
+        assert!(!bucket.take(now + SECOND / 2, RATE));
+        assert!(bucket.take(now + SECOND, RATE));
+        assert!(!bucket.take(now + SECOND, RATE));
+        assert!((0..3).all(|_| bucket.take(now + SECOND * 9, RATE)));
+    }
+}
