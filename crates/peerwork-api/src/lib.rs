@@ -5,6 +5,7 @@
 //!  JSON-RPC, WebSocket ─┤ jsonrpc ┐                                    │
 //!  operator, CLI ─gRPC─▶│ operator├─▶ NodeService (trait) ◀─ the node  │
 //!  Prometheus, probes ──┤ admin   ┘        │                           │
+//!  browsers ────────────┤ front ─▶ FrontService (trait) ◀─ the network │
 //!                       │                  └─ ServiceError ─▶ codes    │
 //!                       └──────────────────────────────────────────────┘
 //! ```
@@ -19,6 +20,7 @@ pub mod codes;
 pub mod config;
 mod deadline;
 pub mod dto;
+mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod jsonrpc;
@@ -28,6 +30,9 @@ pub mod operator;
 mod server;
 pub mod service;
 
+pub use front::{
+    Bound, CertificateError, FrontConfig, FrontService, Proxies, TlsFiles, WebSocketBytes,
+};
 pub use listener::Purpose;
 pub use metrics::SharedRegistry;
 pub use server::{Handle, Server, StartError, Stopped};

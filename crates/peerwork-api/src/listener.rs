@@ -11,6 +11,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request};
+use futures::future::BoxFuture;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -24,7 +25,10 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
-use crate::metrics::{Metrics, Open};
+use crate::{
+    front::{Io, Opened, Opening},
+    metrics::{Metrics, Open},
+};
 
 /// A client sends a whole HTTP/1 head, or the first byte after a pause, within this time.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
@@ -48,6 +52,8 @@ pub enum Purpose {
     Operator,
     /// Metrics and health.
     Metrics,
+    /// WebSockets for the network, and the pages of a relay.
+    Front,
 }
 
 impl Purpose {
@@ -58,6 +64,7 @@ impl Purpose {
             Self::JsonRpc => "--jsonrpc",
             Self::Operator => "--grpc-address",
             Self::Metrics => "--metrics",
+            Self::Front => "--websocket",
         }
     }
 
@@ -68,6 +75,7 @@ impl Purpose {
             Self::JsonRpc => "json-rpc",
             Self::Operator => "operator",
             Self::Metrics => "metrics",
+            Self::Front => "relay-front",
         }
     }
 }
@@ -81,6 +89,10 @@ impl fmt::Display for Purpose {
 /// The address of the caller, in the extensions of every request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RemoteAddress(pub(crate) SocketAddr);
+
+/// Whether the listener itself did the encryption, in the extensions of every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Secure(pub(crate) bool);
 
 /// A place among the connections of a listener, in the extensions of every request: a WebSocket
 /// keeps it, because it outlives the HTTP connection that it came from.
@@ -147,6 +159,7 @@ pub(crate) enum Wire {
 pub(crate) struct Listener {
     pub(crate) purpose: Purpose,
     pub(crate) socket: TcpListener,
+    pub(crate) opening: Opening,
     pub(crate) router: Router,
     pub(crate) wire: Wire,
     pub(crate) places: Places,
@@ -199,17 +212,21 @@ impl Listener {
     }
 
     fn serve(&self, stream: TcpStream, remote: SocketAddr, place: Place) {
-        let io = TokioIo::new(with_deadlines(stream));
-        let router = self.router.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(RemoteAddress(remote));
-            request.extensions_mut().insert(place.clone());
-            router.clone().call(request.map(Body::new))
-        });
-        let builder = self.builder();
+        // Answers are small and one write each; waiting to fill a segment only delays them.
+        let _ = stream.set_nodelay(true);
+        let (opening, router, builder) =
+            (self.opening.clone(), self.router.clone(), self.builder());
         let stop = self.lifetime.stop.clone();
         self.lifetime.spawn(async move {
-            drive(builder.serve_connection_with_upgrades(io, service), stop).await;
+            let opening = opening.open(stream, remote);
+            let opened = stop.run_until_cancelled(opening).await;
+            match opened {
+                Some(Ok(opened)) => speak_http(opened, router, builder, place, stop).await,
+                Some(Err(error)) => {
+                    tracing::debug!(%remote, %error, "a connection did not begin as it should");
+                }
+                None => {}
+            }
         });
     }
 
@@ -238,9 +255,29 @@ impl Listener {
     }
 }
 
-fn with_deadlines(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    // Answers are small and one write each; waiting to fill a segment only delays them.
-    let _ = stream.set_nodelay(true);
+/// Answers the requests of one connection.
+fn speak_http(
+    opened: Opened,
+    router: Router,
+    builder: auto::Builder<Lifetime>,
+    place: Place,
+    stop: CancellationToken,
+) -> BoxFuture<'static, ()> {
+    let Opened { io, remote, secure } = opened;
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let extensions = request.extensions_mut();
+        extensions.insert(RemoteAddress(remote));
+        extensions.insert(Secure(secure));
+        extensions.insert(place.clone());
+        router.clone().call(request.map(Body::new))
+    });
+    let io = TokioIo::new(with_deadlines(io));
+    Box::pin(async move {
+        drive(builder.serve_connection_with_upgrades(io, service), stop).await;
+    })
+}
+
+fn with_deadlines(stream: Io) -> Pin<Box<TimeoutStream<Io>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_read_timeout(Some(IDLE_MAX));
     stream.set_write_timeout(Some(STUCK_MAX));

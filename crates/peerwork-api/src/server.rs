@@ -1,10 +1,11 @@
 //! Opens the listeners and closes them in order.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use crate::{
     admin::{self, Admin},
     config::{AdminPages, Config, JsonRpcConfig, OperatorConfig},
+    front::{self, Bound, CertificateError, FrontConfig, FrontService, Opening},
     jsonrpc,
     listener::{Lifetime, Listener, Places, Purpose, Wire, bind},
     metrics::{Metrics, SharedRegistry},
@@ -40,6 +41,12 @@ pub enum StartError {
         /// The text.
         origin: String,
     },
+    /// The certificate of the port for browsers cannot be used.
+    #[error(transparent)]
+    Certificate(CertificateError),
+    /// The system has no more threads.
+    #[error("reading a certificate: {0}")]
+    Io(io::Error),
 }
 
 fn hint(source: &io::Error) -> &'static str {
@@ -52,14 +59,22 @@ fn hint(source: &io::Error) -> &'static str {
 }
 
 /// The running API. Dropping it cuts everything; [`Handle::stop`] lets open requests finish.
-#[derive(Debug)]
 pub struct Handle {
     json_rpc: Option<SocketAddr>,
     operator: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
     health: Option<operator::Health>,
-    lifetime: Lifetime,
-    stop_deadline: Duration,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle")
+            .field("json_rpc", &self.json_rpc)
+            .field("operator", &self.operator)
+            .field("metrics", &self.metrics)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a stop went.
@@ -91,20 +106,19 @@ impl Server {
         service: Arc<dyn NodeService>,
         registry: SharedRegistry,
     ) -> Result<Handle, StartError> {
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             metrics: Metrics::register(&registry),
             lifetime: Lifetime::default(),
             config,
             service,
             registry,
-        };
+        });
         let mut handle = Handle {
             json_rpc: None,
             operator: None,
             metrics: None,
             health: None,
-            lifetime: shared.lifetime.clone(),
-            stop_deadline: shared.config.stop_deadline,
+            shared: Arc::clone(&shared),
         };
         if let Err(error) = shared.open(&mut handle).await {
             handle.cut().await;
@@ -147,6 +161,7 @@ impl Shared {
             purpose: Purpose::JsonRpc,
             socket,
             router: endpoint.router(pages),
+            opening: Opening::plain(),
             wire: Wire::Http1,
             places: Places::new(config.limits.connections_max, 0),
             metrics: self.metrics.clone(),
@@ -172,6 +187,7 @@ impl Shared {
             purpose: Purpose::Operator,
             socket,
             router,
+            opening: Opening::plain(),
             wire: Wire::Http2 {
                 streams_max: config.streams_max,
             },
@@ -189,6 +205,7 @@ impl Shared {
             purpose: Purpose::Metrics,
             socket,
             router: admin::router(self.admin()),
+            opening: Opening::plain(),
             wire: Wire::Http1,
             places: Places::new(METRICS_CONNECTIONS_MAX, LOCAL_PLACES),
             metrics: self.metrics.clone(),
@@ -240,14 +257,47 @@ impl Handle {
         self.metrics
     }
 
+    /// Serves a port for browsers until the stop.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used.
+    pub async fn serve_front(
+        &self,
+        bound: Bound,
+        config: &FrontConfig,
+        service: Arc<dyn FrontService>,
+    ) -> Result<(), StartError> {
+        let shared = &self.shared;
+        let (opening, router) = front::build(config, service, shared.admin()).await?;
+        let (stop, keep) = (shared.lifetime.stop.clone(), opening.clone());
+        shared.lifetime.tasks.spawn(async move {
+            stop.run_until_cancelled(keep.keep_certificate()).await;
+        });
+        Listener {
+            purpose: Purpose::Front,
+            socket: bound.socket,
+            opening,
+            router,
+            wire: Wire::Http1,
+            places: Places::new(config.connections_max, LOCAL_PLACES),
+            metrics: shared.metrics.clone(),
+            lifetime: shared.lifetime.clone(),
+        }
+        .start();
+        Ok(())
+    }
+
     /// Takes no more connections, lets open requests finish within the stop deadline, cuts the rest.
     pub async fn stop(mut self) -> Stopped {
         if let Some(health) = self.health.take() {
             health.stopping().await;
         }
-        self.lifetime.stop.cancel();
-        self.lifetime.tasks.close();
-        let drained = tokio::time::timeout(self.stop_deadline, self.lifetime.tasks.wait()).await;
+        let Shared {
+            lifetime, config, ..
+        } = self.shared.as_ref();
+        lifetime.stop.cancel();
+        lifetime.tasks.close();
+        let drained = tokio::time::timeout(config.stop_deadline, lifetime.tasks.wait()).await;
         if drained.is_ok() {
             return Stopped::Drained;
         }
@@ -257,16 +307,17 @@ impl Handle {
 
     /// Every task ends at its next await once this is asked for.
     async fn cut(&self) {
-        self.lifetime.stop.cancel();
-        self.lifetime.abort.cancel();
-        self.lifetime.tasks.close();
-        self.lifetime.tasks.wait().await;
+        let lifetime = &self.shared.lifetime;
+        lifetime.stop.cancel();
+        lifetime.abort.cancel();
+        lifetime.tasks.close();
+        lifetime.tasks.wait().await;
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.lifetime.stop.cancel();
-        self.lifetime.abort.cancel();
+        self.shared.lifetime.stop.cancel();
+        self.shared.lifetime.abort.cancel();
     }
 }
