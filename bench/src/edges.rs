@@ -109,6 +109,7 @@ fn edge(network: NetworkFile) -> Config {
             ..P2p::default()
         },
         ingress: None,
+        front: None,
         jsonrpc: None,
         grpc: None,
         metrics: None,

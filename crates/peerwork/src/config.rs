@@ -6,7 +6,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use multiaddr::Multiaddr;
+use peerwork_api::FrontConfig;
 use peerwork_identity::{Keypair, NetworkFile, NodeId};
+pub use peerwork_net::config::{Hub, RelayServer};
 
 /// Which part a node plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +45,8 @@ pub struct Config {
     pub grpc: Option<SocketAddr>,
     /// A separate listener for `/metrics`, `/healthz` and `/readyz` (`--metrics`).
     pub metrics: Option<SocketAddr>,
+    /// Relay only: the port for browsers (`peerwork relay --websocket`).
+    pub front: Option<Front>,
     /// Edge only: what it offers.
     pub app: App,
     /// Browser origins that may read answers of JSON-RPC and ingress; `*` is any.
@@ -75,14 +79,14 @@ pub struct P2p {
     pub relay_discovery: bool,
     /// Most established connections.
     pub connections_max: u32,
-    /// Most reservations at this relay.
-    pub reservations_max: usize,
-    /// Relay only: circuits carried at once.
-    pub circuits_max: usize,
-    /// Relay only: bytes of one circuit, both directions together; `None` is without limit.
-    pub circuit_bytes_max: Option<u64>,
-    /// Relay only: how long one circuit may last; `None` is without limit.
-    pub circuit_duration: Option<Duration>,
+    /// Connections from one network address.
+    pub connections_per_address_max: u32,
+    /// How often each connection is asked for a sign of life, and how long that may take.
+    pub ping_interval: Duration,
+    /// Relay only: what it grants and carries.
+    pub relay: RelayServer,
+    /// Relay only: forward the topics of nodes that have nobody else, as browsers do.
+    pub hub: Option<Hub>,
     /// How often this node tells that it is alive.
     pub heartbeat: Duration,
     /// How long another node is known without a sign of life.
@@ -101,14 +105,25 @@ impl Default for P2p {
             reserve: false,
             relay_discovery: false,
             connections_max: 8192,
-            reservations_max: 2048,
-            circuits_max: 8192,
-            circuit_bytes_max: None,
-            circuit_duration: None,
+            connections_per_address_max: 1024,
+            ping_interval: Duration::from_secs(5),
+            relay: RelayServer::default(),
+            hub: None,
             heartbeat: Duration::from_secs(15),
             expiry: Duration::from_secs(60),
         }
     }
+}
+
+/// The port of a relay for browsers: WebSockets and pages.
+#[derive(Debug, Clone)]
+pub struct Front {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How it behaves.
+    pub settings: FrontConfig,
+    /// Folders that get a `relay-config.json`.
+    pub config_folders: Vec<PathBuf>,
 }
 
 /// The HTTP side of a relay.

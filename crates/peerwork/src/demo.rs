@@ -207,6 +207,7 @@ fn common(mode: Mode, p2p: P2p, bootnodes: Vec<NodeAddress>, relays: Vec<NodeAdd
         mode,
         p2p,
         ingress: None,
+        front: None,
         jsonrpc: None,
         grpc: None,
         metrics: None,

@@ -10,6 +10,7 @@
 pub mod config;
 mod data_dir;
 pub mod demo;
+mod front;
 mod node;
 mod node_event;
 mod routes;
@@ -19,4 +20,5 @@ pub mod webapp;
 
 pub use config::Config;
 pub use data_dir::DataDirError;
+pub use front::RelayConfigError;
 pub use node::{Addresses, Node, StartError};

@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
+use peerwork_api::{Bound, FrontService as _, dto::RelayReport};
 use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::Network;
@@ -16,9 +17,16 @@ use tokio::time::Instant;
 
 use self::events::EventPump;
 use crate::{
-    Config, DataDirError, config::Mode, data_dir::DataDir, routes::DirectoryRoutes,
-    runtime_file::RuntimeFile, service::Service,
+    Config, DataDirError, RelayConfigError,
+    config::Mode,
+    data_dir::DataDir,
+    front::{FrontSide, Listeners},
+    routes::DirectoryRoutes,
+    runtime_file::RuntimeFile,
+    service::Service,
 };
+
+pub(crate) use self::parts::millis_since_1970;
 
 /// How long one question to the relays may take.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
@@ -49,6 +57,9 @@ pub enum StartError {
     /// The outside contracts.
     #[error(transparent)]
     Api(peerwork_api::StartError),
+    /// `relay-config.json`.
+    #[error(transparent)]
+    RelayConfig(#[from] RelayConfigError),
     /// The settings contradict each other.
     #[error("{0}")]
     Settings(String),
@@ -67,6 +78,8 @@ pub struct Addresses {
     pub grpc: Option<SocketAddr>,
     /// Metrics and health.
     pub metrics: Option<SocketAddr>,
+    /// The port for browsers.
+    pub front: Option<SocketAddr>,
 }
 
 /// A running node. [`Node::stop`] ends it in order; dropping it cuts everything.
@@ -77,6 +90,7 @@ pub struct Node {
     ingress: Option<Ingress>,
     edge: Option<Edge>,
     api: peerwork_api::Handle,
+    front: Option<Arc<FrontSide>>,
     events: EventPump,
     addresses: Addresses,
     data_dir: Option<DataDir>,
@@ -91,7 +105,7 @@ impl std::fmt::Debug for Node {
 }
 
 impl Node {
-    /// Phases: data directory, network, ingress, directory, edge, API, `node.json`.
+    /// Phases: data directory, port for browsers, network, ingress, directory, edge, API, `node.json`.
     ///
     /// # Errors
     /// [`StartError`] names the part, and what was started before it is stopped again.
@@ -99,8 +113,17 @@ impl Node {
         install_crypto_provider();
         let data_dir = config.data_dir.as_deref().map(DataDir::take).transpose()?;
         let mut registry = Registry::default();
-        let network = parts::network(&config, &mut registry).await?;
-        match Self::on(network.clone(), data_dir, config, registry).await {
+        let front = match &config.front {
+            Some(front) => Some(Bound::take(front.listen).await.map_err(StartError::Api)?),
+            None => None,
+        };
+        let listeners = front
+            .as_ref()
+            .map(|bound| parts::front_listeners(&config, bound));
+        let handed = listeners.iter().flat_map(Listeners::all).collect();
+        let network = parts::network(&config, handed, &mut registry).await?;
+        let front = front.zip(listeners);
+        match Self::on(network.clone(), front, data_dir, config, registry).await {
             Ok(node) => Ok(node),
             Err(error) => {
                 network.stop().await;
@@ -111,6 +134,7 @@ impl Node {
 
     async fn on(
         network: Network,
+        front: Option<(Bound, Listeners)>,
         data_dir: Option<DataDir>,
         config: Config,
         mut registry: Registry,
@@ -141,6 +165,13 @@ impl Node {
         addresses.jsonrpc = api.json_rpc_address();
         addresses.grpc = api.operator_address();
         addresses.metrics = api.metrics_address();
+        addresses.front = front.as_ref().map(|(bound, _)| bound.address());
+        let front = match front {
+            Some((bound, listeners)) => {
+                Some(parts::front(&config, &network, &api, bound, listeners).await?)
+            }
+            None => None,
+        };
         let node = Self {
             network,
             directory,
@@ -148,6 +179,7 @@ impl Node {
             ingress,
             edge,
             api,
+            front,
             events,
             addresses,
             data_dir,
@@ -166,13 +198,14 @@ impl Node {
             node_id: self.node_id().to_string(),
             grpc: self.addresses.grpc,
             jsonrpc: self.addresses.jsonrpc,
+            front: self.addresses.front,
             ingress: self.addresses.ingress,
             p2p: self
                 .p2p_addresses()
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            started_at: parts::millis_since_1970(),
+            started_at: millis_since_1970(),
         };
         if let Err(error) = file.write(data_dir.path()) {
             tracing::warn!(%error, "node.json could not be written; commands need --grpc-address");
@@ -199,6 +232,13 @@ impl Node {
         transports
             .map(|transport| NodeAddress { node, transport })
             .collect()
+    }
+
+    /// Says what the relay does at the moment of each call; `None` without a port for browsers.
+    #[must_use]
+    pub fn relay_reporter(&self) -> Option<impl Fn() -> RelayReport + Send + Sync + use<>> {
+        let front = self.front.clone();
+        front.map(|front| move || front.report())
     }
 
     /// The network below, for what this crate does not compose.

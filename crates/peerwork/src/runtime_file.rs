@@ -27,6 +27,9 @@ pub struct RuntimeFile {
     pub jsonrpc: Option<SocketAddr>,
     /// HTTP ingress.
     pub ingress: Option<SocketAddr>,
+    /// The port for browsers.
+    #[serde(default)]
+    pub front: Option<SocketAddr>,
     /// Addresses for nodes, each with `/p2p/<id>`.
     pub p2p: Vec<String>,
     /// Milliseconds since 1970 at which it started.
@@ -106,6 +109,7 @@ mod tests {
     fn what_was_written_is_loaded_and_gone_after_removal() {
         let dir = tempfile::tempdir().unwrap();
         let file = RuntimeFile {
+            front: None,
             pid: 7,
             node_id: "16U".into(),
             grpc: Some(([127, 0, 0, 1], 50000).into()),

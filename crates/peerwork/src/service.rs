@@ -185,7 +185,7 @@ impl NodeService for Service {
         }
         Ok(RelayConnections {
             connected: self.network.peer_count() as u64,
-            reservations_max: self.config.p2p.reservations_max as u64,
+            reservations_max: self.config.p2p.relay.reservations_max as u64,
         })
     }
 

@@ -10,7 +10,14 @@ use super::manifest::Manifest;
 use super::rust_source::RustSource;
 
 /// Folders that are made, not written.
-const FOLDERS_LEFT_OUT: &[&str] = &["target", ".git", "node_modules", "corpus", "artifacts"];
+const FOLDERS_LEFT_OUT: &[&str] = &[
+    "target",
+    ".git",
+    "node_modules",
+    "corpus",
+    "artifacts",
+    "dist",
+];
 
 /// What the rules read. Everything else (pictures, keys, lock files) is nobody's prose.
 const ENDINGS: &[&str] = &[

@@ -7,8 +7,8 @@ use clap::{
 };
 
 use super::{
-    forward::ForwardFlags, genesis::GenesisFlags, key::KeyCommand, secrets::SecretsCommand,
-    server::ServerArgs, values::LogLevel, webapp::WebappFlags,
+    forward::ForwardFlags, genesis::GenesisFlags, key::KeyCommand, relay::RelayArgs,
+    secrets::SecretsCommand, server::ServerArgs, values::LogLevel, webapp::WebappFlags,
 };
 
 /// A peer-to-peer computing network in one program.
@@ -75,9 +75,8 @@ pub(crate) enum Command {
     /// Ask the running node about its peers
     #[command(subcommand, arg_required_else_help = true)]
     Peers(PeersCommand),
-    /// Ask the running node about its relays
-    #[command(subcommand, arg_required_else_help = true)]
-    Relay(RelayCommand),
+    /// Run a relay for browsers and programs, or ask the running node about its relays
+    Relay(RelayArgs),
     /// Make, list and revoke the keys that callers of apps show
     #[command(subcommand, arg_required_else_help = true)]
     Key(KeyCommand),
@@ -123,15 +122,6 @@ pub(crate) enum PeersCommand {
     },
     /// How full the node's own relay is
     Relay,
-}
-
-/// `peerwork relay …`
-#[derive(Subcommand, Debug)]
-pub(crate) enum RelayCommand {
-    /// The relays that the node may reserve a place at
-    List,
-    /// The relay that the node holds a reservation at
-    Status,
 }
 
 /// `peerwork demo`
@@ -246,12 +236,7 @@ mod tests {
 
     #[test]
     fn no_arguments_and_a_bare_group_show_help() {
-        for line in [
-            "peerwork",
-            "peerwork relay",
-            "peerwork secrets",
-            "peerwork key",
-        ] {
+        for line in ["peerwork", "peerwork secrets", "peerwork key"] {
             let kind = parse(line).unwrap_err().kind();
             assert_eq!(
                 kind,

@@ -152,6 +152,7 @@ fn peer(network: NetworkFile) -> Config {
         mode: Mode::Peer,
         p2p: P2p::default(),
         ingress: None,
+        front: None,
         jsonrpc: None,
         grpc: None,
         metrics: None,

@@ -103,10 +103,7 @@ fn run(cli: Cli, matches: &ArgMatches, form: Form) -> anyhow::Result<()> {
             let (resolved, form) = settings()?;
             block_on(peers::run(command, &resolved, form))
         }
-        Command::Relay(command) => {
-            let (resolved, form) = settings()?;
-            block_on(relay::run(command, &resolved, form))
-        }
+        Command::Relay(relay) => relay::run(&relay, matches, settings, form),
         Command::Status => {
             let (resolved, form) = settings()?;
             block_on(status::run(&resolved, form))

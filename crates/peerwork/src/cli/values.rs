@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::Mode;
 
@@ -172,6 +173,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn multiaddress(text: &str) -> Result<Multiaddr, String> {
     text.parse()
         .map_err(|error| format!("{error}: write it like /ip4/127.0.0.1/tcp/50001"))
+}
+
+/// Reads an IP address, or a network of them.
+///
+/// # Errors
+/// A text that says how a network is written.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    let one = |ip: IpAddr| IpNet::from(ip);
+    let network = text.parse().or_else(|_| text.parse().map(one));
+    network.map_err(|_: std::net::AddrParseError| "write it like 10.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
 /// How much a node says in its log.

@@ -7,18 +7,14 @@ use std::{
 
 use multiaddr::Multiaddr;
 use peerwork_api::{
-    Server, SharedRegistry,
+    Bound, Server, SharedRegistry,
     config::{JsonRpcConfig, OperatorConfig},
 };
 use peerwork_directory::{
     self as directory, Description, Directory, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
-use peerwork_net::{
-    Network, Path,
-    config::{Dht, RelayServer},
-    dial_policy::is_private_address,
-};
+use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
 use prometheus_client::registry::Registry;
 
@@ -27,6 +23,7 @@ use crate::{
     Config,
     config::Mode,
     data_dir::DataDir,
+    front::{FrontSide, Listeners},
     routes::DirectoryRoutes,
     service::{Service, TunnelCount},
 };
@@ -36,6 +33,7 @@ const KEYS_FILE: &str = "keys.json";
 
 pub(super) async fn network(
     config: &Config,
+    handed: Vec<Multiaddr>,
     registry: &mut Registry,
 ) -> Result<Network, StartError> {
     let mut net = peerwork_net::Config::new(
@@ -51,14 +49,12 @@ pub(super) async fn network(
     net.upnp = p2p.upnp;
     net.autonat = p2p.autonat;
     net.hole_punching = p2p.hole_punching;
+    net.handed = handed;
+    net.ping_interval = p2p.ping_interval;
+    net.gossip.hub = p2p.hub.clone();
     net.limits.connections_max = p2p.connections_max;
-    net.relay_server = is_relay(config.mode).then(|| RelayServer {
-        reservations_max: p2p.reservations_max,
-        circuits_max: p2p.circuits_max,
-        circuit_bytes_max: p2p.circuit_bytes_max,
-        circuit_duration: p2p.circuit_duration,
-        ..RelayServer::default()
-    });
+    net.limits.connections_per_address_max = p2p.connections_per_address_max;
+    net.relay_server = is_relay(config.mode).then(|| p2p.relay.clone());
     net.dht = if is_relay(config.mode) {
         Dht::Server
     } else {
@@ -86,7 +82,33 @@ fn is_private(config: &Config) -> bool {
     named.any(is_private_address)
 }
 
-pub(super) fn millis_since_1970() -> u64 {
+/// What the network hears of a port for browsers.
+pub(super) fn front_listeners(config: &Config, bound: &Bound) -> Listeners {
+    let encrypts = config
+        .front
+        .as_ref()
+        .is_some_and(|f| f.settings.tls.is_some());
+    Listeners::new(bound.address(), encrypts)
+}
+
+/// Serves the port for browsers, and says to pages where it is.
+pub(super) async fn front(
+    config: &Config,
+    network: &Network,
+    api: &peerwork_api::Handle,
+    bound: Bound,
+    listeners: Listeners,
+) -> Result<Arc<FrontSide>, StartError> {
+    let settings = config.front.as_ref().map(|front| front.settings.clone());
+    let side = FrontSide::start(config.clone(), network.clone(), listeners);
+    api.serve_front(bound, &settings.unwrap_or_default(), side.clone())
+        .await
+        .map_err(StartError::Api)?;
+    side.write_config()?;
+    Ok(side)
+}
+
+pub(crate) fn millis_since_1970() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

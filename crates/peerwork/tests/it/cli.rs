@@ -382,9 +382,9 @@ fn no_arguments_print_help() {
     let dir = folder();
     assert!(run(dir.path(), "").succeeded().contains("Usage: peerwork"));
     assert!(
-        run(dir.path(), "relay")
+        run(dir.path(), "peers")
             .succeeded()
-            .contains("Usage: peerwork relay")
+            .contains("Usage: peerwork peers")
     );
     assert!(
         run(dir.path(), "server - --help")

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod browser_relay;
 mod cli;
 mod flow;
 mod foreign;

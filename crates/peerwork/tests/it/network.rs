@@ -80,6 +80,27 @@ impl Node {
             ("--trans-proxy", own(self.at.ingress)),
             ("--jsonrpc", own(self.at.jsonrpc)),
         ];
+        self.restart_with(dir, fixed, more);
+    }
+
+    /// Starts a relay for browsers again with the ports it had, and with `more` arguments.
+    pub(crate) fn restart_browser_relay(&mut self, dir: &Path, more: &str) {
+        self.process.kill();
+        let tcp = self.at.p2p.iter().find(|address| !address.contains("/ws/"));
+        let port = tcp.and_then(|address| address.split('/').nth(4));
+        let fixed = [
+            ("--websocket", self.at.front.map(|at| at.to_string())),
+            ("--tcp", port.map(|port| format!("127.0.0.1:{port}"))),
+        ];
+        self.restart_with(dir, fixed, more);
+    }
+
+    fn restart_with<const N: usize>(
+        &mut self,
+        dir: &Path,
+        fixed: [(&str, Option<String>); N],
+        more: &str,
+    ) {
         let mut arguments = self.arguments.clone();
         for (flag, value) in fixed {
             let at = arguments.iter().position(|argument| argument == flag);
@@ -183,6 +204,16 @@ impl World {
     fn server(&self, name: &str, flags: &str) -> Node {
         let data = self.path().join(name);
         let line = format!("server --data-dir {name} --grpc-address 127.0.0.1:0 {flags}");
+        let arguments = line.split_whitespace().map(str::to_owned).collect();
+        start(self.path(), &data, arguments)
+    }
+
+    /// A relay for browsers on free ports of loopback.
+    pub(crate) fn browser_relay(&self, name: &str, more: &str) -> Node {
+        let data = self.path().join(name);
+        std::fs::create_dir(&data).unwrap();
+        let line =
+            format!("relay --data-dir {name} --websocket 127.0.0.1:0 --tcp 127.0.0.1:0 {more}");
         let arguments = line.split_whitespace().map(str::to_owned).collect();
         start(self.path(), &data, arguments)
     }

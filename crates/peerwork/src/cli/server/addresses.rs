@@ -6,12 +6,13 @@ use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::Mode;
 
 use super::flags::P2pFlags;
+use crate::cli::values::DnsName;
 
 /// An address to listen on, and the flag that asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listener {
-    pub(super) flag: &'static str,
-    pub(super) address: Multiaddr,
+pub(crate) struct Listener {
+    pub(crate) flag: &'static str,
+    pub(crate) address: Multiaddr,
 }
 
 /// Everything that the peer-to-peer side listens on.
@@ -43,13 +44,15 @@ pub(super) fn listeners(flags: &P2pFlags, mode: Mode) -> Vec<Listener> {
 ///
 /// # Errors
 /// When `--nat` or `--dns` would tell a port that is not known before the start.
-pub(super) fn announced(
-    flags: &P2pFlags,
+pub(crate) fn announced(
+    announce: &[Multiaddr],
+    nat: Option<IpAddr>,
+    dns: Option<&DnsName>,
     listeners: &[Listener],
 ) -> Result<Vec<Multiaddr>, String> {
-    let mut announced = flags.announce.clone();
-    let nat = flags.nat.map(|ip| ("--nat", Protocol::from(ip)));
-    let dns = flags.dns.as_ref().map(|name| ("--dns", name.0.clone()));
+    let mut announced = announce.to_vec();
+    let nat = nat.map(|ip| ("--nat", Protocol::from(ip)));
+    let dns = dns.map(|name| ("--dns", name.0.clone()));
     for (flag, host) in [nat, dns].into_iter().flatten() {
         for listener in listeners {
             let address = with_host(&listener.address, &host);
@@ -124,6 +127,10 @@ mod tests {
 
     use super::*;
     use crate::cli::args::with_switches;
+
+    fn announced(flags: &P2pFlags, listeners: &[Listener]) -> Result<Vec<Multiaddr>, String> {
+        super::announced(&flags.announce, flags.nat, flags.dns.as_ref(), listeners)
+    }
 
     fn flags(line: &str) -> P2pFlags {
         let command = with_switches(P2pFlags::augment_args(Command::new("x")).no_binary_name(true));

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use peerwork::config::{App, Config, Ingress, Mode, P2p};
+use peerwork::config::{App, Config, Ingress, Mode, P2p, RelayServer};
 use peerwork_identity::{Keypair, NetworkFile, NodeId};
 
 use super::{
@@ -39,7 +39,9 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         .chain(http.claims())
         .collect();
     mistakes.extend(clashes(&claims));
-    let announce = announced(&flags.p2p, &listeners).unwrap_or_else(|mistake| {
+    let p2p = &flags.p2p;
+    let announce = announced(&p2p.announce, p2p.nat, p2p.dns.as_ref(), &listeners);
+    let announce = announce.unwrap_or_else(|mistake| {
         mistakes.push(mistake);
         Vec::new()
     });
@@ -68,10 +70,13 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
             reserve: flags.edge.relay_on,
             relay_discovery: flags.relay.relay_discovery,
             connections_max: connections_max(&flags.p2p),
-            reservations_max: count(flags.relay.max_reservations),
-            circuits_max: count(flags.relay.max_circuits),
-            circuit_bytes_max: Some(flags.relay.circuit_bytes).filter(|bytes| *bytes > 0),
-            circuit_duration: Some(flags.relay.circuit_duration).filter(|d| !d.is_zero()),
+            relay: RelayServer {
+                reservations_max: count(flags.relay.max_reservations),
+                circuits_max: count(flags.relay.max_circuits),
+                circuit_bytes_max: Some(flags.relay.circuit_bytes).filter(|bytes| *bytes > 0),
+                circuit_duration: Some(flags.relay.circuit_duration).filter(|d| !d.is_zero()),
+                ..RelayServer::default()
+            },
             ..P2p::default()
         },
         ingress: http.ingress.map(|listen| Ingress {
@@ -81,6 +86,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
             requests_max: count(flags.relay.max_requests),
             requests_per_node_max: count(flags.relay.max_requests_per_node),
         }),
+        front: None,
         jsonrpc: http.jsonrpc,
         grpc: http.grpc,
         metrics: http.metrics,

@@ -11,7 +11,11 @@ use peerwork::{Node, config::Config};
 use peerwork_identity::{NetworkFile, SecretsDir};
 
 use self::export::ExportFlags;
-pub(crate) use self::flags::ServerFlags;
+pub(crate) use self::{
+    addresses::{Listener, announced},
+    flags::ServerFlags,
+    ports::{Claim, clashes},
+};
 use super::{
     block_on,
     logging::{self, Log},
@@ -49,7 +53,7 @@ pub(super) fn run(server: &ServerArgs, matches: &ArgMatches, form: Form) -> anyh
     if let Some(ServerAction::Export(flags)) = &server.action {
         return export::run(flags, form);
     }
-    let resolved = resolve(matches, Scope::Node, &|name| std::env::var_os(name))?;
+    let resolved = resolve(matches, Scope::Server, &|name| std::env::var_os(name))?;
     let settings = &resolved.settings;
     logging::start(&Log {
         level: settings.global.log_level,

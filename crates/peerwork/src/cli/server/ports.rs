@@ -7,7 +7,7 @@ use super::addresses::{Listener, Transport, host, port};
 
 /// A port that a flag asks for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     flag: &'static str,
     transport: Transport,
     ip: IpAddr,
@@ -16,7 +16,7 @@ pub(super) struct Claim {
 
 impl Claim {
     /// The claim of an HTTP or gRPC listener.
-    pub(super) fn http(flag: &'static str, at: SocketAddr) -> Self {
+    pub(crate) fn http(flag: &'static str, at: SocketAddr) -> Self {
         Self {
             flag,
             transport: Transport::Tcp,
@@ -26,7 +26,7 @@ impl Claim {
     }
 
     /// The claim of a peer-to-peer listener; `None` for addresses that name no IP address.
-    pub(super) fn p2p(listener: &Listener) -> Option<Self> {
+    pub(crate) fn p2p(listener: &Listener) -> Option<Self> {
         let (transport, port) = port(&listener.address)?;
         Some(Self {
             flag: listener.flag,
@@ -47,7 +47,7 @@ impl Claim {
 }
 
 /// One sentence for each pair of listeners that want the same port.
-pub(super) fn clashes(claims: &[Claim]) -> Vec<String> {
+pub(crate) fn clashes(claims: &[Claim]) -> Vec<String> {
     let pairs = claims
         .iter()
         .enumerate()

@@ -14,13 +14,15 @@ use super::layer::{Layer, settings};
 /// Settings that say how this very call works, and so have no place in a file.
 const NOT_IN_A_FILE: [&str; 1] = ["config"];
 
-/// Reads the file at `path`. What is wrong with single settings goes to `mistakes`.
+/// Reads the file at `path`, for the settings of `command`; those of `other` are for another time.
+/// What is wrong with single settings goes to `mistakes`.
 ///
 /// # Errors
 /// When the file cannot be read, or is not TOML.
 pub(super) fn read(
     path: &Path,
     command: &Command,
+    other: &Command,
     mistakes: &mut Vec<String>,
 ) -> anyhow::Result<Layer> {
     let text = std::fs::read_to_string(path)
@@ -38,6 +40,9 @@ pub(super) fn read(
             continue;
         }
         let Some((_, arg)) = settings(command).find(|(name, _)| *name == key) else {
+            if settings(other).any(|(name, _)| name == key) {
+                continue;
+            }
             mistakes.push(format!("{shown}: {}", unknown(command, &key)));
             continue;
         };

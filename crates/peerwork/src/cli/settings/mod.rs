@@ -18,27 +18,48 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use self::layer::Layer;
 use super::{
     args::{Global, with_switches},
+    relay::RelayNodeFlags,
     server::ServerFlags,
 };
 
 /// The settings file that is read when none is named.
 const FILE_NAME: &str = "peerwork.toml";
 
-/// All settings, from wherever they came.
+/// All settings, from wherever they came. Those of a command that does not run have their defaults.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) global: Global,
+    pub(crate) server: ServerFlags,
+    pub(crate) relay: RelayNodeFlags,
+}
+
+/// What `peerwork server` understands.
 #[derive(Parser, Debug)]
 #[command(name = "settings", no_binary_name = true, disable_help_flag = true)]
-pub(crate) struct Settings {
+struct ServerSettings {
     #[command(flatten)]
-    pub(crate) global: Global,
+    global: Global,
     #[command(flatten)]
-    pub(crate) server: ServerFlags,
+    server: ServerFlags,
+}
+
+/// What `peerwork relay` understands.
+#[derive(Parser, Debug)]
+#[command(name = "settings", no_binary_name = true, disable_help_flag = true)]
+struct RelaySettings {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    relay: RelayNodeFlags,
 }
 
 /// Which settings a command uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Those of the node and the global ones.
-    Node,
+    /// Those of `peerwork server` and the global ones.
+    Server,
+    /// Those of `peerwork relay` and the global ones.
+    Relay,
     /// The global ones alone.
     Global,
 }
@@ -89,7 +110,10 @@ pub(crate) fn resolve(
     scope: Scope,
     environment: Environment<'_>,
 ) -> anyhow::Result<Resolved> {
-    let command = schema();
+    let (command, other) = match scope {
+        Scope::Server | Scope::Global => (schema(), relay_schema()),
+        Scope::Relay => (relay_schema(), schema()),
+    };
     let mut mistakes = Vec::new();
     let flags = Layer::from_flags(&in_scope(scope), matches);
     let environment = Layer::from_environment(&in_scope(scope), environment, &mut mistakes);
@@ -106,7 +130,7 @@ pub(crate) fn resolve(
         Some(dir.join(FILE_NAME)).filter(|file| file.is_file())
     });
     let from_file = match &file {
-        Some(path) => file::read(path, &command, &mut mistakes)?,
+        Some(path) => file::read(path, &command, &other, &mut mistakes)?,
         None => Layer::default(),
     };
     if let (Some(path), None, Some(_)) = (&file, named("config"), from_file.last("data-dir")) {
@@ -121,10 +145,7 @@ pub(crate) fn resolve(
     }
     let merged = Layer::merge([flags, environment, from_file]);
     let log_level_is_default = merged.last("log-level").is_none();
-    let matches = command
-        .try_get_matches_from(merged.arguments())
-        .map_err(|error| Mistakes(vec![layer::reason(&error)]))?;
-    let settings = Settings::from_arg_matches(&matches)?;
+    let settings = settings(scope, command, &merged)?;
     let data_dir = settings.global.data_dir.clone();
     Ok(Resolved {
         data_dir_is_default: data_dir.is_none(),
@@ -137,14 +158,40 @@ pub(crate) fn resolve(
     })
 }
 
-/// All settings as clap knows them.
+fn settings(scope: Scope, command: clap::Command, merged: &Layer) -> anyhow::Result<Settings> {
+    let matches = command
+        .try_get_matches_from(merged.arguments())
+        .map_err(|error| Mistakes(vec![layer::reason(&error)]))?;
+    let (server, relay) = match scope {
+        Scope::Server | Scope::Global => (matches, relay_schema().get_matches_from([""; 0])),
+        Scope::Relay => (schema().get_matches_from([""; 0]), matches),
+    };
+    let server = ServerSettings::from_arg_matches(&server)?;
+    let relay = RelaySettings::from_arg_matches(&relay)?;
+    Ok(Settings {
+        global: match scope {
+            Scope::Server | Scope::Global => server.global,
+            Scope::Relay => relay.global,
+        },
+        server: server.server,
+        relay: relay.relay,
+    })
+}
+
+/// The settings of `peerwork server` as clap knows them.
 pub(crate) fn schema() -> clap::Command {
-    with_switches(Settings::command())
+    with_switches(ServerSettings::command())
+}
+
+/// The settings of `peerwork relay` as clap knows them.
+fn relay_schema() -> clap::Command {
+    with_switches(RelaySettings::command())
 }
 
 fn in_scope(scope: Scope) -> clap::Command {
     match scope {
-        Scope::Node => schema(),
+        Scope::Server => schema(),
+        Scope::Relay => relay_schema(),
         Scope::Global => with_switches(<Global as clap::Args>::augment_args(clap::Command::new(
             "global",
         ))),

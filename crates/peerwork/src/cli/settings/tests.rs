@@ -13,7 +13,7 @@ fn resolved(line: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Resol
         .unwrap();
     let (_, matches) = matches.subcommand().unwrap();
     let environment: HashMap<_, _> = environment.iter().copied().collect();
-    resolve(matches, Scope::Node, &|name| {
+    resolve(matches, Scope::Server, &|name| {
         environment.get(name).map(Into::into)
     })
 }

@@ -68,17 +68,20 @@ fn what_one_caller_may_take_is_a_setting() {
     let line = "--max-circuits 5 --circuit-bytes 1000 --circuit-duration 2m --max-requests 7 \
                 --max-requests-per-node 3";
     let config = built(line).unwrap();
-    assert_eq!(config.p2p.circuits_max, 5);
-    assert_eq!(config.p2p.circuit_bytes_max, Some(1000));
-    assert_eq!(config.p2p.circuit_duration, Some(Duration::from_secs(120)));
+    assert_eq!(config.p2p.relay.circuits_max, 5);
+    assert_eq!(config.p2p.relay.circuit_bytes_max, Some(1000));
+    assert_eq!(
+        config.p2p.relay.circuit_duration,
+        Some(Duration::from_secs(120))
+    );
     let ingress = config.ingress.unwrap();
     assert_eq!(
         (ingress.requests_max, ingress.requests_per_node_max),
         (7, 3)
     );
     let unlimited = built("").unwrap().p2p;
-    assert_eq!(unlimited.circuit_bytes_max, None);
-    assert_eq!(unlimited.circuit_duration, None);
+    assert_eq!(unlimited.relay.circuit_bytes_max, None);
+    assert_eq!(unlimited.relay.circuit_duration, None);
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! `peerwork relay …`: the relays of the running node.
+//! `peerwork relay list` and `status`: the relays of the running node.
 
 use peerwork_api::operator::v1::Peer;
 use serde::Serialize;
 
-use super::{
-    args::RelayCommand,
+use super::RelayCommand;
+use crate::cli::{
     operator::{connect, refused},
     output::{Answer, Form, block, numbered, section},
     settings::Resolved,

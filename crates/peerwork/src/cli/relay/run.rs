@@ -1,0 +1,155 @@
+//! Runs a relay until a signal.
+
+use std::{path::Path, time::Duration};
+
+use peerwork::{Node, config::Config};
+use peerwork_api::dto::RelayReport;
+use peerwork_identity::{NetworkFile, SecretsDir};
+use serde::Serialize;
+use tokio::time::{Instant, interval_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::compose;
+use crate::cli::{
+    block_on,
+    logging::{self, Log},
+    output::{Answer, Form},
+    settings::Resolved,
+    signals::Signals,
+};
+
+/// # Errors
+/// When settings are wrong, the relay cannot start, or it does not end in time.
+pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
+    let settings = &resolved.settings;
+    let form = match settings.global.json {
+        true => Form::Json,
+        false => form,
+    };
+    logging::start(&Log {
+        level: settings.global.log_level,
+        form,
+        file: settings.relay.log_to.as_deref(),
+    })?;
+    if let Some(file) = &resolved.file {
+        tracing::info!(file = %file.display(), "settings were read");
+    }
+    let config = config(resolved)?;
+    block_on(serve(config, settings.relay.report_every, form))
+}
+
+fn config(resolved: &Resolved) -> anyhow::Result<Config> {
+    let flags = &resolved.settings.relay;
+    let keys = SecretsDir::new(&resolved.data_dir);
+    for exposed in keys.permissions_too_open() {
+        tracing::warn!("{exposed}");
+    }
+    let found = compose::Found {
+        data_dir: resolved.data_dir.clone(),
+        grpc_address: resolved.settings.global.grpc_address.as_deref(),
+        keypair: keys.load_or_create_network_key()?,
+        network: network(flags.network.as_deref())?,
+    };
+    compose::config(flags, found)
+}
+
+/// Without a file the relay is in the network that `peerwork genesis` writes by default, alone.
+fn network(file: Option<&Path>) -> anyhow::Result<NetworkFile> {
+    match file {
+        Some(file) => Ok(NetworkFile::load(file)?),
+        None => Ok(NetworkFile {
+            name: "peerwork".to_owned(),
+            network_id: 0,
+            bootnodes: Vec::new(),
+            relaynodes: Vec::new(),
+        }),
+    }
+}
+
+/// How to reach the relay.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reach {
+    peer_id: String,
+    relay_address: Option<String>,
+    browsers: Vec<String>,
+    programs: Vec<String>,
+    page: Option<String>,
+}
+
+impl Answer for Reach {
+    fn text(&self) -> String {
+        let mut lines = vec![format!("Peer Id: {}", self.peer_id)];
+        // One line with three words: scripts take the third.
+        lines.extend(
+            self.relay_address
+                .iter()
+                .map(|a| format!("Relay Address: {a}")),
+        );
+        let browsers = self.browsers.iter().map(|a| format!("For browsers: {a}"));
+        lines.extend(browsers);
+        let programs = self.programs.iter().map(|a| format!("For programs: {a}"));
+        lines.extend(programs);
+        lines.extend(self.page.iter().map(|page| format!("Live page: {page}")));
+        lines.join("\n")
+    }
+}
+
+impl Reach {
+    fn of(node: &Node, report: Option<RelayReport>) -> Self {
+        let addresses = report.map(|report| report.addresses).unwrap_or_default();
+        let plain = node.p2p_addresses().into_iter().map(|a| a.to_string());
+        let programs = match addresses.programs.is_empty() {
+            true => plain.filter(|a| !a.contains("/ws")).collect(),
+            false => addresses.programs,
+        };
+        let page = node.addresses().front.map(|mut at| {
+            if at.ip().is_unspecified() {
+                at.set_ip([127, 0, 0, 1].into());
+            }
+            format!("http://{at}/")
+        });
+        let first = addresses.browsers.first().or(programs.first());
+        Self {
+            peer_id: node.node_id().to_string(),
+            relay_address: first.cloned(),
+            browsers: addresses.browsers,
+            programs,
+            page,
+        }
+    }
+}
+
+async fn serve(config: Config, report_every: Duration, form: Form) -> anyhow::Result<()> {
+    let signals = Signals::listen()?;
+    let node = Node::start(config).await?;
+    let report = node.relay_reporter();
+    form.show(&Reach::of(&node, report.as_ref().map(|report| report())))?;
+    let _reporting = report.filter(|_| !report_every.is_zero()).map(|report| {
+        let reporting = report_again_and_again(report, report_every);
+        AbortOnDropHandle::new(tokio::spawn(reporting))
+    });
+    signals
+        .stop_on_signal(async move {
+            node.stop().await;
+        })
+        .await
+}
+
+async fn report_again_and_again(report: impl Fn() -> RelayReport, every: Duration) {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    loop {
+        ticks.tick().await;
+        let report = report();
+        tracing::info!(
+            connections = report.connections,
+            reservations = report.reservations.held,
+            circuits = report.circuits.open,
+            topics = report.topics.len(),
+            received_bytes = report.traffic.received_bytes,
+            sent_bytes = report.traffic.sent_bytes,
+            refused = report.reservations.refused.values().sum::<u64>(),
+            "the relay's figures"
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! The port for browsers, over the parts: what comes in goes to the network, and what the relay does
+//! is reported.
+
+mod history;
+mod report;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use multiaddr::{Multiaddr, Protocol};
+use peerwork_api::{
+    FrontService, WebSocketBytes,
+    dto::RelayReport,
+    service::{ErrorKind, ServiceError},
+};
+use peerwork_identity::{WriteMode, atomic_write};
+use peerwork_net::Network;
+
+use self::history::Recorder;
+use crate::Config;
+
+/// The file that pages of PeerCompute read.
+const RELAY_CONFIG: &str = "relay-config.json";
+
+/// The addresses under which the network hears of a front: plain, and encrypted where it has a
+/// certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct Listeners {
+    plain: Multiaddr,
+    secure: Option<Multiaddr>,
+}
+
+impl Listeners {
+    pub(crate) fn new(bound: SocketAddr, encrypts: bool) -> Self {
+        let tcp = Multiaddr::from(bound.ip()).with(Protocol::Tcp(bound.port()));
+        let web_socket = || Protocol::Ws("/".into());
+        let secure = encrypts.then(|| tcp.clone().with(Protocol::Tls).with(web_socket()));
+        let plain = tcp.with(web_socket());
+        Self { plain, secure }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Multiaddr> {
+        let plain = std::iter::once(&self.plain);
+        plain.chain(&self.secure).cloned().collect()
+    }
+}
+
+/// Why `relay-config.json` was not written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be written: {source}", path = path.display())]
+pub struct RelayConfigError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// What the port for browsers asks.
+pub(crate) struct FrontSide {
+    config: Config,
+    network: Network,
+    listeners: Listeners,
+    started: SystemTime,
+    recorder: Recorder,
+}
+
+impl FrontSide {
+    /// Records the figures until the network stops.
+    pub(crate) fn start(config: Config, network: Network, listeners: Listeners) -> Arc<Self> {
+        Arc::new(Self {
+            recorder: Recorder::start(&network),
+            started: SystemTime::now(),
+            config,
+            network,
+            listeners,
+        })
+    }
+
+    /// Writes `relay-config.json` into the configured folders.
+    ///
+    /// # Errors
+    /// For the first folder that cannot be written.
+    pub(crate) fn write_config(&self) -> Result<(), RelayConfigError> {
+        let folders = self.config.front.iter().flat_map(|f| &f.config_folders);
+        let browsers = self.report().addresses.browsers;
+        let text = serde_json::json!({ "bootstrapPeers": browsers });
+        let text = format!("{text:#}\n");
+        folders.into_iter().try_for_each(|folder: &PathBuf| {
+            let path = Path::new(folder).join(RELAY_CONFIG);
+            let written = atomic_write(&path, text.as_bytes(), WriteMode::Replace(0o644));
+            written.map_err(|source| RelayConfigError { path, source })
+        })
+    }
+}
+
+impl FrontService for FrontSide {
+    fn accept(
+        &self,
+        io: WebSocketBytes,
+        remote: SocketAddr,
+        secure: bool,
+    ) -> Result<(), ServiceError> {
+        let listener = self.listeners.secure.as_ref().filter(|_| secure);
+        let listener = listener.unwrap_or(&self.listeners.plain).clone();
+        let taken = self.network.hand_over(io, listener, remote);
+        taken.map_err(|error| ServiceError::new(ErrorKind::Unavailable, error.to_string()))
+    }
+
+    fn report(&self) -> RelayReport {
+        report::make(
+            &self.config,
+            &self.network,
+            self.started,
+            self.recorder.history(),
+        )
+    }
+}

@@ -1,0 +1,198 @@
+//! What a relay shows of itself, from what the network measured.
+
+use std::{
+    net::IpAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use multiaddr::{Multiaddr, Protocol};
+use peerwork_api::dto::{
+    Circuits, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayLimits, RelayPeer, RelayReport,
+    RelayTopic, Reservations, Traffic,
+};
+use peerwork_net::{
+    Network, Path, PeerInfo, Reachability, gossip::TopicInfo, peers::ConnectionInfo, relay::Circuit,
+};
+
+use crate::{Config, node::millis_since_1970};
+
+pub(super) fn make(
+    config: &Config,
+    network: &Network,
+    started: SystemTime,
+    history: History,
+) -> RelayReport {
+    let peers = network.peers();
+    let relay = network.relay_status();
+    let counts = relay.counts;
+    let (received_bytes, sent_bytes) = network.traffic_total();
+    let refused = counts.refused.iter();
+    let first = |infos: &[TopicInfo]| infos.iter().take(LIST_MAX).map(topic).collect();
+    RelayReport {
+        name: "peerwork relay".to_owned(),
+        version: config.version.clone(),
+        peer_id: network.node_id().to_string(),
+        started_at: millis(started),
+        now: millis_since_1970(),
+        addresses: addresses(config, network),
+        limits: limits(config),
+        connections: peers.iter().map(|peer| peer.connections.len()).sum(),
+        traffic: Traffic {
+            received_bytes,
+            sent_bytes,
+        },
+        reservations: Reservations {
+            held: relay.holdings.len(),
+            accepted: counts.accepted,
+            renewed: counts.renewed,
+            refused: refused
+                .map(|(refusal, count)| (refusal.name().to_owned(), *count))
+                .collect(),
+        },
+        circuits: Circuits {
+            open: relay.circuits.len(),
+            opened: counts.circuits_opened,
+            refused: counts.circuits_refused,
+        },
+        peers: peers
+            .iter()
+            .take(LIST_MAX)
+            .map(|p| peer(network, p))
+            .collect(),
+        open_circuits: relay.circuits.iter().take(LIST_MAX).map(circuit).collect(),
+        topics: first(&network.forwarded_topics()),
+        history,
+    }
+}
+
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn limits(config: &Config) -> RelayLimits {
+    let relay = &config.p2p.relay;
+    RelayLimits {
+        reservations: relay.reservations_max,
+        reservation_seconds: relay.reservation_duration.as_secs(),
+        circuit_bytes: relay.circuit_bytes_max,
+        circuit_seconds: relay.circuit_duration.map(|duration| duration.as_secs()),
+        circuits: relay.circuits_max,
+        connections: config.p2p.connections_max,
+    }
+}
+
+/// What others should dial: what the operator announces, or else what is listened on.
+fn addresses(config: &Config, network: &Network) -> RelayAddresses {
+    let mut all = match &*network.reachability().borrow() {
+        Reachability::Public(addresses) | Reachability::Assumed(addresses) => addresses.clone(),
+        Reachability::Unknown | Reachability::Private => config.p2p.announce.clone(),
+    };
+    if all.is_empty() {
+        all = network.listen_addresses().borrow().clone();
+    }
+    all.retain(|address| Path::of(address) == Path::Direct);
+    all.sort_by_key(|address| (reach(address), !address.to_string().contains("/ip4/")));
+    let me = *network.node_id().as_peer_id();
+    let full = |address: Multiaddr| address.with(Protocol::P2p(me)).to_string();
+    let (browsers, programs): (Vec<_>, Vec<_>) = all.into_iter().partition(for_browsers);
+    RelayAddresses {
+        browsers: browsers.into_iter().map(full).collect(),
+        programs: programs.into_iter().map(full).collect(),
+    }
+}
+
+/// How far an address reaches, the farthest first.
+fn reach(address: &Multiaddr) -> u8 {
+    let ip: IpAddr = match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return 0,
+    };
+    if ip.is_loopback() {
+        return 3;
+    }
+    match peerwork_net::dial_policy::is_private_address(address) {
+        true => 2,
+        false => 1,
+    }
+}
+
+fn for_browsers(address: &Multiaddr) -> bool {
+    address.iter().any(|part| {
+        matches!(
+            part,
+            Protocol::Ws(_) | Protocol::Wss(_) | Protocol::WebRTCDirect | Protocol::WebTransport
+        )
+    })
+}
+
+fn peer(network: &Network, peer: &PeerInfo) -> RelayPeer {
+    let connection = peer.connections.first();
+    let traffic = network.traffic(peer.node).unwrap_or_default();
+    RelayPeer {
+        id: peer.node.to_string(),
+        agent: peer.agent.clone(),
+        transport: connection.map_or("", transport).to_owned(),
+        address: connection.map(|connection| connection.address.to_string()),
+        connected_at: connection.map_or(0, |connection| millis(connection.since)),
+        rtt_ms: peer.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+        reserved: peer.reserved,
+        received_bytes: traffic.direct_received_bytes + traffic.relayed_received_bytes,
+        sent_bytes: traffic.direct_sent_bytes + traffic.relayed_sent_bytes,
+    }
+}
+
+fn transport(connection: &ConnectionInfo) -> &'static str {
+    if connection.path == Path::Relayed {
+        return "circuit";
+    }
+    let named = connection.address.iter().find_map(|part| match part {
+        Protocol::Ws(_) | Protocol::Wss(_) => Some("websocket"),
+        Protocol::QuicV1 | Protocol::Quic => Some("quic"),
+        Protocol::WebRTCDirect => Some("webrtc"),
+        _ => None,
+    });
+    named.unwrap_or("tcp")
+}
+
+fn circuit(circuit: &Circuit) -> OpenCircuit {
+    OpenCircuit {
+        from: circuit.from.to_string(),
+        to: circuit.to.to_string(),
+        opened_at: millis(circuit.since),
+    }
+}
+
+fn topic(info: &TopicInfo) -> RelayTopic {
+    RelayTopic {
+        name: info.name.clone(),
+        subscribers: info.subscribers,
+        messages: info.messages,
+        bytes: info.bytes,
+        dropped: info.dropped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_apart_by_who_can_dial_them_and_from_where() {
+        let address = |text: &str| text.parse::<Multiaddr>().unwrap();
+        for text in ["/ip4/1.2.3.4/tcp/1/ws", "/dns/a.example/tcp/443/tls/ws"] {
+            assert!(for_browsers(&address(text)), "{text}");
+        }
+        assert!(!for_browsers(&address("/ip4/1.2.3.4/tcp/1")));
+        let order = [
+            "/dns/a.example/tcp/1",
+            "/ip4/1.2.3.4/tcp/1",
+            "/ip4/10.0.0.1/tcp/1",
+            "/ip4/127.0.0.1/tcp/1",
+        ];
+        assert!(order.map(|text| reach(&address(text))).is_sorted());
+    }
+}

@@ -1,0 +1,240 @@
+//! `peerwork relay` with js-libp2p clients, which nobody here wrote.
+//!
+//! `cargo xtask test` installs them and sets `PEERWORK_TEST_JS` to their folder; without it those
+//! tests have nothing to run.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::network::{Node, World, curl, eventually};
+
+fn script(name: &str, arguments: &[&str]) -> Option<Child> {
+    let folder = std::env::var_os("PEERWORK_TEST_JS").map(PathBuf::from)?;
+    let child = Command::new("node")
+        .arg("--import")
+        .arg(folder.join("node20.mjs"))
+        .arg(folder.join(name))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    Some(child.unwrap())
+}
+
+/// The JSON line that the script ends with.
+fn saw(child: Child) -> Value {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn address(relay: &Node, has: impl Fn(&str) -> bool) -> &str {
+    relay.at.p2p.iter().find(|address| has(address)).unwrap()
+}
+
+fn by_websocket(relay: &Node) -> &str {
+    address(relay, |address| address.contains("/ws/"))
+}
+
+fn by_tcp(relay: &Node) -> &str {
+    address(relay, |address| !address.contains("/ws/"))
+}
+
+#[test]
+fn a_page_and_a_program_find_each_other_and_talk_over_the_relay() {
+    for kind in ["gossip", "flood"] {
+        let world = World::new();
+        let relay = world.browser_relay("relay", "");
+        let arguments = [by_websocket(&relay), by_tcp(&relay), kind];
+        let Some(child) = script("meet.mjs", &arguments) else {
+            return;
+        };
+        let saw = saw(child);
+        assert_eq!(saw["circuit"], true, "{saw}");
+        assert_eq!(saw["echoes"], 16, "{saw}");
+        assert_eq!(saw["limits"]["seconds"], 600, "{saw}");
+        assert_eq!(saw["heard"]["one"], true, "{saw}");
+        assert_eq!(saw["heard"]["two"], true, "{saw}");
+    }
+}
+
+#[test]
+fn thirty_clients_find_each_other_and_hear_each_other() {
+    let world = World::new();
+    let relay = world.browser_relay("relay", "");
+    let Some(child) = script("crowd.mjs", &[by_websocket(&relay), "30", "6"]) else {
+        return;
+    };
+    let saw = saw(child);
+    assert_eq!(saw["pairs"], 870, "{saw}");
+    assert!(saw["delivered"].as_f64().unwrap() >= 0.99, "{saw}");
+}
+
+#[test]
+fn limits_hold_at_the_limit_and_one_above_and_holders_renew_at_a_full_relay() {
+    let world = World::new();
+    let limits = "--max-reservations 2 --reservation-duration 35s --circuit-bytes 262144 \
+                  --circuit-duration 3s";
+    let relay = world.browser_relay("relay", limits);
+    let arguments = [by_websocket(&relay), "262144", "3", "35"];
+    let Some(child) = script("limits.mjs", &arguments) else {
+        return;
+    };
+    let saw = saw(child);
+    for truth in ["refused", "within", "renewed", "stillRefused"] {
+        assert_eq!(saw[truth], true, "{truth}: {saw}");
+    }
+    assert_eq!(saw["above"], "cut", "{saw}");
+    let lasted = saw["lasted"].as_f64().unwrap();
+    assert!((2.0..10.0).contains(&lasted), "{saw}");
+}
+
+#[test]
+fn clients_meet_again_after_the_relay_was_gone() {
+    let world = World::new();
+    let mut relay = world.browser_relay("relay", "");
+    let addresses = [by_websocket(&relay).to_owned(), by_tcp(&relay).to_owned()];
+    let arguments = addresses.each_ref().map(String::as_str);
+    let Some(mut child) = script("restart.mjs", &arguments) else {
+        return;
+    };
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    relay.restart_browser_relay(world.path(), "");
+    assert_eq!(by_websocket(&relay), addresses[0], "identity and port stay");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"restarted\n")
+        .unwrap();
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    let saw: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&saw["before"], &saw["after"]),
+        (&"hello".into(), &"hello".into())
+    );
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn clients_of_two_relays_find_and_reach_each_other() {
+    let world = World::new();
+    let first = world.browser_relay("first", "");
+    let second = world.browser_relay("second", &format!("--peer {}", by_tcp(&first)));
+    // Each names the other, and keeps its address.
+    let (mut first, more) = (first, format!("--peer {}", by_tcp(&second)));
+    first.restart_browser_relay(world.path(), &more);
+    let arguments = [by_websocket(&first), by_websocket(&second)];
+    let Some(child) = script("two-relays.mjs", &arguments) else {
+        return;
+    };
+    let saw = saw(child);
+    assert_eq!(
+        (&saw["echoed"], &saw["heard"]),
+        (&"hello".into(), &2.into())
+    );
+}
+
+#[test]
+fn the_port_for_browsers_says_how_to_connect() {
+    let world = World::new();
+    let relay = world.browser_relay("relay", "--write-config .");
+    let at = format!("http://{}", relay.at.front.unwrap());
+    let get = |path: &str, more: &[&str]| curl(&format!("{at}{path}"), more).unwrap();
+
+    let about = get("/", &[]);
+    let json: Value = serde_json::from_str(&about.body).unwrap();
+    assert_eq!(json["peerId"], relay.at.node_id.as_str());
+    assert_eq!(json["limits"]["reservations"], 100);
+    assert_eq!(json["limits"]["circuitBytes"], 50 << 20);
+    assert!(about.head.contains("access-control-allow-origin: *"));
+
+    let page = get("/", &["-H", "Accept: text/html,*/*"]);
+    assert!(
+        page.head.contains("content-type: text/html"),
+        "{}",
+        page.head
+    );
+    assert!(
+        page.head
+            .contains("content-security-policy: default-src 'self'")
+    );
+    for path in [
+        "/page.css",
+        "/page.js",
+        "/status.json",
+        "/healthz",
+        "/metrics",
+    ] {
+        assert_eq!(get(path, &[]).status, 200, "{path}");
+    }
+    assert_eq!(get("/nothing", &[]).status, 404);
+
+    let expected = by_websocket(&relay);
+    for path in ["/relay-config.json", "/.relay-config.json"] {
+        let config: Value = serde_json::from_str(&get(path, &[]).body).unwrap();
+        assert_eq!(config["bootstrapPeers"], serde_json::json!([expected]));
+    }
+    let written = std::fs::read_to_string(world.path().join("relay-config.json")).unwrap();
+    let config: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(config["bootstrapPeers"], serde_json::json!([expected]));
+
+    let refused = get(
+        "/",
+        &["-H", "Upgrade: websocket", "-H", "Connection: Upgrade"],
+    );
+    assert_eq!(refused.status, 400, "a WebSocket without a key");
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_flag() {
+    let world = World::new();
+    let relay = world.browser_relay("relay", "");
+    world.run("secrets init --data-dir other");
+    let taken = relay.at.front.unwrap();
+    let line = format!("relay --data-dir other --websocket {taken} --tcp 127.0.0.1:0");
+    let error = crate::program::run(world.path(), &line).failed();
+    for part in [&taken.to_string(), "--websocket", "choose another port"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_frees_its_place_at_once() {
+    let world = World::new();
+    let relay = world.browser_relay("relay", "");
+    let report = || -> Value {
+        let at = relay.at.front.unwrap();
+        let answer = curl(&format!("http://{at}/status.json"), &[]).unwrap();
+        serde_json::from_str(&answer.body).unwrap()
+    };
+    let arguments = [by_websocket(&relay), by_tcp(&relay)];
+    let Some(child) = script("meet.mjs", &arguments) else {
+        return;
+    };
+    eventually("two places to be held", || {
+        (report()["reservations"]["held"] == 2).then_some(())
+    });
+    saw(child);
+    eventually("both to be free", || {
+        let report = report();
+        let free = report["reservations"]["held"] == 0 && report["connections"] == 0;
+        free.then_some(())
+    });
+    let report = report();
+    assert!(report["circuits"]["opened"].as_u64() >= Some(1), "{report}");
+    assert!(
+        report["traffic"]["receivedBytes"].as_u64() > Some(2 << 20),
+        "{report}"
+    );
+}

@@ -1,0 +1,88 @@
+// A js-libp2p client as pages and Node.js programs are: it knows a relay and nothing else.
+
+import { createLibp2p } from 'libp2p'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { identify } from '@libp2p/identify'
+import { ping } from '@libp2p/ping'
+import { gossipsub } from '@libp2p/gossipsub'
+import { floodsub } from '@libp2p/floodsub'
+import { pubsubPeerDiscovery } from '@libp2p/pubsub-peer-discovery'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { multiaddr } from '@multiformats/multiaddr'
+
+// A script that hangs says so.
+setTimeout(() => {
+  console.error('not done after two minutes')
+  process.exit(1)
+}, 120_000).unref()
+
+export const ECHO = '/interop/echo/1'
+
+/** Waits until `condition` gives something. */
+export const until = async (what, condition, seconds = 30) => {
+  const deadline = Date.now() + seconds * 1000
+  for (;;) {
+    const value = await condition()
+    if (value != null && value !== false) return value
+    if (Date.now() > deadline) throw new Error(`waited for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+export const bytes = (text) => new TextEncoder().encode(text)
+export const text = (bytes) => new TextDecoder().decode(bytes)
+
+/** Starts a client that reserves a place at the relay and looks for others by pubsub. */
+export const start = async (relay, { discover = true, flood = false, reserve = true } = {}) => {
+  const pubsub = flood
+    ? floodsub()
+    : gossipsub({ runOnLimitedConnection: true, allowPublishToZeroTopicPeers: true })
+  const node = await createLibp2p({
+    addresses: { listen: reserve ? ['/p2p-circuit'] : [] },
+    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    peerDiscovery: discover ? [pubsubPeerDiscovery({ interval: 1000 })] : [],
+    services: { identify: identify(), ping: ping(), pubsub },
+    connectionGater: { denyDialMultiaddr: () => false }
+  })
+  node.found = new Set()
+  node.addEventListener('peer:discovery', ({ detail }) => {
+    node.found.add(detail.id.toString())
+  })
+  await node.handle(ECHO, (stream) => {
+    stream.addEventListener('message', ({ data }) => { stream.send(data) })
+    stream.addEventListener('remoteCloseWrite', () => { stream.close().catch(() => {}) })
+  }, { runOnLimitedConnection: true, maxInboundStreams: 1024 })
+  await node.dial(multiaddr(relay))
+  return node
+}
+
+/** The circuit address under which others reach the client, once it has one. */
+export const circuit = (node) =>
+  node.getMultiaddrs().find((address) => address.toString().includes('/p2p-circuit'))
+
+/** Sends `payload` to a peer and reads it back. */
+export const echo = async (connection, payload) => {
+  const stream = await connection.newStream(ECHO, { runOnLimitedConnection: true })
+  const parts = []
+  let received = 0
+  const back = new Promise((resolve, reject) => {
+    stream.addEventListener('message', ({ data }) => {
+      parts.push(data.subarray())
+      received += data.byteLength
+      if (received >= payload.length) resolve()
+    })
+    stream.addEventListener('close', ({ error }) => {
+      reject(error ?? new Error('the stream ended early'))
+    })
+  })
+  stream.send(payload)
+  await back
+  // What was asked for has come; how the stream ends no longer matters.
+  stream.close().catch(() => {})
+  return Buffer.concat(parts)
+}

@@ -1,0 +1,52 @@
+// Many clients at once: all find all others, and what each publishes reaches all.
+//
+//   node crowd.mjs <relay> <clients> <messages of each>
+
+import { bytes, circuit, start, text, until } from './client.mjs'
+
+const [relay, clients, messages] = process.argv.slice(2)
+const nodes = await Promise.all(Array.from({ length: Number(clients) }, () => start(relay)))
+await until('all reservations', () => nodes.every((node) => circuit(node) != null), 60)
+const others = nodes.length - 1
+await until('everybody to find everybody', () => nodes.every((node) => node.found.size >= others), 60)
+
+const delays = []
+for (const node of nodes) {
+  node.services.pubsub.addEventListener('message', ({ detail }) => {
+    if (detail.topic !== 'crowd') return
+    const { sent } = JSON.parse(text(detail.data))
+    delays.push(performance.now() - sent)
+  })
+  node.services.pubsub.subscribe('crowd')
+}
+const relayId = relay.split('/p2p/')[1]
+const seesRelay = (node) =>
+  node.services.pubsub.getSubscribers('crowd').some((peer) => peer.toString() === relayId)
+await until('the relay to join the topic', () => nodes.every(seesRelay))
+// In the mesh only after the next heartbeat; until then messages wait for gossip.
+await until('a message to reach all', async () => {
+  delays.length = 0
+  await nodes[0].services.pubsub.publish('crowd', bytes(JSON.stringify({ sent: performance.now() })))
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  return delays.length >= others
+})
+delays.length = 0
+
+// Two messages a second from each, one after the other: all of them share this one process.
+for (let n = 0; n < Number(messages); n++) {
+  for (const node of nodes) {
+    const payload = { sent: performance.now(), n, padding: 'x'.repeat(100) }
+    await node.services.pubsub.publish('crowd', bytes(JSON.stringify(payload)))
+    await new Promise((resolve) => setTimeout(resolve, 500 / nodes.length))
+  }
+}
+const expected = nodes.length * Number(messages) * others
+await until('the rest', () => delays.length >= expected, 5).catch(() => {})
+delays.sort((a, b) => a - b)
+console.log(JSON.stringify({
+  pairs: nodes.length * others,
+  delivered: delays.length / expected,
+  p50: delays[Math.floor(delays.length * 0.5)],
+  p95: delays[Math.floor(delays.length * 0.95)]
+}))
+process.exit(0)

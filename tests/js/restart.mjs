@@ -1,0 +1,29 @@
+// Two clients meet again after the relay was gone. Says `ready`, waits for a line, goes on.
+//
+//   node restart.mjs <relay by WebSocket> <relay by TCP>
+
+import { createInterface } from 'node:readline'
+import { multiaddr } from '@multiformats/multiaddr'
+import { bytes, circuit, echo, start, until } from './client.mjs'
+
+const addresses = process.argv.slice(2)
+const nodes = await Promise.all(addresses.map((address) => start(address)))
+const [one, two] = nodes
+const meet = async () => {
+  await until('both reservations', () => nodes.every((node) => circuit(node) != null))
+  await one.hangUp(two.peerId)
+  const connection = await one.dial(circuit(two))
+  return (await echo(connection, bytes('hello'))).toString()
+}
+const before = await meet()
+console.log('ready')
+for await (const _ of createInterface({ input: process.stdin })) break
+
+// A circuit listener does not come back by itself; one dial of the relay brings it back.
+await Promise.all(nodes.map((node, n) => until('the relay', async () => {
+  await node.dial(multiaddr(addresses[n])).catch(() => {})
+  const relay = addresses[n].split('/p2p/')[1]
+  return node.getConnections().some(({ remotePeer }) => remotePeer.toString() === relay)
+})))
+console.log(JSON.stringify({ before, after: await meet() }))
+process.exit(0)
