@@ -11,6 +11,7 @@ pub mod config;
 mod data_dir;
 pub mod demo;
 mod front;
+pub mod http_call;
 mod node;
 mod node_event;
 mod routes;

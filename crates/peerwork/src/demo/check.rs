@@ -2,16 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{
-    Method, Request,
-    body::Bytes,
-    header::{CONTENT_TYPE, HOST},
-};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::Method;
 
 use super::Demo;
+use crate::http_call;
 
 /// How long one call may take.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -100,36 +94,7 @@ fn first_line(body: &str) -> String {
 }
 
 async fn call(method: Method, url: &str, body: &'static str) -> Result<(u16, String), String> {
-    let answer = tokio::time::timeout(CALL_DEADLINE, send(method, url, body)).await;
+    let call = http_call::call(method, url, body, BODY_BYTES_MAX);
+    let answer = tokio::time::timeout(CALL_DEADLINE, call).await;
     answer.map_err(|_| format!("no answer within {CALL_DEADLINE:?}"))?
-}
-
-async fn send(method: Method, url: &str, body: &'static str) -> Result<(u16, String), String> {
-    let rest = url.strip_prefix("http://").unwrap_or(url);
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let stream = TcpStream::connect(host).await.map_err(|e| e.to_string())?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| e.to_string())?;
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(HOST, host)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from_static(body.as_bytes())))
-        .map_err(|e| e.to_string())?;
-    let exchange = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|e| e.to_string())?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX);
-        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
-    };
-    tokio::select! {
-        result = exchange => result,
-        ended = connection => Err(format!("the connection ended: {ended:?}")),
-    }
 }

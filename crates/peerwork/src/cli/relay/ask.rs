@@ -3,47 +3,41 @@
 use peerwork_api::operator::v1::Peer;
 use serde::Serialize;
 
-use super::RelayCommand;
 use crate::cli::{
     operator::{connect, refused},
     output::{Answer, Form, block, numbered, section},
     settings::Resolved,
 };
 
-/// Asks the node, and shows the answer.
+/// The relays that the node knows.
 ///
 /// # Errors
 /// When no node answers, or it refuses.
-pub(super) async fn run(
-    command: RelayCommand,
-    resolved: &Resolved,
-    form: Form,
-) -> anyhow::Result<()> {
+pub(super) async fn list(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let mut client = connect(resolved).await?;
-    match command {
-        RelayCommand::List => {
-            let answer = client
-                .peers_relay_list(())
-                .await
-                .map_err(|status| refused(&status))?;
-            let peers = answer.into_inner().peers;
-            form.show(&Relays {
-                peers: peers.iter().map(protobuf_text).collect(),
-            })
-        }
-        RelayCommand::Status => {
-            let answer = client
-                .relay_status(())
-                .await
-                .map_err(|status| refused(&status))?;
-            let peer = answer.into_inner();
-            form.show(&Connection {
-                id: peer.id,
-                addresses: peer.addrs,
-                reservation: peer.reservation,
-            })
-        }
-    }
+    let answer = client.peers_relay_list(()).await;
+    let peers = answer
+        .map_err(|status| refused(&status))?
+        .into_inner()
+        .peers;
+    form.show(&Relays {
+        peers: peers.iter().map(protobuf_text).collect(),
+    })
+}
+
+/// The relay that the node holds a reservation at.
+///
+/// # Errors
+/// When no node answers, or it refuses.
+pub(super) async fn status(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
+    let mut client = connect(resolved).await?;
+    let answer = client.relay_status(()).await;
+    let peer = answer.map_err(|status| refused(&status))?.into_inner();
+    form.show(&Connection {
+        id: peer.id,
+        addresses: peer.addrs,
+        reservation: peer.reservation,
+    })
 }
 
 /// The relays that the node may reserve a place at.

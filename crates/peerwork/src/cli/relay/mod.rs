@@ -5,6 +5,7 @@ mod ask;
 mod compose;
 mod flags;
 mod run;
+mod top;
 
 use clap::{ArgMatches, Args, Subcommand};
 
@@ -26,12 +27,14 @@ pub(crate) struct RelayArgs {
 }
 
 /// `peerwork relay …`
-#[derive(Subcommand, Debug, Clone, Copy)]
+#[derive(Subcommand, Debug)]
 pub(crate) enum RelayCommand {
     /// The relays that the running node may reserve a place at
     List,
     /// The relay that the running node holds a reservation at
     Status,
+    /// Watch what a running relay does; q ends it
+    Top(top::TopFlags),
 }
 
 /// Runs a relay, or asks the node that runs.
@@ -44,10 +47,18 @@ pub(super) fn run(
     settings: impl FnOnce() -> anyhow::Result<(Resolved, Form)>,
     form: Form,
 ) -> anyhow::Result<()> {
-    match relay.action {
-        Some(command) => {
+    match &relay.action {
+        Some(RelayCommand::Top(flags)) => {
             let (resolved, form) = settings()?;
-            block_on(ask::run(command, &resolved, form))
+            block_on(top::run(flags, &resolved, form))
+        }
+        Some(RelayCommand::List) => {
+            let (resolved, form) = settings()?;
+            block_on(ask::list(&resolved, form))
+        }
+        Some(RelayCommand::Status) => {
+            let (resolved, form) = settings()?;
+            block_on(ask::status(&resolved, form))
         }
         None => {
             let resolved = resolve(matches, Scope::Relay, &|name| std::env::var_os(name))?;
