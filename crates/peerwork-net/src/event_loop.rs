@@ -151,7 +151,6 @@ impl EventLoop {
             } => {
                 if num_established == 0 {
                     self.end_reservation(&peer_id);
-                    self.places.forget(&peer_id);
                     self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
                 self.peers

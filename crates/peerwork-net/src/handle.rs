@@ -407,11 +407,10 @@ impl Network {
         self.shared.topics.borrow().1
     }
 
-    /// Lets a node reserve a place at this closed relay for as long as it is connected.
+    /// Lets a node reserve a place at this closed relay for the next hour.
     pub fn grant_reservation(&self, node: NodeId) {
-        if self.shared.peers.get(node).is_some() {
-            self.shared.places.grant(*node.as_peer_id());
-        }
+        let now = std::time::Instant::now();
+        self.shared.places.grant(*node.as_peer_id(), now);
     }
 
     /// The topics that this node forwards for others, as of a second ago; those with most subscribers

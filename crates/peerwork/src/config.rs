@@ -10,6 +10,8 @@ use peerwork_api::FrontConfig;
 use peerwork_identity::{Keypair, NetworkFile, NodeId};
 pub use peerwork_net::config::{Hub, RelayServer};
 
+pub use crate::access::RelayToken;
+
 /// Which part a node plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -85,6 +87,8 @@ pub struct P2p {
     pub ping_interval: Duration,
     /// Relay only: what it grants and carries.
     pub relay: RelayServer,
+    /// Relay only: tokens that let their holders reserve, beside the nodes that are named.
+    pub relay_tokens: Vec<RelayToken>,
     /// Relay only: forward the topics of nodes that have nobody else, as browsers do.
     pub hub: Option<Hub>,
     /// How often this node tells that it is alive.
@@ -108,6 +112,7 @@ impl Default for P2p {
             connections_per_address_max: 1024,
             ping_interval: Duration::from_secs(5),
             relay: RelayServer::default(),
+            relay_tokens: Vec::new(),
             hub: None,
             heartbeat: Duration::from_secs(15),
             expiry: Duration::from_secs(60),

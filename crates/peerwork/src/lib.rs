@@ -7,6 +7,7 @@
 //! This crate only composes: each part lives in a crate of its own. With the default feature `cli` it
 //! is the program; without it, it is a node as a library.
 
+pub mod access;
 pub mod config;
 mod data_dir;
 pub mod demo;

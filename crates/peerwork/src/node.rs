@@ -45,6 +45,9 @@ pub enum StartError {
     /// The peer-to-peer network.
     #[error("starting the network: {0}")]
     Network(#[source] Box<peerwork_net::error::StartError>),
+    /// Tokens of a closed relay.
+    #[error("asking for tokens: {0}")]
+    Access(#[source] peerwork_net::error::ServeError),
     /// The directory of nodes.
     #[error("starting the directory: {0}")]
     Directory(#[source] peerwork_directory::error::StartError),

@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use libp2p::{Multiaddr, PeerId};
@@ -23,10 +23,14 @@ use crate::{
 /// Reservations that one node may ask for: a page that reloads, a client that tries too hard.
 const ASKING: Rate = Rate {
     burst: 30,
-    interval: std::time::Duration::from_secs(5),
+    interval: Duration::from_secs(5),
 };
 /// Nodes whose asking is remembered.
 const ASKING_MAX: usize = 16_384;
+/// How long a token that was shown lets its node in.
+const GRANT: Duration = Duration::from_secs(3600);
+/// Nodes let in by a token; who showed it longest ago makes room.
+const GRANTS_MAX: usize = 16_384;
 
 /// Who holds a place; shared between the behaviour and the event loop.
 #[derive(Debug, Clone)]
@@ -36,8 +40,8 @@ pub(crate) struct Places(Arc<Mutex<Held>>);
 struct Held {
     max: usize,
     allowed: Option<HashSet<NodeId>>,
-    /// Let in by a token, for as long as they are connected.
-    granted: HashSet<PeerId>,
+    /// Let in by a token, and until when.
+    granted: HashMap<PeerId, Instant>,
     holders: HashMap<PeerId, Option<Origin>>,
     by_origin: Counts,
     asking: HashMap<PeerId, Bucket>,
@@ -51,7 +55,7 @@ impl Places {
         Self(Arc::new(Mutex::new(Held {
             max: server.map_or(0, |server| server.reservations_max),
             allowed: server.and_then(|server| server.allowed.clone()),
-            granted: HashSet::new(),
+            granted: HashMap::new(),
             holders: HashMap::new(),
             by_origin: Counts::new(per_address),
             asking: HashMap::new(),
@@ -83,14 +87,20 @@ impl Places {
         true
     }
 
-    /// The node showed a token that lets it in while it is connected.
-    pub(crate) fn grant(&self, node: PeerId) {
-        self.0.lock().granted.insert(node);
-    }
-
-    /// The node is no longer connected.
-    pub(crate) fn forget(&self, node: &PeerId) {
-        self.0.lock().granted.remove(node);
+    /// The node showed a token that lets it in for an hour.
+    pub(crate) fn grant(&self, node: PeerId, now: Instant) {
+        let granted = &mut self.0.lock().granted;
+        if granted.len() >= GRANTS_MAX {
+            granted.retain(|_, until| *until > now);
+            let first = granted.iter().min_by_key(|(_, until)| **until);
+            if let Some(node) = first
+                .map(|(node, _)| *node)
+                .filter(|_| granted.len() >= GRANTS_MAX)
+            {
+                granted.remove(&node);
+            }
+        }
+        granted.insert(node, now + GRANT);
     }
 
     /// Refusals since the start, by reason.
@@ -126,7 +136,8 @@ impl Held {
         }
         let allowed = self.allowed.as_ref();
         let invited = |allowed: &HashSet<_>| allowed.contains(&NodeId::from_peer_id(node));
-        if !allowed.is_none_or(invited) && !self.granted.contains(&node) {
+        if !allowed.is_none_or(invited) && self.granted.get(&node).is_none_or(|until| *until <= now)
+        {
             return Err(Refusal::NotAllowed);
         }
         if self.holders.len() >= self.max {
@@ -143,8 +154,6 @@ impl Held {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
-    use std::time::Duration;
 
     use super::*;
 
@@ -207,11 +216,12 @@ mod tests {
         });
         let take = |node| places.take(node, &from("192.0.2.1"), Instant::now());
         assert!(take(named) && !take(shown) && !take(other));
-        places.grant(shown);
+        let now = Instant::now();
+        places.grant(shown, now);
         assert!(take(shown) && !take(other));
         places.release(&shown);
-        places.forget(&shown);
-        assert!(!take(shown));
+        let later = now + GRANT + Duration::from_secs(1);
+        assert!(!places.take(shown, &from("192.0.2.1"), later));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use prometheus_client::registry::Registry;
 
 use super::{StartError, is_relay};
 use crate::{
-    Config,
+    Config, access,
     config::Mode,
     data_dir::DataDir,
     front::{FrontSide, Listeners},
@@ -60,9 +60,13 @@ pub(super) async fn network(
     } else {
         Dht::Client
     };
-    Network::start(net, registry)
+    let network = Network::start(net, registry)
         .await
-        .map_err(|error| StartError::Network(Box::new(error)))
+        .map_err(|error| StartError::Network(Box::new(error)))?;
+    if !p2p.relay_tokens.is_empty() {
+        access::serve(&network, p2p.relay_tokens.clone()).map_err(StartError::Access)?;
+    }
+    Ok(network)
 }
 
 /// Addresses for nodes that are no circuits.

@@ -96,6 +96,19 @@ fn limits_hold_at_the_limit_and_one_above_and_holders_renew_at_a_full_relay() {
 }
 
 #[test]
+fn a_closed_relay_lets_in_who_shows_a_token() {
+    let world = World::new();
+    let relay = world.browser_relay("relay", "--token open-sesame-and-more");
+    let arguments = [by_websocket(&relay), "open-sesame-and-more"];
+    let Some(child) = script("members.mjs", &arguments) else {
+        return;
+    };
+    let saw = saw(child);
+    assert_eq!(saw["shown"], serde_json::json!([true, false]), "{saw}");
+    assert_eq!(saw["stranger"], false, "{saw}");
+}
+
+#[test]
 fn clients_meet_again_after_the_relay_was_gone() {
     let world = World::new();
     let mut relay = world.browser_relay("relay", "");
@@ -194,6 +207,107 @@ fn the_port_for_browsers_says_how_to_connect() {
         &["-H", "Upgrade: websocket", "-H", "Connection: Upgrade"],
     );
     assert_eq!(refused.status, 400, "a WebSocket without a key");
+}
+
+/// A certificate for localhost that curl does not know.
+fn certificate(world: &World) {
+    let made = Command::new("openssl")
+        .current_dir(world.path())
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args([
+            "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .output();
+    let made = made.expect("openssl is on every machine that has curl");
+    assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn one_port_speaks_plain_and_encrypted() {
+    let world = World::new();
+    certificate(&world);
+    let relay = world.browser_relay("relay", "--tls-cert cert.pem --tls-key key.pem");
+    let port = relay.at.front.unwrap().port();
+    for scheme in ["http", "https"] {
+        let answer = curl(
+            &format!("{scheme}://localhost:{port}/healthz"),
+            &["-k", "-4"],
+        );
+        assert_eq!(answer.unwrap().status, 200, "{scheme}");
+    }
+    let tls = format!("/ip4/127.0.0.1/tcp/{port}/tls/ws/p2p/");
+    assert!(
+        relay.at.p2p.iter().any(|a| a.starts_with(&tls)),
+        "{:?}",
+        relay.at.p2p
+    );
+}
+
+/// Asks for the figures on a connection that begins with `first`; whether the first node of the list
+/// has an address, which callers elsewhere are not told.
+fn shows_addresses(relay: &Node, first: &str, header: &str) -> Option<bool> {
+    use std::io::Read as _;
+    let mut stream = std::net::TcpStream::connect(relay.at.front.unwrap()).unwrap();
+    let request = format!("{first}GET /status.json HTTP/1.0\r\nhost: x\r\n{header}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let report: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+    let peers = report["peers"].as_array().unwrap();
+    Some(!peers.first()?["address"].is_null())
+}
+
+#[test]
+fn only_a_trusted_proxy_says_who_its_clients_are() {
+    let world = World::new();
+    let proxied = "--trusted-proxy 127.0.0.1 --proxy-protocol";
+    let proxied = world.browser_relay("proxied", proxied);
+    let trusting = world.browser_relay("trusting", "--trusted-proxy 127.0.0.1");
+    let direct = world.browser_relay("direct", "");
+    let relays = [&proxied, &trusting, &direct].map(|relay| format!("--peer {}", by_tcp(relay)));
+    let _other = world.browser_relay("other", &relays.join(" "));
+
+    let (here, elsewhere) = ("127.0.0.1", "203.0.113.9");
+    let line = |ip| format!("PROXY TCP4 {ip} 127.0.0.1 4711 9090\r\n");
+    let forwarded = |ip| format!("x-forwarded-for: {ip}\r\n");
+    eventually("the other relay at all three", || {
+        let all = [
+            shows_addresses(&proxied, &line(here), ""),
+            shows_addresses(&trusting, "", &forwarded(here)),
+            shows_addresses(&direct, "", ""),
+        ];
+        all.iter().all(Option::is_some).then_some(())
+    });
+    assert_eq!(shows_addresses(&proxied, &line(here), ""), Some(true));
+    assert_eq!(shows_addresses(&proxied, &line(elsewhere), ""), Some(false));
+    assert_eq!(
+        shows_addresses(&proxied, "", ""),
+        None,
+        "a proxy that says nothing"
+    );
+    let forged = format!("{elsewhere}, {here}");
+    for (said, shown) in [(here, false), (elsewhere, false), (forged.as_str(), false)] {
+        let answer = shows_addresses(&trusting, "", &forwarded(said));
+        assert_eq!(answer, Some(shown), "{said}");
+    }
+    assert_eq!(shows_addresses(&direct, "", ""), Some(true));
+    assert_eq!(
+        shows_addresses(&direct, "", &forwarded(elsewhere)),
+        Some(false)
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer};
+use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer, RelayToken};
 use peerwork_api::{FrontConfig, Proxies, TlsFiles};
 use peerwork_identity::{Keypair, NetworkFile, NodeId};
 use peerwork_net::rate::Rate;
@@ -63,6 +63,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
         Vec::new()
     });
     let allowed = allowed(&flags.limits, &mut mistakes);
+    let tokens = tokens(&flags.limits, &mut mistakes);
     let mut network = found.network;
     network.bootnodes.extend(flags.peer.iter().cloned());
     if !mistakes.is_empty() {
@@ -83,6 +84,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
             connections_per_address_max: flags.limits.max_connections_per_address,
             ping_interval: PING_INTERVAL,
             relay: relay_server(&flags.limits, allowed),
+            relay_tokens: tokens,
             hub: hub(&flags.gossip, hubs),
             ..P2p::default()
         },
@@ -155,7 +157,19 @@ fn allowed(flags: &LimitFlags, mistakes: &mut Vec<String>) -> Option<HashSet<Nod
             Err(error) => mistakes.push(format!("--allow = `{node}`: {error}")),
         }
     }
-    (!flags.allow.is_empty()).then_some(allowed)
+    let closed = !flags.allow.is_empty() || !flags.token.is_empty();
+    closed.then_some(allowed)
+}
+
+fn tokens(flags: &LimitFlags, mistakes: &mut Vec<String>) -> Vec<RelayToken> {
+    let mut tokens = Vec::new();
+    for token in &flags.token {
+        match RelayToken::new(token) {
+            Ok(token) => tokens.push(token),
+            Err(error) => mistakes.push(format!("--token: {error}")),
+        }
+    }
+    tokens
 }
 
 fn count(number: u32) -> usize {

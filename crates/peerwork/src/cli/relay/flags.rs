@@ -98,6 +98,10 @@ pub(crate) struct LimitFlags {
     /// A node that may reserve (repeatable); with any of these or a token, others may not
     #[arg(long, value_name = "NODE")]
     pub(crate) allow: Vec<String>,
+    /// A secret whose holders may reserve (repeatable); with any of these or --allow, others may not.
+    /// Keep it in the settings file: a command line can be read by others on this machine
+    #[arg(long, value_name = "TEXT", hide_env_values = true)]
+    pub(crate) token: Vec<String>,
 }
 
 /// Gossip for others.
