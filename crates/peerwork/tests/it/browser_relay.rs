@@ -109,6 +109,25 @@ fn a_closed_relay_lets_in_who_shows_a_token() {
 }
 
 #[test]
+fn a_hostile_client_does_not_keep_others_from_talking() {
+    let world = World::new();
+    let relay = world.browser_relay(
+        "relay",
+        "--max-topics-per-peer 100 --messages-per-second 10",
+    );
+    let Some(child) = script("abuse.mjs", &[by_websocket(&relay)]) else {
+        return;
+    };
+    let saw = saw(child);
+    assert_eq!(saw["oversized"], "closed", "{saw}");
+    assert_eq!(saw["late"], 1, "{saw}");
+    assert_eq!(saw["followed"], 100, "{saw}");
+    // Nobody is told what the hostile one says beyond its rate.
+    let loud = &saw["loud"];
+    assert!(loud["messages"].as_u64().unwrap() < 1000, "{saw}");
+}
+
+#[test]
 fn clients_meet_again_after_the_relay_was_gone() {
     let world = World::new();
     let mut relay = world.browser_relay("relay", "");
