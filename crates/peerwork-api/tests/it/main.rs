@@ -5,4 +5,5 @@ mod fake;
 mod http;
 mod lifecycle;
 mod operator;
+mod page;
 mod socket;

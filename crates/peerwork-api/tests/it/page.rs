@@ -1,0 +1,28 @@
+//! The live page of a relay, in a real browser.
+//!
+//! `cargo xtask test` installs the browser and what drives it, and sets `PEERWORK_TEST_BROWSER` and
+//! `PEERWORK_TEST_JS`; without them there is nothing to run.
+
+use std::{path::PathBuf, process::Command};
+
+#[test]
+fn the_live_page_shows_what_the_relay_answers() {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let (Some(folder), Some(browser)) = (
+        variable("PEERWORK_TEST_JS"),
+        variable("PEERWORK_TEST_BROWSER"),
+    ) else {
+        return;
+    };
+    let output = Command::new("node")
+        .arg(folder.join("page/check.mjs"))
+        .arg(browser)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("all passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
