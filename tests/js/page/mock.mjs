@@ -25,7 +25,7 @@ function build(scenario) {
   peers = Array.from({ length: n }, (_, i) => peer(i, now));
   if (scenario === "hostile") {
     peers[0].agent = HOSTILE; peers[1].agent = "x".repeat(5000) + "\n\u0000"; peers[2].id = `"><b>id</b>`; peers[2].address = "javascript:alert(1)";
-    peers[3].agent = "Z̷̢͉̐a̸͙̓l̵̡͐g̷̗͝o̴̤͛".repeat(20); peers[3].transport = "<i>carrier pigeon</i>"; peers[3].rttMs = "12"; peers[3].receivedBytes = null; delete peers[3].sentBytes; 
+    peers[3].agent = "Z̷̢͉̐a̸͙̓l̵̡͐g̷̗͝o̴̤͛".repeat(20); peers[3].transport = "<i>carrier pigeon</i>"; peers[3].rttMs = "12"; peers[3].receivedBytes = null; delete peers[3].sentBytes;
   }
   traffic = { r: 3.1e9, s: 3.2e9, m: 5000 };
   history = [];
