@@ -32,8 +32,15 @@ const topics = await passes('topics')
 
 noisy.services.pubsub.subscribe('loud')
 await until('the relay to join', () => noisy.services.pubsub.getSubscribers('loud').length > 0)
-for (let n = 0; n < 3_000; n++) {
-  await noisy.services.pubsub.publish('loud', bytes(`${n} ${'x'.repeat(1000)}`)).catch(() => {})
+let said = 0
+const shout = async (count) => {
+  for (let n = 0; n < count; n++) {
+    await noisy.services.pubsub.publish('loud', bytes(`${said++} ${'x'.repeat(1000)}`)).catch(() => {})
+  }
+}
+for (let n = 0; n < 10; n++) {
+  await shout(100)
+  await new Promise((resolve) => setTimeout(resolve))
 }
 const spam = await passes('spam')
 
@@ -51,6 +58,7 @@ const sockets = await passes('sockets')
 
 let status, loud
 await until('the relay to drop some', async () => {
+  await shout(20)
   status = await (await fetch(`http://${host}:${port}/status.json`)).json()
   loud = status.topics.find(({ name }) => name === 'loud')
   return loud?.dropped > 0
