@@ -1,0 +1,44 @@
+// Compiles everything, and bundles the package for browsers into dist/browser.
+
+import { spawnSync } from 'node:child_process'
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { build } from 'esbuild'
+
+const root = new URL('..', import.meta.url)
+const path = (name) => new URL(name, root).pathname
+
+/** A licence asks to be handed on with the code, and the bundle holds the code of others. */
+async function writeLicences (inputs) {
+  const packages = new Set(inputs.flatMap((input) => {
+    const [, name] = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input) ?? []
+    return name === undefined ? [] : [name]
+  }))
+  const texts = await Promise.all([...packages].sort().map(async (name) => {
+    const { version, license, homepage } = JSON.parse(await readFile(path(`node_modules/${name}/package.json`), 'utf8'))
+    const files = (await readdir(path(`node_modules/${name}`))).filter((file) => /^licen[cs]e/i.test(file)).sort()
+    const found = await Promise.all(files.map((file) => readFile(path(`node_modules/${name}/${file}`), 'utf8')))
+    const text = found.join('\n\n') || `The package has no licence file; see ${homepage}`
+    return `${name} ${version} (${license})\n\n${text}`
+  }))
+  await writeFile(path('dist/browser/THIRD-PARTY-LICENCES.txt'), texts.join(`\n${'-'.repeat(80)}\n`))
+}
+
+await rm(path('dist'), { recursive: true, force: true })
+const tsc = spawnSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '--project', path('tsconfig.json')], { stdio: 'inherit' })
+if (tsc.status !== 0) process.exit(tsc.status ?? 1)
+const { metafile } = await build({
+  absWorkingDir: path('.'),
+  entryPoints: { index: 'dist/src/index.js', compute: 'dist/src/compute/index.js' },
+  outdir: 'dist/browser',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  minify: true,
+  sourcemap: true,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning'
+})
+await writeLicences(Object.keys(metafile.inputs))

@@ -1,0 +1,65 @@
+// Bundles the examples into examples/dist and serves them.
+//
+//   node scripts/examples.mjs [--build-only] [port]
+
+import { createReadStream } from 'node:fs'
+import { cp, mkdir, rm, stat } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { extname, join, normalize } from 'node:path'
+import { build } from 'esbuild'
+
+const root = new URL('../examples/', import.meta.url).pathname
+const out = join(root, 'dist')
+const names = ['chat', 'counter', 'compute']
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8'
+}
+
+export async function buildExamples () {
+  await rm(out, { recursive: true, force: true })
+  await mkdir(out, { recursive: true })
+  await build({
+    absWorkingDir: root,
+    entryPoints: Object.fromEntries(names.map((name) => [`${name}/main`, `${name}/main.ts`])),
+    outdir: out,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    minify: true,
+    logLevel: 'warning'
+  })
+  await cp(join(root, 'index.html'), join(out, 'index.html'))
+  await cp(join(root, 'shared/style.css'), join(out, 'style.css'))
+  for (const name of names) await cp(join(root, name, 'index.html'), join(out, name, 'index.html'))
+}
+
+/** Serves the bundled examples; port 0 takes any free one. */
+export async function serveExamples (port, host = '127.0.0.1') {
+  const server = createServer(async (request, response) => {
+    const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname))
+    let file = join(out, path)
+    if (!file.startsWith(out)) return response.writeHead(404).end()
+    const found = await stat(file).catch(() => undefined)
+    if (found?.isDirectory()) {
+      if (!path.endsWith('/')) return response.writeHead(301, { location: `${path}/${new URL(request.url, 'http://x').search}` }).end()
+      file = join(file, 'index.html')
+    } else if (found === undefined) return response.writeHead(404).end()
+    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'cache-control': 'no-store' })
+    createReadStream(file).pipe(response)
+  })
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, host, resolve))
+  return server
+}
+
+if (process.argv[1] === new URL(import.meta.url).pathname) {
+  await buildExamples()
+  if (!process.argv.includes('--build-only')) {
+    const port = Number(process.argv.slice(2).find((word) => /^\d+$/.test(word)) ?? 8000)
+    const server = await serveExamples(port)
+    console.log(`http://127.0.0.1:${server.address().port}/`)
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * `peerwork/compute`: what `node.compute` takes and returns, and the canonical JSON by which results
+ * are compared.
+ */
+
+export { canonicalJson } from './canonical-json.js'
+export type { Compute, OfferOptions } from './compute.js'
+export type { PeerReport, RunOptions, RunResult } from './run.js'

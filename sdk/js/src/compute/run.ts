@@ -1,0 +1,192 @@
+/** Hands one task to several peers and counts their votes. */
+
+import { PeerworkError, messageOf } from '../errors.js'
+import { readJsonFrame, writeJsonFrame } from '../stream/frames.js'
+import { StreamReader } from '../stream/reader.js'
+import { endWriting } from '../stream/writer.js'
+import { withDeadline } from '../time.js'
+import { ANSWER_FRAME_BYTES_MAX, parseAnswer, taskMessage } from './wire.js'
+import { Vote } from './vote.js'
+import type { Reply } from './vote.js'
+import type { Task } from './wire.js'
+import type { Json } from '../bytes.js'
+import type { Stream } from '@libp2p/interface'
+
+/** What computing needs of the node. */
+export interface ComputePeers {
+  /** Ids of present peers that offer to compute. */
+  offering: () => string[]
+  openStream: (peer: string, signal: AbortSignal) => Promise<Stream>
+}
+
+export interface RunOptions {
+  /** How many peers compute the task; more than half must agree. 3 if not given, at most 32. */
+  redundancy?: number
+  /** How long one peer may take, its queue included; 10 s if not given, at most 10 minutes. */
+  timeoutMs?: number
+  /** Cancels the task everywhere. */
+  signal?: AbortSignal
+  /** The peers to choose from; all that offer to compute if not given. */
+  peers?: string[]
+  /** Whether to return once a majority agrees, or to wait for what the others say. */
+  until?: 'majority' | 'all'
+}
+
+/** What became of a task at one peer. */
+export interface PeerReport {
+  peer: string
+  outcome:
+    | 'agreed'
+    /** It gave another result than the majority, or there was no majority. */
+    | 'disagreed'
+    | 'threw'
+    | 'timeout'
+    | 'busy'
+    | 'refused'
+    | 'unreachable'
+    /** The majority was found before it answered. */
+    | 'cancelled'
+  /** Its result, if it gave one. */
+  result?: Json
+  /** Its own words, if it gave none. */
+  message?: string
+  /** From handing the task over to the answer. */
+  ms: number
+}
+
+export interface RunResult<Output extends Json = Json> {
+  /** What the majority agrees on. */
+  value: Output
+  /** One report for each peer that was asked. */
+  reports: PeerReport[]
+}
+
+/** Time for the way there and back, on top of the task's own. */
+const TRAVEL_MS = 5_000
+
+export async function runOn<Output extends Json> (
+  peers: ComputePeers, task: Task, options: RunOptions & { redundancy: number }
+): Promise<RunResult<Output>> {
+  options.signal?.throwIfAborted()
+  const offering = new Set(peers.offering())
+  const candidates = shuffled(options.peers ?? [...offering]).filter((peer) => offering.has(peer))
+  if (candidates.length < options.redundancy) {
+    throw new PeerworkError('too-few-peers',
+      `${candidates.length} peers offer to compute where ${options.redundancy} are wanted`)
+  }
+  return await new Run<Output>(peers, task, options, candidates).result()
+}
+
+class Run<Output extends Json> {
+  readonly #peers: ComputePeers
+  readonly #task: Task
+  readonly #options: RunOptions & { redundancy: number }
+  readonly #candidates: string[]
+  readonly #vote: Vote
+  readonly #asked = new Map<string, { since: number, ms?: number }>()
+  readonly #over = new AbortController()
+  readonly #pending = new Set<Promise<void>>()
+
+  constructor (
+    peers: ComputePeers, task: Task, options: RunOptions & { redundancy: number }, candidates: string[]
+  ) {
+    this.#peers = peers
+    this.#task = task
+    this.#options = options
+    this.#candidates = candidates
+    this.#vote = new Vote(options.redundancy)
+  }
+
+  async result (): Promise<RunResult<Output>> {
+    const cancel = (): void => { this.#over.abort(this.#options.signal?.reason) }
+    this.#options.signal?.addEventListener('abort', cancel, { once: true })
+    try {
+      for (let count = 0; count < this.#options.redundancy; count += 1) this.#ask()
+      while (this.#pending.size > 0 && !this.#isDecided) await Promise.race(this.#pending)
+      this.#options.signal?.throwIfAborted()
+      return this.#conclude()
+    } finally {
+      this.#options.signal?.removeEventListener('abort', cancel)
+      this.#over.abort(new Error('the task is decided'))
+    }
+  }
+
+  get #isDecided (): boolean {
+    if (this.#options.signal?.aborted === true) return true
+    // Without a majority everybody is waited for, so that the reports say what each of them said.
+    return this.#options.until !== 'all' && this.#vote.majority !== undefined
+  }
+
+  /** Hands the task to one more peer. */
+  #ask (): void {
+    const peer = this.#candidates.pop()
+    if (peer === undefined) return
+    this.#asked.set(peer, { since: Date.now() })
+    const asking = this.#reply(peer).then((reply) => {
+      this.#pending.delete(asking)
+      if (this.#over.signal.aborted) return
+      this.#vote.add(peer, reply)
+      const asked = this.#asked.get(peer)
+      if (asked !== undefined) asked.ms = Date.now() - asked.since
+      // Who did not compute at all is replaced; who computed too slowly or wrongly had its vote.
+      if (!reply.ok && ['busy', 'refused', 'unreachable'].includes(reply.failure)) this.#ask()
+    })
+    this.#pending.add(asking)
+  }
+
+  async #reply (peer: string): Promise<Reply> {
+    const late = (): PeerworkError => new PeerworkError('timeout', 'the peer did not answer in time')
+    const ms = this.#task.timeoutMs + TRAVEL_MS
+    let stream: Stream | undefined
+    try {
+      return await withDeadline({ ms, late, signal: this.#over.signal }, async (signal) => {
+        stream = await this.#peers.openStream(peer, signal)
+        await writeJsonFrame(stream, taskMessage(this.#task), signal)
+        const answer = parseAnswer(await readJsonFrame(new StreamReader(stream), ANSWER_FRAME_BYTES_MAX, signal))
+        if (answer === undefined) throw new PeerworkError('bad-answer', 'the peer answered nonsense')
+        await endWriting(stream, signal)
+        return answer
+      })
+    } catch (error) {
+      // A reset tells the peer to stop computing.
+      stream?.abort(error instanceof Error ? error : new Error(messageOf(error)))
+      const failure = error instanceof PeerworkError && error.code === 'timeout' ? 'timeout' : 'unreachable'
+      return { ok: false, failure, message: messageOf(error).slice(0, 500) }
+    }
+  }
+
+  #conclude (): RunResult<Output> {
+    const majority = this.#vote.majority
+    const reports = [...this.#asked].map(([peer, { since, ms }]) => {
+      return { ...this.#report(peer, majority?.peers ?? []), ms: ms ?? Date.now() - since }
+    })
+    if (majority === undefined) {
+      const cause = { reports }
+      throw new PeerworkError('no-majority', `no ${this.#vote.needed} peers agree: ${summary(reports)}`, { cause })
+    }
+    if (!majority.reply.ok) {
+      throw new PeerworkError('task-failed', majority.reply.message, { cause: { reports } })
+    }
+    return { value: majority.reply.result as Output, reports }
+  }
+
+  #report (peer: string, agreeing: string[]): Omit<PeerReport, 'ms'> {
+    const reply = this.#vote.replyOf(peer)
+    if (reply === undefined) return { peer, outcome: 'cancelled' }
+    if (reply.ok) {
+      return { peer, outcome: agreeing.includes(peer) ? 'agreed' : 'disagreed', result: reply.result }
+    }
+    return { peer, outcome: reply.failure, message: reply.message }
+  }
+}
+
+function summary (reports: PeerReport[]): string {
+  return reports.map(({ peer, outcome, message }) => {
+    return `${peer} ${outcome}${message === undefined ? '' : ` (${message})`}`
+  }).join(', ')
+}
+
+function shuffled<T> (items: readonly T[]): T[] {
+  return items.map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at).map(({ item }) => item)
+}

@@ -1,0 +1,58 @@
+/** Which result a majority agrees on. Pure. */
+
+import { canonicalJson } from './canonical-json.js'
+import type { TaskAnswer } from './wire.js'
+import type { Json } from '../bytes.js'
+
+/** What a peer had to say in the end. */
+export type Reply = TaskAnswer | { ok: false, failure: 'unreachable', message: string }
+
+export class Vote {
+  readonly #needed: number
+  readonly #replies = new Map<string, Reply>()
+  readonly #ballots = new Map<string, string[]>()
+
+  /** @param redundancy how many peers the task is handed to; more than half must agree */
+  constructor (redundancy: number) {
+    this.#needed = Math.floor(redundancy / 2) + 1
+  }
+
+  get needed (): number {
+    return this.#needed
+  }
+
+  add (peer: string, reply: Reply): void {
+    this.#replies.set(peer, reply)
+    const ballot = ballotOf(reply)
+    if (ballot === undefined) return
+    const peers = this.#ballots.get(ballot) ?? []
+    this.#ballots.set(ballot, peers)
+    peers.push(peer)
+  }
+
+  replyOf (peer: string): Reply | undefined {
+    return this.#replies.get(peer)
+  }
+
+  /** The peers that agree, once they are enough. */
+  get majority (): { peers: string[], reply: Reply } | undefined {
+    for (const peers of this.#ballots.values()) {
+      const reply = peers[0] === undefined ? undefined : this.#replies.get(peers[0])
+      if (reply !== undefined && peers.length >= this.#needed) return { peers, reply }
+    }
+    return undefined
+  }
+}
+
+/**
+ * Peers agree when their results are the same JSON. That a task threw is a result too, but what it
+ * threw is not compared: engines word it differently.
+ */
+function ballotOf (reply: Reply): string | undefined {
+  if (!reply.ok) return reply.failure === 'threw' ? 'threw' : undefined
+  try {
+    return `result:${canonicalJson(reply.result as Json)}`
+  } catch {
+    return undefined
+  }
+}

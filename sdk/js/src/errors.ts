@@ -1,0 +1,119 @@
+/**
+ * The one error type of this package: every failure says what was tried, which side failed, and
+ * whether trying again can help.
+ */
+
+/**
+ * Which side of the network failed.
+ *
+ * - `caller`: the arguments or the order of calls; change the code
+ * - `us`: this node, for example because it has left or is full
+ * - `relay`: the relays named in `join`
+ * - `peer`: the other member of the room
+ * - `edge`: the node that an app stands behind
+ * - `app`: the app behind an edge
+ */
+export type Side = 'caller' | 'us' | 'relay' | 'peer' | 'edge' | 'app'
+
+/** What failed; stable, for programs. The message is for people and may change. */
+export type ErrorCode =
+  | 'invalid-argument'
+  | 'too-large'
+  | 'left'
+  | 'offline'
+  | 'timeout'
+  | 'relay-unreachable'
+  | 'peer-unreachable'
+  | 'peer-busy'
+  | 'not-supported'
+  | 'refused'
+  | 'bad-answer'
+  | 'cut-off'
+  | 'state-full'
+  | 'edge-unknown'
+  | 'edge-unreachable'
+  | 'edge-busy'
+  | 'edge-refused'
+  | 'key-missing'
+  | 'key-invalid'
+  | 'port-not-allowed'
+  | 'app-unreachable'
+  | 'app-timeout'
+  | 'too-few-peers'
+  | 'no-majority'
+  | 'task-failed'
+
+const SIDES: Record<ErrorCode, Side> = {
+  'invalid-argument': 'caller',
+  'too-large': 'caller',
+  left: 'caller',
+  offline: 'us',
+  timeout: 'peer',
+  'relay-unreachable': 'relay',
+  'peer-unreachable': 'peer',
+  'peer-busy': 'peer',
+  'not-supported': 'peer',
+  refused: 'peer',
+  'bad-answer': 'peer',
+  'cut-off': 'peer',
+  'state-full': 'us',
+  'edge-unknown': 'edge',
+  'edge-unreachable': 'edge',
+  'edge-busy': 'edge',
+  'edge-refused': 'edge',
+  'key-missing': 'caller',
+  'key-invalid': 'caller',
+  'port-not-allowed': 'edge',
+  'app-unreachable': 'app',
+  'app-timeout': 'app',
+  'too-few-peers': 'peer',
+  'no-majority': 'peer',
+  'task-failed': 'caller'
+}
+
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'offline', 'timeout', 'relay-unreachable', 'peer-unreachable', 'peer-busy', 'cut-off',
+  'edge-unknown', 'edge-unreachable', 'edge-busy', 'app-unreachable', 'app-timeout',
+  'too-few-peers', 'no-majority'
+])
+
+/** Further facts of a {@link PeerworkError}. */
+export interface ErrorFacts {
+  /** The failure below this one. */
+  cause?: unknown
+  /** The side that failed, where it is not the usual one of the code. */
+  side?: Side
+}
+
+/**
+ * A failure of this package. An aborted `AbortSignal` is the one thing that is not reported as a
+ * `PeerworkError`: the signal's own reason is thrown, as `fetch` does.
+ */
+export class PeerworkError extends Error {
+  override readonly name: string = 'PeerworkError'
+  /** What failed. */
+  readonly code: ErrorCode
+  /** Which side failed. */
+  readonly side: Side
+  /** Whether the same call can succeed later. */
+  readonly retryable: boolean
+
+  constructor (code: ErrorCode, message: string, facts: ErrorFacts = {}) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause })
+    this.code = code
+    this.side = facts.side ?? SIDES[code]
+    this.retryable = RETRYABLE.has(code)
+  }
+}
+
+/** The text of anything thrown. */
+export function messageOf (thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) {
+    return thrown.errors.map(messageOf).join('; ')
+  }
+  if (thrown instanceof Error) return thrown.message
+  // A WebSocket that cannot connect throws an event, which in browsers says nothing more.
+  const { message, type } = Object(thrown) as { message?: unknown, type?: unknown }
+  if (typeof message === 'string' && message !== '') return message
+  return typeof type === 'string' ? `the connection failed (${type})` : String(thrown)
+}

@@ -1,0 +1,120 @@
+/** One request and its response over one tunnel. */
+
+import { PeerworkError, messageOf } from '../errors.js'
+import { endWriting, writeAll } from '../stream/writer.js'
+import { orAborted } from '../time.js'
+import { LAST_CHUNK, encodeChunk, encodeHead } from './request.js'
+import { readBody, readHead } from './response-parser.js'
+import type { OutgoingBody, OutgoingRequest } from './request.js'
+import type { ResponseHead } from './response-parser.js'
+import type { Tunnel } from './tunnel.js'
+import type { Target } from './url.js'
+
+/** How long an app may take to close after its response. */
+const CLOSE_DEADLINE_MS = 5_000
+
+/** The response's head, with the body still to come. */
+export interface Exchange {
+  head: ResponseHead
+  /** Ends the tunnel; for a body that nobody wants. */
+  abort: (reason: unknown) => void
+  body: () => ReadableStream<Uint8Array>
+}
+
+/**
+ * Sends a request and reads the head of the response; the body of the request is sent meanwhile, and
+ * as long as the response's body is read.
+ *
+ * @param whole aborts everything, the bodies too
+ */
+export async function exchange (
+  tunnel: Tunnel, request: OutgoingRequest, target: Target, whole: AbortSignal
+): Promise<Exchange> {
+  const { stream, reader } = tunnel
+  const over = new AbortController()
+  const signal = AbortSignal.any([whole, over.signal])
+  const abort = (reason: unknown): void => {
+    over.abort(reason)
+    stream.abort(reason instanceof Error ? reason : new Error(messageOf(reason)))
+  }
+  try {
+    await writeAll(stream, encodeHead(request, target), signal)
+    const sending = sendBody(tunnel, request.body, signal)
+    // An app may answer before it has read everything; then what fails on the way to it is no matter.
+    const head = await orFailed(readHead(reader, request.method, signal), sending)
+    const body = (): ReadableStream<Uint8Array> => bodyOf(tunnel, head, signal, abort, () => { over.abort() })
+    return { head, abort, body }
+  } catch (error) {
+    abort(error)
+    whole.throwIfAborted()
+    throw error
+  }
+}
+
+/** What the user's own body stream throws ends the call; what the tunnel throws shows at the reader. */
+class SourceError extends Error {}
+
+async function orFailed<T> (reading: Promise<T>, sending: Promise<void>): Promise<T> {
+  const failed = new Promise<never>((_resolve, reject) => {
+    sending.catch((error: unknown) => { if (error instanceof SourceError) reject(error.cause) })
+  })
+  return await Promise.race([reading, failed])
+}
+
+async function sendBody ({ stream }: Tunnel, body: OutgoingBody, signal: AbortSignal): Promise<void> {
+  if (body.kind === 'bytes') await writeAll(stream, body.bytes, signal)
+  if (body.kind !== 'stream') return
+  const source = body.stream.getReader()
+  try {
+    for (;;) {
+      const { done, value } = await orAborted(source.read(), signal).catch((cause: unknown) => {
+        signal.throwIfAborted()
+        throw new SourceError('the body could not be read', { cause })
+      })
+      if (done) break
+      await writeAll(stream, encodeChunk(value), signal)
+    }
+    await writeAll(stream, LAST_CHUNK, signal)
+  } catch (error) {
+    source.cancel(error).catch(() => {})
+    throw error
+  }
+}
+
+function bodyOf (
+  tunnel: Tunnel, head: ResponseHead, signal: AbortSignal,
+  abort: (reason: unknown) => void, finished: () => void
+): ReadableStream<Uint8Array> {
+  const parts = readBody(tunnel.reader, head.framing, signal)
+  return new ReadableStream<Uint8Array>({
+    async pull (controller) {
+      try {
+        const { done, value } = await parts.next()
+        if (done !== true) {
+          controller.enqueue(value)
+          return
+        }
+        controller.close()
+        finished()
+        void closeTunnel(tunnel)
+      } catch (error) {
+        abort(error)
+        throw error
+      }
+    },
+    cancel (reason) {
+      abort(reason ?? new DOMException('the body was cancelled', 'AbortError'))
+    }
+  }, { highWaterMark: 0 })
+}
+
+/** Ends both directions; an app that does not close is cut off. */
+export async function closeTunnel ({ stream, reader }: Tunnel): Promise<void> {
+  const signal = AbortSignal.timeout(CLOSE_DEADLINE_MS)
+  try {
+    await endWriting(stream, signal)
+    while (await reader.read(signal) !== null);
+  } catch {
+    stream.abort(new PeerworkError('timeout', 'the app did not close', { side: 'app' }))
+  }
+}

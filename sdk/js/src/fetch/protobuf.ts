@@ -1,0 +1,142 @@
+/**
+ * As much protobuf as the tunnel and the directory need: fields of varint and length-delimited type.
+ * Unknown fields are skipped, as the format demands.
+ */
+
+import { PeerworkError } from '../errors.js'
+import { concat, textOf } from '../bytes.js'
+
+const VARINT = 0
+const FIXED64 = 1
+const BYTES = 2
+const FIXED32 = 5
+/** Fields of one message; the messages read here have fewer. */
+const FIELDS_MAX = 4096
+
+export function varint (value: number): Uint8Array {
+  const bytes: number[] = []
+  let rest = value
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80)
+    rest = Math.floor(rest / 0x80)
+  }
+  bytes.push(rest)
+  return Uint8Array.from(bytes)
+}
+
+/** A number; zero is left out, as protobuf 3 does. */
+export function numberField (tag: number, value: number): Uint8Array {
+  return value === 0 ? new Uint8Array(0) : concat([varint(tag << 3 | VARINT), varint(value)])
+}
+
+export function bytesField (tag: number, value: Uint8Array): Uint8Array {
+  return concat([varint(tag << 3 | BYTES), varint(value.byteLength), value])
+}
+
+/** One field as it was read. */
+type Value = number | Uint8Array
+
+/** The fields of a message by their tags, in the order they came in. */
+export class Fields {
+  readonly #values = new Map<number, Value[]>()
+
+  /** @throws PeerworkError `bad-answer` for bytes that are no protobuf. */
+  constructor (bytes: Uint8Array) {
+    const cursor = new Cursor(bytes)
+    for (let count = 0; !cursor.atEnd; count += 1) {
+      if (count >= FIELDS_MAX) throw malformed()
+      const key = cursor.varint()
+      const [tag, type] = [Math.floor(key / 8), key % 8]
+      const value = cursor.value(type)
+      if (value === undefined) continue
+      const values = this.#values.get(tag) ?? []
+      this.#values.set(tag, values)
+      values.push(value)
+    }
+  }
+
+  /** The number of a tag; 0 where it is missing. */
+  number (tag: number): number {
+    const value = this.#values.get(tag)?.at(-1) ?? 0
+    if (typeof value !== 'number') throw malformed()
+    return value
+  }
+
+  /** All byte strings of a tag. */
+  allBytes (tag: number): Uint8Array[] {
+    return (this.#values.get(tag) ?? []).map((value) => {
+      if (typeof value === 'number') throw malformed()
+      return value
+    })
+  }
+
+  bytes (tag: number): Uint8Array | undefined {
+    return this.allBytes(tag).at(-1)
+  }
+
+  /** The text of a tag; empty where it is missing. */
+  text (tag: number): string {
+    const bytes = this.bytes(tag)
+    if (bytes === undefined) return ''
+    try {
+      return textOf(bytes)
+    } catch {
+      throw malformed()
+    }
+  }
+}
+
+class Cursor {
+  readonly #bytes: Uint8Array
+  #at = 0
+
+  constructor (bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  get atEnd (): boolean {
+    return this.#at >= this.#bytes.byteLength
+  }
+
+  /** Numbers above 2^53 lose their low bits; the fields that are used hold none. */
+  varint (): number {
+    let value = 0
+    for (let shift = 0; shift < 70; shift += 7) {
+      const byte = this.#bytes[this.#at]
+      if (byte === undefined) throw malformed()
+      this.#at += 1
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) return value
+    }
+    throw malformed()
+  }
+
+  value (type: number): Value | undefined {
+    switch (type) {
+      case VARINT:
+        return this.varint()
+      case BYTES:
+        return this.#take(this.varint())
+      case FIXED64:
+        this.#take(8)
+        return undefined
+      case FIXED32:
+        this.#take(4)
+        return undefined
+      default:
+        throw malformed()
+    }
+  }
+
+  #take (size: number): Uint8Array {
+    const end = this.#at + size
+    if (end > this.#bytes.byteLength) throw malformed()
+    const taken = this.#bytes.subarray(this.#at, end)
+    this.#at = end
+    return taken
+  }
+}
+
+function malformed (): PeerworkError {
+  return new PeerworkError('bad-answer', 'the bytes are no protobuf message of this kind')
+}

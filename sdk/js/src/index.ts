@@ -1,0 +1,26 @@
+/**
+ * Peerwork for browsers and Node.js.
+ *
+ * ```ts
+ * const node = await PeerworkNode.join({ relays: ['https://relay.example'], room: 'garden' })
+ * node.subscribe('chat', ({ from, data }) => console.log(from, data))
+ * await node.publish('chat', 'hello')
+ * ```
+ */
+
+export { PeerworkNode } from './node.js'
+export type { CallOptions, TopicMessage } from './node.js'
+export { Identity } from './identity.js'
+export { PeerworkError } from './errors.js'
+export type { ErrorCode, Side } from './errors.js'
+export type { JoinOptions } from './options.js'
+export type { NodeEvents } from './room/room.js'
+export type { Peer } from './room/peer.js'
+export type { RelayStatus } from './net/relay-link.js'
+export type { Data } from './room/payload.js'
+export type { MessageHandler, PeerMessage } from './room/messages.js'
+export type { PeerStream } from './stream/peer-stream.js'
+export { SharedState } from './state/shared-state.js'
+export type { StateChange, StateOptions } from './state/shared-state.js'
+export type { FetchInit } from './fetch/request.js'
+export type { Json } from './bytes.js'

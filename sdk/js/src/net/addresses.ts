@@ -1,0 +1,61 @@
+/** What an address leads over, and whether a stranger may make this node dial it. */
+
+import { isPrivate } from '@libp2p/utils'
+import { multiaddr } from '@multiformats/multiaddr'
+import { Circuit, TCP, WebRTC, WebSockets, WebSocketsSecure } from '@multiformats/multiaddr-matcher'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { ADDRESS_CHARS_MAX } from '../limits.js'
+import type { Multiaddr } from '@multiformats/multiaddr'
+
+/** How an address reaches a node. */
+export type Way = 'tcp' | 'web-socket' | 'circuit' | 'web-rtc'
+
+/** The address, or `undefined` for text that is none or is too long. */
+export function parseAddress (text: unknown): Multiaddr | undefined {
+  if (typeof text !== 'string' || text.length > ADDRESS_CHARS_MAX) return undefined
+  try {
+    const address = multiaddr(text)
+    return address.getComponents().length > 0 ? address : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The way of an address; `undefined` for ways that this package does not go. */
+export function wayOf (address: Multiaddr): Way | undefined {
+  if (WebRTC.exactMatch(address)) return 'web-rtc'
+  if (Circuit.exactMatch(address)) return 'circuit'
+  if (WebSockets.exactMatch(address) || WebSocketsSecure.exactMatch(address)) return 'web-socket'
+  if (TCP.exactMatch(address)) return 'tcp'
+  return undefined
+}
+
+/** The ids in an address, first the one of the relay where there is one. */
+export function peersIn (address: Multiaddr): string[] {
+  return address.getComponents().flatMap(({ name, value }) => {
+    return name === 'p2p' && value !== undefined ? [value] : []
+  })
+}
+
+/** The address with `/p2p/<id>` at its end, or `undefined` if it ends with another id. */
+export function addressOf (address: Multiaddr, id: string): Multiaddr | undefined {
+  const last = address.getComponents().at(-1)
+  if (last?.name !== 'p2p') return address.encapsulate(`/p2p/${id}`)
+  return last.value === id ? address : undefined
+}
+
+/** Whether the first host of the address is of a private network or of this machine. */
+export function isPrivateAddress (address: Multiaddr): boolean {
+  return isPrivate(address)
+}
+
+/** Whether text is a peer id. */
+export function isPeerId (text: unknown): text is string {
+  if (typeof text !== 'string' || text.length > 128) return false
+  try {
+    peerIdFromString(text)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Keeps libp2p from using relays that the user did not name.
+ *
+ * The circuit transport asks every node that says it is a relay for a place, and takes circuits that
+ * any connected node hands on. A member of the room could so become this node's relay.
+ */
+
+import { RELAY_V2_STOP_CODEC, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import type { CircuitRelayTransportComponents } from '@libp2p/circuit-relay-v2'
+import type { PeerId, Transport, TypedEventTarget } from '@libp2p/interface'
+import type { Registrar } from '@libp2p/interface-internal'
+
+/** The part of the circuit transport's reservation store that this package uses. */
+export interface Reservations extends TypedEventTarget<{
+  'relay:removed': CustomEvent<{ relay: PeerId }>
+  'relay:created-reservation': CustomEvent<{ relay: PeerId }>
+}> {
+  hasReservation: (peer: PeerId) => boolean
+  addRelay: (peer: PeerId, type: 'discovered') => Promise<unknown>
+}
+
+/** Whether an id is that of a relay the user named. */
+export type IsNamed = (id: string) => boolean
+
+/** The circuit transport, and its reservations, over named relays only. */
+export function namedRelays (
+  components: CircuitRelayTransportComponents, isNamed: IsNamed
+): { transport: Transport, reservations: Reservations } {
+  const registrar = guarded(components.registrar, isNamed)
+  const transport = circuitRelayTransport()(new Proxy(components, {
+    get: (target, property) => property === 'registrar' ? registrar : Reflect.get(target, property) as unknown
+  }))
+  const { reservationStore } = transport as unknown as { reservationStore: Reservations }
+  const addRelay = reservationStore.addRelay.bind(reservationStore)
+  reservationStore.addRelay = async (peer, type) => {
+    if (!isNamed(peer.toString())) throw new Error(`${peer} is no relay of this node`)
+    return await addRelay(peer, type)
+  }
+  return { transport, reservations: reservationStore }
+}
+
+function guarded (registrar: Registrar, isNamed: IsNamed): Registrar {
+  const handle: Registrar['handle'] = async (protocol, handler, options) => {
+    if (protocol !== RELAY_V2_STOP_CODEC) return await registrar.handle(protocol, handler, options)
+    await registrar.handle(protocol, async (stream, connection) => {
+      if (isNamed(connection.remotePeer.toString())) return await handler(stream, connection)
+      stream.abort(new Error('only relays of this node may hand on circuits'))
+    }, options)
+  }
+  return new Proxy(registrar, {
+    get: (target, property) => {
+      if (property === 'handle') return handle
+      const value: unknown = Reflect.get(target, property, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    }
+  })
+}

@@ -1,0 +1,214 @@
+/**
+ * The connection to one relay and the reservation there, kept for as long as the node lives.
+ *
+ * js-libp2p does not come back by itself after a relay was restarted: the relay is dialled again
+ * here, with growing pauses, and a place reserved.
+ */
+
+import { RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import { messageOf } from '../errors.js'
+import { Backoff, orAborted, wait } from '../time.js'
+import type { Network } from './libp2p.js'
+import type { Connection, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+
+const PAUSES = { minMs: 500, maxMs: 15_000 }
+/** How long a relay may take to say that it is one. */
+const IDENTIFY_DEADLINE_MS = 10_000
+/** How long a relay may take to keep a place. */
+const RESERVE_DEADLINE_MS = 10_000
+
+/** What is known of a relay. */
+export interface RelayStatus {
+  /** Its id. */
+  id: string
+  /** Where it is dialled. */
+  addresses: string[]
+  /** Whether this node is connected to it: messages of the room pass. */
+  connected: boolean
+  /** Whether it keeps a place for this node: other peers can reach it through the relay. */
+  reserved: boolean
+  /** What failed last, while not connected or not reserved. */
+  error?: string
+}
+
+export interface LinkEvents {
+  onChange: () => void
+  /** A dial failed; the addresses may be out of date. */
+  onFailure: () => void
+}
+
+export class RelayLink {
+  readonly id: string
+  readonly #peer: PeerId
+  readonly #network: Network
+  readonly #events: LinkEvents
+  readonly #backoff = new Backoff(PAUSES)
+  addresses: Multiaddr[]
+  #connected = false
+  #reserved = false
+  #error: string | undefined
+  /** Whether libp2p looks for a place on behalf of this link. */
+  #looks = false
+  #hurry: AbortController | undefined
+
+  constructor (network: Network, id: string, addresses: Multiaddr[], events: LinkEvents) {
+    this.#network = network
+    this.id = id
+    this.#peer = peerIdFromString(id)
+    this.addresses = addresses
+    this.#events = events
+  }
+
+  get connected (): boolean {
+    return this.#connected
+  }
+
+  get status (): RelayStatus {
+    return {
+      id: this.id,
+      addresses: this.addresses.map(String),
+      connected: this.#connected,
+      reserved: this.#reserved,
+      ...(this.#error === undefined ? {} : { error: this.#error })
+    }
+  }
+
+  /** Whether a first attempt is over, well or badly. */
+  get settled (): boolean {
+    return this.#reserved || this.#error !== undefined
+  }
+
+  /** Tries again at once. */
+  hurry (): void {
+    this.#hurry?.abort()
+  }
+
+  /** Runs until the signal is aborted. */
+  async run (signal: AbortSignal): Promise<void> {
+    const { libp2p } = this.#network
+    const onDisconnect = (event: CustomEvent<PeerId>): void => {
+      if (!this.#peer.equals(event.detail)) return
+      this.#become(false, false, 'the connection to the relay closed')
+      this.hurry()
+    }
+    libp2p.addEventListener('peer:disconnect', onDisconnect)
+    await this.#keep(signal)
+    libp2p.removeEventListener('peer:disconnect', onDisconnect)
+  }
+
+  async #keep (signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const connection = await this.#network.libp2p.dial(this.addresses, { signal })
+        this.#become(true, this.#reserved, this.#error)
+        await this.#stay(connection, signal)
+      } catch (error) {
+        if (signal.aborted) break
+        this.#become(this.#network.libp2p.getConnections(this.#peer).length > 0, false, messageOf(error))
+        this.#events.onFailure()
+      }
+      await this.#pause(this.#backoff.next(), signal)
+    }
+  }
+
+  /** Reserves a place and waits until it or the connection is lost. */
+  async #stay (connection: Connection, signal: AbortSignal): Promise<void> {
+    const lost = new AbortController()
+    const onClose = (): void => { lost.abort(new Error('the connection to the relay closed')) }
+    const onRemoved = (event: CustomEvent<{ relay: PeerId }>): void => {
+      if (this.#peer.equals(event.detail.relay)) lost.abort(new Error('the relay keeps no place any more'))
+    }
+    const { reservations } = this.#network
+    connection.addEventListener('close', onClose)
+    reservations.addEventListener('relay:removed', onRemoved)
+    const over = AbortSignal.any([signal, lost.signal])
+    try {
+      if (connection.status !== 'open') onClose()
+      await this.#reserve(over)
+      this.#backoff.reset()
+      this.#become(true, true, undefined)
+      await orAborted(new Promise<never>(() => {}), over)
+    } finally {
+      connection.removeEventListener('close', onClose)
+      reservations.removeEventListener('relay:removed', onRemoved)
+    }
+  }
+
+  /**
+   * Reserves a place. What `addRelay` returns is not relied on alone: libp2p also asks relays that it
+   * discovers by itself, and then a promise for the same relay may never settle.
+   */
+  async #reserve (signal: AbortSignal): Promise<void> {
+    const { reservations, transports } = this.#network
+    await this.#speaksHop(signal)
+    const until = AbortSignal.any([signal, AbortSignal.timeout(RESERVE_DEADLINE_MS)])
+    let resolve: () => void = () => {}
+    const created = new Promise<void>((done) => { resolve = done })
+    const onCreated = (event: CustomEvent<{ relay: PeerId }>): void => {
+      if (this.#peer.equals(event.detail.relay)) resolve()
+    }
+    reservations.addEventListener('relay:created-reservation', onCreated)
+    try {
+      while (!reservations.hasReservation(this.#peer)) {
+        // Each `/p2p-circuit` is one place more that libp2p may take, at this relay or another one.
+        if (!this.#looks) await transports.listen([multiaddr('/p2p-circuit')])
+        this.#looks = true
+        await orAborted(Promise.race([created, this.#askForPlace()]), until)
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw until.aborted ? new Error('the relay did not answer to a reservation') : error
+    } finally {
+      reservations.removeEventListener('relay:created-reservation', onCreated)
+    }
+  }
+
+  async #askForPlace (): Promise<void> {
+    try {
+      await this.#network.reservations.addRelay(this.#peer, 'discovered')
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'HadEnoughRelaysError') throw error
+      this.#looks = this.#network.reservations.hasReservation(this.#peer)
+    }
+  }
+
+  /** Asking a relay before it said that it is one would make libp2p never ask it again. */
+  async #speaksHop (signal: AbortSignal): Promise<void> {
+    const until = AbortSignal.any([signal, AbortSignal.timeout(IDENTIFY_DEADLINE_MS)])
+    const { libp2p } = this.#network
+    let changed: () => void = () => {}
+    const onChange = (): void => { changed() }
+    libp2p.addEventListener('peer:update', onChange)
+    try {
+      for (;;) {
+        const next = new Promise<void>((resolve) => { changed = resolve })
+        const peer = await libp2p.peerStore.get(this.#peer).catch(() => undefined)
+        if (peer?.protocols.includes(RELAY_V2_HOP_CODEC) === true) return
+        await orAborted(next, until)
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw new Error('the relay does not offer circuits', { cause: error })
+    } finally {
+      libp2p.removeEventListener('peer:update', onChange)
+    }
+  }
+
+  async #pause (ms: number, signal: AbortSignal): Promise<void> {
+    this.#hurry = new AbortController()
+    try {
+      await wait(ms, AbortSignal.any([signal, this.#hurry.signal]))
+    } catch {}
+  }
+
+  #become (connected: boolean, reserved: boolean, error: string | undefined): void {
+    const changed = this.#connected !== connected || this.#reserved !== reserved || this.#error !== error
+    this.#connected = connected
+    this.#reserved = reserved
+    this.#error = error
+    if (changed) this.#events.onChange()
+  }
+}

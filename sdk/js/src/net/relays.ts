@@ -1,0 +1,180 @@
+/** All relays of a node: which there are, and which are connected. */
+
+import { platform } from '#platform'
+import { PeerworkError } from '../errors.js'
+import { RELAYS_MAX } from '../limits.js'
+import { fetchRelays } from './relay-sources.js'
+import { RelayLink } from './relay-link.js'
+import { isPrivateAddress } from './addresses.js'
+import type { Network } from './libp2p.js'
+import type { RelayStatus } from './relay-link.js'
+import type { RelayAddresses, RelaySources } from './relay-sources.js'
+import type { Multiaddr } from '@multiformats/multiaddr'
+
+/** The shortest time between two looks at the URLs. */
+const REFRESH_MS = 5000
+
+export interface RelayListener {
+  onConnected: (relay: RelayStatus) => void
+  onDisconnected: (relay: RelayStatus) => void
+  /** A place at a relay was got or lost: this node has other addresses. */
+  onPlacesChanged: () => void
+}
+
+export class Relays {
+  readonly #sources: RelaySources
+  readonly #listener: RelayListener
+  readonly #links = new Map<string, RelayLink>()
+  readonly #ends = new Map<string, AbortController>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #wasConnected = new Set<string>()
+  #places = 0
+  #network: Network | undefined
+  #signal: AbortSignal | undefined
+  #refreshed = Number.NEGATIVE_INFINITY
+  #changed: () => void = () => {}
+  #fetchError: unknown
+
+  constructor (sources: RelaySources, listener: RelayListener) {
+    this.#sources = sources
+    this.#listener = listener
+  }
+
+  /** Begins to connect; ends when the signal is aborted. */
+  start (network: Network, signal: AbortSignal): void {
+    this.#network = network
+    this.#signal = signal
+    this.#add(this.#sources.fixed)
+    void this.#refresh()
+    const off = platform.onOnline(() => { for (const link of this.#links.values()) link.hurry() })
+    signal.addEventListener('abort', off, { once: true })
+  }
+
+  /** Waits for the links' ends after the signal was aborted. */
+  async stopped (): Promise<void> {
+    await Promise.all(this.#running)
+  }
+
+  get statuses (): RelayStatus[] {
+    return [...this.#links.values()].map((link) => link.status)
+  }
+
+  has (id: string): boolean {
+    return this.#links.has(id)
+  }
+
+  /** Where a relay is dialled; empty for relays that the user did not name. */
+  addressesOf (id: string): Multiaddr[] {
+    return this.#links.get(id)?.addresses ?? []
+  }
+
+  /** Ids of the relays this node is connected to. */
+  get connectedIds (): string[] {
+    return [...this.#links.values()].filter((link) => link.connected).map(({ id }) => id)
+  }
+
+  /** Whether the user named a relay in a private network, so that the room may be in one. */
+  get anyPrivate (): boolean {
+    return [...this.#links.values()].some((link) => link.addresses.some(isPrivateAddress))
+  }
+
+  /**
+   * Waits until one relay is connected and has kept or refused a place.
+   *
+   * @throws PeerworkError `relay-unreachable` at the deadline, with what went wrong last.
+   */
+  async anyConnected (deadlineMs: number, signal: AbortSignal): Promise<void> {
+    const deadline = Date.now() + deadlineMs
+    while (![...this.#links.values()].some((link) => link.connected && link.settled)) {
+      signal.throwIfAborted()
+      const left = deadline - Date.now()
+      if (left <= 0) {
+        if (this.connectedIds.length > 0) return
+        throw this.#unreachable()
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left)
+        this.#changed = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+  }
+
+  #unreachable (): PeerworkError {
+    if (this.#links.size === 0 && this.#fetchError instanceof PeerworkError) return this.#fetchError
+    const why = this.statuses.map(({ id, error }) => `${id}: ${error ?? 'no answer yet'}`).join('; ')
+    return new PeerworkError('relay-unreachable', `no relay could be reached in time (${why})`)
+  }
+
+  /** Asks the URLs again: a relay may have got other addresses, or another identity. */
+  async #refresh (): Promise<void> {
+    const signal = this.#signal
+    if (signal === undefined || signal.aborted || this.#sources.urls.length === 0) return
+    if (Date.now() - this.#refreshed < REFRESH_MS) return
+    this.#refreshed = Date.now()
+    const results = await Promise.allSettled(this.#sources.urls.map(async (url) => await fetchRelays(url, signal)))
+    const failed = results.find((result) => result.status === 'rejected')
+    const found = results.flatMap((result) => result.status === 'fulfilled' ? [...result.value] : [])
+    if (failed === undefined) this.#forget(new Set(found.map(([id]) => id)))
+    this.#add(new Map(found))
+    this.#fetchError = failed?.reason
+    this.#changed()
+    if (failed !== undefined && !signal.aborted) {
+      const again = setTimeout(() => { void this.#refresh() }, REFRESH_MS)
+      signal.addEventListener('abort', () => { clearTimeout(again) }, { once: true })
+    }
+  }
+
+  /** A relay that came back as another one is not waited for: only so many are kept. */
+  #forget (named: Set<string>): void {
+    for (const { id, connected } of this.statuses) {
+      if (named.has(id) || connected || this.#sources.fixed.has(id)) continue
+      this.#ends.get(id)?.abort()
+      this.#ends.delete(id)
+      this.#links.delete(id)
+    }
+  }
+
+  #add (relays: RelayAddresses): void {
+    const [network, signal] = [this.#network, this.#signal]
+    if (network === undefined || signal === undefined || signal.aborted) return
+    for (const [id, addresses] of relays) {
+      const known = this.#links.get(id)
+      if (known !== undefined) {
+        known.addresses = addresses
+      } else if (this.#links.size < RELAYS_MAX) {
+        this.#run(new RelayLink(network, id, addresses, {
+          onChange: () => { this.#onChange(id) },
+          onFailure: () => { void this.#refresh() }
+        }), signal)
+      }
+    }
+  }
+
+  #run (link: RelayLink, signal: AbortSignal): void {
+    const end = new AbortController()
+    this.#links.set(link.id, link)
+    this.#ends.set(link.id, end)
+    const running = link.run(AbortSignal.any([signal, end.signal])).finally(() => { this.#running.delete(running) })
+    this.#running.add(running)
+  }
+
+  #onChange (id: string): void {
+    const link = this.#links.get(id)
+    if (link === undefined) return
+    const was = this.#wasConnected.has(id)
+    if (link.connected && !was) {
+      this.#wasConnected.add(id)
+      this.#listener.onConnected(link.status)
+    } else if (!link.connected && was) {
+      this.#wasConnected.delete(id)
+      this.#listener.onDisconnected(link.status)
+    }
+    const places = this.statuses.filter(({ reserved }) => reserved).length
+    if (places !== this.#places) this.#listener.onPlacesChanged()
+    this.#places = places
+    this.#changed()
+  }
+}

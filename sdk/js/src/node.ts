@@ -1,0 +1,245 @@
+/** The node, as applications use it. */
+
+import { PeerworkError } from './errors.js'
+import { Emitter } from './events.js'
+import { checkName, checkOptions, checkState } from './options.js'
+import { fetchFrom } from './fetch/fetch.js'
+import { MESSAGE_BYTES_MAX, PUBLISH_BYTES_MAX } from './limits.js'
+import { isPeerId } from './net/addresses.js'
+import { sendMessage } from './room/messages.js'
+import { decodePayload, encodePayload } from './room/payload.js'
+import { Room } from './room/room.js'
+import { peerStream } from './stream/peer-stream.js'
+import { withDeadline } from './time.js'
+import type { Json } from './bytes.js'
+import type { Compute } from './compute/compute.js'
+import type { FetchInit } from './fetch/request.js'
+import type { RelayStatus } from './net/relay-link.js'
+import type { CheckedOptions, JoinOptions } from './options.js'
+import type { MessageHandler } from './room/messages.js'
+import type { Data } from './room/payload.js'
+import type { Peer } from './room/peer.js'
+import type { NodeEvents } from './room/room.js'
+import type { SharedState, StateOptions } from './state/shared-state.js'
+import type { PeerStream } from './stream/peer-stream.js'
+
+/** A message that was published on a topic. */
+export interface TopicMessage {
+  /** The author's id; its signature was checked. */
+  from: string
+  topic: string
+  data: Data
+}
+
+/** Bounds of a call to one peer. */
+export interface CallOptions {
+  /** Ends the call with the signal's own reason. */
+  signal?: AbortSignal
+  /** How long the call may take, connecting included; 30 s if not given. */
+  timeoutMs?: number
+}
+
+const CALL_TIMEOUT_MS = 30_000
+/** How long a message waits for somebody who takes it. */
+const PUBLISH_PATIENCE_MS = 5_000
+
+/**
+ * A member of one room. Its methods throw `PeerworkError` with code `left` after `leave()`.
+ */
+export class PeerworkNode {
+  readonly #room: Room
+  readonly #options: CheckedOptions
+  readonly #emitter: Emitter<NodeEvents>
+  /** This node's id. */
+  readonly peerId: string
+  /** The room's name. */
+  readonly room: string
+
+  private constructor (room: Room, options: CheckedOptions, emitter: Emitter<NodeEvents>) {
+    this.#room = room
+    this.#options = options
+    this.#emitter = emitter
+    this.peerId = options.identity.peerId
+    this.room = options.room
+  }
+
+  /**
+   * Joins a room and connects to its relays.
+   *
+   * @throws PeerworkError `invalid-argument` naming the option, `relay-unreachable` when no relay
+   * could be reached in time (see `timeoutMs`).
+   */
+  static async join (options: JoinOptions): Promise<PeerworkNode> {
+    const checked = await checkOptions(options)
+    const emitter = new Emitter<NodeEvents>()
+    return new PeerworkNode(await Room.start(checked, emitter), checked, emitter)
+  }
+
+  /** The other members that are present, at most 1000; without this node. */
+  get peers (): Peer[] {
+    return this.#room.peers
+  }
+
+  /** All relays and how they are connected. */
+  get relays (): RelayStatus[] {
+    return this.#room.relays.statuses
+  }
+
+  /** Computing on other peers and for them. */
+  get compute (): Compute {
+    return this.#room.compute
+  }
+
+  /** The name and the state that the others see. */
+  get own (): { name: string, state: Json } {
+    const { name, state } = this.#room.own
+    return { name, state }
+  }
+
+  /** Calls `listener` at every `event` until the returned function is called. */
+  on<Name extends keyof NodeEvents> (event: Name, listener: (detail: NodeEvents[Name]) => void): () => void {
+    return this.#emitter.on(event, listener)
+  }
+
+  /**
+   * Changes what the others see of this peer.
+   *
+   * @throws PeerworkError `invalid-argument` beyond 64 characters of name or 4 KiB of JSON.
+   */
+  present (own: { name?: string, state?: Json }): void {
+    this.#assertPresent()
+    if (own.name !== undefined) this.#room.own.name = checkName(own.name)
+    if (own.state !== undefined) this.#room.own.state = checkState(own.state)
+    this.#room.presence.announce()
+  }
+
+  /**
+   * Sends to all members that subscribe to a topic: at most 128 KiB, unordered, not acknowledged.
+   *
+   * @returns how many neighbours took the message (a relay counts as one); 0 when nobody subscribes.
+   * @throws PeerworkError `offline` when there is no relay and no peer, `too-large`, `invalid-argument`.
+   */
+  async publish (topic: string, data: Data): Promise<number> {
+    this.#assertPresent()
+    const { topics, network } = this.#room
+    const name = this.#options.names.topic(topic)
+    const payload = encodePayload(data, PUBLISH_BYTES_MAX)
+    // Where this node listens itself, the relay joins the topic; elsewhere perhaps nobody does.
+    const listens = network.pubsub.getTopics().includes(name)
+    const taken = await topics.publish(name, payload, listens ? PUBLISH_PATIENCE_MS : 0)
+    if (taken === 0 && network.pubsub.getPeers().length === 0) {
+      throw new PeerworkError('offline', 'there is no relay and no peer to publish to')
+    }
+    return taken
+  }
+
+  /**
+   * Hears a topic until the returned function is called. Own messages are not heard.
+   *
+   * @throws PeerworkError `invalid-argument` for a name beyond 96 characters.
+   */
+  subscribe (topic: string, handler: (message: TopicMessage) => void): () => void {
+    this.#assertPresent()
+    return this.#room.topics.hear(
+      this.#options.names.topic(topic),
+      ({ data }) => data.byteLength <= PUBLISH_BYTES_MAX + 1 && decodePayload(data) !== undefined,
+      ({ from, data }) => {
+        const payload = decodePayload(data)
+        if (payload !== undefined) handler({ from, topic, data: payload.data })
+      }
+    )
+  }
+
+  /**
+   * Sends a message of at most 2 MiB to one peer, over the best connection there is, and waits until
+   * the peer has handed it to its handlers.
+   *
+   * @throws PeerworkError `peer-unreachable`, `not-supported` (the peer takes no messages), `cut-off`
+   * (it may have arrived), `timeout`, `too-large`, `invalid-argument`; the signal's reason.
+   */
+  async send (peerId: string, data: Data, options: CallOptions = {}): Promise<void> {
+    const payload = encodePayload(data, MESSAGE_BYTES_MAX)
+    await this.#call(peerId, options, async (signal) => {
+      const stream = await this.#room.streams.open(peerId, this.#options.names.messageProtocol, signal)
+      await sendMessage(stream, payload, signal)
+    })
+  }
+
+  /** Takes messages that peers send to this one, until the returned function is called. */
+  onMessage (handler: MessageHandler): () => void {
+    this.#assertPresent()
+    return this.#room.messages.onMessage(handler)
+  }
+
+  /**
+   * Opens a stream to a peer that handles `protocol`.
+   *
+   * @throws PeerworkError `peer-unreachable`, `not-supported`, `timeout`; the signal's reason.
+   */
+  async openStream (peerId: string, protocol: string, options: CallOptions = {}): Promise<PeerStream> {
+    const name = this.#options.names.appProtocol(protocol)
+    return await this.#call(peerId, options, async (signal) => {
+      return peerStream(await this.#room.streams.open(peerId, name, signal), peerId, protocol)
+    })
+  }
+
+  /**
+   * Takes streams that peers open with `openStream`, at most 256 at once on one connection, until the
+   * returned function is called.
+   *
+   * @throws PeerworkError `invalid-argument` when the protocol is handled already.
+   */
+  async handleStream (protocol: string, handler: (stream: PeerStream) => void): Promise<() => Promise<void>> {
+    this.#assertPresent()
+    const name = this.#options.names.appProtocol(protocol)
+    try {
+      return await this.#room.streams.take(name, (stream, from) => { handler(peerStream(stream, from, protocol)) })
+    } catch (cause) {
+      throw new PeerworkError('invalid-argument', `the protocol "${protocol}" is handled already`, { cause })
+    }
+  }
+
+  /**
+   * A small map that all members see alike; see {@link SharedState}. Asked for again under the same
+   * name it is the same one, and the options of the first call count.
+   */
+  state<T extends Json = Json> (name: string, options: StateOptions<T> = {}): SharedState<T> {
+    this.#assertPresent()
+    return this.#room.states.open(name, options)
+  }
+
+  /**
+   * Calls a web app behind an edge of the network: `peerwork://<node id>/<port>/<path>`. The relay
+   * carries encrypted bytes and cannot read or change them. Cookies are neither kept nor sent, and
+   * browsers hide `set-cookie` of the response. A relay may bound a circuit (50 MiB and 10 minutes
+   * by default); a body that is cut off there fails with `cut-off`.
+   *
+   * @throws PeerworkError whose `side` says who failed: `relay-unreachable`, `edge-unknown`,
+   * `edge-unreachable`, `edge-busy`, `edge-refused`, `port-not-allowed`, `key-missing`,
+   * `key-invalid`, `not-supported` (the node is no edge), `app-unreachable`, `app-timeout`,
+   * `bad-answer`, `cut-off`, `timeout`, `invalid-argument`; the signal's reason.
+   */
+  async fetch (url: string | URL, init?: FetchInit): Promise<Response> {
+    this.#assertPresent()
+    return await fetchFrom(this.#room.edges, this.peerId, url, init)
+  }
+
+  /** Says goodbye, ends all connections and forgets all handlers. */
+  async leave (): Promise<void> {
+    await this.#room.leave()
+    this.#emitter.clear()
+  }
+
+  async #call<T> (peerId: string, options: CallOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#assertPresent()
+    if (!isPeerId(peerId)) throw new PeerworkError('invalid-argument', `"${peerId}" is no peer id`)
+    if (peerId === this.peerId) throw new PeerworkError('invalid-argument', 'a node does not call itself')
+    const ms = options.timeoutMs ?? CALL_TIMEOUT_MS
+    const late = (): PeerworkError => new PeerworkError('timeout', `${peerId} did not answer in ${ms} ms`)
+    return await withDeadline({ ms, signal: options.signal, late }, work)
+  }
+
+  #assertPresent (): void {
+    if (this.#room.left) throw new PeerworkError('left', 'the node has left the room')
+  }
+}

@@ -1,0 +1,90 @@
+/** The browser: WebSocket and WebRTC, blob workers, localStorage. */
+
+import { webRTC } from '@libp2p/webrtc'
+import { webSockets } from '@libp2p/websockets'
+import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
+
+/** Slots for pages of one origin that are open at once; each page needs an identity of its own. */
+const SLOTS = 16
+
+export const platform: Platform = {
+  name: 'browser',
+  listen: ['/webrtc'],
+  transports: ({ iceServers }) => [webSockets(), webRTC({ rtcConfiguration: { iceServers } })],
+  processors: () => navigator.hardwareConcurrency || 1,
+  startTask,
+  keyStorage,
+  onOnline: (listener) => onWindow('online', listener),
+  onExit: (listener) => onWindow('pagehide', listener)
+}
+
+function onWindow (name: string, listener: () => void): () => void {
+  globalThis.addEventListener?.(name, listener)
+  return () => { globalThis.removeEventListener?.(name, listener) }
+}
+
+/** Takes the plain ways to other places from a task. It is a fence and no wall: `import()` stays. */
+const CLOSED = `
+for (const name of ['fetch', 'XMLHttpRequest', 'WebSocket', 'WebSocketStream', 'EventSource',
+  'WebTransport', 'RTCPeerConnection', 'importScripts', 'indexedDB', 'caches', 'BroadcastChannel',
+  'Worker', 'SharedWorker', 'navigator', 'Notification']) {
+  for (let object = self; object !== null; object = Object.getPrototypeOf(object)) {
+    try { delete object[name] } catch {}
+  }
+  try { Object.defineProperty(self, name, { value: undefined }) } catch {}
+}
+`
+
+const LISTEN = `
+self.onmessage = ({ data }) => { run(data).then((text) => { postMessage(text) }) }
+`
+
+/**
+ * One worker for one task. The task's source is part of the blob, not evaluated, so that a page
+ * needs `worker-src blob:` in its content security policy and no `unsafe-eval`.
+ */
+function startTask (run: TaskRun): TaskThread {
+  const parts = [CLOSED, run.script, LISTEN]
+  const url = URL.createObjectURL(new Blob(parts, { type: 'text/javascript' }))
+  const worker = new Worker(url, { name: 'peerwork-task' })
+  const stop = (): void => {
+    worker.terminate()
+    URL.revokeObjectURL(url)
+  }
+  worker.addEventListener('message', (event) => { run.onAnswer(event.data) })
+  worker.addEventListener('error', (event) => {
+    event.preventDefault()
+    run.onFailure(event.message || 'the worker could not start')
+  })
+  worker.postMessage(run.input)
+  return { stop }
+}
+
+/**
+ * The first slot that no other page of this origin holds. The lock is held until the page ends.
+ * Pages without locks (they need a secure context) share the first slot.
+ */
+async function keyStorage (name: string): Promise<KeyStorage> {
+  for (let slot = 0; slot < SLOTS; slot += 1) {
+    const key = `peerwork-identity:${name}:${slot}`
+    if (await takeLock(key)) return inLocalStorage(key)
+  }
+  return { load: async () => undefined, save: async () => {} }
+}
+
+async function takeLock (name: string): Promise<boolean> {
+  if (navigator.locks === undefined) return true
+  return await new Promise<boolean>((resolve, reject) => {
+    navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
+      resolve(lock !== null)
+      if (lock !== null) await new Promise<never>(() => {})
+    }).catch(reject)
+  })
+}
+
+function inLocalStorage (key: string): KeyStorage {
+  return {
+    load: async () => localStorage.getItem(key) ?? undefined,
+    save: async (text) => { localStorage.setItem(key, text) }
+  }
+}

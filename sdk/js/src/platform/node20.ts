@@ -1,0 +1,19 @@
+/** What js-libp2p takes from Node.js 22 and Node.js 20 lacks. */
+
+import { WebSocket } from 'ws'
+
+type Resolvers<T> = {
+  promise: Promise<T>
+  resolve: (value: T | PromiseLike<T>) => void
+  reject: (reason?: unknown) => void
+}
+
+function withResolvers<T> (): Resolvers<T> {
+  let resolve!: Resolvers<T>['resolve']
+  let reject!: Resolvers<T>['reject']
+  const promise = new Promise<T>((...both) => { [resolve, reject] = both })
+  return { promise, resolve, reject }
+}
+
+Promise.withResolvers ??= withResolvers as typeof Promise.withResolvers
+globalThis.WebSocket ??= WebSocket as unknown as typeof globalThis.WebSocket

@@ -1,0 +1,115 @@
+/**
+ * A map that replicas keep alike: for each key the entry with the larger clock wins, and of two with
+ * one clock that of the larger author id. With a join function values are joined instead, and nothing
+ * can be deleted. Pure; the order in which entries arrive does not matter.
+ */
+
+import { utf8 } from '../bytes.js'
+import { STATE_BYTES_MAX, STATE_KEYS_MAX } from '../limits.js'
+import type { Json } from '../bytes.js'
+
+/** One key's content. A deleted key keeps its entry, so that an older value cannot come back. */
+export interface Entry {
+  key: string
+  /** `undefined` when the key was deleted. */
+  value: Json | undefined
+  /** A Lamport clock: larger than every clock its author had seen. */
+  clock: number
+  author: string
+}
+
+/** Joins two values of a key; must be commutative, associative and idempotent. */
+export type Join = (a: Json, b: Json) => Json
+
+/** The largest clock; an entry beyond is refused, so that nobody can end the counting. */
+export const CLOCK_MAX = 2 ** 48
+
+export interface EntriesBounds {
+  keysMax: number
+  bytesMax: number
+}
+
+export class Entries {
+  readonly #entries = new Map<string, Entry>()
+  readonly #join: Join | undefined
+  readonly #bounds: EntriesBounds
+  #clock = 0
+  #bytes = 0
+  #digest = 0
+
+  constructor (
+    join?: Join,
+    bounds: EntriesBounds = { keysMax: STATE_KEYS_MAX, bytesMax: STATE_BYTES_MAX }
+  ) {
+    this.#join = join
+    this.#bounds = bounds
+  }
+
+  /** Equal for replicas with equal content, and most probably for no others. Not a secure hash. */
+  get digest (): number {
+    return this.#digest
+  }
+
+  get all (): Entry[] {
+    return [...this.#entries.values()]
+  }
+
+  get (key: string): Entry | undefined {
+    return this.#entries.get(key)
+  }
+
+  /** The entry that a write of this replica makes. */
+  write (key: string, value: Json | undefined, author: string): Entry {
+    return { key, value, clock: Math.min(this.#clock + 1, CLOCK_MAX), author }
+  }
+
+  /** Takes an entry in. */
+  apply (entry: Entry): 'changed' | 'unchanged' | 'full' {
+    if (this.#join !== undefined && entry.value === undefined) return 'unchanged'
+    this.#clock = Math.max(this.#clock, entry.clock)
+    const known = this.#entries.get(entry.key)
+    const next = known === undefined ? entry : this.#resolve(known, entry)
+    if (known !== undefined && isSame(known, next)) return 'unchanged'
+    const bytes = this.#bytes + sizeOf(next) - (known === undefined ? 0 : sizeOf(known))
+    const keys = this.#entries.size + (known === undefined ? 1 : 0)
+    if (bytes > this.#bounds.bytesMax || keys > this.#bounds.keysMax) return 'full'
+    this.#bytes = bytes
+    this.#digest = (this.#digest - (known === undefined ? 0 : hashOf(known)) + hashOf(next)) >>> 0
+    this.#entries.set(entry.key, next)
+    return 'changed'
+  }
+
+  #resolve (known: Entry, entry: Entry): Entry {
+    const newer = isNewer(entry, known) ? entry : known
+    if (this.#join === undefined || known.value === undefined || entry.value === undefined) return newer
+    return { ...newer, value: this.#join(known.value, entry.value) }
+  }
+}
+
+/** Whether `a` wins over `b`. Values decide last: one author could use one clock twice. */
+export function isNewer (a: Entry, b: Entry): boolean {
+  if (a.clock !== b.clock) return a.clock > b.clock
+  if (a.author !== b.author) return a.author > b.author
+  return textOf(a) > textOf(b)
+}
+
+export function isSame (a: Entry, b: Entry): boolean {
+  return a.clock === b.clock && a.author === b.author && textOf(a) === textOf(b)
+}
+
+function textOf (entry: Entry): string {
+  return entry.value === undefined ? '' : JSON.stringify(entry.value)
+}
+
+function sizeOf (entry: Entry): number {
+  return entry.key.length + textOf(entry).length
+}
+
+/** FNV-1a over all that makes an entry; summed over the entries, so that order does not matter. */
+function hashOf (entry: Entry): number {
+  let hash = 0x811c9dc5
+  for (const byte of utf8(`${entry.key}\n${entry.clock}\n${entry.author}\n${textOf(entry)}`)) {
+    hash = Math.imul(hash ^ byte, 0x01000193)
+  }
+  return hash >>> 0
+}

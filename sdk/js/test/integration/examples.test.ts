@@ -1,0 +1,119 @@
+/** The examples in Chromium, used as people use them: by clicking and typing. */
+
+import assert from 'node:assert/strict'
+import { mkdir } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { launch, openPage } from '../support/browser.js'
+import { serveExamples } from '../support/pages.js'
+import { Relay } from '../support/relay.js'
+import type { Browser, Page } from 'playwright-core'
+
+const DESKTOP = { width: 1280, height: 800 }
+const PHONE = { width: 390, height: 844 }
+/** Where screenshots go, if anywhere. */
+const shots = process.env['PEERWORK_SCREENSHOTS']
+
+let browser: Browser
+let relay: Relay
+let examples: { url: string, close: () => void }
+
+before(async () => {
+  [browser, relay, examples] = await Promise.all([launch(), Relay.start(), serveExamples()])
+  if (shots !== undefined) await mkdir(shots, { recursive: true })
+})
+
+after(async () => {
+  await browser.close()
+  examples.close()
+  await relay.remove()
+})
+
+async function enter (example: string, name: string, viewport = DESKTOP): Promise<Page> {
+  const query = new URLSearchParams({ relay: relay.webSocket, room: `our ${example}`, name })
+  return await openPage(browser, `${examples.url}/${example}/?${query}`, viewport)
+}
+
+async function say (page: Page, words: string): Promise<void> {
+  await page.getByRole('textbox', { name: 'Message' }).fill(words)
+  await page.getByRole('button', { name: 'Send' }).click()
+}
+
+const reads = async (page: Page, words: string): Promise<void> => {
+  await page.locator('.bubble', { hasText: words }).waitFor()
+}
+
+async function shoot (page: Page, name: string): Promise<void> {
+  if (shots !== undefined) await page.screenshot({ path: `${shots}/${name}.png` })
+}
+
+test('pages chat, become independent of the relay, and go on when it is gone and when it is back', async () => {
+  const ada = await enter('chat', 'Ada')
+  const grace = await enter('chat', 'Grace', PHONE)
+  await ada.getByRole('button', { name: 'Grace' }).waitFor()
+  await grace.getByRole('button', { name: 'Ada' }).waitFor()
+  await say(ada, 'Good morning. Has anybody tried the new relay?')
+  await reads(grace, 'Good morning')
+  await say(grace, 'Yes. Pages stay together when it restarts.')
+  await reads(ada, 'Pages stay together')
+
+  const linus = await enter('chat', 'Linus')
+  await reads(linus, 'Good morning')
+  await say(linus, 'Talk is cheap. Show me the code.')
+  await reads(ada, 'Talk is cheap')
+
+  await ada.getByRole('button', { name: 'Grace' }).click()
+  await say(ada, 'He always says that.')
+  await reads(grace, 'He always says that.')
+  await ada.getByRole('button', { name: 'Grace only' }).click()
+  assert.equal(await linus.locator('.bubble', { hasText: 'He always' }).count(), 0)
+
+  for (const page of [ada, linus]) {
+    await page.locator('.badge[data-kind=direct]').nth(1).waitFor()
+  }
+  await shoot(ada, 'chat-desktop')
+  await shoot(grace, 'chat-phone')
+
+  await relay.stop('SIGKILL')
+  for (const page of [ada, grace, linus]) await page.getByRole('status').getByText('without relay').waitFor()
+  await say(ada, 'Is the relay away?')
+  for (const page of [grace, linus]) await reads(page, 'Is the relay away?')
+  await say(grace, 'It is, and nobody minds.')
+  for (const page of [ada, linus]) await reads(page, 'nobody minds')
+
+  await relay.start()
+  for (const page of [ada, grace, linus]) await page.getByRole('status').getByText('connected', { exact: true }).waitFor()
+  const barbara = await enter('chat', 'Barbara')
+  await reads(barbara, 'nobody minds')
+  await say(barbara, 'Back again.')
+  for (const page of [ada, grace, linus]) await reads(page, 'Back again.')
+})
+
+test('all pages count one number', async () => {
+  const [ada, grace] = [await enter('counter', 'Ada'), await enter('counter', 'Grace', PHONE)]
+  const clicks = async (page: Page, times: number): Promise<void> => {
+    for (let at = 0; at < times; at += 1) await page.getByRole('button', { name: 'Add one' }).click()
+  }
+  await Promise.all([clicks(ada, 5), clicks(grace, 3)])
+  for (const page of [ada, grace]) await page.locator('#count', { hasText: /^8$/ }).waitFor()
+  const late = await enter('counter', 'Late')
+  await late.locator('#count', { hasText: /^8$/ }).waitFor()
+  await shoot(ada, 'counter-desktop')
+  await shoot(grace, 'counter-phone')
+})
+
+test('three pages compute for a fourth', async () => {
+  const asker = await enter('compute', 'Ada')
+  for (const name of ['Grace', 'Linus', 'Barbara']) {
+    const page = await enter('compute', name, PHONE)
+    await page.getByLabel('Compute for the others').check()
+  }
+  await asker.getByText('3 peers offer to compute').waitFor()
+  for (const sample of ['primes', 'collatz', 'pi']) {
+    await asker.locator('#sample').selectOption(sample)
+    await asker.getByRole('button', { name: 'Run on other peers' }).click()
+    await asker.getByText('A majority agrees').waitFor()
+    assert.equal(await asker.locator('#reports .badge', { hasText: 'agreed' }).count(), 3)
+  }
+  assert.match(await asker.locator('#value').innerText(), /314159265358979/)
+  await shoot(asker, 'compute-desktop')
+})

@@ -1,0 +1,57 @@
+/** Serves the package's bundle and an empty page that uses it under a strict content security policy. */
+
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import type { AddressInfo } from 'node:net'
+
+/** What the README advises for pages that compute for others. */
+const POLICY = "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self' ws://127.0.0.1:*"
+
+export interface Pages {
+  url: string
+  /** Paths that were asked for. */
+  asked: string[]
+  close: () => void
+}
+
+export async function servePages (): Promise<Pages> {
+  const asked: string[] = []
+  const server = createServer(async (request, response) => {
+    const path = request.url ?? '/'
+    asked.push(path)
+    if (path === '/') {
+      response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': POLICY })
+      response.end('<!doctype html><link rel="icon" href="data:,"><title>page</title>')
+      return
+    }
+    const file = fileURLToPath(new URL(`../../browser${path}`, import.meta.url))
+    const bytes = /^\/[\w-]+\.js$/.test(path) ? await readFile(file).catch(() => undefined) : undefined
+    response.writeHead(bytes === undefined ? 404 : 200, { 'content-type': 'text/javascript' }).end(bytes)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    asked,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    }
+  }
+}
+
+/** The script that builds and serves the examples, which is no part of the package. */
+export async function serveExamples (): Promise<{ url: string, close: () => void }> {
+  const script = new URL('../../../scripts/examples.mjs', import.meta.url).href
+  const { serveExamples } = await import(script) as {
+    serveExamples: (port: number) => Promise<import('node:http').Server>
+  }
+  const server = await serveExamples(0)
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    }
+  }
+}

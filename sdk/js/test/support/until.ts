@@ -1,0 +1,14 @@
+/** Waiting for a condition, with a deadline. */
+
+/** The first value that is neither `undefined` nor `false`. */
+export async function until<T> (
+  what: string, condition: () => T | undefined | false | Promise<T | undefined | false>, deadlineMs = 30_000
+): Promise<T> {
+  const deadline = Date.now() + deadlineMs
+  for (;;) {
+    const value = await condition()
+    if (value !== undefined && value !== false) return value
+    if (Date.now() > deadline) throw new Error(`waited for ${what} for ${deadlineMs} ms`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
