@@ -130,6 +130,8 @@ impl Hub {
         let topics = self.nodes.get(&peer).map(|node| node.topics.clone());
         let mut topics: Vec<_> = topics.unwrap_or_default().into_iter().collect();
         topics.retain(|topic| self.unsubscribed(peer, topic));
+        // One that never subscribed is known when it sent too much.
+        self.nodes.remove(&peer);
         topics
     }
 
@@ -276,5 +278,7 @@ mod tests {
         assert_eq!(verdicts.last(), Some(&Some(Verdict::Reject)));
         let info = &hub.infos()[0];
         assert_eq!((info.messages, info.bytes, info.dropped), (11, 1001, 302));
+        hub.disconnected(a);
+        assert!(hub.nodes.is_empty(), "whoever is gone is forgotten");
     }
 }
