@@ -12,6 +12,7 @@ import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { multiaddr } from '@multiformats/multiaddr'
+import { until } from './client.mjs'
 
 const relay = multiaddr(process.argv[2])
 const PROTOCOL = '/interop/echo/1'
@@ -24,16 +25,6 @@ const create = async (listen) => createLibp2p({
   services: { identify: identify(), ping: ping() },
   connectionGater: { denyDialMultiaddr: () => false }
 })
-
-const until = async (what, condition) => {
-  const deadline = Date.now() + 20_000
-  for (;;) {
-    const value = await condition()
-    if (value != null) return value
-    if (Date.now() > deadline) throw new Error(`waited for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 const holder = await create([`${relay}/p2p-circuit`])
 const caller = await create([])

@@ -8,7 +8,10 @@ use std::{
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::{DialPolicy, Network};
+use peerwork_net::{
+    DialPolicy, Network,
+    shares::{Share, Shares},
+};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
@@ -18,7 +21,6 @@ use crate::{
     error::Refusal,
     limiter::{Conducts, Deed, NODES_MAX, Sentence},
     metrics::{Metrics, Way},
-    shares::{Share, Shares},
     state::{DirectoryState, Entry, Event, Moment, Outcome},
 };
 
@@ -33,7 +35,7 @@ const WANTED_PER_SENDER_MAX: usize = 32;
 pub(crate) struct Wanted {
     pub(crate) node: NodeId,
     pub(crate) from: NodeId,
-    _share: Share,
+    _share: Share<NodeId>,
 }
 
 pub(crate) struct Core {
@@ -49,7 +51,7 @@ pub(crate) struct Core {
     events: broadcast::Sender<Event>,
     blocks: mpsc::Sender<NodeId>,
     wanted: mpsc::Sender<Wanted>,
-    wanted_shares: Shares,
+    wanted_shares: Shares<NodeId>,
 }
 
 /// The queues that tasks of the service work off.

@@ -40,7 +40,6 @@ pub mod route;
 mod samples;
 mod serve;
 mod service;
-mod shares;
 pub mod state;
 
 pub use advertisement::Advertisement;

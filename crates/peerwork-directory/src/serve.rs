@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
-use peerwork_net::{InboundStream, Incoming, Stream, gossip::Publisher};
+use peerwork_net::{InboundStream, Incoming, Stream, gossip::Publisher, shares::Shares};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,7 +15,6 @@ use crate::{
         Accepted, CHUNK_BYTES, CHUNK_ENVELOPES_MAX, Chunk, Frames, REQUESTS_PER_STREAM_MAX,
         Refused, RefusedReason, Request, Response, SnapshotRequest, request, response,
     },
-    shares::Shares,
     state::Outcome,
 };
 
@@ -36,7 +35,7 @@ pub(crate) struct Server {
     core: Arc<Core>,
     publisher: Publisher,
     snapshots: Semaphore,
-    snapshot_turns: Shares,
+    snapshot_turns: Shares<NodeId>,
 }
 
 impl Server {

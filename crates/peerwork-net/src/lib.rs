@@ -31,6 +31,7 @@ mod metrics;
 pub mod peers;
 pub mod rate;
 pub mod relay;
+pub mod shares;
 pub mod streams;
 mod transport;
 

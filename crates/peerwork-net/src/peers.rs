@@ -4,13 +4,16 @@ mod addresses;
 mod driver;
 mod table;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use libp2p::multiaddr::Protocol as Part;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 
-pub(crate) use addresses::{AddressLimits, Counts, Origin};
+pub(crate) use addresses::{AddressLimits, Origin};
 pub(crate) use driver::{Command, Driver};
 pub(crate) use table::PeerTable;
 
@@ -106,6 +109,16 @@ pub enum Event {
     ReservationEnded(NodeId),
     /// This node's addresses or reachability changed.
     AddressesChanged,
+}
+
+/// The IP address at the front of an address; `None` for names and everything else.
+#[must_use]
+pub fn ip(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next()? {
+        Part::Ip4(ip) => Some(ip.into()),
+        Part::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    }
 }
 
 /// `/…/p2p/<id>` without the id of the far end.

@@ -1,10 +1,6 @@
 //! Builds the swarm, binds its addresses and starts the loop.
 
-use std::{
-    net::{IpAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{
@@ -210,13 +206,10 @@ fn cannot_listen(address: &Multiaddr, reason: impl ToString) -> StartError {
 /// libp2p shares a listening TCP port with whoever else would share it (`SO_REUSEPORT`), and then
 /// each gets some of the connections. Binding it once without sharing finds out that it is taken.
 fn probe(address: &Multiaddr) -> std::io::Result<()> {
-    let mut parts = address.iter();
-    let ip: IpAddr = match parts.next() {
-        Some(Part::Ip4(ip)) => ip.into(),
-        Some(Part::Ip6(ip)) => ip.into(),
-        _ => return Ok(()),
+    let Some(ip) = peers::ip(address) else {
+        return Ok(());
     };
-    match parts.next() {
+    match address.iter().nth(1) {
         Some(Part::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
         _ => Ok(()),
     }

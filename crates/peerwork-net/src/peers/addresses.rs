@@ -4,7 +4,7 @@
 //! machine's own addresses are not bounded: behind a local proxy everybody has them.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     convert::Infallible,
     fmt,
     net::IpAddr,
@@ -19,9 +19,10 @@ use libp2p::{
         THandlerOutEvent, ToSwarm, dummy,
     },
 };
-use multiaddr::{Multiaddr, Protocol as Part};
+use multiaddr::Multiaddr;
 
-use super::Path;
+use super::{Path, ip};
+use crate::shares::{Share, Shares};
 
 /// One network address: an IPv4 address, or the /64 that one IPv6 subscriber gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,14 +34,9 @@ impl Origin {
         if Path::of(remote) == Path::Relayed {
             return None;
         }
-        let ip = match remote.iter().next()? {
-            Part::Ip4(ip) => ip.into(),
-            Part::Ip6(ip) => ip.to_canonical(),
-            _ => return None,
-        };
-        match ip {
+        match ip(remote)?.to_canonical() {
             ip if ip.is_loopback() => None,
-            IpAddr::V4(_) => Some(Self(ip)),
+            IpAddr::V4(ip) => Some(Self(ip.into())),
             IpAddr::V6(ip) => {
                 let [a, b, c, d, ..] = ip.segments();
                 Some(Self([a, b, c, d, 0, 0, 0, 0].into()))
@@ -55,41 +51,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Counts what each address holds, up to a bound.
-#[derive(Debug)]
-pub(crate) struct Counts {
-    max: usize,
-    held: HashMap<Origin, usize>,
-}
-
-impl Counts {
-    pub(crate) fn new(max: usize) -> Self {
-        let held = HashMap::new();
-        Self { max, held }
-    }
-
-    /// One more, unless there are as many as may be.
-    pub(crate) fn take(&mut self, origin: Origin) -> bool {
-        let held = self.held.entry(origin).or_default();
-        let room = *held < self.max;
-        if room {
-            *held += 1;
-        } else if *held == 0 {
-            self.held.remove(&origin);
-        }
-        room
-    }
-
-    pub(crate) fn give_back(&mut self, origin: Origin) {
-        if let Entry::Occupied(mut held) = self.held.entry(origin) {
-            *held.get_mut() -= 1;
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
-    }
-}
-
 /// A connection was refused because its address has as many as it may.
 #[derive(Debug, thiserror::Error)]
 #[error("too many connections from {0}")]
@@ -97,31 +58,19 @@ struct Crowded(Origin);
 
 /// The bound as a part of the swarm's behaviour.
 pub(crate) struct AddressLimits {
-    established: Counts,
-    handshakes: Counts,
-    in_handshake: HashMap<ConnectionId, Origin>,
-    connections: HashMap<ConnectionId, Origin>,
+    established: Shares<Origin>,
+    handshakes: Shares<Origin>,
+    in_handshake: HashMap<ConnectionId, Share<Origin>>,
+    connections: HashMap<ConnectionId, Share<Origin>>,
 }
 
 impl AddressLimits {
     pub(crate) fn new(connections_max: usize, handshakes_max: usize) -> Self {
         Self {
-            established: Counts::new(connections_max),
-            handshakes: Counts::new(handshakes_max),
+            established: Shares::new(connections_max),
+            handshakes: Shares::new(handshakes_max),
             in_handshake: HashMap::new(),
             connections: HashMap::new(),
-        }
-    }
-
-    fn end_handshake(&mut self, connection: ConnectionId) {
-        if let Some(origin) = self.in_handshake.remove(&connection) {
-            self.handshakes.give_back(origin);
-        }
-    }
-
-    fn end(&mut self, connection: ConnectionId) {
-        if let Some(origin) = self.connections.remove(&connection) {
-            self.established.give_back(origin);
         }
     }
 }
@@ -141,10 +90,9 @@ impl NetworkBehaviour for AddressLimits {
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         if let Some(origin) = Origin::of(remote) {
-            if !self.handshakes.take(origin) {
-                return Err(crowded(origin));
-            }
-            self.in_handshake.insert(connection, origin);
+            let share = self.handshakes.take(origin);
+            let share = share.ok_or_else(|| crowded(origin))?;
+            self.in_handshake.insert(connection, share);
         }
         Ok(())
     }
@@ -156,12 +104,11 @@ impl NetworkBehaviour for AddressLimits {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.end_handshake(connection);
+        self.in_handshake.remove(&connection);
         if let Some(origin) = Origin::of(remote) {
-            if !self.established.take(origin) {
-                return Err(crowded(origin));
-            }
-            self.connections.insert(connection, origin);
+            let share = self.established.take(origin);
+            let share = share.ok_or_else(|| crowded(origin))?;
+            self.connections.insert(connection, share);
         }
         Ok(dummy::ConnectionHandler)
     }
@@ -179,11 +126,13 @@ impl NetworkBehaviour for AddressLimits {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionClosed(closed) => self.end(closed.connection_id),
+            FromSwarm::ConnectionClosed(closed) => {
+                self.connections.remove(&closed.connection_id);
+            }
             // Also when another behaviour refused it after this one had let it in.
             FromSwarm::ListenFailure(failed) => {
-                self.end_handshake(failed.connection_id);
-                self.end(failed.connection_id);
+                self.in_handshake.remove(&failed.connection_id);
+                self.connections.remove(&failed.connection_id);
             }
             _ => {}
         }
@@ -253,12 +202,12 @@ mod tests {
         assert!(!establish(&mut limits, third, &remote), "two connections");
         let elsewhere = begin(&mut limits, &other).unwrap();
         assert!(establish(&mut limits, elsewhere, &other));
-        limits.end(first);
+        limits.connections.remove(&first);
         let again = begin(&mut limits, &remote).unwrap();
         assert!(establish(&mut limits, again, &remote));
         for id in [first, second, third, elsewhere, again] {
-            limits.end(id);
+            limits.connections.remove(&id);
         }
-        assert!(limits.established.held.is_empty() && limits.handshakes.held.is_empty());
+        assert!(limits.established.is_empty() && limits.handshakes.is_empty());
     }
 }

@@ -16,8 +16,9 @@ use peerwork_identity::NodeId;
 use super::Refusal;
 use crate::{
     config::RelayServer,
-    peers::{Counts, Origin},
+    peers::Origin,
     rate::{Bucket, Rate},
+    shares::{Share, Shares},
 };
 
 /// Reservations that one node may ask for: a page that reloads, a client that tries too hard.
@@ -42,8 +43,9 @@ struct Held {
     allowed: Option<HashSet<NodeId>>,
     /// Let in by a token, and until when.
     granted: HashMap<PeerId, Instant>,
-    holders: HashMap<PeerId, Option<Origin>>,
-    by_origin: Counts,
+    /// With what counts for its address; nothing of this machine's own does.
+    holders: HashMap<PeerId, Option<Share<Origin>>>,
+    by_origin: Shares<Origin>,
     asking: HashMap<PeerId, Bucket>,
     started: Instant,
     refusals: [u64; Refusal::ALL.len()],
@@ -57,7 +59,7 @@ impl Places {
             allowed: server.and_then(|server| server.allowed.clone()),
             granted: HashMap::new(),
             holders: HashMap::new(),
-            by_origin: Counts::new(per_address),
+            by_origin: Shares::new(per_address),
             asking: HashMap::new(),
             started: Instant::now(),
             refusals: Default::default(),
@@ -77,14 +79,7 @@ impl Places {
 
     /// The node is gone, or let its reservation end; whether it had a place.
     pub(crate) fn release(&self, node: &PeerId) -> bool {
-        let mut held = self.0.lock();
-        let Some(origin) = held.holders.remove(node) else {
-            return false;
-        };
-        if let Some(origin) = origin {
-            held.by_origin.give_back(origin);
-        }
-        true
+        self.0.lock().holders.remove(node).is_some()
     }
 
     /// The node showed a token that lets it in for an hour.
@@ -143,10 +138,9 @@ impl Held {
         if self.holders.len() >= self.max {
             return Err(Refusal::Full);
         }
-        if origin.is_some_and(|origin| !self.by_origin.take(origin)) {
-            return Err(Refusal::Address);
-        }
-        self.holders.insert(node, origin);
+        let take = |origin| self.by_origin.take(origin).ok_or(Refusal::Address);
+        let share = origin.map(take).transpose()?;
+        self.holders.insert(node, share);
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ use tokio::{
 };
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
+use crate::peers::ip;
+
 /// Streams that wait for the swarm.
 pub(crate) const WAITING_MAX: usize = 64;
 
@@ -76,14 +78,6 @@ impl Handed {
             accepted,
             events: VecDeque::new(),
         }
-    }
-}
-
-fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Part::Ip4(ip) => Some(ip.into()),
-        Part::Ip6(ip) => Some(ip.into()),
-        _ => None,
     }
 }
 

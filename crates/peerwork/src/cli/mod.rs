@@ -9,6 +9,7 @@
 //! | [`settings`] | flag before environment before file before default |
 //! | [`values`] | the kinds of values that flags take |
 //! | [`output`] | text and JSON |
+//! | [`node`] | the log and the keys of a node that runs |
 //! | [`operator`] | finding and asking the running node |
 //! | [`signals`], [`logging`], [`files`] | what their names say |
 
@@ -19,6 +20,7 @@ mod forward;
 mod genesis;
 mod key;
 mod logging;
+mod node;
 mod operator;
 mod output;
 mod peers;

@@ -1,9 +1,6 @@
 //! What a relay shows of itself, from what the network measured.
 
-use std::{
-    net::IpAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork_api::dto::{
@@ -11,7 +8,10 @@ use peerwork_api::dto::{
     RelayTopic, Reservations, Traffic,
 };
 use peerwork_net::{
-    Network, Path, PeerInfo, Reachability, gossip::TopicInfo, peers::ConnectionInfo, relay::Circuit,
+    Network, Path, PeerInfo, Reachability,
+    gossip::TopicInfo,
+    peers::{self, ConnectionInfo},
+    relay::Circuit,
 };
 
 use crate::{Config, node::millis_since_1970};
@@ -104,10 +104,8 @@ fn addresses(config: &Config, network: &Network) -> RelayAddresses {
 
 /// How far an address reaches, the farthest first.
 fn reach(address: &Multiaddr) -> u8 {
-    let ip: IpAddr = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.into(),
-        Some(Protocol::Ip6(ip)) => ip.into(),
-        _ => return 0,
+    let Some(ip) = peers::ip(address) else {
+        return 0;
     };
     if ip.is_loopback() {
         return 3;

@@ -1,15 +1,16 @@
 //! From the settings of a relay to the node's configuration; all contradictions are told at once.
 
-use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer, RelayToken};
 use peerwork_api::{FrontConfig, Proxies, TlsFiles};
-use peerwork_identity::{Keypair, NetworkFile, NodeId};
+use peerwork_identity::NodeId;
 use peerwork_net::rate::Rate;
 
 use super::flags::{FrontFlags, GossipFlags, LimitFlags, RelayNodeFlags};
 use crate::cli::{
+    node::{Found, count},
     server::{Claim, Listener, announced, clashes},
     settings::Mistakes,
     values::Listen,
@@ -28,14 +29,6 @@ const DISCOVERY_TOPICS: [&str; 6] = [
 ];
 /// With thousands of connections more pings cost more than a dead client's place.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-
-/// What a relay needs beside its flags.
-pub(super) struct Found<'a> {
-    pub(super) data_dir: PathBuf,
-    pub(super) grpc_address: Option<&'a str>,
-    pub(super) keypair: Keypair,
-    pub(super) network: NetworkFile,
-}
 
 /// The configuration that `flags` describe.
 ///
@@ -170,10 +163,6 @@ fn tokens(flags: &LimitFlags, mistakes: &mut Vec<String>) -> Vec<RelayToken> {
         }
     }
     tokens
-}
-
-fn count(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn relay_server(flags: &LimitFlags, allowed: Option<HashSet<NodeId>>) -> RelayServer {

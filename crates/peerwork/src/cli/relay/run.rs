@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use peerwork::{Node, config::Config};
 use peerwork_api::dto::RelayReport;
-use peerwork_identity::{NetworkFile, SecretsDir};
+use peerwork_identity::NetworkFile;
 use serde::Serialize;
 use tokio::time::{Instant, interval_at};
 use tokio_util::task::AbortOnDropHandle;
@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::compose;
 use crate::cli::{
     block_on,
-    logging::{self, Log},
+    node::{Found, start_log},
     output::{Answer, Form},
     settings::Resolved,
     signals::Signals,
@@ -26,31 +26,11 @@ pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
         true => Form::Json,
         false => form,
     };
-    logging::start(&Log {
-        level: settings.global.log_level,
-        form,
-        file: settings.relay.log_to.as_deref(),
-    })?;
-    if let Some(file) = &resolved.file {
-        tracing::info!(file = %file.display(), "settings were read");
-    }
-    let config = config(resolved)?;
-    block_on(serve(config, settings.relay.report_every, form))
-}
-
-fn config(resolved: &Resolved) -> anyhow::Result<Config> {
-    let flags = &resolved.settings.relay;
-    let keys = SecretsDir::new(&resolved.data_dir);
-    for exposed in keys.permissions_too_open() {
-        tracing::warn!("{exposed}");
-    }
-    let found = compose::Found {
-        data_dir: resolved.data_dir.clone(),
-        grpc_address: resolved.settings.global.grpc_address.as_deref(),
-        keypair: keys.load_or_create_network_key()?,
-        network: network(flags.network.as_deref())?,
-    };
-    compose::config(flags, found)
+    let flags = &settings.relay;
+    start_log(resolved, form, flags.log_to.as_deref())?;
+    let found = Found::new(resolved, || network(flags.network.as_deref()))?;
+    let config = compose::config(flags, found)?;
+    block_on(serve(config, flags.report_every, form))
 }
 
 /// Without a file the relay is in the network that `peerwork genesis` writes by default, alone.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::Mode;
+use peerwork_net::peers::ip;
 
 use super::flags::P2pFlags;
 use crate::cli::values::DnsName;
@@ -75,7 +76,7 @@ pub(crate) fn announced(
 pub(super) fn loopback_only(listeners: &[Listener]) -> bool {
     listeners
         .iter()
-        .all(|listener| host(&listener.address).is_some_and(|ip| ip.is_loopback()))
+        .all(|listener| ip(&listener.address).is_some_and(|ip| ip.is_loopback()))
 }
 
 /// The kind of a port.
@@ -83,15 +84,6 @@ pub(super) fn loopback_only(listeners: &[Listener]) -> bool {
 pub(super) enum Transport {
     Tcp,
     Udp,
-}
-
-/// The IP address at the front of `address`.
-pub(super) fn host(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
-    }
 }
 
 /// The port that `address` binds.

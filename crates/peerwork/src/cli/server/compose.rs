@@ -1,28 +1,26 @@
 //! From settings to the node's configuration; all contradictions are told at once.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use peerwork::config::{App, Config, Ingress, Mode, P2p, RelayServer};
-use peerwork_identity::{Keypair, NetworkFile, NodeId};
+use peerwork_identity::{NetworkFile, NodeId};
 
 use super::{
     addresses::{Listener, announced, listeners, loopback_only},
     flags::{P2pFlags, ServerFlags},
     ports::{Claim, clashes},
 };
-use crate::cli::{operator::DEFAULT_ADDRESS, settings::Mistakes, values::Listen, version::RELEASE};
+use crate::cli::{
+    node::{Found, count},
+    operator::DEFAULT_ADDRESS,
+    settings::Mistakes,
+    values::Listen,
+    version::RELEASE,
+};
 
 /// What EdgeMatrix takes for the one of inbound and outbound peers that is not given.
 const INBOUND_DEFAULT: u32 = 32;
 const OUTBOUND_DEFAULT: u32 = 8;
-
-/// What a node needs beside its flags.
-pub(super) struct Found<'a> {
-    pub(super) data_dir: PathBuf,
-    pub(super) grpc_address: Option<&'a str>,
-    pub(super) keypair: Keypair,
-    pub(super) network: NetworkFile,
-}
 
 /// The configuration that `flags` describe.
 ///
@@ -95,10 +93,6 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         jsonrpc_batch_max: flags.relay.json_rpc_batch_request_limit,
         version: RELEASE.to_owned(),
     })
-}
-
-fn count(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The port of an app whose owner named none: the example web app's.

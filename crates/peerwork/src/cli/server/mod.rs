@@ -18,7 +18,7 @@ pub(crate) use self::{
 };
 use super::{
     block_on,
-    logging::{self, Log},
+    node::{Found, start_log},
     output::Form,
     secrets::check_secrets_config,
     settings::{Resolved, Scope, resolve},
@@ -55,18 +55,11 @@ pub(super) fn run(server: &ServerArgs, matches: &ArgMatches, form: Form) -> anyh
     }
     let resolved = resolve(matches, Scope::Server, &|name| std::env::var_os(name))?;
     let settings = &resolved.settings;
-    logging::start(&Log {
-        level: settings.global.log_level,
-        form: if settings.global.json {
-            Form::Json
-        } else {
-            Form::Text
-        },
-        file: settings.server.log_to.as_deref(),
-    })?;
-    if let Some(file) = &resolved.file {
-        tracing::info!(file = %file.display(), "settings were read");
-    }
+    let form = match settings.global.json {
+        true => Form::Json,
+        false => Form::Text,
+    };
+    start_log(&resolved, form, settings.server.log_to.as_deref())?;
     tell_ignored(&settings.server, &server.stray);
     let config = config(&resolved)?;
     block_on(serve(config))
@@ -78,18 +71,9 @@ fn config(resolved: &Resolved) -> anyhow::Result<Config> {
     if let Some(path) = &flags.secrets_config {
         check_secrets_config(path)?;
     }
-    let keys = SecretsDir::new(&resolved.data_dir);
     // The address that the owner is known by must be there before the node shows up anywhere.
-    keys.validator_key()?;
-    for exposed in keys.permissions_too_open() {
-        tracing::warn!("{exposed}");
-    }
-    let found = compose::Found {
-        data_dir: resolved.data_dir.clone(),
-        grpc_address: resolved.settings.global.grpc_address.as_deref(),
-        keypair: keys.load_or_create_network_key()?,
-        network: NetworkFile::load(&flags.network)?,
-    };
+    SecretsDir::new(&resolved.data_dir).validator_key()?;
+    let found = Found::new(resolved, || Ok(NetworkFile::load(&flags.network)?))?;
     compose::config(flags, found)
 }
 

@@ -3,7 +3,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::addresses::{Listener, Transport, host, port};
+use peerwork_net::peers;
+
+use super::addresses::{Listener, Transport, port};
 
 /// A port that a flag asks for.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +33,7 @@ impl Claim {
         Some(Self {
             flag: listener.flag,
             transport,
-            ip: host(&listener.address)?,
+            ip: peers::ip(&listener.address)?,
             port,
         })
     }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use clap::{Args as _, Command, FromArgMatches as _};
-use peerwork_identity::KeyType;
+use peerwork_identity::{KeyType, Keypair};
 
 use super::*;
 use crate::cli::args::with_switches;
