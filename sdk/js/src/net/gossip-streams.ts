@@ -6,6 +6,10 @@
  * connections passes through {@link GossipStreams}: when a better connection comes up, or the one
  * that carried gossip ends, the stream is closed and gossipsub is told of the peer again.
  *
+ * gossipsub opens its streams one after the other, so that one dead connection would keep all other
+ * peers waiting. The streams are opened here instead, all at once, and gossipsub is told of a peer
+ * when its stream is there.
+ *
  * A circuit carries gossip only while no relay forwards it: otherwise the relay would carry every
  * message once as the hub and once more for every pair of peers.
  */
@@ -13,6 +17,9 @@
 import { isRelayed } from './connections.js'
 import type { Connection, PeerId, Stream, Topology } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
+
+/** How long opening a stream may take. */
+const OPEN_DEADLINE_MS = 10_000
 
 type OnConnect = NonNullable<Topology['onConnect']>
 
@@ -23,7 +30,14 @@ interface Carrier {
 
 export class GossipStreams {
   readonly #connections: Pick<ConnectionManager, 'getConnections'>
+  /** What gossipsub writes to. */
   readonly #carriers = new Map<string, Carrier>()
+  /** Opened for gossipsub, which has not taken them yet. */
+  readonly #ready = new Map<string, Carrier>()
+  /** On which connection a stream is being opened. */
+  readonly #opening = new Map<string, Connection>()
+  /** The versions of gossip, the best one first. */
+  readonly #protocols: string[] = []
   /** Peers that speak gossip. */
   readonly #speakers = new Map<string, PeerId>()
   #onConnect: OnConnect | undefined
@@ -38,6 +52,7 @@ export class GossipStreams {
   wrap (registrar: Registrar): Registrar {
     const register: Registrar['register'] = async (protocol, topology, options) => {
       this.#onConnect = topology.onConnect
+      this.#protocols.push(protocol)
       const own: Topology = {
         ...topology,
         onConnect: (peer, connection) => {
@@ -45,8 +60,7 @@ export class GossipStreams {
           this.attend(peer.toString(), connection)
         },
         onDisconnect: (peer) => {
-          this.#speakers.delete(peer.toString())
-          this.#carriers.delete(peer.toString())
+          this.#forget(peer.toString())
           return topology.onDisconnect?.(peer)
         }
       }
@@ -57,7 +71,7 @@ export class GossipStreams {
         const peer = connection.remotePeer
         this.#speakers.set(peer.toString(), peer)
         // gossipsub answers with a stream of its own on the connection that it is given.
-        await handler(stream, this.#watched(this.#best(peer, connection) ?? connection))
+        await handler(stream, this.#offering(this.#best(peer, connection) ?? connection))
       }, options)
     }
     return new Proxy(registrar, {
@@ -84,7 +98,7 @@ export class GossipStreams {
     const carrier = this.#carriers.get(id)
     const silent = isRelayed(best) && this.isForwarded()
     if (carrier === undefined || carrier.stream.writeStatus !== 'writable') {
-      if (!silent) void this.#onConnect?.(peer, this.#watched(best))
+      if (!silent) void this.#open(peer, best)
     } else if (isRelayed(carrier.connection) && (silent || !isRelayed(best))) {
       void this.#leave(carrier)
     }
@@ -103,12 +117,42 @@ export class GossipStreams {
     stream.abort(new Error('gossip moves to a better connection'))
   }
 
-  /** The connection, telling which stream gossipsub opens on it. */
-  #watched (connection: Connection): Connection {
-    const newStream: Connection['newStream'] = async (protocols, options) => {
-      const stream = await connection.newStream(protocols, options)
-      this.#carry(connection, stream)
-      return stream
+  /** Opens a stream to a peer and offers it to gossipsub; tried again when the peer is attended next. */
+  async #open (peer: PeerId, connection: Connection): Promise<void> {
+    const id = peer.toString()
+    if (this.#opening.get(id) === connection) return
+    this.#opening.set(id, connection)
+    try {
+      if (this.#ready.get(id)?.stream.writeStatus !== 'writable') {
+        const stream = await connection.newStream(this.#protocols, {
+          runOnLimitedConnection: true,
+          signal: AbortSignal.timeout(OPEN_DEADLINE_MS)
+        })
+        if (!this.#speakers.has(id) || this.#carriers.get(id)?.stream.writeStatus === 'writable') {
+          return stream.abort(new Error('nobody needs it any more'))
+        }
+        this.#ready.set(id, { connection, stream })
+      }
+      void this.#onConnect?.(peer, this.#offering(connection))
+    } catch {
+      // The connection is about to end, or the peer speaks no gossip any more.
+    } finally {
+      if (this.#opening.get(id) === connection) this.#opening.delete(id)
+    }
+  }
+
+  /** A connection on which gossipsub gets the stream that was opened for it, or none yet. */
+  #offering (connection: Connection): Connection {
+    const peer = connection.remotePeer
+    const newStream: Connection['newStream'] = async () => {
+      const ready = this.#ready.get(peer.toString())
+      this.#ready.delete(peer.toString())
+      if (ready?.stream.writeStatus !== 'writable') {
+        void this.#open(peer, connection)
+        throw new Error('a stream for gossip is being opened')
+      }
+      this.#carry(ready)
+      return ready.stream
     }
     return new Proxy(connection, {
       get: (target, property) => {
@@ -119,14 +163,22 @@ export class GossipStreams {
     })
   }
 
-  #carry (connection: Connection, stream: Stream): void {
+  #carry (carrier: Carrier): void {
+    const { connection, stream } = carrier
     const id = connection.remotePeer.toString()
-    this.#carriers.set(id, { connection, stream })
+    this.#carriers.set(id, carrier)
     stream.addEventListener('close', () => {
       if (this.#carriers.get(id)?.stream !== stream) return
       this.#carriers.delete(id)
       // gossipsub's own listener comes after this one and must forget the stream first.
       queueMicrotask(() => { this.attend(id) })
     }, { once: true })
+  }
+
+  #forget (id: string): void {
+    this.#speakers.delete(id)
+    this.#carriers.delete(id)
+    this.#ready.get(id)?.stream.abort(new Error('the peer is gone'))
+    this.#ready.delete(id)
   }
 }
