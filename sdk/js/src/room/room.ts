@@ -173,6 +173,10 @@ export class Room {
       gossipStreams.attendAll()
       this.#attend()
     }
+    pubsub.addEventListener('subscription-change', ({ detail }) => {
+      const begun = detail.subscriptions.flatMap(({ topic, subscribe }) => subscribe ? [topic] : [])
+      this.states.onLink(detail.peerId.toString(), begun)
+    })
     libp2p.addEventListener('connection:open', attend)
     libp2p.addEventListener('connection:close', attend)
     libp2p.addEventListener('peer:disconnect', (event) => {

@@ -39,6 +39,8 @@ export class States {
   readonly #signal: AbortSignal
   readonly #onSomebody = new Set<() => void>()
   #joinTimer: ReturnType<typeof setTimeout> | undefined
+  /** Peers that were linked since the last comparison. */
+  readonly #linked = new Set<string>()
   readonly #repairTimer: ReturnType<typeof setInterval>
 
   constructor (self: string, topics: Topics, names: RoomNames, peers: StatePeers, signal: AbortSignal) {
@@ -77,16 +79,32 @@ export class States {
     for (const resolve of this.#onSomebody) resolve()
     this.#onSomebody.clear()
     for (const state of this.#states.values()) state.flush()
-    if (this.#joinTimer !== undefined || this.#states.size === 0) return
-    this.#joinTimer = setTimeout(() => {
-      this.#joinTimer = undefined
-      void this.#compareAll(JOIN_ASKS)
-    }, JOIN_DELAY_MS * (0.5 + Math.random()))
+    this.#compareSoon()
+  }
+
+  /** A peer's gossip reaches this node from now on: what it told before that may have passed this node. */
+  onLink (peer: string, topics: readonly string[]): void {
+    if (!topics.some((topic) => this.#topicsOfStates().includes(topic))) return
+    if (!this.#peers.ids().includes(peer)) return
+    this.#linked.add(peer)
+    this.#compareSoon()
   }
 
   /** A relay is connected again: some updates may have passed nobody, in either direction. */
   onReturn (): void {
     this.onJoin()
+  }
+
+  #topicsOfStates (): string[] {
+    return [...this.#states.keys()].map((name) => this.#names.stateTopic(name))
+  }
+
+  #compareSoon (): void {
+    if (this.#joinTimer !== undefined || this.#states.size === 0) return
+    this.#joinTimer = setTimeout(() => {
+      this.#joinTimer = undefined
+      void this.#compareAll(JOIN_ASKS)
+    }, JOIN_DELAY_MS * (0.5 + Math.random()))
   }
 
   #find (name: string): SharedState<never> | undefined {
@@ -120,12 +138,15 @@ export class States {
 
   async #compareAll (asks: number): Promise<void> {
     const open = [...this.#states.values()].filter((state) => !state.closed)
-    await Promise.all(open.map(async (state) => { await this.#compare(state, asks) }))
+    const linked = [...this.#linked]
+    this.#linked.clear()
+    await Promise.all(open.map(async (state) => { await this.#compare(state, asks, linked) }))
   }
 
-  /** Compares with up to `asks` peers at once; those that fail are left for the next time. */
-  async #compare (state: SharedState<never>, asks: number): Promise<void> {
-    const peers = shuffled(this.#peers.ids()).slice(0, asks)
+  /** Compares with up to `asks` peers at once, `first` before others; those that fail are left for the next time. */
+  async #compare (state: SharedState<never>, asks: number, first: readonly string[] = []): Promise<void> {
+    const present = shuffled(this.#peers.ids())
+    const peers = [...present.filter((id) => first.includes(id)), ...present.filter((id) => !first.includes(id))].slice(0, asks)
     await Promise.allSettled(peers.map(async (peer) => {
       await withDeadline({ ms: EXCHANGE_DEADLINE_MS, late, signal: this.#signal }, async (signal) => {
         const stream = await this.#peers.openStream(peer, this.#names.stateProtocol, signal)
