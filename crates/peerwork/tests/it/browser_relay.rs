@@ -129,6 +129,70 @@ fn a_hostile_client_does_not_keep_others_from_talking() {
     assert!(loud["messages"].as_u64().unwrap() < 1000, "{saw}");
 }
 
+/// The most memory that the process has held until now, where the system tells.
+fn peak_mib(relay: &Node) -> Option<u64> {
+    let status = format!("/proc/{}/status", relay.process.0.id());
+    let status = std::fs::read_to_string(status).ok()?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib >> 10)
+}
+
+/// Checks that the relay has not grown by more than `more` since it held `before`.
+fn grew_by_at_most(relay: &Node, before: Option<u64>, more: u64) {
+    let (Some(before), Some(after)) = (before, peak_mib(relay)) else {
+        return;
+    };
+    assert!(after <= before + more, "from {before} MiB to {after} MiB");
+}
+
+#[test]
+fn malformed_requests_for_circuits_end_where_they_came() {
+    let world = World::new();
+    let relay = world.browser_relay("relay", "");
+    let before = peak_mib(&relay);
+    let arguments = [by_websocket(&relay), by_tcp(&relay)];
+    let Some(child) = script("hop.mjs", &arguments) else {
+        return;
+    };
+    let saw = saw(child);
+    let outcomes = saw["outcomes"].as_object().unwrap();
+    assert_eq!(outcomes.len(), 9, "{saw}");
+    for (what, outcome) in outcomes {
+        assert_eq!(outcome, "ended", "{what}: {saw}");
+    }
+    assert!(saw["refused"].as_u64().unwrap() > 200, "{saw}");
+    assert_eq!(saw["late"], "hello", "{saw}");
+    grew_by_at_most(&relay, before, 32);
+}
+
+#[test]
+fn a_flood_of_connections_keeps_nobody_out() {
+    let world = World::new();
+    let relay = world.browser_relay("relay", "");
+    let before = peak_mib(&relay);
+    let arguments = [by_websocket(&relay), by_tcp(&relay), "2000"];
+    let Some(child) = script("flood.mjs", &arguments) else {
+        return;
+    };
+    let saw = saw(child);
+    assert_eq!(saw["opened"], 2000, "{saw}");
+    // Until the handshakes that came to nothing are over: ten seconds, and some to be served.
+    for (who, bound) in [
+        ("webSocket", 30_000.0),
+        ("tcp", 30_000.0),
+        ("health", 10_000.0),
+    ] {
+        let waited = saw["waited"][who].as_f64().unwrap();
+        assert!(waited < bound, "{who}: {saw}");
+    }
+    assert!(saw["echoes"].as_u64().unwrap() > 10, "{saw}");
+    // At most 60 KiB for each connection.
+    grew_by_at_most(&relay, before, 120);
+}
+
 #[test]
 fn clients_meet_again_after_the_relay_was_gone() {
     let world = World::new();
