@@ -1,6 +1,8 @@
 // Builds everything and runs the tests: all of them, or those of one folder.
 //
 //   node scripts/test.mjs [unit | integration] [part of a file's name]
+//
+// PEERWORK_TEST_REPORT=FILE also writes what the runner reports, in a form for machines (TAP).
 
 import { spawnSync } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
@@ -21,5 +23,8 @@ for (const name of folder === undefined ? ['unit', 'integration'] : [folder]) {
   const found = (await readdir(path(`dist/test/${name}`))).filter((file) => file.endsWith('.test.js') && file.includes(part))
   files.push(...found.sort().map((file) => path(`dist/test/${name}/${file}`)))
 }
-// One file after the other: each starts processes of its own.
-await run('--test', '--test-concurrency=1', '--test-timeout=180000', ...files)
+const report = process.env.PEERWORK_TEST_REPORT
+const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout']
+if (report !== undefined) reporters.push('--test-reporter=tap', `--test-reporter-destination=${report}`)
+// One file after the other: each starts processes of its own. The time is that of a whole file.
+await run('--test', '--test-concurrency=1', '--test-timeout=600000', ...reporters, ...files)

@@ -1,9 +1,9 @@
 /** The package in Chromium: a page on its own, without the examples. */
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, afterEach, before, test } from 'node:test'
 import { App } from '../support/app.js'
-import { launch, openPage } from '../support/browser.js'
+import { closePages, launch, openPage } from '../support/browser.js'
 import { FakeEdge } from '../support/fake-edge.js'
 import { Members, sees } from '../support/members.js'
 import { servePages } from '../support/pages.js'
@@ -29,8 +29,12 @@ before(async () => {
   [browser, relay, pages, app] = await Promise.all([launch(), Relay.start(), servePages(), App.start()])
 })
 
-after(async () => {
+afterEach(async () => {
+  await closePages(browser)
   await members.leave()
+})
+
+after(async () => {
   await browser.close()
   pages.close()
   await app.stop()

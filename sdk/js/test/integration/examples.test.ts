@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
-import { after, before, test } from 'node:test'
-import { launch, openPage } from '../support/browser.js'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { closePages, launch, openPage } from '../support/browser.js'
 import { serveExamples } from '../support/pages.js'
 import { Relay } from '../support/relay.js'
 import type { Browser, Page } from 'playwright-core'
@@ -18,14 +18,20 @@ let relay: Relay
 let examples: { url: string, close: () => void }
 
 before(async () => {
-  [browser, relay, examples] = await Promise.all([launch(), Relay.start(), serveExamples()])
+  [browser, examples] = await Promise.all([launch(), serveExamples()])
   if (shots !== undefined) await mkdir(shots, { recursive: true })
+})
+
+// What one test does to its relay and its pages is nothing to the next one.
+beforeEach(async () => { relay = await Relay.start() })
+afterEach(async () => {
+  await closePages(browser)
+  await relay.remove()
 })
 
 after(async () => {
   await browser.close()
   examples.close()
-  await relay.remove()
 })
 
 async function enter (example: string, name: string, viewport = DESKTOP): Promise<Page> {
@@ -67,8 +73,8 @@ test('pages chat, become independent of the relay, and go on when it is gone and
   await ada.getByRole('button', { name: 'Grace only' }).click()
   assert.equal(await linus.locator('.bubble', { hasText: 'He always' }).count(), 0)
 
-  for (const page of [ada, linus]) {
-    await page.locator('.badge[data-kind=direct]').nth(1).waitFor()
+  for (const page of [ada, grace, linus]) {
+    await page.locator('.badge[data-kind=direct]').nth(1).waitFor({ state: 'attached' })
   }
   await shoot(ada, 'chat-desktop')
   await shoot(grace, 'chat-phone')

@@ -34,7 +34,7 @@ async function startRelay (...args: string[]): Promise<Relay> {
 async function startEdge (relay: Relay, auth: boolean): Promise<RustEdge> {
   const edge = await RustEdge.start({ binary, relay: relay.tcp, ports: [app.port], auth })
   edges.push(edge)
-  await until('the edge\'s reservation', () => /reservation granted/.test(edge.output))
+  await edge.reserved()
   return edge
 }
 

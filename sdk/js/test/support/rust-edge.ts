@@ -46,8 +46,9 @@ export class RustEdge {
     return new RustEdge(options.binary, directory, id, process)
   }
 
-  get output (): string {
-    return this.#process.output
+  /** Resolves when the edge holds a place at a relay. */
+  async reserved (): Promise<void> {
+    await this.#process.line(/reservation granted/, 60_000)
   }
 
   /** A key for all ports of this edge. */
