@@ -16,7 +16,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-pub(crate) use node::packages_folder as js_packages;
+pub(crate) use node::{packages_folder as js_packages, sdk_folder};
 
 use crate::shell;
 
@@ -58,7 +58,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: "a browser (chromium)",
-        used_by: "the README flow: the web app's page opens in a browser",
+        used_by: "the README flow, the live page of a relay, and the pages of sdk/js",
         present: |_tools| browser().is_some(),
         install: Install::Apt(&["chromium"]),
     },
@@ -92,6 +92,12 @@ const NEEDS: &[Need] = &[
         present: node::packages_are_current,
         install: Install::Step(node::install_packages),
     },
+    Need {
+        what: "the Node.js packages of sdk/js",
+        used_by: "the tests of sdk/js",
+        present: node::sdk_packages_are_current,
+        install: Install::Step(node::install_sdk_packages),
+    },
 ];
 
 /// Where the installed tools are.
@@ -124,7 +130,7 @@ impl Tools {
     }
 
     /// A command that finds the tools before what the machine has.
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let inside = self.bin().join(program);
         let program = if inside.exists() {
             inside.to_string_lossy().into_owned()

@@ -1,4 +1,4 @@
-//! Node.js and the packages of `tests/js`.
+//! Node.js and the packages of `tests/js` and `sdk/js`.
 //!
 //! Debian's Node.js is too old for them: a machine without a newer one gets it from PyPI, below `target/`.
 
@@ -39,16 +39,40 @@ pub(crate) fn packages_folder() -> PathBuf {
     shell::repository().join("tests/js")
 }
 
-/// Whether the packages are those of the lock file.
-pub(super) fn packages_are_current(_tools: &Tools) -> bool {
-    super::same_content(&lock_file(), &installed_mark())
+/// The folder of the package for JavaScript, which has tests of its own.
+pub(crate) fn sdk_folder() -> PathBuf {
+    shell::repository().join("sdk/js")
 }
 
-/// Installs the packages of the lock file.
+/// Whether the packages of `tests/js` are those of its lock file.
+pub(super) fn packages_are_current(_tools: &Tools) -> bool {
+    are_current(&packages_folder())
+}
+
+/// Installs the packages of `tests/js`.
 pub(super) fn install_packages(tools: &Tools) -> Result<()> {
+    install_into(&packages_folder(), tools)
+}
+
+/// Whether the packages of `sdk/js` are those of its lock file.
+pub(super) fn sdk_packages_are_current(_tools: &Tools) -> bool {
+    are_current(&sdk_folder())
+}
+
+/// Installs the packages of `sdk/js`.
+pub(super) fn install_sdk_packages(tools: &Tools) -> Result<()> {
+    install_into(&sdk_folder(), tools)
+}
+
+fn are_current(folder: &Path) -> bool {
+    super::same_content(&lock_file(folder), &installed_mark(folder))
+}
+
+/// Installs what the lock file of `folder` lists, and nothing else.
+fn install_into(folder: &Path, tools: &Tools) -> Result<()> {
     let mut command = tools.command("npm", &["ci", "--no-audit", "--no-fund"]);
-    shell::run(command.current_dir(packages_folder()))?;
-    fs::copy(lock_file(), installed_mark())
+    shell::run(command.current_dir(folder))?;
+    fs::copy(lock_file(folder), installed_mark(folder))
         .context("noting which Node.js packages are installed")?;
     Ok(())
 }
@@ -71,13 +95,13 @@ fn link(original: &Path, place: &Path) -> Result<()> {
     symlink(original, place).with_context(|| format!("linking {}", place.display()))
 }
 
-fn lock_file() -> PathBuf {
-    packages_folder().join("package-lock.json")
+fn lock_file(folder: &Path) -> PathBuf {
+    folder.join("package-lock.json")
 }
 
 /// A copy of the lock file as it was when the packages were installed.
-fn installed_mark() -> PathBuf {
-    packages_folder().join("node_modules/.installed-lock.json")
+fn installed_mark(folder: &Path) -> PathBuf {
+    folder.join("node_modules/.installed-lock.json")
 }
 
 /// 20 of `v20.20.2`.
@@ -96,6 +120,19 @@ mod tests {
         assert_eq!(major_version(b"v18.20.4\n"), Some(18));
         assert_eq!(major_version(b"v24.1.0"), Some(24));
         assert_eq!(major_version(b""), None);
+    }
+
+    #[test]
+    fn packages_are_current_as_long_as_the_lock_file_stays() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        fs::write(lock_file(folder), "{}").expect("a file can be written");
+        assert!(!are_current(folder), "nothing is installed");
+        fs::create_dir(folder.join("node_modules")).expect("a folder can be made");
+        fs::write(installed_mark(folder), "{}").expect("a file can be written");
+        assert!(are_current(folder));
+        fs::write(lock_file(folder), "{ }").expect("a file can be written");
+        assert!(!are_current(folder));
     }
 
     #[test]

@@ -1,26 +1,14 @@
-//! `cargo xtask test`: install what the tests need, run them, add up the results.
+//! The tests of the crates, by `cargo test`.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use cargo_metadata::Message;
 
+use super::{Outcome, Sum};
 use crate::{setup, shell};
-
-/// The arguments of `cargo xtask test`.
-#[derive(clap::Args, Default)]
-pub(crate) struct Arguments {
-    /// Passed to `cargo test` in place of `--workspace`, for instance `-p peerwork-net`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    cargo_arguments: Vec<String>,
-}
-
-/// What all test binaries of a run reported together.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Sum {
-    passed: u64,
-    failed: u64,
-}
 
 impl Sum {
     /// Adds what `line` reports, when it is the last line of a test binary.
@@ -48,13 +36,16 @@ impl Sum {
     }
 }
 
-/// Runs the unit, integration and documentation tests; the last line printed is the sum.
+/// Runs the tests that `arguments` choose, or all.
 ///
 /// # Errors
-/// When a tool cannot be installed, something does not compile, or a test fails.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let tools = setup::install_all()?;
-    let mut command = cargo_test(arguments, &tools);
+/// When something does not compile, or a test binary dies.
+pub(super) fn run(
+    arguments: &[String],
+    tools: &setup::Tools,
+    shown: &mut impl Write,
+) -> Result<Outcome> {
+    let mut command = cargo_test(arguments, tools);
     let line = shell::command_line(&command);
     println!("test: {line}");
 
@@ -66,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .stdout
         .take()
         .expect("the output was asked for as a pipe");
-    let sum = stream(BufReader::new(stdout), &mut io::stdout())?;
+    let sum = stream(BufReader::new(stdout), shown)?;
     let status = child
         .wait()
         .with_context(|| format!("waiting for `{line}`"))?;
@@ -78,19 +69,52 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             sum.passed
         );
     }
-    println!("\n{} passed, {} failed", sum.passed, sum.failed);
-    if !status.success() {
-        bail!("{} tests failed; run them by hand: {line}", sum.failed);
-    }
-    Ok(())
+    let problem = (!status.success())
+        .then(|| format!("{} tests failed; run them by hand: {line}", sum.failed));
+    Ok(Outcome { sum, problem })
 }
 
-fn cargo_test(arguments: &Arguments, tools: &setup::Tools) -> Command {
+/// The program `peerwork` that the tests of all crates ran.
+///
+/// Asked of the same `cargo test` that made it: `cargo build` would choose other features of shared
+/// libraries, and build them all again.
+///
+/// # Errors
+/// When it does not compile.
+pub(super) fn program() -> Result<PathBuf> {
+    let output = shell::command("cargo", &["test", "--workspace", "--no-run", "--quiet"])
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("asking `cargo test --no-run` where the program is")?;
+    if !output.status.success() {
+        bail!("`cargo test --no-run` ended with {}", output.status);
+    }
+    find_program(&output.stdout).context("`cargo test` built no program `peerwork`")
+}
+
+/// The program in what cargo tells of its artifacts; its own unit tests have the same name.
+fn find_program(messages: &[u8]) -> Option<PathBuf> {
+    Message::parse_stream(messages).find_map(|message| match message.ok()? {
+        Message::CompilerArtifact(artifact) => {
+            let is_program = artifact.target.is_bin()
+                && artifact.target.name == "peerwork"
+                && !artifact.profile.test;
+            artifact
+                .executable
+                .filter(|_| is_program)
+                .map(PathBuf::from)
+        }
+        _ => None,
+    })
+}
+
+fn cargo_test(arguments: &[String], tools: &setup::Tools) -> Command {
     let mut command = shell::command("cargo", &["test", "--no-fail-fast"]);
-    if arguments.cargo_arguments.is_empty() {
+    if arguments.is_empty() {
         command.arg("--workspace");
     } else {
-        command.args(&arguments.cargo_arguments);
+        command.args(arguments);
     }
     command
         .env("PATH", tools.path())
