@@ -137,7 +137,9 @@ for (const [scenario, why, ms] of [["down", "no connection"], ["500", "HTTP 500"
 await check("a relay that does not answer is asked less and less", "many", async (page) => {
   state.scenario = "down";
   const times = [];
-  for (let asked = state.asked; times.length < 4; ) await until("a question", () => { if (state.asked === asked) return false; asked = state.asked; times.push(Date.now()); return true; });
+  // Chromium itself repeats at once what it asked on a connection that closes under it.
+  const repeated = () => Date.now() - (times.at(-1) ?? 0) < 1000;
+  for (let asked = state.asked; times.length < 4; ) await until("a question", () => { if (state.asked === asked) return false; asked = state.asked; if (!repeated()) times.push(Date.now()); return true; });
   const waits = times.slice(1).map((time, index) => Math.round((time - times[index]) / 1000));
   assert.deepEqual(waits, [2, 4, 8]);
 }, { noise: /Failed to load resource/ });
