@@ -1,9 +1,10 @@
 //! Child processes and what the system says they used.
 
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use anyhow::Context as _;
 pub(crate) struct Process {
     pub(crate) name: &'static str,
     child: Child,
+    output: BufReader<ChildStdout>,
 }
 
 /// What a process used.
@@ -24,28 +26,52 @@ pub(crate) struct Usage {
 }
 
 impl Process {
-    /// Starts a program; its errors go to ours, its output is kept for [`Process::first_line`].
+    /// Starts a program; its errors go to ours, its output is kept for [`Process::line_after`].
     pub(crate) fn start(
         name: &'static str,
         program: &Path,
         arguments: &[String],
     ) -> anyhow::Result<Self> {
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .args(arguments)
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { name, child })
+        let output = child.stdout.take().context("the output is a pipe")?;
+        Ok(Self {
+            name,
+            child,
+            output: BufReader::new(output),
+        })
     }
 
-    /// The first line that the process prints.
-    pub(crate) fn first_line(&mut self) -> anyhow::Result<String> {
-        use std::io::{BufRead, BufReader};
-        let output = self.child.stdout.take().context("output is read once")?;
+    /// What follows `prefix` in the next line that begins with it.
+    pub(crate) fn line_after(&mut self, prefix: &str) -> anyhow::Result<String> {
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        Ok(line.trim().to_owned())
+        while self.output.read_line(&mut line)? > 0 {
+            if let Some(rest) = line.strip_prefix(prefix) {
+                return Ok(rest.trim().to_owned());
+            }
+            line.clear();
+        }
+        anyhow::bail!(
+            "{} ended without a line that begins with {prefix:?}",
+            self.name
+        )
+    }
+
+    /// Waits until the process has used no CPU to speak of for a while.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let before = self.usage()?.cpu;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let used = self.usage()?.cpu.saturating_sub(before);
+            if used < Duration::from_millis(300) || start.elapsed() > Duration::from_secs(60) {
+                return Ok(());
+            }
+        }
     }
 
     /// What it has used so far, from `/proc`.

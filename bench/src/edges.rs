@@ -33,7 +33,7 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
         relaynodes: vec![address.parse()?],
     };
     file.create_new(&network)?;
-    settle(&process).await?;
+    process.settle().await?;
     let before = process.usage()?.resident_kib;
     let own = std::env::current_exe()?;
     let arguments = [
@@ -44,7 +44,7 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
     let start = Instant::now();
     let mut edges = Process::start("edges", &own, &arguments)?;
     let ready = tokio::task::spawn_blocking(move || {
-        let line = edges.first_line();
+        let line = edges.line_after("");
         line.map(|line| (edges, line))
     });
     let (edges, line) = ready.await.context("waiting for the edges")??;
@@ -53,7 +53,7 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
         "the edges did not get their places: {line}"
     );
     let took = start.elapsed();
-    settle(&process).await?;
+    process.settle().await?;
     let after = process.usage()?.resident_kib;
     drop(edges);
     let each = after.saturating_sub(before) as f64 / count.max(1) as f64;
@@ -64,19 +64,6 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
         after as f64 / 1024.0,
         took.as_secs_f64()
     ))
-}
-
-/// Waits until a process has used no CPU to speak of for a while.
-async fn settle(process: &Process) -> anyhow::Result<()> {
-    let start = Instant::now();
-    loop {
-        let before = process.usage()?.cpu;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let used = process.usage()?.cpu.saturating_sub(before);
-        if used < Duration::from_millis(300) || start.elapsed() > Duration::from_secs(60) {
-            return Ok(());
-        }
-    }
 }
 
 /// The child: holds `count` edges, says `ready` once all have a place, and stays.

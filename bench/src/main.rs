@@ -6,6 +6,7 @@
 //!  load ─▶ relay ─▶ edge ─▶ app                    the edge's reservation connection
 //!  load ─▶ relay A ─▶ relay B ─▶ edge ─▶ app       a circuit
 //! ```
+//! `relay` measures the relay for browsers beside one of js-libp2p, see [`relay`].
 //! Every box is a process of its own, so that its CPU time and memory can be told.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -15,6 +16,7 @@ mod children;
 mod edges;
 mod load;
 mod proxy;
+mod relay;
 mod report;
 mod topology;
 
@@ -33,6 +35,8 @@ struct Args {
 enum Bench {
     /// Requests, latency and body throughput on each way to a web app
     Tunnel(TunnelArgs),
+    /// Reservations, circuits, gossip and memory, beside a relay of js-libp2p
+    Relay(relay::RelayArgs),
     /// The web app behind everything (a child of `tunnel`)
     #[command(hide = true)]
     App { listen: SocketAddr },
@@ -77,6 +81,10 @@ fn main() -> anyhow::Result<()> {
 async fn run(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Tunnel(args) => tunnel(args).await,
+        Bench::Relay(args) => {
+            print!("{}", relay::measure(&args).await?);
+            Ok(())
+        }
         Bench::App { listen } => app::serve(listen).await,
         Bench::Proxy { listen, upstream } => proxy::serve(listen, upstream).await,
         Bench::Edges { network, count } => edges::hold(&network, count).await,

@@ -83,7 +83,8 @@ fn cpu(ways: &Ways, way: &Way) -> anyhow::Result<Duration> {
     Ok(sum)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

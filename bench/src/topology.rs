@@ -186,10 +186,10 @@ impl Ways {
         let own = std::env::current_exe()?;
         let any = "127.0.0.1:0".to_owned();
         let mut app = Process::start("web app", &own, &["app".to_owned(), any.clone()])?;
-        let app_at: SocketAddr = app.first_line()?.parse()?;
+        let app_at: SocketAddr = app.line_after("")?.parse()?;
         let proxy = ["proxy".to_owned(), any, app_at.to_string()];
         let mut proxy = Process::start("proxy", &own, &proxy)?;
-        let proxy_at: SocketAddr = proxy.first_line()?.parse()?;
+        let proxy_at: SocketAddr = proxy.line_after("")?.parse()?;
 
         let b = relay("relay B", program, folder.path(), None, Open::ToAll)?;
         // The edge cannot reach relay A, so relay A's only way to the edge is a circuit through B.

@@ -5,7 +5,7 @@
 use anyhow::{Context as _, Result};
 use cargo_metadata::MetadataCommand;
 
-use crate::shell;
+use crate::{setup, shell};
 
 /// The arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -19,6 +19,12 @@ enum Bench {
     /// Calls of a web app: direct, through a plain proxy, a relay, and a circuit
     Tunnel {
         /// Passed on, for instance `--seconds 2 --rounds 1`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// The relay for browsers beside one of js-libp2p: reservations, circuits, gossip, memory
+    Relay {
+        /// Passed on, for instance `--rounds 1 --held 1000`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -43,13 +49,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .context("asking `cargo metadata` for the target folder")?;
     let folder = metadata.target_directory.join("dist");
     let mut command = shell::command(folder.join("peerwork-bench").as_str(), &[]);
+    let program = folder.join("peerwork");
     match &arguments.bench {
         Bench::Tunnel { arguments } => {
-            command
-                .arg("tunnel")
-                .arg("--program")
-                .arg(folder.join("peerwork"))
-                .args(arguments);
+            command.arg("tunnel").arg("--program").arg(program);
+            command.args(arguments);
+        }
+        Bench::Relay { arguments } => {
+            let tools = setup::install_all()?;
+            command.arg("relay").arg("--program").arg(program);
+            command.arg("--scripts").arg(setup::js_packages());
+            command.args(arguments).env("PATH", tools.path());
         }
     }
     shell::run(&mut command)

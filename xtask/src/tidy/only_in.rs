@@ -43,10 +43,16 @@ const TABLE: &[OnlyIn] = &[
     },
     OnlyIn {
         library: "libp2p*",
-        members: &[(
-            "peerwork-net",
-            "the engine room: everything above speaks of peers and streams",
-        )],
+        members: &[
+            (
+                "peerwork-net",
+                "the engine room: everything above speaks of peers and streams",
+            ),
+            (
+                "peerwork-bench",
+                "clients of a relay with nothing of ours in them",
+            ),
+        ],
         free_in_tests: false,
     },
     OnlyIn {
