@@ -1,5 +1,7 @@
 //! The swarm's behaviour: which protocols are spoken. No logic.
 
+mod boxed;
+
 use libp2p::{
     allow_block_list::{self, BlockedPeers},
     autonat, connection_limits,
@@ -11,18 +13,15 @@ use libp2p::{
     upnp,
 };
 
-use crate::{
-    config::{Config, RelayServer},
-    dht,
-    error::StartError,
-    gossip,
-    peers::AddressLimits,
-    relay::Places,
-    streams,
-};
+use crate::{config::Config, dht, error::StartError, gossip, peers::AddressLimits, streams};
+
+pub(crate) use boxed::Boxed;
+
+/// A connection holds its handler several times over while it is set up, and keeps the room.
+pub(crate) type Behaviour = Boxed<Parts, false>;
 
 #[derive(NetworkBehaviour)]
-pub(crate) struct Behaviour {
+pub(crate) struct Parts {
     pub(crate) blocks: allow_block_list::Behaviour<BlockedPeers>,
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) addresses: AddressLimits,
@@ -30,8 +29,9 @@ pub(crate) struct Behaviour {
     pub(crate) streams: streams::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) relay_client: relay::client::Behaviour,
-    pub(crate) relay_server: Toggle<relay::Behaviour>,
+    /// libp2p's handler leaves the second of two circuits that come at once until the connection is
+    /// polled for another reason.
+    pub(crate) relay_client: Boxed<relay::client::Behaviour, true>,
     pub(crate) dcutr: Toggle<dcutr::Behaviour>,
     pub(crate) autonat_client: Toggle<autonat::v2::client::Behaviour>,
     pub(crate) autonat_server: Toggle<autonat::v2::server::Behaviour>,
@@ -46,7 +46,6 @@ pub(crate) fn build(
     config: &Config,
     relay_client: relay::client::Behaviour,
     registry: streams::Registry,
-    places: &Places,
 ) -> Result<Behaviour, StartError> {
     let keypair = config.keypair.libp2p();
     let this = keypair.public().to_peer_id();
@@ -61,7 +60,7 @@ pub(crate) fn build(
         .with_interval(config.ping_interval)
         .with_timeout(config.ping_interval);
     let autonat = |on: bool| on && config.autonat;
-    Ok(Behaviour {
+    Ok(Boxed::new(Parts {
         blocks: allow_block_list::Behaviour::default(),
         limits: connection_limits::Behaviour::new(connection_limits(config)),
         addresses: address_limits(config),
@@ -71,12 +70,7 @@ pub(crate) fn build(
         streams: streams::Behaviour::new(registry, config.limits.opens_per_connection_max),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
-        relay_client,
-        relay_server: config
-            .relay_server
-            .as_ref()
-            .map(|server| relay_server(this, server, places))
-            .into(),
+        relay_client: Boxed::new(relay_client),
         dcutr: config
             .hole_punching
             .then(|| dcutr::Behaviour::new(this))
@@ -91,7 +85,7 @@ pub(crate) fn build(
         mdns: build_mdns(config)?.into(),
         gossip: gossip::build(&config.keypair, &config.gossip)?,
         kad: dht::build(this, &config.network, config.dht)?,
-    })
+    }))
 }
 
 fn build_mdns(config: &Config) -> Result<Option<mdns::tokio::Behaviour>, StartError> {
@@ -123,28 +117,4 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
         .with_max_pending_outgoing(Some(limits.handshakes_outbound_max))
         .with_max_established(Some(limits.connections_max))
         .with_max_established_per_peer(Some(limits.connections_per_peer_max))
-}
-
-/// libp2p's own limiters count by address without knowing of proxies and class rooms; `Places` decides
-/// in their stead.
-fn relay_server(this: libp2p::PeerId, server: &RelayServer, places: &Places) -> relay::Behaviour {
-    let forever = std::time::Duration::from_secs(u64::from(u32::MAX));
-    let mut behaviour = relay::Behaviour::new(
-        this,
-        relay::Config {
-            max_reservations: usize::MAX,
-            max_reservations_per_peer: server.reservations_per_peer_max,
-            reservation_duration: server.reservation_duration,
-            reservation_rate_limiters: vec![Box::new(places.limiter())],
-            max_circuits: server.circuits_max,
-            max_circuits_per_peer: server.circuits_per_peer_max,
-            max_circuit_duration: server.circuit_duration.unwrap_or(forever).min(forever),
-            max_circuit_bytes: server.circuit_bytes_max.unwrap_or(0),
-            circuit_src_rate_limiters: Vec::new(),
-        },
-    );
-    // Without a confirmed external address the behaviour would offer nothing; a relay that was
-    // configured as one offers, on private networks too.
-    behaviour.set_status(Some(relay::Status::Enable));
-    behaviour
 }

@@ -59,8 +59,6 @@ pub const CIRCUITS_PER_PEER_MAX: usize = 1536;
 pub struct RelayServer {
     /// Reservations held at once.
     pub reservations_max: usize,
-    /// Reservations one node may hold.
-    pub reservations_per_peer_max: usize,
     /// Reservations from one network address (an IPv4 address, an IPv6 /64); this machine's own are
     /// not counted.
     pub reservations_per_address_max: usize,
@@ -72,6 +70,9 @@ pub struct RelayServer {
     pub circuits_max: usize,
     /// Circuits one node may have, counted at each end; at most [`CIRCUITS_PER_PEER_MAX`].
     pub circuits_per_peer_max: usize,
+    /// Circuits opened from one network address (an IPv4 address, an IPv6 /64); this machine's own
+    /// are not counted.
+    pub circuits_per_address_max: usize,
     /// How long one circuit may last; at most `u32::MAX` seconds, `None` is that maximum.
     pub circuit_duration: Option<Duration>,
     /// Bytes one circuit may carry, both directions together; `None` is without limit.
@@ -83,12 +84,12 @@ impl Default for RelayServer {
     fn default() -> Self {
         Self {
             reservations_max: 2048,
-            reservations_per_peer_max: 4,
             reservations_per_address_max: 1024,
             allowed: None,
             reservation_duration: Duration::from_secs(3600),
             circuits_max: 8192,
             circuits_per_peer_max: CIRCUITS_PER_PEER_MAX,
+            circuits_per_address_max: 4096,
             circuit_duration: None,
             circuit_bytes_max: None,
         }

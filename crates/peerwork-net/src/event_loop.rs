@@ -8,7 +8,7 @@ mod start;
 use std::{collections::HashSet, time::Duration};
 
 use futures::StreamExt;
-use libp2p::{Swarm, mdns, metrics::Recorder, relay as p2p_relay, swarm::SwarmEvent, upnp};
+use libp2p::{Swarm, mdns, metrics::Recorder, swarm::SwarmEvent, upnp};
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 use tokio::{
@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use start::start;
 
 use crate::{
-    behaviour::{Behaviour, BehaviourEvent},
+    behaviour::{Behaviour, PartsEvent},
     dht, gossip,
     metering::Meters,
     metrics::Metrics,
-    peers::{self, Event, PeerTable, Reachability},
+    peers::{self, Event, Path, PeerTable, Reachability},
     relay, streams,
 };
 
@@ -112,10 +112,11 @@ impl EventLoop {
         let swarm = &mut self.swarm;
         match command {
             Command::Peers(command) => self.peers.on_command(swarm, command),
-            Command::Relay(command) => {
-                self.relay.on_command(swarm, command);
+            Command::Relay(relay::Command::Reserve { relay, reply }) => {
+                self.relay.reserve(swarm, relay, reply);
                 self.publish_addresses();
             }
+            Command::Relay(relay::Command::Reserved(node)) => self.on_reserved(node),
             Command::Gossip(command) => self.gossip.on_command(swarm, command),
             Command::Dht(command) => self.dht.on_command(swarm, command),
         }
@@ -128,12 +129,15 @@ impl EventLoop {
         if self.relay.release_dropped(&mut self.swarm) {
             self.publish_addresses();
         }
+        for node in self.places.expired(std::time::Instant::now()) {
+            self.end_reservation(&node);
+        }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
-        self.metrics.refresh_relay(&self.ledger, &self.places);
+        self.metrics.refresh_relay(&self.places, &self.ledger);
     }
 
-    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+    fn on_event(&mut self, event: SwarmEvent<PartsEvent>) {
         self.metrics.libp2p.record(&event);
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
@@ -149,8 +153,11 @@ impl EventLoop {
                 num_established,
                 ..
             } => {
-                if num_established == 0 {
+                // A holder is reached at its direct connections.
+                if self.streams.path(NodeId::from_peer_id(peer_id)) != Some(Path::Direct) {
                     self.end_reservation(&peer_id);
+                }
+                if num_established == 0 {
                     self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
                 self.peers
@@ -197,9 +204,9 @@ impl EventLoop {
         }
     }
 
-    fn on_behaviour(&mut self, event: BehaviourEvent) {
+    fn on_behaviour(&mut self, event: PartsEvent) {
         match event {
-            BehaviourEvent::Identify(event) => {
+            PartsEvent::Identify(event) => {
                 self.metrics.libp2p.record(&event);
                 if let libp2p::identify::Event::Received { peer_id, info, .. } = &event {
                     let (protocols, addresses) = (&info.protocols, &info.listen_addrs);
@@ -207,93 +214,55 @@ impl EventLoop {
                 }
                 self.peers.on_identify(event);
             }
-            BehaviourEvent::Ping(event) => {
+            PartsEvent::Ping(event) => {
                 self.metrics.libp2p.record(&event);
                 self.peers.on_ping(&mut self.swarm, event);
             }
-            BehaviourEvent::Gossip(event) => {
+            PartsEvent::Gossip(event) => {
                 self.metrics.libp2p.record(&event);
                 self.gossip.on_event(&mut self.swarm, event);
             }
-            BehaviourEvent::Kad(event) => {
+            PartsEvent::Kad(event) => {
                 self.metrics.libp2p.record(&event);
                 self.dht.on_event(event);
             }
-            BehaviourEvent::RelayClient(event) => {
+            PartsEvent::RelayClient(event) => {
                 self.relay.on_event(event);
                 self.publish_addresses();
             }
-            BehaviourEvent::RelayServer(event) => {
-                self.metrics.libp2p.record(&event);
-                self.on_relay_server(event);
-            }
-            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_found(found),
-            BehaviourEvent::AutonatClient(event) => self.on_autonat(&event),
-            BehaviourEvent::Dcutr(event) => {
+            PartsEvent::Mdns(mdns::Event::Discovered(found)) => self.on_found(found),
+            PartsEvent::AutonatClient(event) => self.on_autonat(&event),
+            PartsEvent::Dcutr(event) => {
                 self.metrics.libp2p.record(&event);
                 tracing::debug!(node = %event.remote_peer_id, result = ?event.result, "hole punching");
             }
-            BehaviourEvent::Upnp(event) => {
+            PartsEvent::Upnp(event) => {
                 tracing::debug!(?event, "port mapping");
                 if let upnp::Event::NewExternalAddr { external_addr, .. } = event {
                     self.confirm(external_addr);
                 }
             }
-            BehaviourEvent::Mdns(mdns::Event::Expired(_)) | BehaviourEvent::AutonatServer(_) => {}
-            BehaviourEvent::Streams(never) => match never {},
-            BehaviourEvent::Blocks(never) => match never {},
-            BehaviourEvent::Limits(never) => match never {},
-            BehaviourEvent::Addresses(never) => match never {},
-            BehaviourEvent::Memory(never) => match never {},
+            PartsEvent::Mdns(mdns::Event::Expired(_)) | PartsEvent::AutonatServer(_) => {}
+            PartsEvent::Streams(never) => match never {},
+            PartsEvent::Blocks(never) => match never {},
+            PartsEvent::Limits(never) => match never {},
+            PartsEvent::Addresses(never) => match never {},
+            PartsEvent::Memory(never) => match never {},
         }
     }
 
-    fn on_relay_server(&mut self, event: p2p_relay::Event) {
-        use p2p_relay::Event as Relay;
-        match event {
-            Relay::ReservationReqAccepted {
-                src_peer_id,
-                renewed,
-            } => {
-                self.ledger.reserved(src_peer_id, renewed);
-                let node = NodeId::from_peer_id(src_peer_id);
-                self.peers.set_reserved(node, true);
-                self.peers.tell(Event::Reserved(node));
-            }
-            Relay::ReservationTimedOut { src_peer_id } => self.end_reservation(&src_peer_id),
-            Relay::ReservationReqDenied {
-                src_peer_id,
-                status,
-            } => tracing::debug!(node = %src_peer_id, ?status, "reservation refused"),
-            Relay::CircuitReqAccepted {
-                src_peer_id,
-                dst_peer_id,
-            } => self.ledger.circuit_opened(src_peer_id, dst_peer_id),
-            Relay::CircuitClosed {
-                src_peer_id,
-                dst_peer_id,
-                error,
-            } => {
-                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "circuit closed");
-                self.ledger.circuit_closed(src_peer_id, dst_peer_id);
-            }
-            Relay::CircuitReqDenied {
-                src_peer_id,
-                dst_peer_id,
-                status,
-            } => {
-                self.ledger.circuit_refused();
-                tracing::info!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");
-            }
-            // `ReservationClosed` among them: libp2p tells it of each connection that closes.
-            other => tracing::trace!(event = ?other, "relay"),
+    fn on_reserved(&self, node: NodeId) {
+        // It may be gone again.
+        if self.places.holds(node.as_peer_id()) {
+            self.peers.set_reserved(node, true);
+            self.peers.tell(Event::Reserved(node));
         }
     }
 
     fn end_reservation(&self, peer: &libp2p::PeerId) {
         if self.places.release(peer) {
-            self.ledger.released(peer);
             let node = NodeId::from_peer_id(*peer);
+            self.streams.keep(node, false);
             self.peers.set_reserved(node, false);
             self.peers.tell(Event::ReservationEnded(node));
         }

@@ -75,7 +75,8 @@ impl Network {
     pub async fn start(config: Config, metrics: &mut MetricsRegistry) -> Result<Self, StartError> {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         // The swarm is large, and would be part of every caller's future.
-        let shared = Box::pin(event_loop::start(config, metrics, receiver)).await?;
+        let both = (commands.downgrade(), receiver);
+        let shared = Box::pin(event_loop::start(config, metrics, both)).await?;
         Ok(Self { shared, commands })
     }
 
@@ -390,15 +391,20 @@ impl Network {
     /// What the relay of this node holds and carries; nothing on a node without one.
     #[must_use]
     pub fn relay_status(&self) -> RelayStatus {
-        let mut status = self.shared.ledger.status();
-        status.counts.refused = self.shared.places.refusals();
+        let mut status = RelayStatus {
+            reservations: self.shared.places.held(),
+            circuits: self.shared.ledger.circuits(),
+            ..RelayStatus::default()
+        };
+        self.shared.places.count(&mut status.counts);
+        self.shared.ledger.count(&mut status.counts);
         status
     }
 
     /// Places held at this relay, and circuits carried by it.
     #[must_use]
     pub fn relay_in_use(&self) -> (usize, usize) {
-        self.shared.ledger.in_use()
+        (self.shared.places.held(), self.shared.ledger.open())
     }
 
     /// Messages forwarded for others since the start, as of a second ago.

@@ -9,7 +9,7 @@ use prometheus_client::{
 
 use crate::{
     metering::Meters,
-    relay::{Ledger, Places},
+    relay::{Ledger, Places, RelayCounts},
     streams,
 };
 
@@ -26,10 +26,11 @@ pub(crate) struct Metrics {
     reservations_renewed: Counter,
     reservations_refused: Family<Reason, Counter>,
     circuits_opened: Counter,
-    circuits_refused: Counter,
+    circuits_refused: Family<Reason, Counter>,
+    circuit_bytes: Counter,
 }
 
-/// Why a reservation was refused.
+/// Why a reservation or a circuit was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -51,7 +52,8 @@ impl Metrics {
             reservations_renewed: Counter::default(),
             reservations_refused: Family::default(),
             circuits_opened: Counter::default(),
-            circuits_refused: Counter::default(),
+            circuits_refused: Family::default(),
+            circuit_bytes: Counter::default(),
         };
         registry.register("peers", "Connected nodes", metrics.peers.clone());
         registry.register_with_unit(
@@ -111,23 +113,35 @@ impl Metrics {
             "Circuits refused by this relay",
             self.circuits_refused.clone(),
         );
+        registry.register_with_unit(
+            "circuit",
+            "Bytes carried by circuits, both directions together",
+            Unit::Bytes,
+            self.circuit_bytes.clone(),
+        );
     }
 
     /// Brings the figures of the relay up to date; called once a second.
-    pub(crate) fn refresh_relay(&self, ledger: &Ledger, places: &Places) {
-        let (reservations, circuits) = ledger.in_use();
+    pub(crate) fn refresh_relay(&self, places: &Places, ledger: &Ledger) {
         let gauge = |number| i64::try_from(number).unwrap_or(i64::MAX);
-        self.reservations.set(gauge(reservations));
-        self.circuits.set(gauge(circuits));
-        let counts = ledger.counts();
+        self.reservations.set(gauge(places.held()));
+        self.circuits.set(gauge(ledger.open()));
+        let mut counts = RelayCounts::default();
+        places.count(&mut counts);
+        ledger.count(&mut counts);
         raise(&self.reservations_accepted, counts.accepted);
         raise(&self.reservations_renewed, counts.renewed);
         raise(&self.circuits_opened, counts.circuits_opened);
-        raise(&self.circuits_refused, counts.circuits_refused);
-        for (refusal, count) in places.refusals() {
+        raise(&self.circuit_bytes, counts.circuit_bytes);
+        for (refusal, count) in counts.refused {
             let reason = refusal.name();
             let label = Reason { reason };
             raise(&self.reservations_refused.get_or_create(&label), count);
+        }
+        for (refusal, count) in counts.circuits_refused {
+            let reason = refusal.name();
+            let label = Reason { reason };
+            raise(&self.circuits_refused.get_or_create(&label), count);
         }
     }
 

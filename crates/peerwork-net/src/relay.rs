@@ -1,19 +1,22 @@
-//! Reservations at relays, as their client; and the server side's events.
+//! Circuit relay v2: reservations at relays, as their client ([`driver`]), and a relay for others
+//! ([`server`]).
 
 mod driver;
 mod ledger;
 mod places;
+mod server;
 
 use std::{fmt, time::Duration};
 
 use multiaddr::Multiaddr;
-use peerwork_identity::NodeAddress;
+use peerwork_identity::{NodeAddress, NodeId};
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use driver::{Driver, is_circuit};
 pub(crate) use ledger::Ledger;
-pub use ledger::{Circuit, Holding, Refusal, RelayCounts, RelayStatus};
+pub use ledger::{Circuit, CircuitRefusal, Refusal, RelayCounts, RelayStatus};
 pub(crate) use places::Places;
+pub(crate) use server::Server;
 
 use crate::error::ReserveError;
 
@@ -22,6 +25,8 @@ pub(crate) enum Command {
         relay: NodeAddress,
         reply: oneshot::Sender<Result<Reservation, ReserveError>>,
     },
+    /// A node made a reservation at this relay, or renewed it.
+    Reserved(NodeId),
 }
 
 /// What a relay allows each circuit that it carries to a holder.

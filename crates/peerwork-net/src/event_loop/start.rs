@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Command, EventLoop};
 use crate::{
     Config,
-    behaviour::{self, Behaviour, BehaviourEvent},
+    behaviour::{self, Behaviour, PartsEvent},
     config::CIRCUITS_PER_PEER_MAX,
     dht,
     error::StartError,
@@ -46,7 +46,7 @@ struct Parts {
 pub(crate) async fn start(
     config: Config,
     registry: &mut MetricsRegistry,
-    commands: mpsc::Receiver<Command>,
+    (loop_commands, commands): (mpsc::WeakSender<Command>, mpsc::Receiver<Command>),
 ) -> Result<Arc<Shared>, StartError> {
     check(&config)?;
     let parts = Parts {
@@ -60,7 +60,6 @@ pub(crate) async fn start(
     let mut swarm = build(&config, &parts, accepted)?;
     let meanwhile = bind_all(&mut swarm, &config).await?;
 
-    let validity = config.relay_server.as_ref().map(|s| s.reservation_duration);
     let (topics_sender, topics) = watch::channel((Arc::default(), 0));
     let (listen_sender, listen) = watch::channel(Vec::new());
     let (reachability_sender, reachability) = watch::channel(Reachability::Unknown);
@@ -68,7 +67,7 @@ pub(crate) async fn start(
         node: config.keypair.node_id(),
         streams: parts.streams,
         places: parts.places,
-        ledger: relay::Ledger::new(validity.unwrap_or_default()),
+        ledger: relay::Ledger::default(),
         handed,
         peers: PeerTable::default(),
         meters: parts.meters,
@@ -92,6 +91,9 @@ pub(crate) async fn start(
         event_loop.on_event(event);
     }
     event_loop.publish_addresses();
+    if let Some(server) = &config.relay_server {
+        relay::Server::start(server, &shared, loop_commands)?;
+    }
     shared.tasks.spawn(event_loop.run());
     Ok(shared)
 }
@@ -180,7 +182,7 @@ fn build(
     let (transport, relay_client) =
         transport::build(config, &parts.meters, &parts.gate, accepted, &parts.tasks)?;
     let streams = parts.streams.clone();
-    let behaviour = behaviour::build(config, relay_client, streams, &parts.places)?;
+    let behaviour = behaviour::build(config, relay_client, streams)?;
     let settings = swarm::Config::with_tokio_executor()
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_INBOUND_MAX)
@@ -218,7 +220,7 @@ fn probe(address: &Multiaddr) -> std::io::Result<()> {
 async fn bind_all(
     swarm: &mut Swarm<Behaviour>,
     config: &Config,
-) -> Result<Vec<SwarmEvent<BehaviourEvent>>, StartError> {
+) -> Result<Vec<SwarmEvent<PartsEvent>>, StartError> {
     let mut waiting = Vec::new();
     for address in &config.announce {
         swarm.add_external_address(address.clone());
@@ -238,7 +240,7 @@ async fn bind_all(
 async fn bind(
     swarm: &mut Swarm<Behaviour>,
     mut waiting: Vec<(ListenerId, Multiaddr)>,
-) -> Result<Vec<SwarmEvent<BehaviourEvent>>, StartError> {
+) -> Result<Vec<SwarmEvent<PartsEvent>>, StartError> {
     let mut meanwhile = Vec::new();
     while let Some((_, first)) = waiting.first() {
         let event = tokio::time::timeout(BIND_TIMEOUT, swarm.select_next_some()).await;

@@ -7,7 +7,7 @@ use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::{NodeAddress, NodeId};
 use tokio::sync::{oneshot, watch};
 
-use super::{CircuitLimits, Command, Reservation, circuit_address};
+use super::{CircuitLimits, Reservation, circuit_address};
 use crate::{behaviour::Behaviour, error::ReserveError, transport::Gate};
 
 type Reply = oneshot::Sender<Result<Reservation, ReserveError>>;
@@ -35,13 +35,12 @@ impl Driver {
         Self { gate, held }
     }
 
-    pub(crate) fn on_command(&mut self, swarm: &mut Swarm<Behaviour>, command: Command) {
-        match command {
-            Command::Reserve { relay, reply } => self.reserve(swarm, relay, reply),
-        }
-    }
-
-    fn reserve(&mut self, swarm: &mut Swarm<Behaviour>, relay: NodeAddress, reply: Reply) {
+    pub(crate) fn reserve(
+        &mut self,
+        swarm: &mut Swarm<Behaviour>,
+        relay: NodeAddress,
+        reply: Reply,
+    ) {
         self.release_dropped(swarm);
         if self.held.contains_key(&relay.node) {
             let _ = reply.send(Err(ReserveError::Exists));

@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
-use libp2p::PeerId;
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 
 /// Why a reservation was refused.
@@ -22,11 +24,19 @@ pub enum Refusal {
     NotAllowed,
     /// The node asks too often.
     TooOften,
+    /// The node asks through another relay.
+    Relayed,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Full, Self::Address, Self::NotAllowed, Self::TooOften];
+    pub const ALL: [Self; 5] = [
+        Self::Full,
+        Self::Address,
+        Self::NotAllowed,
+        Self::TooOften,
+        Self::Relayed,
+    ];
 
     /// Its name in logs and figures.
     #[must_use]
@@ -36,19 +46,56 @@ impl Refusal {
             Self::Address => "address",
             Self::NotAllowed => "not-allowed",
             Self::TooOften => "too-often",
+            Self::Relayed => "relayed",
         }
     }
 }
 
-/// A place that a node holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding {
-    /// Who holds it.
-    pub node: NodeId,
-    /// Since when.
-    pub since: SystemTime,
-    /// Until when, if it is not renewed.
-    pub until: SystemTime,
+/// Why a circuit was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CircuitRefusal {
+    /// The relay carries as many as it may.
+    Full,
+    /// One of the two nodes has as many as one may.
+    Node,
+    /// The network address of the caller has as many as one may.
+    Address,
+    /// Nobody of that name holds a place.
+    NoReservation,
+    /// The caller comes through another relay.
+    Relayed,
+    /// The holder did not answer.
+    NotReached,
+    /// The holder did not want it.
+    Declined,
+}
+
+impl CircuitRefusal {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Full,
+        Self::Node,
+        Self::Address,
+        Self::NoReservation,
+        Self::Relayed,
+        Self::NotReached,
+        Self::Declined,
+    ];
+
+    /// Its name in logs and figures.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Node => "node",
+            Self::Address => "address",
+            Self::NoReservation => "no-reservation",
+            Self::Relayed => "relayed",
+            Self::NotReached => "not-reached",
+            Self::Declined => "declined",
+        }
+    }
 }
 
 /// A circuit that is carried.
@@ -69,141 +116,124 @@ pub struct RelayCounts {
     pub accepted: u64,
     /// Renewals.
     pub renewed: u64,
-    /// Refusals by reason.
+    /// Reservations refused, by reason.
     pub refused: Vec<(Refusal, u64)>,
     /// Circuits opened.
     pub circuits_opened: u64,
-    /// Circuits refused.
-    pub circuits_refused: u64,
+    /// Circuits refused, by reason.
+    pub circuits_refused: Vec<(CircuitRefusal, u64)>,
+    /// Bytes carried by all circuits, both directions together.
+    pub circuit_bytes: u64,
 }
 
 /// What the relay of this node does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayStatus {
-    /// The places that are held.
-    pub holdings: Vec<Holding>,
+    /// Places that are held.
+    pub reservations: usize,
     /// The circuits that are carried.
     pub circuits: Vec<Circuit>,
     /// What happened so far.
     pub counts: RelayCounts,
 }
 
-/// Written by the loop alone; bounded by the relay's own limits.
+/// The circuits; bounded by the relay's limits.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger(Arc<RwLock<Entries>>);
+pub(crate) struct Ledger(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    entries: Mutex<Entries>,
+    carried: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct Entries {
-    validity: Duration,
-    holdings: HashMap<PeerId, Holding>,
-    circuits: HashMap<(PeerId, PeerId), Vec<SystemTime>>,
-    counts: RelayCounts,
+    circuits: HashMap<u64, Circuit>,
+    opened: u64,
+    refused: [u64; CircuitRefusal::ALL.len()],
+}
+
+/// An entry of a circuit that is carried, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    ledger: Ledger,
+    number: u64,
+}
+
+impl Carried {
+    /// Where the bytes of circuits are counted.
+    pub(crate) fn bytes(&self) -> &AtomicU64 {
+        &self.ledger.0.carried
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        let mut entries = self.ledger.0.entries.lock();
+        entries.circuits.remove(&self.number);
+    }
 }
 
 impl Ledger {
-    /// For a relay whose reservations are valid for so long.
-    pub(crate) fn new(validity: Duration) -> Self {
-        let ledger = Self::default();
-        ledger.0.write().validity = validity;
-        ledger
-    }
-
-    pub(crate) fn reserved(&self, peer: PeerId, renewed: bool) {
-        let mut entries = self.0.write();
-        let now = SystemTime::now();
-        let until = now + entries.validity;
-        match renewed {
-            true => entries.counts.renewed += 1,
-            false => entries.counts.accepted += 1,
-        }
-        let node = NodeId::from_peer_id(peer);
-        let since = now;
-        let new = || Holding { node, since, until };
-        entries.holdings.entry(peer).or_insert_with(new).until = until;
-    }
-
-    pub(crate) fn released(&self, peer: &PeerId) {
-        self.0.write().holdings.remove(peer);
-    }
-
-    pub(crate) fn circuit_opened(&self, from: PeerId, to: PeerId) {
-        let mut entries = self.0.write();
-        entries.counts.circuits_opened += 1;
-        let of_pair = entries.circuits.entry((from, to)).or_default();
-        of_pair.push(SystemTime::now());
-    }
-
-    pub(crate) fn circuit_closed(&self, from: PeerId, to: PeerId) {
-        let mut entries = self.0.write();
-        if let Some(of_pair) = entries.circuits.get_mut(&(from, to)) {
-            // Which of several it was is not told; the oldest is the likeliest.
-            of_pair.remove(0);
-            if of_pair.is_empty() {
-                entries.circuits.remove(&(from, to));
-            }
+    pub(crate) fn opened(&self, from: NodeId, to: NodeId) -> Carried {
+        let mut entries = self.0.entries.lock();
+        entries.opened += 1;
+        let number = entries.opened;
+        let since = SystemTime::now();
+        entries.circuits.insert(number, Circuit { from, to, since });
+        Carried {
+            ledger: self.clone(),
+            number,
         }
     }
 
-    pub(crate) fn circuit_refused(&self) {
-        self.0.write().counts.circuits_refused += 1;
+    pub(crate) fn refused(&self, refusal: CircuitRefusal) {
+        self.0.entries.lock().refused[refusal as usize] += 1;
     }
 
-    /// Places held and circuits carried at this moment.
-    pub(crate) fn in_use(&self) -> (usize, usize) {
-        let entries = self.0.read();
-        let circuits = entries.circuits.values().map(Vec::len).sum();
-        (entries.holdings.len(), circuits)
+    /// Circuits carried at this moment.
+    pub(crate) fn open(&self) -> usize {
+        self.0.entries.lock().circuits.len()
     }
 
-    pub(crate) fn counts(&self) -> RelayCounts {
-        self.0.read().counts.clone()
+    pub(crate) fn circuits(&self) -> Vec<Circuit> {
+        self.0.entries.lock().circuits.values().cloned().collect()
     }
 
-    pub(crate) fn status(&self) -> RelayStatus {
-        let entries = self.0.read();
-        let circuits = entries.circuits.iter();
-        RelayStatus {
-            holdings: entries.holdings.values().cloned().collect(),
-            circuits: circuits
-                .flat_map(|((from, to), since)| {
-                    let (from, to) = (NodeId::from_peer_id(*from), NodeId::from_peer_id(*to));
-                    let circuit = move |since: &SystemTime| Circuit {
-                        from,
-                        to,
-                        since: *since,
-                    };
-                    since.iter().map(circuit)
-                })
-                .collect(),
-            counts: entries.counts.clone(),
-        }
+    /// Adds what is counted here.
+    pub(crate) fn count(&self, counts: &mut RelayCounts) {
+        let entries = self.0.entries.lock();
+        counts.circuits_opened = entries.opened;
+        let refused = CircuitRefusal::ALL.into_iter().zip(entries.refused);
+        counts.circuits_refused = refused.collect();
+        counts.circuit_bytes = self.0.carried.load(Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use libp2p::PeerId;
+
     use super::*;
 
     #[test]
-    fn what_is_held_and_carried_is_counted_once() {
-        let ledger = Ledger::new(Duration::from_secs(60));
-        let [a, b] = std::array::from_fn(|_| PeerId::random());
-        ledger.reserved(a, false);
-        ledger.reserved(a, true);
-        ledger.circuit_opened(b, a);
-        ledger.circuit_opened(b, a);
-        assert_eq!(ledger.in_use(), (1, 2));
-        ledger.circuit_closed(b, a);
-        ledger.circuit_closed(a, b);
-        ledger.released(&b);
-        let status = ledger.status();
-        assert_eq!((status.holdings.len(), status.circuits.len()), (1, 1));
-        assert!(status.holdings[0].until > SystemTime::now() + Duration::from_secs(50));
-        let counts = status.counts;
-        assert_eq!((counts.accepted, counts.renewed), (1, 1));
-        assert_eq!(counts.circuits_opened, 2);
-        ledger.circuit_closed(b, a);
-        ledger.released(&a);
-        assert_eq!(ledger.in_use(), (0, 0));
+    fn circuits_are_listed_while_they_last_and_counted_once() {
+        let ledger = Ledger::default();
+        let [a, b] = std::array::from_fn(|_| NodeId::from_peer_id(PeerId::random()));
+        let first = ledger.opened(a, b);
+        let second = ledger.opened(a, b);
+        assert_eq!(ledger.open(), 2);
+        drop(first);
+        assert_eq!(ledger.circuits().len(), 1);
+        second.bytes().fetch_add(5, Ordering::Relaxed);
+        drop(second);
+        ledger.refused(CircuitRefusal::Declined);
+        let mut counts = RelayCounts::default();
+        ledger.count(&mut counts);
+        assert_eq!((ledger.open(), counts.circuits_opened), (0, 2));
+        assert_eq!(counts.circuit_bytes, 5);
+        let declined = (CircuitRefusal::Declined, 1);
+        assert!(counts.circuits_refused.contains(&declined), "{counts:?}");
     }
 }

@@ -1,7 +1,4 @@
-//! The places at this relay: whoever holds one may renew it, also when all are taken.
-//!
-//! libp2p counts a renewal as one more reservation, so that a full relay refuses its own holders. Its
-//! limit therefore stays open, and this one decides as the last of its rate limiters.
+//! The places at this relay: whoever holds one may renew it, also when all are taken. Pure state.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
+use tokio::sync::Semaphore;
 
-use super::Refusal;
+use super::{Refusal, RelayCounts};
 use crate::{
     config::RelayServer,
     peers::Origin,
@@ -28,12 +26,14 @@ const ASKING: Rate = Rate {
 };
 /// Nodes whose asking is remembered.
 const ASKING_MAX: usize = 16_384;
+/// Circuits that a holder is asked about at once. rust-libp2p drops the eleventh without a word.
+const ASKED_AT_ONCE: usize = 8;
 /// How long a token that was shown lets its node in.
 const GRANT: Duration = Duration::from_secs(3600);
 /// Nodes let in by a token; who showed it longest ago makes room.
 const GRANTS_MAX: usize = 16_384;
 
-/// Who holds a place; shared between the behaviour and the event loop.
+/// Who holds a place; shared between the server, the event loop and the handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Places(Arc<Mutex<Held>>);
 
@@ -43,12 +43,23 @@ struct Held {
     allowed: Option<HashSet<NodeId>>,
     /// Let in by a token, and until when.
     granted: HashMap<PeerId, Instant>,
-    /// With what counts for its address; nothing of this machine's own does.
-    holders: HashMap<PeerId, Option<Share<Origin>>>,
+    holders: HashMap<PeerId, Place>,
+    validity: Duration,
     by_origin: Shares<Origin>,
     asking: HashMap<PeerId, Bucket>,
     started: Instant,
+    accepted: u64,
+    renewed: u64,
     refusals: [u64; Refusal::ALL.len()],
+}
+
+#[derive(Debug)]
+struct Place {
+    until: Instant,
+    /// Circuits wait here until the holder is asked about them.
+    asked: Arc<Semaphore>,
+    /// Counts for its address; nothing of this machine's own does.
+    _share: Option<Share<Origin>>,
 }
 
 impl Places {
@@ -59,22 +70,57 @@ impl Places {
             allowed: server.and_then(|server| server.allowed.clone()),
             granted: HashMap::new(),
             holders: HashMap::new(),
+            validity: server.map_or(Duration::ZERO, |server| server.reservation_duration),
             by_origin: Shares::new(per_address),
             asking: HashMap::new(),
             started: Instant::now(),
+            accepted: 0,
+            renewed: 0,
             refusals: Default::default(),
         })))
     }
 
-    /// Whether a node gets a place or has one; asked last, so a yes is a reservation.
-    fn take(&self, node: PeerId, remote: &Multiaddr, now: Instant) -> bool {
+    /// Gives a node a place, or renews the one that it has.
+    pub(crate) fn take(
+        &self,
+        node: PeerId,
+        origin: Option<Origin>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         let mut held = self.0.lock();
-        let taken = held.take(node, Origin::of(remote), now);
+        let taken = held.take(node, origin, now);
         if let Err(refusal) = taken {
             held.refusals[refusal as usize] += 1;
-            tracing::info!(%node, address = %remote, reason = refusal.name(), "reservation refused");
         }
-        taken.is_ok()
+        taken
+    }
+
+    /// Counts a refusal that was decided elsewhere.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.0.lock().refusals[refusal as usize] += 1;
+    }
+
+    pub(crate) fn holds(&self, node: &PeerId) -> bool {
+        self.0.lock().holders.contains_key(node)
+    }
+
+    /// Where circuits to a holder wait for their turn; `None` when it holds no place.
+    pub(crate) fn asked(&self, node: &PeerId) -> Option<Arc<Semaphore>> {
+        let held = self.0.lock();
+        let place = held.holders.get(node)?;
+        Some(Arc::clone(&place.asked))
+    }
+
+    /// Places held at this moment.
+    pub(crate) fn held(&self) -> usize {
+        self.0.lock().holders.len()
+    }
+
+    /// Who did not renew in time; they hold their places until they are released.
+    pub(crate) fn expired(&self, now: Instant) -> Vec<PeerId> {
+        let held = self.0.lock();
+        let expired = held.holders.iter().filter(|(_, place)| place.until <= now);
+        expired.map(|(node, _)| *node).collect()
     }
 
     /// The node is gone, or let its reservation end; whether it had a place.
@@ -98,19 +144,12 @@ impl Places {
         granted.insert(node, now + GRANT);
     }
 
-    /// Refusals since the start, by reason.
-    pub(crate) fn refusals(&self) -> Vec<(Refusal, u64)> {
+    /// Adds what is counted here.
+    pub(crate) fn count(&self, counts: &mut RelayCounts) {
         let held = self.0.lock();
-        let counted = Refusal::ALL.into_iter().zip(held.refusals);
-        counted.collect()
-    }
-
-    /// As libp2p asks.
-    pub(crate) fn limiter(
-        &self,
-    ) -> impl FnMut(PeerId, &Multiaddr, Instant) -> bool + Send + 'static {
-        let places = self.clone();
-        move |node, remote, now| places.take(node, remote, now)
+        counts.accepted = held.accepted;
+        counts.renewed = held.renewed;
+        counts.refused = Refusal::ALL.into_iter().zip(held.refusals).collect();
     }
 }
 
@@ -126,7 +165,10 @@ impl Held {
         if !self.asking.entry(node).or_default().take(since, ASKING) {
             return Err(Refusal::TooOften);
         }
-        if self.holders.contains_key(&node) {
+        let until = now + self.validity;
+        if let Some(place) = self.holders.get_mut(&node) {
+            place.until = until;
+            self.renewed += 1;
             return Ok(());
         }
         let allowed = self.allowed.as_ref();
@@ -140,7 +182,13 @@ impl Held {
         }
         let take = |origin| self.by_origin.take(origin).ok_or(Refusal::Address);
         let share = origin.map(take).transpose()?;
-        self.holders.insert(node, share);
+        let place = Place {
+            until,
+            asked: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
+            _share: share,
+        };
+        self.holders.insert(node, place);
+        self.accepted += 1;
         Ok(())
     }
 }
@@ -164,14 +212,17 @@ mod tests {
         std::array::from_fn(|_| PeerId::random())
     }
 
-    fn from(ip: &str) -> Multiaddr {
-        format!("/ip4/{ip}/tcp/5").parse().unwrap()
+    fn from(ip: &str) -> Option<Origin> {
+        Origin::of(&format!("/ip4/{ip}/tcp/5").parse().unwrap())
     }
 
     #[test]
     fn holders_renew_at_a_full_relay_and_nobody_else_comes_in() {
         let places = places(|_| {});
-        let take = |node| places.take(node, &from("192.0.2.1"), Instant::now());
+        let take = |node| {
+            let taken = places.take(node, from("192.0.2.1"), Instant::now());
+            taken.is_ok()
+        };
         let [a, b, c] = nodes();
         assert!(take(a) && take(b));
         assert!(!take(c));
@@ -179,8 +230,11 @@ mod tests {
         assert!(places.release(&a) && !places.release(&a));
         assert!(take(c));
         assert!(!take(a));
-        let refusals = places.refusals();
-        assert!(refusals.contains(&(Refusal::Full, 2)), "{refusals:?}");
+        let mut counts = RelayCounts::default();
+        places.count(&mut counts);
+        assert_eq!((counts.accepted, counts.renewed), (3, 2));
+        let refused = counts.refused;
+        assert!(refused.contains(&(Refusal::Full, 2)), "{refused:?}");
     }
 
     #[test]
@@ -191,7 +245,8 @@ mod tests {
         });
         let take = |ip| {
             let [node] = nodes();
-            places.take(node, &from(ip), Instant::now()).then_some(node)
+            let taken = places.take(node, from(ip), Instant::now());
+            taken.is_ok().then_some(node)
         };
         let first = take("192.0.2.1").unwrap();
         assert!(take("192.0.2.1").is_some());
@@ -208,14 +263,18 @@ mod tests {
         let places = places(|server| {
             server.allowed = Some([NodeId::from_peer_id(named)].into());
         });
-        let take = |node| places.take(node, &from("192.0.2.1"), Instant::now());
+        let take = |node| {
+            let taken = places.take(node, from("192.0.2.1"), Instant::now());
+            taken.is_ok()
+        };
         assert!(take(named) && !take(shown) && !take(other));
         let now = Instant::now();
         places.grant(shown, now);
         assert!(take(shown) && !take(other));
         places.release(&shown);
         let later = now + GRANT + Duration::from_secs(1);
-        assert!(!places.take(shown, &from("192.0.2.1"), later));
+        let taken = places.take(shown, from("192.0.2.1"), later);
+        assert_eq!(taken, Err(Refusal::NotAllowed));
     }
 
     #[test]
@@ -223,9 +282,24 @@ mod tests {
         let places = places(|_| {});
         let [node] = nodes();
         let now = Instant::now();
-        let asked = (0..100).filter(|_| places.take(node, &from("192.0.2.1"), now));
-        assert_eq!(asked.count(), 30);
+        let ask = |now| places.take(node, from("192.0.2.1"), now).is_ok();
+        assert_eq!((0..100).filter(|_| ask(now)).count(), 30);
         let later = now + Duration::from_secs(5);
-        assert!(places.take(node, &from("192.0.2.1"), later));
+        assert!(ask(later));
+    }
+
+    #[test]
+    fn a_place_that_is_not_renewed_runs_out() {
+        let places = places(|server| server.reservation_duration = Duration::from_secs(60));
+        let [node] = nodes();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let ask = |seconds| places.take(node, from("192.0.2.1"), at(seconds)).unwrap();
+        ask(0);
+        ask(45);
+        assert!(places.expired(at(104)).is_empty());
+        assert_eq!(places.expired(at(105)), [node]);
+        assert!(places.holds(&node) && places.release(&node));
+        assert_eq!(places.held(), 0);
     }
 }

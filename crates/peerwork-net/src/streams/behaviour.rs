@@ -14,8 +14,11 @@ use libp2p::{
     },
 };
 
-use super::{handler::Handler, registry::Registry};
-use crate::peers::Path;
+use super::{
+    handler::{Handler, Remote},
+    registry::Registry,
+};
+use crate::peers::{Origin, Path};
 
 /// The streams part of the swarm's behaviour.
 pub(crate) struct Behaviour {
@@ -33,8 +36,14 @@ impl Behaviour {
 
     fn handler(&self, peer: PeerId, connection: ConnectionId, address: &Multiaddr) -> Handler {
         let path = Path::of(address);
-        let requests = self.registry.connect(peer, connection, path);
-        Handler::new(peer, path, self.registry.clone(), requests, self.opens_max)
+        let (requests, kept) = self.registry.connect(peer, connection, path);
+        let remote = Remote {
+            peer,
+            path,
+            origin: Origin::of(address),
+            kept,
+        };
+        Handler::new(remote, self.registry.clone(), requests, self.opens_max)
     }
 }
 

@@ -4,7 +4,10 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     future::{Ready, ready},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,15 +30,18 @@ use tokio::{
 use tokio_util::{compat::FuturesAsyncReadCompatExt, sync::CancellationToken};
 
 use super::{InboundStream, OpenRequest, Protocol, Stream, registry::Registry};
-use crate::{error::OpenError, peers::Path};
+use crate::{
+    error::OpenError,
+    peers::{Origin, Path},
+};
 
 const ACCEPTED: u8 = 0;
 const BUSY: u8 = 1;
 /// Negotiation and the answering byte together may take this long; callers have shorter deadlines.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams one connection has at once, both sides' together; past it both are told so. The muxer has
-/// room for twice as many, which leaves the other half to circuits and libp2p's own protocols.
-pub(crate) const STREAMS_MAX: usize = 2048;
+/// room for 512 more, for libp2p's own protocols.
+pub(crate) const STREAMS_MAX: usize = 3584;
 /// Answers being written at once on one connection; past it, a refused stream is reset unanswered.
 const ANSWERS_MAX: usize = 256;
 
@@ -81,10 +87,18 @@ pub(crate) struct Open {
     place: OwnedSemaphorePermit,
 }
 
+/// Who is on the other side.
+pub(crate) struct Remote {
+    pub(crate) peer: PeerId,
+    pub(crate) path: Path,
+    pub(crate) origin: Option<Origin>,
+    /// Whether the connection is kept while nothing happens on it.
+    pub(crate) kept: Arc<AtomicBool>,
+}
+
 /// The handler of one connection.
 pub(crate) struct Handler {
-    peer: PeerId,
-    path: Path,
+    remote: Remote,
     registry: Registry,
     requests: mpsc::Receiver<OpenRequest>,
     waiting: VecDeque<OpenRequest>,
@@ -104,15 +118,13 @@ impl Drop for Handler {
 
 impl Handler {
     pub(crate) fn new(
-        peer: PeerId,
-        path: Path,
+        remote: Remote,
         registry: Registry,
         requests: mpsc::Receiver<OpenRequest>,
         opens_max: usize,
     ) -> Self {
         Self {
-            peer,
-            path,
+            remote,
             registry,
             requests,
             waiting: VecDeque::new(),
@@ -153,8 +165,9 @@ impl Handler {
 
     fn inbound(&self, stream: libp2p::Stream, place: OwnedSemaphorePermit) -> InboundStream {
         InboundStream {
-            node: NodeId::from_peer_id(self.peer),
-            path: self.path,
+            node: NodeId::from_peer_id(self.remote.peer),
+            path: self.remote.path,
+            origin: self.remote.origin,
             stream: Stream::new(stream, self.closed.clone(), place),
         }
     }
@@ -234,6 +247,10 @@ impl ConnectionHandler for Handler {
 
     fn listen_protocol(&self) -> SubstreamProtocol<Negotiate, ()> {
         SubstreamProtocol::new(Negotiate(self.registry.protocols()), ())
+    }
+
+    fn connection_keep_alive(&self) -> bool {
+        self.remote.kept.load(Ordering::Relaxed)
     }
 
     fn poll(

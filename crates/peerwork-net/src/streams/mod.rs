@@ -25,7 +25,7 @@ pub(crate) use behaviour::Behaviour;
 pub(crate) use registry::{OpenRequest, Registry};
 pub use stream::Stream;
 
-use crate::peers::Path;
+use crate::peers::{Origin, Path};
 
 /// A protocol's name and whether its streams are answered.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -69,6 +69,8 @@ pub struct InboundStream {
     pub node: NodeId,
     /// Whether it came over a direct connection or a circuit.
     pub path: Path,
+    /// Where the connection comes from, when that counts for anything.
+    pub(crate) origin: Option<Origin>,
     /// The bytes.
     pub stream: Stream,
 }

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -33,6 +33,15 @@ pub(crate) struct OpenRequest {
     pub(crate) reply: oneshot::Sender<Result<Stream, OpenError>>,
 }
 
+/// A node's connections.
+#[derive(Default)]
+struct Lines {
+    /// Whether they are kept while nothing happens on them.
+    kept: Arc<AtomicBool>,
+    /// Direct ones first, older before younger: the older one is the one in use.
+    all: Vec<Line>,
+}
+
 /// Where a connection handler takes its requests from.
 struct Line {
     connection: ConnectionId,
@@ -51,7 +60,7 @@ struct Shared {
     served: RwLock<HashMap<StreamProtocol, Served>>,
     /// The protocols of `served`; a connection asks for them each time it is polled.
     protocols: RwLock<Arc<[Protocol]>>,
-    lines: RwLock<HashMap<PeerId, Vec<Line>>>,
+    lines: RwLock<HashMap<PeerId, Lines>>,
     refused: AtomicU64,
 }
 
@@ -131,7 +140,7 @@ impl Registry {
         peer: PeerId,
         connection: ConnectionId,
         path: Path,
-    ) -> mpsc::Receiver<OpenRequest> {
+    ) -> (mpsc::Receiver<OpenRequest>, Arc<AtomicBool>) {
         let (requests, receiver) = mpsc::channel(OPENS_WAITING_MAX);
         let line = Line {
             connection,
@@ -139,20 +148,26 @@ impl Registry {
             requests,
         };
         let mut lines = self.0.lines.write();
-        let of_peer = lines.entry(peer).or_default();
-        // Direct connections first, older before younger: the older one is the one in use.
-        let at = of_peer.partition_point(|l| l.path <= path);
-        of_peer.insert(at, line);
-        receiver
+        let Lines { kept, all } = lines.entry(peer).or_default();
+        let at = all.partition_point(|l| l.path <= path);
+        all.insert(at, line);
+        (receiver, Arc::clone(kept))
     }
 
     pub(crate) fn disconnect(&self, peer: PeerId, connection: ConnectionId) {
         let mut lines = self.0.lines.write();
         if let Some(of_peer) = lines.get_mut(&peer) {
-            of_peer.retain(|l| l.connection != connection);
-            if of_peer.is_empty() {
+            of_peer.all.retain(|l| l.connection != connection);
+            if of_peer.all.is_empty() {
                 lines.remove(&peer);
             }
+        }
+    }
+
+    /// Keeps the connections of a node while nothing happens on them, or no longer.
+    pub(crate) fn keep(&self, node: NodeId, kept: bool) {
+        if let Some(of_peer) = self.0.lines.read().get(node.as_peer_id()) {
+            of_peer.kept.store(kept, Ordering::Relaxed);
         }
     }
 
@@ -164,7 +179,7 @@ impl Registry {
             .ok_or(OpenError::NotConnected)?;
         let mut request = request;
         let mut refusal = OpenError::NotConnected;
-        for line in of_peer {
+        for line in &of_peer.all {
             match line.requests.try_send(request) {
                 Ok(()) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(back)) => {
@@ -180,6 +195,34 @@ impl Registry {
     /// How the node would be reached by a stream opened at this moment.
     pub(crate) fn path(&self, node: NodeId) -> Option<Path> {
         let lines = self.0.lines.read();
-        Some(lines.get(node.as_peer_id())?.first()?.path)
+        Some(lines.get(node.as_peer_id())?.all.first()?.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_connections_of_a_node_are_kept_the_ones_to_come_too() {
+        let registry = Registry::default();
+        let peer = PeerId::random();
+        let connect = |nth| {
+            let connection = ConnectionId::new_unchecked(nth);
+            registry.connect(peer, connection, Path::Direct)
+        };
+        let node = NodeId::from_peer_id(peer);
+        registry.keep(node, true);
+        let (_, first) = connect(0);
+        assert!(
+            !first.load(Ordering::Relaxed),
+            "nobody was there to be kept"
+        );
+        registry.keep(node, true);
+        let (_, second) = connect(1);
+        let kept = || [&first, &second].map(|kept| kept.load(Ordering::Relaxed));
+        assert_eq!(kept(), [true, true]);
+        registry.keep(node, false);
+        assert_eq!(kept(), [false, false]);
     }
 }

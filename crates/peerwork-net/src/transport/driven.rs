@@ -34,11 +34,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The swarm's side. Closing or dropping it closes the muxer, which sends what is left first.
 pub(super) struct Driven<S> {
-    inbound: mpsc::Receiver<S>,
+    // Boxed: each channel has room for 32 items from its first one on.
+    inbound: mpsc::Receiver<Box<S>>,
     /// Each ticket asks for one outbound stream; at most one is under way.
     tickets: mpsc::Sender<()>,
     asked: bool,
-    outbound: mpsc::Receiver<S>,
+    outbound: mpsc::Receiver<Box<S>>,
     close: Option<oneshot::Sender<()>>,
     end: oneshot::Receiver<io::Result<()>>,
     ended: bool,
@@ -111,7 +112,7 @@ where
 
     fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<S>> {
         match ready!(self.inbound.poll_recv(cx)) {
-            Some(stream) => Poll::Ready(Ok(stream)),
+            Some(stream) => Poll::Ready(Ok(*stream)),
             None => self.poll_end(cx).map(|end| Err(error(end))),
         }
     }
@@ -124,7 +125,7 @@ where
         match ready!(self.outbound.poll_recv(cx)) {
             Some(stream) => {
                 self.asked = false;
-                Poll::Ready(Ok(stream))
+                Poll::Ready(Ok(*stream))
             }
             None => self.poll_end(cx).map(|end| Err(error(end))),
         }
@@ -151,10 +152,10 @@ struct Driver<M: StreamMuxer, C> {
     io: Corked<C>,
     /// Others were let first before what was written is flushed.
     put_off: bool,
-    inbound: PollSender<M::Substream>,
+    inbound: PollSender<Box<M::Substream>>,
     tickets: mpsc::Receiver<()>,
     opening: bool,
-    outbound: mpsc::Sender<M::Substream>,
+    outbound: mpsc::Sender<Box<M::Substream>>,
     close: oneshot::Receiver<()>,
     /// Closing, and until when.
     closing: Option<Pin<Box<Sleep>>>,
@@ -197,7 +198,7 @@ where
             // Taking inbound streams drives all the others too.
             Poll::Ready(Ok(())) => {
                 if let Poll::Ready(stream) = Pin::new(&mut self.muxer).poll_inbound(cx) {
-                    let stream = stream.map_err(io::Error::other)?;
+                    let stream = Box::new(stream.map_err(io::Error::other)?);
                     return Poll::Ready(Ok(self.inbound.send_item(stream).is_ok()));
                 }
             }
@@ -218,7 +219,7 @@ where
         let stream = ready!(Pin::new(&mut self.muxer).poll_outbound(cx));
         self.opening = false;
         // There is room: the one before was taken before the swarm asked again.
-        let stream = stream.map_err(io::Error::other)?;
+        let stream = Box::new(stream.map_err(io::Error::other)?);
         Poll::Ready(Ok(self.outbound.try_send(stream).is_ok()))
     }
 

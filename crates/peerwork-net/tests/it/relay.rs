@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use peerwork_net::{Network, Path, Protocol, error::ReserveError, relay::circuit_address};
+use peerwork_net::{
+    Event, Network, Path, Protocol,
+    error::ReserveError,
+    relay::{CircuitRefusal, circuit_address},
+};
 use peerwork_testkit::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -179,4 +183,168 @@ async fn a_reservation_is_renewed_before_it_ends_also_when_the_relay_is_full() {
     }
     connect(&edge, &relay).await;
     assert!(relay.peer(edge.node_id()).unwrap().reserved);
+}
+
+/// Protobuf by hand, as the specification of circuit relay v2 numbers it: what another
+/// implementation would send.
+mod hop {
+    use peerwork_net::{Network, Protocol, Stream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::node::soon;
+
+    const HOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/hop");
+    pub(super) const RESERVE: &[u8] = &[2, 8, 0];
+
+    pub(super) fn connect(to: &Network) -> Vec<u8> {
+        let id = to.node_id().as_peer_id().to_bytes();
+        let length = |of: usize| u8::try_from(of).unwrap();
+        let mut message = vec![length(id.len() + 6), 8, 1, 0x12, length(id.len() + 2), 0x0a];
+        message.push(length(id.len()));
+        message.extend(id);
+        message
+    }
+
+    /// Sends one request; the status of the answer and the stream, or nothing when there is none.
+    pub(super) async fn ask(
+        from: &Network,
+        relay: &Network,
+        request: &[u8],
+    ) -> Option<(u16, Stream)> {
+        let mut stream = from.open(relay.node_id(), &HOP, soon()).await.ok()?;
+        stream.write_all(request).await.ok()?;
+        stream.flush().await.ok()?;
+        let length = stream.read_u8().await.ok()?;
+        let length = match length < 0x80 {
+            true => usize::from(length),
+            false => usize::from(length & 0x7f) | usize::from(stream.read_u8().await.ok()?) << 7,
+        };
+        let mut answer = vec![0; length];
+        stream.read_exact(&mut answer).await.ok()?;
+        // The last field of every answer: its status, a number of two bytes or one.
+        let at = answer.iter().rposition(|byte| *byte == 0x28)?;
+        let status = match answer.get(at + 1..)? {
+            [low, high] => u16::from(low & 0x7f) | u16::from(*high) << 7,
+            [low] => u16::from(*low),
+            _ => return None,
+        };
+        Some((status, stream))
+    }
+}
+
+async fn connected(relay: &Network) -> Network {
+    let node = start(behind_nat_config()).await;
+    connect(&node, relay).await;
+    node
+}
+
+#[tokio::test]
+async fn each_refusal_of_the_relay_has_the_status_of_the_specification() {
+    let relay = start(relay_config()).await;
+    let (caller, other) = (connected(&relay).await, connected(&relay).await);
+    let status = async |request: &[u8]| hop::ask(&caller, &relay, request).await.unwrap().0;
+    assert_eq!(status(hop::RESERVE).await, 100);
+    assert_eq!(status(&hop::connect(&other)).await, 204, "no reservation");
+    assert_eq!(status(&[2, 8, 1]).await, 400, "no peer");
+    assert_eq!(
+        status(&[6, 8, 1, 0x12, 2, 0x0a, 0]).await,
+        400,
+        "a peer without a name"
+    );
+    assert_eq!(status(&[2, 0x0f, 0xff]).await, 400, "no message");
+    assert_eq!(
+        status(&[0xff, 0xff, 0xff, 0xff, 7]).await,
+        400,
+        "a length beyond all bounds"
+    );
+    assert_eq!(status(&[2, 8, 2]).await, 401, "an answer");
+    assert_eq!(status(&[2, 8, 9]).await, 401, "an unknown type");
+}
+
+#[tokio::test]
+async fn circuits_that_arrive_at_once_are_all_opened() {
+    let (relay, edge) = (
+        start(relay_config()).await,
+        start(behind_nat_config()).await,
+    );
+    let _held = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let caller = connected(&relay).await;
+    let request = hop::connect(&edge);
+    let asked = (0..100).map(|_| hop::ask(&caller, &relay, &request));
+    let answers = futures::future::join_all(asked).await;
+    let status = |answer: &Option<(u16, _)>| answer.as_ref().map(|(status, _)| *status);
+    let statuses: Vec<_> = answers.iter().map(status).collect();
+    assert_eq!(statuses, vec![Some(100); 100]);
+    assert_eq!(relay.relay_status().circuits.len(), 100);
+    drop(answers);
+    eventually("the circuits to end", || {
+        (relay.relay_in_use().1 == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn circuits_above_what_a_node_may_have_are_refused_and_counted() {
+    let mut settings = relay_config();
+    if let Some(server) = &mut settings.relay_server {
+        server.circuits_per_peer_max = 3;
+    }
+    let (relay, edge) = (start(settings).await, start(behind_nat_config()).await);
+    let _held = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let caller = connected(&relay).await;
+    let request = hop::connect(&edge);
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let (status, stream) = hop::ask(&caller, &relay, &request).await.unwrap();
+        assert_eq!(status, 100);
+        open.push(stream);
+    }
+    let (status, _) = hop::ask(&caller, &relay, &request).await.unwrap();
+    assert_eq!(status, 201);
+    let counts = relay.relay_status().counts;
+    assert!(
+        counts.circuits_refused.contains(&(CircuitRefusal::Node, 1)),
+        "{counts:?}"
+    );
+    assert_eq!(counts.circuits_opened, 3);
+    open.pop();
+    eventually("the circuit to end", || {
+        (relay.relay_in_use().1 == 2).then_some(())
+    })
+    .await;
+    let (status, _) = hop::ask(&caller, &relay, &request).await.unwrap();
+    assert_eq!(status, 100);
+}
+
+#[tokio::test]
+async fn a_holder_that_does_not_answer_is_told_to_the_caller() {
+    let relay = start(relay_config()).await;
+    let (holder, caller) = (connected(&relay).await, connected(&relay).await);
+    // It holds a place, and libp2p's client knows nothing of it: it declines every circuit.
+    assert_eq!(
+        hop::ask(&holder, &relay, hop::RESERVE).await.unwrap().0,
+        100
+    );
+    let (status, _) = hop::ask(&caller, &relay, &hop::connect(&holder))
+        .await
+        .unwrap();
+    assert!((200..300).contains(&status), "{status}");
+    assert_eq!(relay.relay_in_use(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_place_that_nobody_renews_ends_while_its_holder_stays_connected() {
+    let mut settings = relay_config();
+    if let Some(server) = &mut settings.relay_server {
+        server.reservation_duration = Duration::from_secs(2);
+    }
+    let relay = start(settings).await;
+    let mut events = relay.events();
+    let holder = connected(&relay).await;
+    let (status, _) = hop::ask(&holder, &relay, hop::RESERVE).await.unwrap();
+    assert_eq!((status, relay.relay_in_use().0), (100, 1));
+    let ended = async { while !matches!(events.recv().await, Ok(Event::ReservationEnded(_))) {} };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    assert_eq!(relay.relay_in_use().0, 0);
+    assert!(!relay.peer(holder.node_id()).unwrap().reserved);
 }

@@ -215,7 +215,7 @@ async fn a_connection_full_of_streams_refuses_one_more_and_goes_on() {
     connect(&client, &server).await;
     let node = server.node_id();
     let mut held = Vec::new();
-    while held.len() < 2048 {
+    while held.len() < 3584 {
         let opened = client.open(node, &ECHO, soon()).await.unwrap();
         held.push((opened, incoming.next().await.unwrap().stream));
     }

@@ -42,7 +42,7 @@ pub(super) fn make(
             sent_bytes,
         },
         reservations: Reservations {
-            held: relay.holdings.len(),
+            held: relay.reservations,
             accepted: counts.accepted,
             renewed: counts.renewed,
             refused: refused
@@ -52,7 +52,7 @@ pub(super) fn make(
         circuits: Circuits {
             open: relay.circuits.len(),
             opened: counts.circuits_opened,
-            refused: counts.circuits_refused,
+            refused: counts.circuits_refused.iter().map(|(_, count)| count).sum(),
         },
         peers: peers
             .iter()

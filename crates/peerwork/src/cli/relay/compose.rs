@@ -173,9 +173,9 @@ fn relay_server(flags: &LimitFlags, allowed: Option<HashSet<NodeId>>) -> RelaySe
         reservation_duration: flags.reservation_duration,
         circuits_max: count(flags.max_circuits),
         circuits_per_peer_max: count(flags.max_circuits_per_peer),
+        circuits_per_address_max: count(flags.max_circuits_per_address),
         circuit_duration: Some(flags.circuit_duration).filter(|d| !d.is_zero()),
         circuit_bytes_max: Some(flags.circuit_bytes).filter(|bytes| *bytes > 0),
-        ..RelayServer::default()
     }
 }
 

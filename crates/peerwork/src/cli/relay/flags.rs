@@ -89,6 +89,10 @@ pub(crate) struct LimitFlags {
     #[arg(long, value_name = "N", default_value = "256",
           value_parser = clap::value_parser!(u32).range(0..=1536))]
     pub(crate) max_circuits_per_peer: u32,
+    /// Circuits opened from one network address; this machine's own are not counted
+    #[arg(long, value_name = "N", default_value = "2048",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_circuits_per_address: u32,
     /// Bytes that one circuit may carry, both directions together; 0 is no limit
     #[arg(long, value_name = "BYTES", default_value = "52428800")]
     pub(crate) circuit_bytes: u64,

@@ -1,0 +1,369 @@
+//! A relay for others: circuit relay v2.
+//!
+//! ```text
+//!  hop stream ─▶ listen: one request ─┬─ RESERVE ─▶ reserve: a place, or why not
+//!                                     └─ CONNECT ─▶ admit ─▶ reach the holder ─▶ carry until it ends
+//! ```
+//! Every request is a task of its own and every one is answered, unless its node has hundreds that
+//! say nothing. libp2p's relay is not used: it refuses its own holders when it is full, leaves all but
+//! ten circuits that arrive at once without an answer, and carries bytes in the task that polls every
+//! protocol of a connection.
+
+mod carry;
+mod wire;
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use libp2p::PeerId;
+use multiaddr::{Multiaddr, Protocol as Part};
+use parking_lot::Mutex;
+use peerwork_identity::NodeId;
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+
+use self::{
+    carry::End,
+    wire::{Hop, HopKind, Limit, Peer, Status, Stop, StopKind},
+};
+use super::{Command, ledger::CircuitRefusal, ledger::Refusal};
+use crate::{
+    config::RelayServer,
+    error::StartError,
+    event_loop,
+    handle::Shared,
+    peers::{Origin, Path, Reachability},
+    rate::{Bucket, Rate},
+    shares::{Share, Shares},
+    streams::{InboundStream, Incoming, OpenRequest, Protocol, Stream},
+};
+
+const HOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/hop");
+const STOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/stop");
+
+/// Requests that wait to be taken up; each is taken up at once.
+const QUEUE: usize = 1024;
+/// Requests of one node that have not been read yet.
+const UNREAD_MAX: usize = 512;
+/// How long a client may take to say what it wants, and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a holder may take to answer. Clients give up a circuit after ten seconds and more.
+const HOLDER_PATIENCE: Duration = Duration::from_secs(9);
+/// Addresses told with a reservation.
+const ADDRESSES_MAX: usize = 16;
+/// Refusals that are logged for the operator to see.
+const LOGGED: Rate = Rate {
+    burst: 50,
+    interval: Duration::from_secs(1),
+};
+
+/// What all requests share.
+pub(crate) struct Server {
+    network: Arc<Shared>,
+    commands: mpsc::WeakSender<event_loop::Command>,
+    validity: Duration,
+    bytes_max: Option<u64>,
+    duration_max: Option<Duration>,
+    all: Shares<()>,
+    by_node: Shares<PeerId>,
+    by_origin: Shares<Origin>,
+    unread: Shares<NodeId>,
+    started: Instant,
+    logged: Mutex<Bucket>,
+}
+
+/// What a circuit counts for while it lasts.
+struct Counted {
+    asked: Arc<Semaphore>,
+    _all: Share<()>,
+    _nodes: [Share<PeerId>; 2],
+    _origin: Option<Share<Origin>>,
+}
+
+impl Server {
+    /// Serves reservations and circuits until the network stops.
+    pub(crate) fn start(
+        config: &RelayServer,
+        network: &Arc<Shared>,
+        commands: mpsc::WeakSender<event_loop::Command>,
+    ) -> Result<(), StartError> {
+        let incoming = network.streams.serve(HOP, QUEUE);
+        let incoming = incoming.map_err(|error| StartError::Behaviour {
+            protocol: "circuit relay",
+            reason: error.to_string(),
+        })?;
+        let server = Self {
+            network: Arc::clone(network),
+            commands,
+            validity: config.reservation_duration,
+            bytes_max: config.circuit_bytes_max,
+            duration_max: config.circuit_duration,
+            all: Shares::new(config.circuits_max),
+            by_node: Shares::new(config.circuits_per_peer_max),
+            by_origin: Shares::new(config.circuits_per_address_max),
+            unread: Shares::new(UNREAD_MAX),
+            started: Instant::now(),
+            logged: Mutex::default(),
+        };
+        network.tasks.spawn(Arc::new(server).listen(incoming));
+        Ok(())
+    }
+
+    async fn listen(self: Arc<Self>, mut incoming: Incoming) {
+        let stop = self.network.stop.clone();
+        while let Some(Some(inbound)) = stop.run_until_cancelled(incoming.next()).await {
+            let Some(unread) = self.unread.take(inbound.node) else {
+                tracing::debug!(node = %inbound.node, "too many requests that say nothing");
+                continue;
+            };
+            let request = Arc::clone(&self).request(inbound, unread);
+            self.network
+                .tasks
+                .spawn(stop.clone().run_until_cancelled_owned(request));
+        }
+    }
+
+    /// One request, from its first byte to the end of what came of it.
+    async fn request(self: Arc<Self>, mut inbound: InboundStream, unread: Share<NodeId>) {
+        let request = wire::receive::<Hop>(&mut inbound.stream, PATIENCE).await;
+        drop(unread);
+        let node = inbound.node;
+        let done = match request {
+            Ok(request) => match (HopKind::try_from(request.kind), request.peer) {
+                (Ok(HopKind::Reserve), _) => self.reserve(inbound).await,
+                (Ok(HopKind::Connect), Some(peer)) => match PeerId::from_bytes(&peer.id) {
+                    Ok(to) => self.connect(inbound, NodeId::from_peer_id(to)).await,
+                    Err(_) => refuse(inbound.stream, Status::MalformedMessage).await,
+                },
+                (Ok(HopKind::Connect), None) => {
+                    refuse(inbound.stream, Status::MalformedMessage).await
+                }
+                (Ok(HopKind::Status) | Err(_), _) => {
+                    refuse(inbound.stream, Status::UnexpectedMessage).await
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                refuse(inbound.stream, Status::MalformedMessage).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            tracing::debug!(%node, %error, "a request to the relay was not finished");
+        }
+    }
+
+    // Reservations.
+
+    async fn reserve(&self, inbound: InboundStream) -> io::Result<()> {
+        let InboundStream {
+            node,
+            path,
+            origin,
+            mut stream,
+        } = inbound;
+        let places = &self.network.places;
+        let taken = match path {
+            Path::Direct => places.take(*node.as_peer_id(), origin, Instant::now()),
+            Path::Relayed => {
+                places.refused(Refusal::Relayed);
+                Err(Refusal::Relayed)
+            }
+        };
+        if let Err(refusal) = taken {
+            self.log_refusal("reservation", node, None, refusal.name());
+            let status = match refusal {
+                Refusal::Relayed => Status::PermissionDenied,
+                _ => Status::ReservationRefused,
+            };
+            return refuse(stream, status).await;
+        }
+        self.network.streams.keep(node, true);
+        // The loop releases the place of whoever leaves; this one may have left before it got one.
+        if self.network.streams.path(node) != Some(Path::Direct) {
+            places.release(node.as_peer_id());
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let expire = SystemTime::now() + self.validity;
+        let expire = expire
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let answer = Hop::reserved(expire, &self.addresses(), self.limit());
+        wire::send(&mut stream, &answer, PATIENCE).await?;
+        if let Some(commands) = self.commands.upgrade() {
+            // Refused only by a loop that has ended.
+            let _ = commands.send(Command::Reserved(node).into()).await;
+        }
+        close(stream).await
+    }
+
+    /// Where this relay is reached, each address with its peer id.
+    fn addresses(&self) -> Vec<Multiaddr> {
+        let me = *self.network.node.as_peer_id();
+        let mut all = match &*self.network.reachability.borrow() {
+            Reachability::Public(addresses) | Reachability::Assumed(addresses) => addresses.clone(),
+            Reachability::Unknown | Reachability::Private => Vec::new(),
+        };
+        if all.is_empty() {
+            all.clone_from(&self.network.listen.borrow());
+            all.retain(|address| Path::of(address) == Path::Direct);
+        }
+        all.truncate(ADDRESSES_MAX);
+        all.into_iter()
+            .map(|address| address.with(Part::P2p(me)))
+            .collect()
+    }
+
+    fn limit(&self) -> Option<Limit> {
+        Limit::of(self.duration_max, self.bytes_max)
+    }
+
+    // Circuits.
+
+    async fn connect(&self, inbound: InboundStream, to: NodeId) -> io::Result<()> {
+        let InboundStream {
+            node: from,
+            path,
+            origin,
+            mut stream,
+        } = inbound;
+        let reached = async {
+            let counted = self.admit(from, to, path, origin)?;
+            let far = self.reach(from, to, &counted.asked).await?;
+            Ok((counted, far))
+        };
+        let (counted, mut far) = match reached.await {
+            Ok(reached) => reached,
+            Err((refusal, status)) => {
+                self.network.ledger.refused(refusal);
+                self.log_refusal("circuit", from, Some(to), refusal.name());
+                return refuse(stream, status).await;
+            }
+        };
+        let carried = self.network.ledger.opened(from, to);
+        let answer = Hop {
+            limit: self.limit(),
+            ..Hop::answer(Status::Ok)
+        };
+        wire::send(&mut stream, &answer, PATIENCE).await?;
+        let carrying = carry::carry(&mut stream, &mut far, self.bytes_max, carried.bytes());
+        let end = match self.duration_max {
+            Some(duration) => timeout(duration, carrying).await.ok(),
+            None => Some(carrying.await),
+        };
+        // Streams that are dropped before they have ended are reset.
+        drop((stream, far, counted));
+        match end {
+            Some(End::Done) => tracing::debug!(%from, %to, "circuit ended"),
+            Some(End::Bytes) => tracing::debug!(%from, %to, "circuit carried all it may"),
+            Some(End::Lost(error)) => tracing::debug!(%from, %to, %error, "circuit lost"),
+            None => tracing::debug!(%from, %to, "circuit lasted as long as it may"),
+        }
+        Ok(())
+    }
+
+    /// Whether the circuit may be, and what it counts for.
+    fn admit(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        path: Path,
+        origin: Option<Origin>,
+    ) -> Result<Counted, (CircuitRefusal, Status)> {
+        let crowded = |refusal| (refusal, Status::ResourceLimitExceeded);
+        if path == Path::Relayed {
+            return Err((CircuitRefusal::Relayed, Status::PermissionDenied));
+        }
+        let asked = self.network.places.asked(to.as_peer_id());
+        let none = (CircuitRefusal::NoReservation, Status::NoReservation);
+        let node = |node: NodeId| {
+            let share = self.by_node.take(*node.as_peer_id());
+            share.ok_or(crowded(CircuitRefusal::Node))
+        };
+        let share = |origin| {
+            let share = self.by_origin.take(origin);
+            share.ok_or(crowded(CircuitRefusal::Address))
+        };
+        Ok(Counted {
+            asked: asked.ok_or(none)?,
+            _all: self.all.take(()).ok_or(crowded(CircuitRefusal::Full))?,
+            _nodes: [node(from)?, node(to)?],
+            _origin: origin.map(share).transpose()?,
+        })
+    }
+
+    /// Asks the holder; its stream carries the circuit's bytes from then on.
+    async fn reach(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        asked: &Semaphore,
+    ) -> Result<Stream, (CircuitRefusal, Status)> {
+        let not_reached = |error: io::Error| {
+            tracing::debug!(%from, %to, %error, "the holder was not reached");
+            (CircuitRefusal::NotReached, Status::ConnectionFailed)
+        };
+        let asked = async {
+            let _turn = asked.acquire().await.map_err(io::Error::other)?;
+            let mut stream = self.open(to).await?;
+            let request = Stop {
+                kind: StopKind::Connect.into(),
+                peer: Some(Peer {
+                    id: from.as_peer_id().to_bytes(),
+                }),
+                limit: self.limit(),
+                status: None,
+            };
+            wire::send(&mut stream, &request, HOLDER_PATIENCE).await?;
+            let answer: Stop = wire::receive(&mut stream, HOLDER_PATIENCE).await?;
+            Ok((stream, answer))
+        };
+        let asked = timeout(HOLDER_PATIENCE, asked).await;
+        let (stream, answer) = asked
+            .unwrap_or_else(|late| Err(late.into()))
+            .map_err(not_reached)?;
+        match answer.status() {
+            Status::Ok if answer.kind() == StopKind::Status => Ok(stream),
+            status @ (Status::ResourceLimitExceeded | Status::PermissionDenied) => {
+                Err((CircuitRefusal::Declined, status))
+            }
+            _ => Err((CircuitRefusal::Declined, Status::ConnectionFailed)),
+        }
+    }
+
+    async fn open(&self, to: NodeId) -> io::Result<Stream> {
+        let (reply, stream) = oneshot::channel();
+        let protocol = STOP;
+        let request = OpenRequest { protocol, reply };
+        let asked = self.network.streams.request(to, request);
+        asked.map_err(io::Error::other)?;
+        let opened = stream.await.map_err(io::Error::other)?;
+        opened.map_err(io::Error::other)
+    }
+
+    /// Tells the operator of refusals, but not of each when somebody makes many.
+    fn log_refusal(&self, what: &str, from: NodeId, to: Option<NodeId>, reason: &str) {
+        let to = to.map(tracing::field::display);
+        let loud = self.logged.lock().take(self.started.elapsed(), LOGGED);
+        if loud {
+            tracing::info!(node = %from, to, reason, "{what} refused");
+        } else {
+            tracing::debug!(node = %from, to, reason, "{what} refused");
+        }
+    }
+}
+
+async fn refuse(mut stream: Stream, status: Status) -> io::Result<()> {
+    wire::send(&mut stream, &Hop::answer(status), PATIENCE).await?;
+    close(stream).await
+}
+
+async fn close(mut stream: Stream) -> io::Result<()> {
+    use tokio::io::AsyncWriteExt as _;
+    timeout(PATIENCE, stream.shutdown()).await?
+}
