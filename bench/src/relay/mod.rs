@@ -64,6 +64,9 @@ const TRICKLE_PAUSE: Duration = Duration::from_millis(50);
 const SENDERS: usize = 10;
 const FLOOD: usize = 200;
 
+/// How long one relay gets to be filled; as many places as it gave until then are measured.
+const HOLDING: Duration = Duration::from_secs(240);
+
 /// Measures both relays and gives the tables.
 pub(crate) async fn measure(args: &RelayArgs) -> anyhow::Result<Figures> {
     let kinds = [
@@ -133,14 +136,18 @@ async fn held(kind: &Kind, counts: &[usize]) -> anyhow::Result<Vec<Held>> {
     let before = subject.process.usage()?.resident_kib;
     let mut clients = Vec::new();
     let mut all = Vec::new();
+    let start = Instant::now();
     for &count in counts {
-        let start = Instant::now();
-        let more = count.saturating_sub(clients.len());
-        let (new, _) = load::connect(&subject.address, more).await?;
-        load::reservations(&new, 1).await?;
-        clients.extend(new);
-        let seconds = start.elapsed().as_secs_f64();
-        all.push(idle(&subject, before, count, seconds).await?);
+        let mut took = Duration::ZERO;
+        while clients.len() < count && start.elapsed() < HOLDING {
+            let since = Instant::now();
+            let more = (count - clients.len()).min(CLIENTS);
+            let (new, _) = load::connect(&subject.address, more).await?;
+            load::reservations(&new, 1).await?;
+            clients.extend(new);
+            took += since.elapsed();
+        }
+        all.push(idle(&subject, before, clients.len(), took.as_secs_f64()).await?);
     }
     Ok(all)
 }
