@@ -135,6 +135,7 @@ impl EventLoop {
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
         self.metrics.refresh_relay(&self.places, &self.ledger);
+        self.metrics.refresh_gossip(&self.gossip.forwarded());
     }
 
     fn on_event(&mut self, event: SwarmEvent<PartsEvent>) {

@@ -12,17 +12,38 @@ mod driver;
 mod hub;
 mod topic;
 
+use std::sync::Arc;
+
 pub(crate) use behaviour::{Behaviour, build};
 pub(crate) use driver::{Command, Decided, Driver};
 pub(crate) use hub::Hub;
 pub(crate) use topic::Validator;
 pub use topic::{Message, Mode, Publisher, Topic, Verdict};
 
+/// What this node forwards for others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Forwarded {
+    /// The topics of this moment, those with most subscribers first.
+    pub(crate) topics: Arc<[TopicInfo]>,
+    /// Of all topics since the start.
+    pub(crate) all: Counts,
+}
+
+/// Messages of one topic, or of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) dropped: u64,
+}
+
 /// A topic that this node forwards for others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicInfo {
     /// Its name.
     pub name: String,
+    /// Whether the operator named it; others are joined for their subscribers.
+    pub configured: bool,
     /// Connected nodes that subscribe to it; other hubs are not counted.
     pub subscribers: usize,
     /// Messages forwarded since it was joined.

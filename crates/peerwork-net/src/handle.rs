@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) meters: Meters,
     pub(crate) listen: watch::Receiver<Vec<Multiaddr>>,
     pub(crate) reachability: watch::Receiver<Reachability>,
-    pub(crate) topics: watch::Receiver<(Arc<[TopicInfo]>, u64)>,
+    pub(crate) topics: watch::Receiver<gossip::Forwarded>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) message_bytes_max: usize,
     pub(crate) stop: CancellationToken,
@@ -410,7 +410,7 @@ impl Network {
     /// Messages forwarded for others since the start, as of a second ago.
     #[must_use]
     pub fn forwarded_messages(&self) -> u64 {
-        self.shared.topics.borrow().1
+        self.shared.topics.borrow().all.messages
     }
 
     /// Lets a node reserve a place at this closed relay for the next hour.
@@ -423,7 +423,7 @@ impl Network {
     /// first. Empty on a node that is no hub.
     #[must_use]
     pub fn forwarded_topics(&self) -> Arc<[TopicInfo]> {
-        Arc::clone(&self.shared.topics.borrow().0)
+        Arc::clone(&self.shared.topics.borrow().topics)
     }
 
     /// What happens from this moment on. A reader more than 1024 events behind misses some and is

@@ -8,6 +8,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    gossip::{Counts, Forwarded},
     metering::Meters,
     relay::{Ledger, Places, RelayCounts},
     streams,
@@ -28,6 +29,23 @@ pub(crate) struct Metrics {
     circuits_opened: Counter,
     circuits_refused: Family<Reason, Counter>,
     circuit_bytes: Counter,
+    topics: Gauge,
+    topic_messages: Family<Topic, Counter>,
+    topic_bytes: Family<Topic, Counter>,
+    topic_dropped: Family<Topic, Counter>,
+}
+
+/// A topic that the operator named, or `other`: clients could name any number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Topic {
+    topic: String,
+}
+
+impl Topic {
+    fn named(name: &str) -> Self {
+        let topic = name.to_owned();
+        Self { topic }
+    }
 }
 
 /// Why a reservation or a circuit was refused.
@@ -54,6 +72,10 @@ impl Metrics {
             circuits_opened: Counter::default(),
             circuits_refused: Family::default(),
             circuit_bytes: Counter::default(),
+            topics: Gauge::default(),
+            topic_messages: Family::default(),
+            topic_bytes: Family::default(),
+            topic_dropped: Family::default(),
         };
         registry.register("peers", "Connected nodes", metrics.peers.clone());
         registry.register_with_unit(
@@ -74,6 +96,7 @@ impl Metrics {
             metrics.refused.clone(),
         );
         metrics.register_relay(registry.sub_registry_with_prefix("relay"));
+        metrics.register_gossip(registry.sub_registry_with_prefix("gossip"));
         metrics
     }
 
@@ -119,6 +142,56 @@ impl Metrics {
             Unit::Bytes,
             self.circuit_bytes.clone(),
         );
+    }
+
+    fn register_gossip(&self, registry: &mut Registry) {
+        registry.register(
+            "topics",
+            "Topics that this node forwards for others",
+            self.topics.clone(),
+        );
+        registry.register(
+            "messages",
+            "Messages forwarded for others; topic is one that was configured, or other",
+            self.topic_messages.clone(),
+        );
+        registry.register_with_unit(
+            "messages",
+            "Bytes of messages forwarded for others",
+            Unit::Bytes,
+            self.topic_bytes.clone(),
+        );
+        registry.register(
+            "messages_dropped",
+            "Messages that were too large or too many to forward",
+            self.topic_dropped.clone(),
+        );
+    }
+
+    /// Brings the figures of forwarded topics up to date; called once a second.
+    pub(crate) fn refresh_gossip(&self, forwarded: &Forwarded) {
+        let topics = i64::try_from(forwarded.topics.len());
+        self.topics.set(topics.unwrap_or(i64::MAX));
+        let mut other = forwarded.all;
+        for info in forwarded.topics.iter().filter(|info| info.configured) {
+            let counts = Counts {
+                messages: info.messages,
+                bytes: info.bytes,
+                dropped: info.dropped,
+            };
+            other.messages -= counts.messages;
+            other.bytes -= counts.bytes;
+            other.dropped -= counts.dropped;
+            self.raise_topic(&info.name, counts);
+        }
+        self.raise_topic("other", other);
+    }
+
+    fn raise_topic(&self, name: &str, counts: Counts) {
+        let topic = Topic::named(name);
+        raise(&self.topic_messages.get_or_create(&topic), counts.messages);
+        raise(&self.topic_bytes.get_or_create(&topic), counts.bytes);
+        raise(&self.topic_dropped.get_or_create(&topic), counts.dropped);
     }
 
     /// Brings the figures of the relay up to date; called once a second.

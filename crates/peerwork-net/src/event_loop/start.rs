@@ -60,7 +60,7 @@ pub(crate) async fn start(
     let mut swarm = build(&config, &parts, accepted)?;
     let meanwhile = bind_all(&mut swarm, &config).await?;
 
-    let (topics_sender, topics) = watch::channel((Arc::default(), 0));
+    let (topics_sender, topics) = watch::channel(gossip::Forwarded::default());
     let (listen_sender, listen) = watch::channel(Vec::new());
     let (reachability_sender, reachability) = watch::channel(Reachability::Unknown);
     let shared = Arc::new(Shared {
@@ -102,7 +102,7 @@ pub(crate) async fn start(
 struct Told {
     listen: watch::Sender<Vec<Multiaddr>>,
     reachability: watch::Sender<Reachability>,
-    topics: watch::Sender<(Arc<[gossip::TopicInfo]>, u64)>,
+    topics: watch::Sender<gossip::Forwarded>,
     metrics: Metrics,
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Message, Mode, TopicInfo, Validator, Verdict, behaviour::topic_scores, hub::Hub};
+use super::{Forwarded, Message, Mode, Validator, Verdict, behaviour::topic_scores, hub::Hub};
 use crate::{behaviour::Behaviour, error::TopicError};
 
 /// Messages waiting for validation or delivery, per topic; with messages of the size used here
@@ -54,7 +54,7 @@ struct Joined {
 pub(crate) struct Driver {
     topics: HashMap<TopicHash, Joined>,
     hub: Option<Hub>,
-    infos: watch::Sender<(Arc<[TopicInfo]>, u64)>,
+    infos: watch::Sender<Forwarded>,
     started: Instant,
     decisions: mpsc::Sender<Decided>,
     tasks: TaskTracker,
@@ -63,7 +63,7 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(
         hub: Option<Hub>,
-        infos: watch::Sender<(Arc<[TopicInfo]>, u64)>,
+        infos: watch::Sender<Forwarded>,
         decisions: mpsc::Sender<Decided>,
         tasks: TaskTracker,
     ) -> Self {
@@ -191,10 +191,14 @@ impl Driver {
     }
 
     /// Brings what readers see up to date.
+    /// What was published last.
+    pub(crate) fn forwarded(&self) -> watch::Ref<'_, Forwarded> {
+        self.infos.borrow()
+    }
+
     pub(crate) fn publish_infos(&self) {
         if let Some(hub) = &self.hub {
-            self.infos
-                .send_replace((hub.infos().into(), hub.forwarded()));
+            self.infos.send_replace(hub.forwarded());
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 use libp2p::PeerId;
 use peerwork_identity::NodeId;
 
-use super::{TopicInfo, Verdict};
+use super::{Counts, Forwarded, TopicInfo, Verdict};
 use crate::{
     config,
     rate::{Bucket, Rate},
@@ -29,7 +29,7 @@ pub(crate) struct Hub {
     config: config::Hub,
     topics: HashMap<String, Followed>,
     nodes: HashMap<PeerId, Node>,
-    forwarded: u64,
+    all: Counts,
 }
 
 #[derive(Debug, Default)]
@@ -38,10 +38,8 @@ struct Followed {
     fixed: bool,
     subscribers: HashSet<PeerId>,
     senders: HashMap<PeerId, Bucket>,
-    all: Bucket,
-    messages: u64,
-    bytes: u64,
-    dropped: u64,
+    rate: Bucket,
+    counts: Counts,
 }
 
 /// A node that subscribes to followed topics.
@@ -64,7 +62,7 @@ impl Hub {
         Self {
             topics: config.topics.iter().map(fixed).collect(),
             nodes: HashMap::new(),
-            forwarded: 0,
+            all: Counts::default(),
             config,
         }
     }
@@ -153,14 +151,16 @@ impl Hub {
                     .entry(sender)
                     .or_default()
                     .take(now, self.config.sender_rate))
-            && followed.all.take(now, self.config.topic_rate);
+            && followed.rate.take(now, self.config.topic_rate);
         if fits {
-            self.forwarded += 1;
-            followed.messages += 1;
-            followed.bytes += bytes as u64;
+            for counts in [&mut followed.counts, &mut self.all] {
+                counts.messages += 1;
+                counts.bytes += bytes as u64;
+            }
             return Some(Verdict::Accept);
         }
-        followed.dropped += 1;
+        followed.counts.dropped += 1;
+        self.all.dropped += 1;
         let excess = &mut self.nodes.entry(sender).or_default().excess;
         Some(match own && !excess.take(now, EXCESS) {
             true => Verdict::Reject,
@@ -168,26 +168,25 @@ impl Hub {
         })
     }
 
-    /// Messages forwarded since the start.
-    pub(crate) fn forwarded(&self) -> u64 {
-        self.forwarded
-    }
-
-    /// All followed topics, those with most subscribers first.
-    pub(crate) fn infos(&self) -> Vec<TopicInfo> {
-        let mut infos: Vec<_> = self.topics.iter().map(info).collect();
-        infos.sort_by(|a, b| (b.subscribers, &a.name).cmp(&(a.subscribers, &b.name)));
-        infos
+    /// What is forwarded, and what was.
+    pub(crate) fn forwarded(&self) -> Forwarded {
+        let mut topics: Vec<_> = self.topics.iter().map(info).collect();
+        topics.sort_by(|a, b| (b.subscribers, &a.name).cmp(&(a.subscribers, &b.name)));
+        Forwarded {
+            topics: topics.into(),
+            all: self.all,
+        }
     }
 }
 
 fn info((name, followed): (&String, &Followed)) -> TopicInfo {
     TopicInfo {
         name: name.clone(),
+        configured: followed.fixed,
         subscribers: followed.subscribers.len(),
-        messages: followed.messages,
-        bytes: followed.bytes,
-        dropped: followed.dropped,
+        messages: followed.counts.messages,
+        bytes: followed.counts.bytes,
+        dropped: followed.counts.dropped,
     }
 }
 
@@ -276,8 +275,10 @@ mod tests {
         assert_eq!(hub.judge(NOW, b, "fixed", 1), Some(Verdict::Accept));
         let verdicts: Vec<_> = (0..300).map(|_| hub.judge(NOW, a, "fixed", 1)).collect();
         assert_eq!(verdicts.last(), Some(&Some(Verdict::Reject)));
-        let info = &hub.infos()[0];
+        let forwarded = hub.forwarded();
+        let info = &forwarded.topics[0];
         assert_eq!((info.messages, info.bytes, info.dropped), (11, 1001, 302));
+        assert_eq!((forwarded.all.messages, forwarded.all.dropped), (11, 302));
         hub.disconnected(a);
         assert!(hub.nodes.is_empty(), "whoever is gone is forgotten");
     }
