@@ -15,8 +15,7 @@ const discover = false
 const upgrade = (more) => `GET / HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${more}`
 /** What each connection does once it is open: where, what it sends, and whether it closes at once. */
 const kinds = [
-  // HTTP leaves a connection alone that has not asked anything yet, so these may stay.
-  { relay: byWebSocket, stays: true },
+  { relay: byWebSocket },
   { relay: byWebSocket, close: true },
   { relay: byWebSocket, send: upgrade('') },
   // A whole upgrade, and nothing inside the WebSocket.
@@ -81,7 +80,7 @@ const took = performance.now() - began
 const waited = {
   webSocket: await during.webSocket, tcp: await during.tcp, health: await during.health, healthAfter: await health()
 }
-await until('the relay to close them', () => kinds.every(({ stays }, kind) => stays || left[kind] === 0), 60)
+await until('the relay to close them', () => left.every((some) => some === 0), 60)
 const closed = performance.now() - began
 over = true
 await talking

@@ -27,6 +27,7 @@ mod jsonrpc;
 mod listener;
 mod metrics;
 pub mod operator;
+mod places;
 mod server;
 pub mod service;
 

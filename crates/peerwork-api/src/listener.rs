@@ -17,10 +17,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulConnection},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
@@ -28,6 +25,7 @@ use tower::Service as _;
 use crate::{
     front::{Io, Opened, Opening},
     metrics::{Metrics, Open},
+    places::{Places, Taken},
 };
 
 /// A client sends a whole HTTP/1 head, or the first byte after a pause, within this time.
@@ -98,7 +96,7 @@ pub(crate) struct Secure(pub(crate) bool);
 /// keeps it, because it outlives the HTTP connection that it came from.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    _parts: Arc<(OwnedSemaphorePermit, Open)>,
+    _parts: Arc<(Taken, Open)>,
 }
 
 /// How tasks end: `stop` asks, `abort` cuts, `tasks` owns them all.
@@ -122,29 +120,6 @@ impl Lifetime {
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Lifetime {
     fn execute(&self, task: F) {
         self.spawn(task);
-    }
-}
-
-/// How many connections a listener has at once.
-#[derive(Debug)]
-pub(crate) struct Places {
-    all: Arc<Semaphore>,
-    local: Arc<Semaphore>,
-}
-
-impl Places {
-    /// So many for everybody, and some more for callers on the same machine alone, so that nobody
-    /// elsewhere can keep the operator out.
-    pub(crate) fn new(all: usize, local: usize) -> Self {
-        let places = |count| Arc::new(Semaphore::new(count));
-        let (all, local) = (places(all), places(local));
-        Self { all, local }
-    }
-
-    fn take(&self, remote: SocketAddr) -> Option<OwnedSemaphorePermit> {
-        let local = remote.ip().to_canonical().is_loopback();
-        let take = |places: &Arc<Semaphore>| places.clone().try_acquire_owned().ok();
-        take(&self.all).or_else(|| take(&self.local).filter(|_| local))
     }
 }
 
@@ -189,12 +164,12 @@ impl Listener {
                     continue;
                 }
             };
-            let Some(permit) = self.places.take(remote) else {
+            let Some(taken) = self.places.take(remote.ip()) else {
                 self.refuse(&stream);
                 continue;
             };
             let place = Place {
-                _parts: Arc::new((permit, self.metrics.connection(name))),
+                _parts: Arc::new((taken, self.metrics.connection(name))),
             };
             self.serve(stream, remote, place);
         }
@@ -309,23 +284,4 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, Socket
     let socket = TcpListener::bind(address).await?;
     let bound = socket.local_addr()?;
     Ok((socket, bound))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn callers_from_elsewhere_leave_places_for_those_on_this_machine() {
-        let places = Places::new(2, 1);
-        let take = |remote: &str| places.take(remote.parse().unwrap());
-        let _held = (take("192.0.2.1:1").unwrap(), take("192.0.2.1:2").unwrap());
-        assert!(take("192.0.2.1:3").is_none());
-        let local = take("127.0.0.1:1").unwrap();
-        assert!(take("[::ffff:127.0.0.1]:2").is_none());
-        drop(local);
-        assert!(take("[::1]:1").is_some());
-    }
 }

@@ -7,9 +7,10 @@ use crate::{
     config::{AdminPages, Config, JsonRpcConfig, OperatorConfig},
     front::{self, Bound, CertificateError, FrontConfig, FrontService, Opening},
     jsonrpc,
-    listener::{Lifetime, Listener, Places, Purpose, Wire, bind},
+    listener::{Lifetime, Listener, Purpose, Wire, bind},
     metrics::{Metrics, SharedRegistry},
     operator,
+    places::Places,
     service::NodeService,
 };
 
@@ -279,7 +280,10 @@ impl Handle {
             opening,
             router,
             wire: Wire::Http1,
-            places: Places::new(config.connections_max, LOCAL_PLACES),
+            places: Places::new(config.connections_max, LOCAL_PLACES).per_address(
+                config.connections_per_address_max,
+                config.proxies.networks(),
+            ),
             metrics: shared.metrics.clone(),
             lifetime: shared.lifetime.clone(),
         }

@@ -198,7 +198,7 @@ impl Default for Limits {
             connections_per_address_max: 1024,
             handshakes_per_address_max: 128,
             connections_per_peer_max: 8,
-            handshakes_inbound_max: 512,
+            handshakes_inbound_max: 2048,
             handshakes_outbound_max: 512,
             handshake_timeout: Duration::from_secs(10),
             memory_share_max: 0.8,

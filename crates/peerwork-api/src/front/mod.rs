@@ -45,7 +45,10 @@ pub struct FrontConfig {
     pub proxy_protocol: bool,
     /// Connections open at a time, WebSockets included until the network has taken them over.
     pub connections_max: usize,
-    /// How long a client may take until its first request is complete.
+    /// Those of one network address (an IPv4 address, an IPv6 /64); this machine's own and the
+    /// proxies' are not counted.
+    pub connections_per_address_max: usize,
+    /// How long a client may take until HTTP begins.
     pub opening_deadline: Duration,
 }
 
@@ -56,6 +59,7 @@ impl Default for FrontConfig {
             proxies: Proxies::default(),
             proxy_protocol: false,
             connections_max: 10_240,
+            connections_per_address_max: 512,
             opening_deadline: Duration::from_secs(10),
         }
     }

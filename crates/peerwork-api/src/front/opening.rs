@@ -2,10 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, ready},
-};
+use futures::{FutureExt as _, future::BoxFuture};
 use ppp::{HeaderResult, v1, v2};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -25,6 +22,9 @@ const PROXY_V2: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const PROXY_V1_BYTES_MAX: usize = 107;
 /// Longest body of version 2 that is read: addresses and a few further fields.
 const PROXY_V2_BYTES_MAX: usize = 1024;
+
+/// How long a client of the other ports may take for its first byte.
+const FIRST_BYTE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What HTTP is spoken on: plain or encrypted.
 pub(crate) type Io = Either<TcpStream, TlsStream<TcpStream>>;
@@ -51,7 +51,7 @@ impl Opening {
         Self {
             proxies: None,
             tls: None,
-            deadline: Duration::MAX,
+            deadline: FIRST_BYTE_DEADLINE,
         }
     }
 
@@ -78,11 +78,6 @@ impl Opening {
         stream: TcpStream,
         remote: SocketAddr,
     ) -> BoxFuture<'static, io::Result<Opened>> {
-        if self.proxies.is_none() && self.tls.is_none() {
-            let io = Either::Left(stream);
-            let secure = false;
-            return ready(Ok(Opened { io, remote, secure })).boxed();
-        }
         async move { timeout(self.deadline, self.negotiate(stream, remote)).await? }.boxed()
     }
 
@@ -92,19 +87,18 @@ impl Opening {
             Some(_) => proxied(&mut stream).await?.unwrap_or(remote),
             None => remote,
         };
-        let Some((acceptor, _)) = &self.tls else {
+        // Who connects and says nothing is not kept as long as one who has asked something.
+        let mut first = [0];
+        let encrypted = stream.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE;
+        let Some((acceptor, _)) = self.tls.as_ref().filter(|_| encrypted) else {
             return Ok(Opened {
                 io: Either::Left(stream),
                 remote,
                 secure: false,
             });
         };
-        let mut first = [0];
-        let secure = stream.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE;
-        let io = match secure {
-            true => Either::Right(acceptor.accept(stream).await?),
-            false => Either::Left(stream),
-        };
+        let io = Either::Right(acceptor.accept(stream).await?);
+        let secure = true;
         Ok(Opened { io, remote, secure })
     }
 }
@@ -206,5 +200,27 @@ mod tests {
         }
         let early = read(b"PROXY").await.unwrap_err();
         assert_eq!(early.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_is_not_kept_and_who_speaks_is() {
+        use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let opening = Opening {
+            deadline: Duration::from_millis(200),
+            ..Opening::plain()
+        };
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let (socket, remote) = listener.accept().await.unwrap();
+        let error = opening.clone().open(socket, remote).await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let mut speaking = TcpStream::connect(address).await.unwrap();
+        speaking.write_all(b"G").await.unwrap();
+        let (socket, remote) = listener.accept().await.unwrap();
+        let mut opened = opening.open(socket, remote).await.unwrap();
+        assert!(!opened.secure);
+        assert_eq!(opened.io.read_u8().await.unwrap(), b'G');
     }
 }

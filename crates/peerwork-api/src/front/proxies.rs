@@ -16,6 +16,10 @@ impl Proxies {
         Self(networks)
     }
 
+    pub(crate) fn networks(&self) -> Vec<IpNet> {
+        self.0.clone()
+    }
+
     /// Whether `ip` is one of them.
     #[must_use]
     pub fn contain(&self, ip: IpAddr) -> bool {

@@ -88,7 +88,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
         metrics: None,
         front: front.map(|listen| Front {
             listen,
-            settings: front_config(&flags.front, flags.limits.max_connections),
+            settings: front_config(&flags.front, &flags.limits),
             config_folders: flags.write_config.clone(),
         }),
         app: App::default(),
@@ -207,14 +207,15 @@ fn hub(flags: &GossipFlags, hubs: HashSet<NodeId>) -> Option<Hub> {
     })
 }
 
-fn front_config(flags: &FrontFlags, connections_max: u32) -> FrontConfig {
+fn front_config(flags: &FrontFlags, limits: &LimitFlags) -> FrontConfig {
     let files = flags.tls_cert.clone().zip(flags.tls_key.clone());
     FrontConfig {
         tls: files.map(|(certificate, key)| TlsFiles { certificate, key }),
         proxies: Proxies::new(flags.trusted_proxy.clone()),
         proxy_protocol: flags.proxy_protocol,
         // Pages are looked at beside the connections of the network.
-        connections_max: count(connections_max.saturating_add(2048)),
+        connections_max: count(limits.max_connections.saturating_add(2048)),
+        connections_per_address_max: count(limits.max_connections_per_address),
         ..FrontConfig::default()
     }
 }
