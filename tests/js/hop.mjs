@@ -75,7 +75,10 @@ for (const [what, bytes] of Object.entries(wrong)) {
 // Some of these never finish what they begin.
 const messages = [...Object.values(wrong), frame([0x08, 0, 0x12, 9]).subarray(0, 3), Uint8Array.from([10, 0x08])]
 const before = echoes
-await Promise.all(Array.from({ length: 300 }, (_, n) => ask(messages[n % messages.length])))
+await Promise.all(Array.from({ length: 300 }, async (_, n) => {
+  // A stream that the relay has ended already takes nothing more.
+  await ask(messages[n % messages.length]).catch(() => {})
+}))
 const late = await start(byTcp, { discover })
 await until('the place of another', () => circuit(late) != null)
 await until('the pair to talk on', () => echoes > before + 10)

@@ -207,8 +207,8 @@ impl EventLoop {
 
     fn on_behaviour(&mut self, event: PartsEvent) {
         match event {
+            // libp2p's metrics would keep what each node told of itself once more.
             PartsEvent::Identify(event) => {
-                self.metrics.libp2p.record(&event);
                 if let libp2p::identify::Event::Received { peer_id, info, .. } = &event {
                     let (protocols, addresses) = (&info.protocols, &info.listen_addrs);
                     dht::Driver::on_identified(&mut self.swarm, *peer_id, protocols, addresses);

@@ -100,7 +100,7 @@ pub(crate) struct Remote {
 pub(crate) struct Handler {
     remote: Remote,
     registry: Registry,
-    requests: mpsc::Receiver<OpenRequest>,
+    requests: mpsc::Receiver<Box<OpenRequest>>,
     waiting: VecDeque<OpenRequest>,
     opening: usize,
     opens_max: usize,
@@ -120,7 +120,7 @@ impl Handler {
     pub(crate) fn new(
         remote: Remote,
         registry: Registry,
-        requests: mpsc::Receiver<OpenRequest>,
+        requests: mpsc::Receiver<Box<OpenRequest>>,
         opens_max: usize,
     ) -> Self {
         Self {
@@ -261,7 +261,7 @@ impl ConnectionHandler for Handler {
         // A caller that gave up must not cost a negotiation.
         while self.waiting.len() < self.opens_max {
             match self.requests.poll_recv(cx) {
-                Poll::Ready(Some(request)) => self.waiting.push_back(request),
+                Poll::Ready(Some(request)) => self.waiting.push_back(*request),
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }

@@ -46,7 +46,8 @@ struct Lines {
 struct Line {
     connection: ConnectionId,
     path: Path,
-    requests: mpsc::Sender<OpenRequest>,
+    // Boxed: a channel has room for 32 from its first one on.
+    requests: mpsc::Sender<Box<OpenRequest>>,
 }
 
 #[derive(Clone)]
@@ -140,7 +141,7 @@ impl Registry {
         peer: PeerId,
         connection: ConnectionId,
         path: Path,
-    ) -> (mpsc::Receiver<OpenRequest>, Arc<AtomicBool>) {
+    ) -> (mpsc::Receiver<Box<OpenRequest>>, Arc<AtomicBool>) {
         let (requests, receiver) = mpsc::channel(OPENS_WAITING_MAX);
         let line = Line {
             connection,
@@ -177,7 +178,7 @@ impl Registry {
         let of_peer = lines
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
-        let mut request = request;
+        let mut request = Box::new(request);
         let mut refusal = OpenError::NotConnected;
         for line in &of_peer.all {
             match line.requests.try_send(request) {
