@@ -4,6 +4,7 @@ mod corked;
 mod driven;
 mod gate;
 mod handed;
+mod interfaces;
 mod muxer;
 mod security;
 mod yamux;

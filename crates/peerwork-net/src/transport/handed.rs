@@ -10,13 +10,11 @@ use std::{
     fmt,
     future::{Ready, ready},
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use futures::StreamExt as _;
-use if_watch::{IfEvent, tokio::IfWatcher};
 use libp2p::{
     Transport,
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
@@ -28,7 +26,7 @@ use tokio::{
 };
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
-use crate::peers::ip;
+use super::interfaces::Interfaces;
 
 /// Streams that wait for the swarm.
 pub(crate) const WAITING_MAX: usize = 64;
@@ -66,8 +64,7 @@ pub(super) struct Handed {
 struct Listener {
     id: ListenerId,
     address: Multiaddr,
-    /// Of an address that stands for all of this machine's.
-    interfaces: Option<IfWatcher>,
+    interfaces: Interfaces,
 }
 
 impl Handed {
@@ -81,52 +78,11 @@ impl Handed {
     }
 }
 
-/// `address` with this IP address in place of its own.
-fn at(address: &Multiaddr, ip: IpAddr) -> Multiaddr {
-    let rest = address.iter().skip(1).map(Part::acquire);
-    std::iter::once(Part::from(ip)).chain(rest).collect()
-}
-
 /// Where the other end is, in the form of the listener: `/ip4/…/tcp/…/ws`.
 fn remote_address(listener: &Multiaddr, remote: SocketAddr) -> Multiaddr {
     let rest = listener.iter().skip(2).map(Part::acquire);
     let host = [Part::from(remote.ip()), Part::Tcp(remote.port())];
     host.into_iter().chain(rest).collect()
-}
-
-impl Listener {
-    /// A change of the machine's addresses, as far as it concerns this listener.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let Some(interfaces) = &mut self.interfaces else {
-            return Poll::Pending;
-        };
-        let listener_id = self.id;
-        let v4 = ip(&self.address).is_some_and(|ip| ip.is_ipv4());
-        while let Poll::Ready(Some(event)) = interfaces.poll_next_unpin(cx) {
-            let listen_addr = |ip| at(&self.address, ip);
-            match event {
-                Ok(IfEvent::Up(net)) if net.addr().is_ipv4() == v4 => {
-                    let listen_addr = listen_addr(net.addr());
-                    return Poll::Ready(TransportEvent::NewAddress {
-                        listener_id,
-                        listen_addr,
-                    });
-                }
-                Ok(IfEvent::Down(net)) if net.addr().is_ipv4() == v4 => {
-                    let listen_addr = listen_addr(net.addr());
-                    return Poll::Ready(TransportEvent::AddressExpired {
-                        listener_id,
-                        listen_addr,
-                    });
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    return Poll::Ready(TransportEvent::ListenerError { listener_id, error });
-                }
-            }
-        }
-        Poll::Pending
-    }
 }
 
 impl Transport for Handed {
@@ -143,15 +99,7 @@ impl Transport for Handed {
         if !self.addresses.contains(&address) {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
-        let all = ip(&address).is_some_and(|ip| ip.is_unspecified());
-        let interfaces = all.then(IfWatcher::new).transpose();
-        let interfaces = interfaces.map_err(TransportError::Other)?;
-        if interfaces.is_none() {
-            self.events.push_back(TransportEvent::NewAddress {
-                listener_id: id,
-                listen_addr: address.clone(),
-            });
-        }
+        let interfaces = Interfaces::of(address.clone()).map_err(TransportError::Other)?;
         self.listeners.push(Listener {
             id,
             address,
@@ -186,8 +134,8 @@ impl Transport for Handed {
             return Poll::Ready(event);
         }
         for listener in &mut self.listeners {
-            if let Poll::Ready(event) = listener.poll(cx) {
-                return Poll::Ready(event);
+            if let Poll::Ready(change) = listener.interfaces.poll(cx) {
+                return Poll::Ready(change.of(listener.id));
             }
         }
         while let Poll::Ready(Some(accepted)) = self.accepted.poll_recv(cx) {

@@ -1,0 +1,89 @@
+//! The addresses that one listener stands for: its own, or one for each of this machine's.
+
+use std::{
+    io,
+    net::IpAddr,
+    task::{Context, Poll},
+};
+
+use futures::StreamExt as _;
+use if_watch::{IfEvent, tokio::IfWatcher};
+use libp2p::core::transport::{ListenerId, TransportEvent};
+use multiaddr::{Multiaddr, Protocol as Part};
+
+use crate::peers::ip;
+
+/// What changed.
+pub(super) enum Change {
+    /// The listener can be reached here.
+    Up(Multiaddr),
+    /// It can no longer be reached here.
+    Down(Multiaddr),
+    /// The system told no more.
+    Failed(io::Error),
+}
+
+impl Change {
+    /// As the swarm hears of it.
+    pub(super) fn of<U>(self, listener_id: ListenerId) -> TransportEvent<U, io::Error> {
+        match self {
+            Self::Up(listen_addr) => TransportEvent::NewAddress {
+                listener_id,
+                listen_addr,
+            },
+            Self::Down(listen_addr) => TransportEvent::AddressExpired {
+                listener_id,
+                listen_addr,
+            },
+            Self::Failed(error) => TransportEvent::ListenerError { listener_id, error },
+        }
+    }
+}
+
+/// The addresses of a listener.
+pub(super) struct Interfaces {
+    address: Multiaddr,
+    /// An address of its own, not told yet.
+    own: Option<Multiaddr>,
+    /// Of an address that stands for all of this machine's.
+    all: Option<IfWatcher>,
+}
+
+impl Interfaces {
+    /// Watches what `address`, which begins with an IP address, stands for.
+    pub(super) fn of(address: Multiaddr) -> io::Result<Self> {
+        let all = ip(&address).is_some_and(|ip| ip.is_unspecified());
+        let all = all.then(IfWatcher::new).transpose()?;
+        let own = all.is_none().then(|| address.clone());
+        Ok(Self { address, own, all })
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Change> {
+        if let Some(own) = self.own.take() {
+            return Poll::Ready(Change::Up(own));
+        }
+        let Some(all) = &mut self.all else {
+            return Poll::Pending;
+        };
+        let v4 = ip(&self.address).is_some_and(|ip| ip.is_ipv4());
+        while let Poll::Ready(Some(event)) = all.poll_next_unpin(cx) {
+            match event {
+                Ok(IfEvent::Up(net)) if net.addr().is_ipv4() == v4 => {
+                    return Poll::Ready(Change::Up(at(&self.address, net.addr())));
+                }
+                Ok(IfEvent::Down(net)) if net.addr().is_ipv4() == v4 => {
+                    return Poll::Ready(Change::Down(at(&self.address, net.addr())));
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Change::Failed(error)),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// `address` with this IP address in place of its own.
+fn at(address: &Multiaddr, ip: IpAddr) -> Multiaddr {
+    let rest = address.iter().skip(1).map(Part::acquire);
+    std::iter::once(Part::from(ip)).chain(rest).collect()
+}
