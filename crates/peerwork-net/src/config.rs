@@ -24,6 +24,10 @@ pub struct Config {
     /// Addresses that others should dial; when empty, the listen addresses and what the outside
     /// observed are told.
     pub announce: Vec<Multiaddr>,
+    /// What WebRTC-direct listeners show. Its hash is in their addresses, so that whoever keeps those
+    /// keeps it; without one, a certificate that lasts as long as this network.
+    #[cfg(feature = "webrtc")]
+    pub certificate: Option<crate::webrtc::Certificate>,
     /// Offer circuit relay v2 to others.
     pub relay_server: Option<RelayServer>,
     /// Gossip settings.
@@ -230,6 +234,8 @@ impl Config {
             listen: Vec::new(),
             handed: Vec::new(),
             announce: Vec::new(),
+            #[cfg(feature = "webrtc")]
+            certificate: None,
             relay_server: None,
             gossip: Gossip::default(),
             limits: Limits::default(),

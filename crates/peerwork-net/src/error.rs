@@ -11,6 +11,11 @@ pub enum StartError {
     /// The network's name cannot be part of a protocol name.
     #[error("network name {0:?} is not 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'")]
     NetworkName(String),
+    /// This build cannot listen on WebRTC-direct addresses.
+    #[error(
+        "cannot listen on {0}: this build has no WebRTC; build it with the feature `webrtc`, or leave the address out"
+    )]
+    WithoutWebRtc(Multiaddr),
     /// A setting is outside its bounds.
     #[error("setting {setting}: {reason}")]
     Setting {

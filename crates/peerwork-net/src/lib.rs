@@ -34,6 +34,7 @@ pub mod relay;
 pub mod shares;
 pub mod streams;
 mod transport;
+pub mod webrtc;
 
 pub use config::Config;
 pub use dial_policy::DialPolicy;

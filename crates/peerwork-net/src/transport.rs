@@ -1,4 +1,4 @@
-//! Transports: TCP, WebSocket, QUIC and circuits, authenticated, multiplexed and metered.
+//! Transports: TCP, WebSocket, QUIC, WebRTC and circuits, authenticated, multiplexed and metered.
 
 mod corked;
 mod driven;
@@ -7,6 +7,8 @@ mod handed;
 mod interfaces;
 mod muxer;
 mod security;
+#[cfg(feature = "webrtc")]
+mod webrtc;
 mod yamux;
 
 use libp2p::{
@@ -68,6 +70,31 @@ where
     }
 }
 
+#[cfg(feature = "webrtc")]
+fn direct_webrtc(
+    config: &Config,
+    meters: &Meters,
+    tasks: &TaskTracker,
+) -> Result<
+    impl libp2p::Transport<
+        Output = (PeerId, StreamMuxerBox),
+        Error: Send + Sync,
+        ListenerUpgrade: Send,
+        Dial: Send,
+    > + Send
+    + Unpin
+    + use<>,
+    StartError,
+> {
+    let certificate = match &config.certificate {
+        Some(certificate) => certificate.clone(),
+        None => crate::webrtc::Certificate::generate().map_err(wrong("webrtc"))?,
+    };
+    let webrtc = webrtc::WebRtc::new(&config.keypair, certificate, tasks.clone());
+    let webrtc = webrtc.map_err(wrong("webrtc"))?;
+    Ok(webrtc.map(metered(meters, Path::Direct)))
+}
+
 /// Builds the transport and the relay client behaviour that belongs to it.
 pub(crate) fn build(
     config: &Config,
@@ -105,6 +132,9 @@ pub(crate) fn build(
     let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());
     // Before the WebSocket transport, which would bind the port.
     let hosts = OrTransport::new(handed, hosts).map(|either, _| either.into_inner());
+    #[cfg(feature = "webrtc")]
+    let hosts = OrTransport::new(direct_webrtc(config, meters, tasks)?, hosts)
+        .map(|either, _| either.into_inner());
 
     let (circuits, behaviour) = relay::client::new(keypair.libp2p().public().to_peer_id());
     let circuits = circuits

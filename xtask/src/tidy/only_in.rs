@@ -20,6 +20,8 @@ struct OnlyIn {
     free_in_tests: bool,
 }
 
+const WEBRTC: &str = "a part of its WebRTC transport";
+
 /// The first line that fits counts, so exceptions stand before the rule.
 const TABLE: &[OnlyIn] = &[
     OnlyIn {
@@ -53,6 +55,21 @@ const TABLE: &[OnlyIn] = &[
                 "clients of a relay with nothing of ours in them",
             ),
         ],
+        free_in_tests: false,
+    },
+    OnlyIn {
+        library: "dimpl",
+        members: &[("peerwork-net", WEBRTC)],
+        free_in_tests: false,
+    },
+    OnlyIn {
+        library: "sctp-proto",
+        members: &[("peerwork-net", WEBRTC)],
+        free_in_tests: false,
+    },
+    OnlyIn {
+        library: "is",
+        members: &[("peerwork-net", WEBRTC)],
         free_in_tests: false,
     },
     OnlyIn {

@@ -25,7 +25,7 @@ use crate::{
     metering::Meters,
     metrics::Metrics,
     peers::{self, PeerTable, Reachability},
-    relay, streams, transport,
+    relay, streams, transport, webrtc,
 };
 
 /// How long binding an address may take before it is given up.
@@ -145,6 +145,10 @@ fn check(config: &Config) -> Result<(), StartError> {
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         return Err(StartError::NetworkName(name.clone()));
     }
+    let direct = config.listen.iter().find(|a| webrtc::is_direct(a));
+    if let (false, Some(address)) = (cfg!(feature = "webrtc"), direct) {
+        return Err(StartError::WithoutWebRtc(address.clone()));
+    }
     let bounded = |setting, holds: bool, reason: &str| {
         let reason = reason.to_owned();
         holds
@@ -195,7 +199,15 @@ fn build(
 fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerId, StartError> {
     swarm
         .listen_on(address.clone())
-        .map_err(|error| cannot_listen(address, error))
+        .map_err(|error| cannot_listen(address, innermost(&error)))
+}
+
+/// Why it is: the transports around say nothing of their own.
+fn innermost(mut error: &dyn std::error::Error) -> String {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 fn cannot_listen(address: &Multiaddr, reason: impl ToString) -> StartError {

@@ -12,3 +12,4 @@ mod interop;
 mod node;
 mod relay;
 mod streams;
+mod webrtc;

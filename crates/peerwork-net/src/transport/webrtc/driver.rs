@@ -1,0 +1,154 @@
+//! A connection's task: its datagrams, its clock, its end.
+
+use std::{
+    future, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::{
+    net::UdpSocket,
+    sync::mpsc,
+    time::{sleep_until, timeout},
+};
+
+use super::{
+    connection::{Connection, End},
+    streams::Handle,
+};
+
+/// Datagrams of a connection that wait; more are lost, and sent again by the other side.
+pub(super) const DATAGRAMS_MAX: usize = 256;
+/// Datagrams taken before users have their turn.
+const BATCH_MAX: usize = 64;
+/// Diallers say every few seconds that they are there (RFC 7675); who is silent for so long is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How long the other side may take to receive what is left when a connection closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the port has for a connection.
+#[derive(Debug)]
+pub(super) enum Inbound {
+    /// The dialler said that it is there.
+    Alive,
+    /// From this address.
+    Datagram(SocketAddr, Bytes),
+}
+
+/// Runs a connection.
+pub(super) struct Driver {
+    pub(super) connection: Connection,
+    pub(super) shared: Handle,
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) remote: SocketAddr,
+    pub(super) inbound: mpsc::Receiver<Inbound>,
+}
+
+impl Driver {
+    /// Runs until either side closes or is gone.
+    pub(super) async fn run(mut self) {
+        let end = match self.serve().await {
+            Ok(()) => self.finish().await,
+            Err(end) => end,
+        };
+        self.connection.close(Instant::now());
+        self.send().await;
+        self.shared.lock().end(end);
+    }
+
+    /// Phase "serve": until the user closes.
+    async fn serve(&mut self) -> Result<(), End> {
+        let mut heard = Instant::now();
+        while !self.shared.lock().closing {
+            let silence = heard + SILENCE_MAX;
+            let next = self.turn().await?;
+            let next = next.map_or(silence, |next| next.min(silence));
+            tokio::select! {
+                biased;
+                inbound = self.inbound.recv() => {
+                    // The port is closed.
+                    let inbound = inbound.ok_or(End::NotConnected)?;
+                    heard = Instant::now();
+                    self.receive_all(inbound)?;
+                }
+                () = self.shared.notified() => {}
+                () = sleep_until(next.into()) => {
+                    if heard.elapsed() >= SILENCE_MAX {
+                        return Err(End::TimedOut);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Phase "finish": sends what is left, as far as the other side takes it in time.
+    async fn finish(&mut self) -> End {
+        let rest = async {
+            loop {
+                let next = self.turn().await?;
+                if self.connection.is_idle() {
+                    return Ok(());
+                }
+                let timer = async {
+                    match next {
+                        Some(next) => sleep_until(next.into()).await,
+                        None => future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    inbound = self.inbound.recv() => {
+                        self.receive_all(inbound.ok_or(End::NotConnected)?)?;
+                    }
+                    () = self.shared.notified() => {}
+                    () = timer => {}
+                }
+            }
+        };
+        match timeout(CLOSE_TIMEOUT, rest).await {
+            Ok(Err(end)) => end,
+            Ok(Ok::<(), End>(())) | Err(_) => End::NotConnected,
+        }
+    }
+
+    fn receive_all(&mut self, first: Inbound) -> Result<(), End> {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(inbound) = next {
+            if let Inbound::Datagram(from, datagram) = inbound {
+                self.connection.receive(&datagram, Instant::now())?;
+                self.connection.turn(Instant::now())?;
+                // Where the dialler is now, as far as only it can have sent this.
+                if std::mem::take(&mut self.connection.authentic) {
+                    self.remote = from;
+                }
+            }
+            taken += 1;
+            next = (taken < BATCH_MAX)
+                .then(|| self.inbound.try_recv().ok())
+                .flatten();
+        }
+        Ok(())
+    }
+
+    async fn turn(&mut self) -> Result<Option<Instant>, End> {
+        let next = self.connection.turn(Instant::now());
+        self.send().await;
+        next
+    }
+
+    async fn send(&mut self) {
+        for datagram in std::mem::take(&mut self.connection.outgoing) {
+            if let Err(error) = self.socket.send_to(&datagram, self.remote).await {
+                // Lost like any other datagram: SCTP sends it again.
+                tracing::trace!(remote = %self.remote, %error, "a datagram was not sent");
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    return;
+                }
+            }
+        }
+    }
+}

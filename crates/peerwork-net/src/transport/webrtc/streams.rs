@@ -1,0 +1,408 @@
+//! The streams of one connection: what their users and the connection's task share.
+//!
+//! ```text
+//!  users: Muxer, Stream ──▶ Table ◀── Connection, in a task of its own
+//!       bytes to send, ends, drops │ bytes received, new streams, the end
+//! ```
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use multiaddr::multihash::Multihash;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+/// Bytes that wait for a stream's user; more stay with SCTP, whose window is the connection's.
+const UNREAD_BYTES_MAX: usize = 256 << 10;
+/// Such bytes of all streams of a connection.
+const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one stream that wait to be sent.
+const OUTGOING_BYTES_MAX: usize = 64 << 10;
+/// Inbound streams that wait for the swarm.
+const INBOUND_MAX: usize = 256;
+
+/// A stream's number in the table; SCTP's own numbers are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key(u64);
+
+/// The direction from the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Open,
+    Finished,
+    Reset,
+}
+
+/// The direction to the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    Open,
+    /// The end is to be sent behind what waits.
+    Finishing,
+    /// The end was sent.
+    Finished,
+    /// The other side takes no more.
+    Stopped,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
+    /// The user has dropped it.
+    pub(super) dropped: bool,
+    pub(super) outgoing: BytesMut,
+    received: VecDeque<Bytes>,
+    unread: usize,
+    queued: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            reading: Reading::Open,
+            writing: Writing::Open,
+            dropped: false,
+            outgoing: BytesMut::new(),
+            received: VecDeque::new(),
+            unread: 0,
+            queued: false,
+            reader: None,
+            writer: None,
+        }
+    }
+
+    pub(super) fn wake_reader(&mut self) {
+        wake(&mut self.reader);
+    }
+
+    pub(super) fn wake_writer(&mut self) {
+        wake(&mut self.writer);
+    }
+
+    /// Takes no more from the user, and forgets what waits.
+    pub(super) fn stop_writing(&mut self) {
+        self.writing = Writing::Stopped;
+        self.outgoing.clear();
+        self.wake_writer();
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// What both sides share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    table: Mutex<Table>,
+    /// Wakes the connection's task.
+    work: Notify,
+}
+
+/// The streams and what is asked of the connection.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) streams: HashMap<Key, State>,
+    /// Streams whose users did something.
+    pub(super) queue: VecDeque<Key>,
+    /// The user wants one more stream.
+    pub(super) wanted: bool,
+    /// The user is gone or closes.
+    pub(super) closing: bool,
+    next_key: u64,
+    unread: usize,
+    inbound: VecDeque<Key>,
+    opened: Option<Key>,
+    certificate: Option<Multihash<64>>,
+    ended: Option<io::ErrorKind>,
+    on_inbound: Option<Waker>,
+    on_opened: Option<Waker>,
+    on_certificate: Option<Waker>,
+    on_end: Option<Waker>,
+    /// The swarm is to look again.
+    again: bool,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock()
+    }
+
+    /// Lets the connection's task look.
+    pub(super) fn notify(&self) {
+        self.work.notify_one();
+    }
+
+    pub(super) async fn notified(&self) {
+        self.work.notified().await;
+    }
+}
+
+// The connection's side.
+impl Table {
+    pub(super) fn insert(&mut self) -> Key {
+        let key = Key(self.next_key);
+        self.next_key += 1;
+        self.streams.insert(key, State::new());
+        key
+    }
+
+    /// Whether one more inbound stream has room; it then waits for the swarm.
+    pub(super) fn insert_inbound(&mut self) -> Option<Key> {
+        if self.inbound.len() >= INBOUND_MAX {
+            return None;
+        }
+        let key = self.insert();
+        self.inbound.push_back(key);
+        wake(&mut self.on_inbound);
+        Some(key)
+    }
+
+    pub(super) fn insert_outbound(&mut self) -> Key {
+        let key = self.insert();
+        self.wanted = false;
+        self.opened = Some(key);
+        wake(&mut self.on_opened);
+        key
+    }
+
+    /// Whether the stream's user has room for more.
+    pub(super) fn has_room(&self, key: Key) -> bool {
+        let Some(state) = self.streams.get(&key) else {
+            return true;
+        };
+        state.dropped || (state.unread < UNREAD_BYTES_MAX && self.unread < UNREAD_ALL_BYTES_MAX)
+    }
+
+    pub(super) fn receive(&mut self, key: Key, payload: Bytes) {
+        let Some(state) = self.streams.get_mut(&key) else {
+            return;
+        };
+        if payload.is_empty() || state.dropped || state.reading != Reading::Open {
+            return;
+        }
+        state.unread += payload.len();
+        self.unread += payload.len();
+        state.received.push_back(payload);
+        state.wake_reader();
+    }
+
+    /// The other side gave the stream up, or its channel is gone.
+    pub(super) fn reset(&mut self, key: Key) {
+        let Some(state) = self.streams.get_mut(&key) else {
+            return;
+        };
+        if state.reading == Reading::Open {
+            state.reading = Reading::Reset;
+            self.unread -= std::mem::take(&mut state.unread);
+            state.received.clear();
+            state.wake_reader();
+        }
+        if state.writing != Writing::Finished {
+            state.stop_writing();
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, key: Key) {
+        if let Some(state) = self.streams.get_mut(&key)
+            && !std::mem::replace(&mut state.queued, true)
+        {
+            self.queue.push_back(key);
+        }
+    }
+
+    pub(super) fn dequeue(&mut self) -> Option<Key> {
+        let key = self.queue.pop_front()?;
+        if let Some(state) = self.streams.get_mut(&key) {
+            state.queued = false;
+        }
+        Some(key)
+    }
+
+    pub(super) fn identified(&mut self, certificate: Multihash<64>) {
+        self.certificate = Some(certificate);
+        wake(&mut self.on_certificate);
+    }
+
+    /// The connection is no more.
+    pub(super) fn end(&mut self, reason: io::ErrorKind) {
+        self.ended.get_or_insert(reason);
+        for state in self.streams.values_mut() {
+            state.wake_reader();
+            state.wake_writer();
+        }
+        for waker in [
+            &mut self.on_inbound,
+            &mut self.on_opened,
+            &mut self.on_certificate,
+            &mut self.on_end,
+        ] {
+            wake(waker);
+        }
+    }
+}
+
+// The users' side.
+impl Table {
+    fn check(&self) -> io::Result<()> {
+        match self.ended {
+            Some(reason) => Err(reason.into()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn poll_certificate(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Multihash<64>>> {
+        self.check()?;
+        match self.certificate {
+            Some(certificate) => Poll::Ready(Ok(certificate)),
+            None => later(&mut self.on_certificate, cx),
+        }
+    }
+
+    pub(super) fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Key>> {
+        match self.inbound.pop_front() {
+            Some(key) => Poll::Ready(Ok(key)),
+            None => self.check().map_or_else(
+                |error| Poll::Ready(Err(error)),
+                |()| later(&mut self.on_inbound, cx),
+            ),
+        }
+    }
+
+    pub(super) fn poll_opened(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Key>> {
+        self.check()?;
+        match self.opened.take() {
+            Some(key) => Poll::Ready(Ok(key)),
+            None => {
+                self.wanted = true;
+                later(&mut self.on_opened, cx)
+            }
+        }
+    }
+
+    /// Lets the swarm look at the protocols of the connection once more. libp2p's ping begins to read
+    /// again after an answer, but asks its stream only when it is polled the next time, and nothing
+    /// else would wake it for an end that is there already.
+    pub(super) fn wake_swarm(&mut self) {
+        self.again = true;
+        wake(&mut self.on_end);
+    }
+
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::ErrorKind> {
+        if std::mem::take(&mut self.again) {
+            cx.waker().wake_by_ref();
+        }
+        match self.ended {
+            Some(reason) => Poll::Ready(reason),
+            None => later(&mut self.on_end, cx),
+        }
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        key: Key,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let ended = self.check();
+        let Some(state) = self.streams.get_mut(&key) else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        if let Some(first) = state.received.front_mut() {
+            let length = first.len().min(buf.len());
+            first.copy_to_slice(&mut buf[..length]);
+            if first.is_empty() {
+                state.received.pop_front();
+            }
+            state.unread -= length;
+            self.unread -= length;
+            // There is room again for what SCTP holds.
+            let only_end_left = state.unread == 0 && state.reading != Reading::Open;
+            self.enqueue(key);
+            if only_end_left {
+                self.wake_swarm();
+            }
+            return Poll::Ready(Ok(length));
+        }
+        match state.reading {
+            Reading::Finished => Poll::Ready(Ok(0)),
+            Reading::Reset => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            Reading::Open => {
+                ended?;
+                later(&mut state.reader, cx)
+            }
+        }
+    }
+
+    pub(super) fn poll_write(
+        &mut self,
+        key: Key,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        let Some(state) = self.streams.get_mut(&key) else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        if state.writing != Writing::Open {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let length = OUTGOING_BYTES_MAX
+            .saturating_sub(state.outgoing.len())
+            .min(buf.len());
+        if length == 0 && !buf.is_empty() {
+            return later(&mut state.writer, cx);
+        }
+        state.outgoing.extend_from_slice(&buf[..length]);
+        self.enqueue(key);
+        Poll::Ready(Ok(length))
+    }
+
+    /// Sends the end, behind everything that was written.
+    pub(super) fn poll_finish(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
+        let Some(state) = self.streams.get_mut(&key) else {
+            return Poll::Ready(Ok(()));
+        };
+        match state.writing {
+            Writing::Finished => return Poll::Ready(Ok(())),
+            Writing::Stopped => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Writing::Open | Writing::Finishing => state.writing = Writing::Finishing,
+        }
+        state.writer = Some(cx.waker().clone());
+        self.enqueue(key);
+        Poll::Pending
+    }
+
+    pub(super) fn drop_stream(&mut self, key: Key) {
+        let Some(state) = self.streams.get_mut(&key) else {
+            return;
+        };
+        state.dropped = true;
+        state.received.clear();
+        self.unread -= std::mem::take(&mut state.unread);
+        self.enqueue(key);
+    }
+}
+
+fn later<T>(waker: &mut Option<Waker>, cx: &mut Context<'_>) -> Poll<T> {
+    *waker = Some(cx.waker().clone());
+    Poll::Pending
+}
+
+/// Both sides' handle.
+pub(super) type Handle = Arc<Shared>;
