@@ -36,13 +36,14 @@ export const bytes = (text) => new TextEncoder().encode(text)
 export const text = (bytes) => new TextDecoder().decode(bytes)
 
 /** Starts a client that reserves a place at the relay and looks for others by pubsub. */
-export const start = async (relay, { discover = true, flood = false, reserve = true } = {}) => {
+export const start = async (relay, options = {}) => {
+  const { discover = true, flood = false, reserve = true, transports = [tcp(), webSockets()] } = options
   const pubsub = flood
     ? floodsub()
     : gossipsub({ runOnLimitedConnection: true, allowPublishToZeroTopicPeers: true })
   const node = await createLibp2p({
     addresses: { listen: reserve ? ['/p2p-circuit'] : [] },
-    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    transports: [...transports, circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     peerDiscovery: discover ? [pubsubPeerDiscovery({ interval: 1000 })] : [],

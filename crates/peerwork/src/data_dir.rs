@@ -8,12 +8,20 @@ use std::{
 
 use peerwork_api::config::OperatorToken;
 use peerwork_identity::{WriteMode, atomic_write, read_bounded};
+#[cfg(feature = "webrtc")]
+use peerwork_net::webrtc::Certificate;
 
 /// Held while a node runs with the directory.
 const LOCK_FILE: &str = "node.lock";
 /// What operators on other machines show.
 const TOKEN_FILE: &str = "operator.token";
 const TOKEN_BYTES_MAX: usize = 4096;
+/// The certificate of WebRTC-direct listeners, with its key.
+#[cfg(feature = "webrtc")]
+const CERTIFICATE_FILE: &str = "webrtc.pem";
+/// One made here has less than 1 KiB.
+#[cfg(feature = "webrtc")]
+const CERTIFICATE_BYTES_MAX: usize = 64 << 10;
 
 /// The data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +43,18 @@ pub enum DataDirError {
     /// The operator token's file holds something else.
     #[error("{path} holds no operator token; remove it and a new one is made", path = .0.display())]
     Token(PathBuf),
+    /// The file of the WebRTC certificate holds something else.
+    #[cfg(feature = "webrtc")]
+    #[error(
+        "{path} holds no certificate for WebRTC ({reason}); put back what was there, or remove it: then a new one is made, and addresses with the hash of the old one are dead",
+        path = path.display()
+    )]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// A data directory that this process holds.
@@ -90,6 +110,32 @@ impl DataDir {
     }
 }
 
+#[cfg(feature = "webrtc")]
+impl DataDir {
+    /// The certificate of WebRTC-direct listeners, made when there is none.
+    pub(crate) fn certificate(&self) -> Result<Certificate, DataDirError> {
+        let path = self.path.join(CERTIFICATE_FILE);
+        let wrong = |reason: &dyn std::fmt::Display| DataDirError::Certificate {
+            path: path.clone(),
+            reason: reason.to_string(),
+        };
+        match read_bounded(&path, CERTIFICATE_BYTES_MAX) {
+            Ok(Some(bytes)) => {
+                let text = std::str::from_utf8(&bytes).map_err(|error| wrong(&error))?;
+                Certificate::from_pem(text).map_err(|error| wrong(&error))
+            }
+            Ok(None) => Err(wrong(&"it is too large")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let made = Certificate::generate().map_err(|error| wrong(&error))?;
+                atomic_write(&path, made.pem().as_bytes(), WriteMode::CreateNew(0o600))
+                    .map_err(failed("writing", &path))?;
+                Ok(made)
+            }
+            Err(error) => Err(failed("reading", &path)(error)),
+        }
+    }
+}
+
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
     let path = path.to_owned();
     move |source| DataDirError::File {
@@ -129,5 +175,32 @@ mod tests {
         assert_eq!(first.len(), 64);
         std::fs::write(&path, "short").unwrap();
         assert!(matches!(held.operator_token(), Err(DataDirError::Token(_))));
+    }
+
+    #[cfg(feature = "webrtc")]
+    #[test]
+    fn the_certificate_is_made_once_kept_for_its_owner_and_a_damaged_one_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::take(dir.path()).unwrap();
+        let first = held.certificate().unwrap();
+        assert_eq!(held.certificate().unwrap().pem(), first.pem());
+        let path = held.path().join(CERTIFICATE_FILE);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        for damaged in ["", &first.pem()[..first.pem().len() / 2]] {
+            std::fs::write(&path, damaged).unwrap();
+            let error = held.certificate().unwrap_err().to_string();
+            assert!(
+                error.contains(CERTIFICATE_FILE) && error.contains("remove it"),
+                "{error}"
+            );
+        }
+        std::fs::write(&path, vec![b'-'; CERTIFICATE_BYTES_MAX + 1]).unwrap();
+        let error = held.certificate().unwrap_err().to_string();
+        assert!(error.contains("too large"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! Composition: builds the parts of a node from its settings, in order, and stops them in reverse.
 
+mod certificate;
 mod events;
 mod parts;
 
@@ -15,7 +16,7 @@ use peerwork_tunnel::{Edge, Forwarder, Ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use self::events::EventPump;
+use self::{certificate::Shown, events::EventPump};
 use crate::{
     Config, DataDirError, RelayConfigError,
     config::Mode,
@@ -63,6 +64,10 @@ pub enum StartError {
     /// `relay-config.json`.
     #[error(transparent)]
     RelayConfig(#[from] RelayConfigError),
+    /// The certificate for WebRTC of a node without a data directory.
+    #[cfg(feature = "webrtc")]
+    #[error(transparent)]
+    Certificate(peerwork_net::webrtc::CertificateError),
     /// The settings contradict each other.
     #[error("{0}")]
     Settings(String),
@@ -112,7 +117,7 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`] names the part, and what was started before it is stopped again.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
         install_crypto_provider();
         let data_dir = config.data_dir.as_deref().map(DataDir::take).transpose()?;
         let mut registry = Registry::default();
@@ -124,7 +129,8 @@ impl Node {
             .as_ref()
             .map(|bound| parts::front_listeners(&config, bound));
         let handed = listeners.iter().flat_map(Listeners::all).collect();
-        let network = parts::network(&config, handed, &mut registry).await?;
+        let shown = Shown::find(&mut config, data_dir.as_ref())?;
+        let network = parts::network(&config, handed, shown, &mut registry).await?;
         let front = front.zip(listeners);
         match Self::on(network.clone(), front, data_dir, config, registry).await {
             Ok(node) => Ok(node),

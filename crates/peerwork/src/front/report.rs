@@ -12,6 +12,7 @@ use peerwork_net::{
     gossip::TopicInfo,
     peers::{self, ConnectionInfo},
     relay::Circuit,
+    webrtc,
 };
 
 use crate::{Config, node::millis_since_1970};
@@ -92,7 +93,11 @@ fn addresses(config: &Config, network: &Network) -> RelayAddresses {
         all = network.listen_addresses().borrow().clone();
     }
     all.retain(|address| Path::of(address) == Path::Direct);
-    all.sort_by_key(|address| (reach(address), !address.to_string().contains("/ip4/")));
+    // WebRTC behind WebSocket: every client has the latter.
+    all.sort_by_key(|address| {
+        let v4 = address.to_string().contains("/ip4/");
+        (reach(address), webrtc::is_direct(address), !v4)
+    });
     let me = *network.node_id().as_peer_id();
     let full = |address: Multiaddr| address.with(Protocol::P2p(me)).to_string();
     let (browsers, programs): (Vec<_>, Vec<_>) = all.into_iter().partition(for_browsers);

@@ -18,7 +18,7 @@ use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
 use prometheus_client::registry::Registry;
 
-use super::{StartError, is_relay};
+use super::{StartError, certificate::Shown, is_relay};
 use crate::{
     Config, access,
     config::Mode,
@@ -34,6 +34,7 @@ const KEYS_FILE: &str = "keys.json";
 pub(super) async fn network(
     config: &Config,
     handed: Vec<Multiaddr>,
+    shown: Shown,
     registry: &mut Registry,
 ) -> Result<Network, StartError> {
     let mut net = peerwork_net::Config::new(
@@ -50,6 +51,7 @@ pub(super) async fn network(
     net.autonat = p2p.autonat;
     net.hole_punching = p2p.hole_punching;
     net.handed = handed;
+    shown.give(&mut net);
     net.ping_interval = p2p.ping_interval;
     net.gossip.hub = p2p.hub.clone();
     net.limits.connections_max = p2p.connections_max;

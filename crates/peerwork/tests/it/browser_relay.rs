@@ -229,6 +229,39 @@ fn clients_meet_again_after_the_relay_was_gone() {
 }
 
 #[test]
+fn a_page_that_has_nothing_but_webrtc_comes_back_to_the_same_address() {
+    let world = World::new();
+    let mut relay = world.browser_relay("relay", "--webrtc 127.0.0.1:0");
+    let by_webrtc = |relay: &Node| address(relay, |a| a.contains("/certhash/")).to_owned();
+    let addresses = [by_webrtc(&relay), by_websocket(&relay).to_owned()];
+    let at = format!("http://{}/relay-config.json", relay.at.front.unwrap());
+    let config: Value = serde_json::from_str(&curl(&at, &[]).unwrap().body).unwrap();
+    let expected = [&addresses[1], &addresses[0]];
+    assert_eq!(config["bootstrapPeers"], serde_json::json!(expected));
+
+    let arguments = addresses.each_ref().map(String::as_str);
+    let Some(mut child) = script("webrtc.mjs", &arguments) else {
+        return;
+    };
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    relay.restart_browser_relay(world.path(), "");
+    assert_eq!(by_webrtc(&relay), addresses[0], "port and certificate stay");
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"restarted\n").unwrap();
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    let saw: Value = serde_json::from_str(&line).unwrap();
+    let both = |value: Value| serde_json::json!([value, value]);
+    assert_eq!(saw["via"], both(true.into()), "{saw}");
+    assert_eq!(saw["echoes"], both(16.into()), "{saw}");
+    assert_eq!(saw["lost"], true, "{saw}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn clients_of_two_relays_find_and_reach_each_other() {
     let world = World::new();
     let first = world.browser_relay("first", "");

@@ -87,10 +87,15 @@ impl Node {
     pub(crate) fn restart_browser_relay(&mut self, dir: &Path, more: &str) {
         self.process.kill();
         let tcp = self.at.p2p.iter().find(|address| !address.contains("/ws/"));
-        let port = tcp.and_then(|address| address.split('/').nth(4));
+        let webrtc = self.at.p2p.iter().find(|a| a.contains("/webrtc-direct/"));
+        let port = |address: Option<&String>| {
+            let port = address.and_then(|address| address.split('/').nth(4));
+            port.map(|port| format!("127.0.0.1:{port}"))
+        };
         let fixed = [
             ("--websocket", self.at.front.map(|at| at.to_string())),
-            ("--tcp", port.map(|port| format!("127.0.0.1:{port}"))),
+            ("--tcp", port(tcp)),
+            ("--webrtc", port(webrtc)),
         ];
         self.restart_with(dir, fixed, more);
     }

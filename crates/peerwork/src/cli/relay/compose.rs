@@ -118,6 +118,10 @@ fn listeners(flags: &RelayNodeFlags) -> Vec<Listener> {
         let udp = Multiaddr::from(at.ip()).with(Protocol::Udp(at.port()));
         push("--quic", udp.with(Protocol::QuicV1));
     }
+    if let Some(at) = flags.webrtc.address() {
+        let udp = Multiaddr::from(at.ip()).with(Protocol::Udp(at.port()));
+        push("--webrtc", udp.with(Protocol::WebRTCDirect));
+    }
     for address in &flags.listen {
         push("--listen", address.clone());
     }

@@ -23,6 +23,9 @@ pub(crate) struct RelayNodeFlags {
     /// Where programs connect by QUIC, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) quic: Listen,
+    /// Where browsers connect by WebRTC, on UDP and without a certificate of an authority, or off
+    #[arg(long, value_name = "HOST:PORT", default_value = "off")]
+    pub(crate) webrtc: Listen,
     /// A further address to listen on (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) listen: Vec<Multiaddr>,

@@ -80,7 +80,7 @@ impl Reach {
         let addresses = report.map(|report| report.addresses).unwrap_or_default();
         let plain = node.p2p_addresses().into_iter().map(|a| a.to_string());
         let programs = match addresses.programs.is_empty() {
-            true => plain.filter(|a| !a.contains("/ws")).collect(),
+            true => plain.filter(|a| !for_browsers(a)).collect(),
             false => addresses.programs,
         };
         let page = node.addresses().front.map(|mut at| {
@@ -98,6 +98,10 @@ impl Reach {
             page,
         }
     }
+}
+
+fn for_browsers(address: &str) -> bool {
+    address.contains("/ws") || address.contains("/webrtc-direct")
 }
 
 async fn serve(config: Config, report_every: Duration, form: Form) -> anyhow::Result<()> {
