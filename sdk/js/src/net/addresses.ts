@@ -2,13 +2,13 @@
 
 import { isPrivate } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
-import { Circuit, TCP, WebRTC, WebSockets, WebSocketsSecure } from '@multiformats/multiaddr-matcher'
+import { Circuit, TCP, WebRTC, WebRTCDirect, WebSockets, WebSocketsSecure } from '@multiformats/multiaddr-matcher'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ADDRESS_CHARS_MAX } from '../limits.js'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
 /** How an address reaches a node. */
-export type Way = 'tcp' | 'web-socket' | 'circuit' | 'web-rtc'
+export type Way = 'tcp' | 'web-socket' | 'circuit' | 'web-rtc' | 'web-rtc-direct'
 
 /** The address, or `undefined` for text that is none or is too long. */
 export function parseAddress (text: unknown): Multiaddr | undefined {
@@ -25,6 +25,7 @@ export function parseAddress (text: unknown): Multiaddr | undefined {
 export function wayOf (address: Multiaddr): Way | undefined {
   if (WebRTC.exactMatch(address)) return 'web-rtc'
   if (Circuit.exactMatch(address)) return 'circuit'
+  if (WebRTCDirect.exactMatch(address)) return 'web-rtc-direct'
   if (WebSockets.exactMatch(address) || WebSocketsSecure.exactMatch(address)) return 'web-socket'
   if (TCP.exactMatch(address)) return 'tcp'
   return undefined

@@ -132,7 +132,8 @@ export class Reach {
 
   #canDialRelayOf (circuit: Multiaddr): boolean {
     const way = wayOf(circuit.decapsulate('/p2p-circuit'))
-    return way === 'web-socket' || (way === 'tcp' && platform.name === 'node')
+    if (way === 'web-socket') return true
+    return way === (platform.name === 'node' ? 'tcp' : 'web-rtc-direct')
   }
 
   #usable (id: string, hints: readonly string[], ways: Way[]): Multiaddr[] {

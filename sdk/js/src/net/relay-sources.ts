@@ -59,7 +59,7 @@ function addRelay (relays: RelayAddresses, entry: string): void {
   const way = wayOf(address)
   if (way === undefined || !DIALLED[platform.name].includes(way)) {
     throw new PeerworkError('invalid-argument',
-      `relay "${entry}" cannot be dialled from ${platform.name === 'browser' ? 'a browser, which needs /ws or /tls/ws' : 'Node.js'}`)
+      `relay "${entry}" cannot be dialled from ${platform.name === 'browser' ? 'a browser, which needs /ws, /tls/ws or /webrtc-direct' : 'Node.js'}`)
   }
   const addresses = relays.get(id) ?? []
   relays.set(id, addresses)
@@ -69,7 +69,7 @@ function addRelay (relays: RelayAddresses, entry: string): void {
 }
 
 const DIALLED: Record<'browser' | 'node', Way[]> = {
-  browser: ['web-socket'],
+  browser: ['web-socket', 'web-rtc-direct'],
   node: ['tcp', 'web-socket']
 }
 

@@ -1,6 +1,6 @@
-/** The browser: WebSocket and WebRTC, blob workers, localStorage. */
+/** The browser: WebSocket and WebRTC (to pages, and to relays), blob workers, localStorage. */
 
-import { webRTC } from '@libp2p/webrtc'
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
 
@@ -10,7 +10,9 @@ const SLOTS = 16
 export const platform: Platform = {
   name: 'browser',
   listen: ['/webrtc'],
-  transports: ({ iceServers }) => [webSockets(), webRTC({ rtcConfiguration: { iceServers } })],
+  transports: ({ iceServers }) => [
+    webSockets(), webRTCDirect(), webRTC({ rtcConfiguration: { iceServers } })
+  ],
   processors: () => navigator.hardwareConcurrency || 1,
   startTask,
   keyStorage,
