@@ -137,7 +137,7 @@ pub(crate) struct Listener {
     pub(crate) opening: Opening,
     pub(crate) router: Router,
     pub(crate) wire: Wire,
-    pub(crate) places: Places,
+    pub(crate) places: Arc<Places>,
     pub(crate) metrics: Metrics,
     pub(crate) lifetime: Lifetime,
 }
@@ -149,7 +149,6 @@ impl Listener {
     }
 
     async fn accept(self) {
-        let name = self.purpose.name();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -159,6 +158,7 @@ impl Listener {
             let (stream, remote) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
+                    let name = self.purpose.name();
                     tracing::warn!(listener = name, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
@@ -168,10 +168,7 @@ impl Listener {
                 self.refuse(&stream);
                 continue;
             };
-            let place = Place {
-                _parts: Arc::new((taken, self.metrics.connection(name))),
-            };
-            self.serve(stream, remote, place);
+            self.serve(stream, remote, taken);
         }
     }
 
@@ -186,17 +183,26 @@ impl Listener {
         }
     }
 
-    fn serve(&self, stream: TcpStream, remote: SocketAddr, place: Place) {
+    fn serve(&self, stream: TcpStream, remote: SocketAddr, mut taken: Taken) {
         // Answers are small and one write each; waiting to fill a segment only delays them.
         let _ = stream.set_nodelay(true);
         let (opening, router, builder) =
             (self.opening.clone(), self.router.clone(), self.builder());
         let stop = self.lifetime.stop.clone();
+        let places = Arc::clone(&self.places);
+        let open = self.metrics.connection(self.purpose.name());
         self.lifetime.spawn(async move {
             let opening = opening.open(stream, remote);
             let opened = stop.run_until_cancelled(opening).await;
             match opened {
-                Some(Ok(opened)) => speak_http(opened, router, builder, place, stop).await,
+                Some(Ok(opened)) => {
+                    if places.take_behind(&mut taken, opened.remote.ip()) {
+                        let _parts = Arc::new((taken, open));
+                        speak_http(opened, router, builder, Place { _parts }, stop).await;
+                    } else {
+                        tracing::debug!(client = %opened.remote, "its address has too many");
+                    }
+                }
                 Some(Err(error)) => {
                     tracing::debug!(%remote, %error, "a connection did not begin as it should");
                 }

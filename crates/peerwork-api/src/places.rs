@@ -27,7 +27,7 @@ pub(crate) struct Places {
 #[derive(Debug)]
 pub(crate) struct Taken {
     _permit: OwnedSemaphorePermit,
-    _share: Option<Share>,
+    share: Option<Share>,
 }
 
 #[derive(Debug)]
@@ -81,8 +81,18 @@ impl Places {
         let permit = take(&self.all).or_else(|| take(&self.local).filter(|_| local))?;
         Some(Taken {
             _permit: permit,
-            _share: share,
+            share,
         })
+    }
+
+    /// Counts what a proxy said of its client too; false when that has as many as it may.
+    pub(crate) fn take_behind(&self, taken: &mut Taken, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        if taken.share.is_none() && !client.is_loopback() {
+            taken.share = self.share(client);
+            return taken.share.is_some();
+        }
+        true
     }
 
     fn share(&self, remote: IpAddr) -> Option<Share> {
@@ -138,6 +148,12 @@ mod tests {
             held.collect::<Vec<_>>()
         });
         drop(first);
+        let mut proxied = take(&places, "10.1.1.1").unwrap();
+        assert!(places.take_behind(&mut proxied, "2001:db8::3".parse().unwrap()));
+        assert!(take(&places, "2001:db8::3").is_none());
+        let mut proxied_too = take(&places, "10.1.1.1").unwrap();
+        assert!(!places.take_behind(&mut proxied_too, "2001:db8::4".parse().unwrap()));
+        drop(proxied);
         assert!(take(&places, "2001:db8::3").is_some());
         assert!(places.by_address.lock().len() == 1);
     }

@@ -164,7 +164,7 @@ impl Shared {
             router: endpoint.router(pages),
             opening: Opening::plain(),
             wire: Wire::Http1,
-            places: Places::new(config.limits.connections_max, 0),
+            places: Arc::new(Places::new(config.limits.connections_max, 0)),
             metrics: self.metrics.clone(),
             lifetime: self.lifetime.clone(),
         }
@@ -192,7 +192,7 @@ impl Shared {
             wire: Wire::Http2 {
                 streams_max: config.streams_max,
             },
-            places: Places::new(config.connections_max, LOCAL_PLACES),
+            places: Arc::new(Places::new(config.connections_max, LOCAL_PLACES)),
             metrics: self.metrics.clone(),
             lifetime: self.lifetime.clone(),
         }
@@ -208,7 +208,7 @@ impl Shared {
             router: admin::router(self.admin()),
             opening: Opening::plain(),
             wire: Wire::Http1,
-            places: Places::new(METRICS_CONNECTIONS_MAX, LOCAL_PLACES),
+            places: Arc::new(Places::new(METRICS_CONNECTIONS_MAX, LOCAL_PLACES)),
             metrics: self.metrics.clone(),
             lifetime: self.lifetime.clone(),
         }
@@ -280,9 +280,11 @@ impl Handle {
             opening,
             router,
             wire: Wire::Http1,
-            places: Places::new(config.connections_max, LOCAL_PLACES).per_address(
-                config.connections_per_address_max,
-                config.proxies.networks(),
+            places: Arc::new(
+                Places::new(config.connections_max, LOCAL_PLACES).per_address(
+                    config.connections_per_address_max,
+                    config.proxies.networks(),
+                ),
             ),
             metrics: shared.metrics.clone(),
             lifetime: shared.lifetime.clone(),

@@ -72,12 +72,13 @@ pub struct RelayServer {
     pub reservation_duration: Duration,
     /// Circuits carried at once.
     pub circuits_max: usize,
-    /// Circuits one node may have, counted at each end; at most [`CIRCUITS_PER_PEER_MAX`].
+    /// Circuits one node may open; at most [`CIRCUITS_PER_PEER_MAX`]. To one holder there may be
+    /// twice as many as that.
     pub circuits_per_peer_max: usize,
     /// Circuits opened from one network address (an IPv4 address, an IPv6 /64); this machine's own
     /// are not counted.
     pub circuits_per_address_max: usize,
-    /// How long one circuit may last; at most `u32::MAX` seconds, `None` is that maximum.
+    /// How long one circuit may last; `None` is without limit.
     pub circuit_duration: Option<Duration>,
     /// Bytes one circuit may carry, both directions together; `None` is without limit.
     pub circuit_bytes_max: Option<u64>,

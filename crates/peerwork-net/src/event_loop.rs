@@ -117,6 +117,7 @@ impl EventLoop {
                 self.publish_addresses();
             }
             Command::Relay(relay::Command::Reserved(node)) => self.on_reserved(node),
+            Command::Relay(relay::Command::Left(node)) => self.end_if_gone(node),
             Command::Gossip(command) => self.gossip.on_command(swarm, command),
             Command::Dht(command) => self.dht.on_command(swarm, command),
         }
@@ -129,8 +130,8 @@ impl EventLoop {
         if self.relay.release_dropped(&mut self.swarm) {
             self.publish_addresses();
         }
-        for node in self.places.expired(std::time::Instant::now()) {
-            self.end_reservation(&node);
+        for peer in self.places.release_expired(std::time::Instant::now()) {
+            self.on_reservation_ended(NodeId::from_peer_id(peer));
         }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
@@ -154,10 +155,7 @@ impl EventLoop {
                 num_established,
                 ..
             } => {
-                // A holder is reached at its direct connections.
-                if self.streams.path(NodeId::from_peer_id(peer_id)) != Some(Path::Direct) {
-                    self.end_reservation(&peer_id);
-                }
+                self.end_if_gone(NodeId::from_peer_id(peer_id));
                 if num_established == 0 {
                     self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
@@ -260,13 +258,22 @@ impl EventLoop {
         }
     }
 
-    fn end_reservation(&self, peer: &libp2p::PeerId) {
-        if self.places.release(peer) {
-            let node = NodeId::from_peer_id(*peer);
-            self.streams.keep(node, false);
-            self.peers.set_reserved(node, false);
-            self.peers.tell(Event::ReservationEnded(node));
+    /// A holder is reached at its direct connections.
+    fn end_if_gone(&self, node: NodeId) {
+        let gone = self.streams.path(node) != Some(Path::Direct);
+        if gone && self.places.release(node.as_peer_id()) {
+            self.on_reservation_ended(node);
         }
+    }
+
+    fn on_reservation_ended(&self, node: NodeId) {
+        self.streams.keep(node, false);
+        // It may have made another at this very moment.
+        if self.places.holds(node.as_peer_id()) {
+            self.streams.keep(node, true);
+        }
+        self.peers.set_reserved(node, false);
+        self.peers.tell(Event::ReservationEnded(node));
     }
 
     fn on_found(&mut self, found: Vec<(libp2p::PeerId, Multiaddr)>) {

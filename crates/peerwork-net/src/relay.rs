@@ -27,6 +27,8 @@ pub(crate) enum Command {
     },
     /// A node made a reservation at this relay, or renewed it.
     Reserved(NodeId),
+    /// A node left while it made one.
+    Left(NodeId),
 }
 
 /// What a relay allows each circuit that it carries to a holder.

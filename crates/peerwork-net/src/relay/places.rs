@@ -2,14 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
-use libp2p::PeerId;
+use libp2p::{PeerId, swarm::ConnectionId};
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{Refusal, RelayCounts};
 use crate::{
@@ -19,15 +19,23 @@ use crate::{
     shares::{Share, Shares},
 };
 
-/// Reservations that one node may ask for: a page that reloads, a client that tries too hard.
+/// Reservations that one holder may ask for: a page that reloads, a client that tries too hard.
 const ASKING: Rate = Rate {
     burst: 30,
     interval: Duration::from_secs(5),
 };
-/// Nodes whose asking is remembered.
-const ASKING_MAX: usize = 16_384;
+/// Reservations that those who hold none may ask for from one network address: a class room.
+const STRANGERS_ASKING: Rate = Rate {
+    burst: 1024,
+    interval: Duration::from_millis(50),
+};
+/// Strangers whose asking is remembered, and how often those with nothing to remember are forgotten.
+const STRANGERS_MAX: usize = 16_384;
+const FORGETTING: Duration = Duration::from_secs(1);
 /// Circuits that a holder is asked about at once. rust-libp2p drops the eleventh without a word.
 const ASKED_AT_ONCE: usize = 8;
+/// Of those, circuits of one caller: the others wait behind each other, not before other callers.
+const ASKED_FOR_ONE: usize = 4;
 /// How long a token that was shown lets its node in.
 const GRANT: Duration = Duration::from_secs(3600);
 /// Nodes let in by a token; who showed it longest ago makes room.
@@ -46,20 +54,83 @@ struct Held {
     holders: HashMap<PeerId, Place>,
     validity: Duration,
     by_origin: Shares<Origin>,
-    asking: HashMap<PeerId, Bucket>,
+    strangers: HashMap<Stranger, Bucket>,
+    forgot: Duration,
     started: Instant,
     accepted: u64,
     renewed: u64,
     refusals: [u64; Refusal::ALL.len()],
 }
 
+/// Somebody who holds no place: by address, or by name on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stranger {
+    From(Origin),
+    Local(PeerId),
+}
+
 #[derive(Debug)]
 struct Place {
     until: Instant,
-    /// Circuits wait here until the holder is asked about them.
-    asked: Arc<Semaphore>,
+    /// Over which it asked last.
+    connection: ConnectionId,
+    turns: Arc<Turns>,
+    asking: Bucket,
     /// Counts for its address; nothing of this machine's own does.
     _share: Option<Share<Origin>>,
+}
+
+/// How circuits reach a holder.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    /// The connection over which it asked for its place last.
+    pub(crate) connection: ConnectionId,
+    pub(crate) turns: Arc<Turns>,
+}
+
+/// Where circuits to a holder wait until it is asked about them.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    all: Semaphore,
+    by_caller: Mutex<HashMap<PeerId, Weak<Semaphore>>>,
+}
+
+/// A turn, until it is dropped.
+pub(crate) struct Turn<'a> {
+    _of_all: SemaphorePermit<'a>,
+    _of_caller: OwnedSemaphorePermit,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            all: Semaphore::new(ASKED_AT_ONCE),
+            by_caller: Mutex::default(),
+        }
+    }
+}
+
+impl Turns {
+    /// Waits for the turn of one of a caller's circuits.
+    pub(crate) async fn wait(&self, caller: PeerId) -> Result<Turn<'_>, AcquireError> {
+        let own = self.of(caller);
+        Ok(Turn {
+            _of_caller: own.acquire_owned().await?,
+            _of_all: self.all.acquire().await?,
+        })
+    }
+
+    fn of(&self, caller: PeerId) -> Arc<Semaphore> {
+        let mut callers = self.by_caller.lock();
+        if let Some(own) = callers.get(&caller).and_then(Weak::upgrade) {
+            return own;
+        }
+        // As many as wait at this moment stay.
+        callers.retain(|_, own| own.strong_count() > 0);
+        let own = Arc::new(Semaphore::new(ASKED_FOR_ONE));
+        callers.insert(caller, Arc::downgrade(&own));
+        own
+    }
 }
 
 impl Places {
@@ -72,7 +143,8 @@ impl Places {
             holders: HashMap::new(),
             validity: server.map_or(Duration::ZERO, |server| server.reservation_duration),
             by_origin: Shares::new(per_address),
-            asking: HashMap::new(),
+            strangers: HashMap::new(),
+            forgot: Duration::ZERO,
             started: Instant::now(),
             accepted: 0,
             renewed: 0,
@@ -84,11 +156,12 @@ impl Places {
     pub(crate) fn take(
         &self,
         node: PeerId,
+        connection: ConnectionId,
         origin: Option<Origin>,
         now: Instant,
     ) -> Result<(), Refusal> {
         let mut held = self.0.lock();
-        let taken = held.take(node, origin, now);
+        let taken = held.take(node, connection, origin, now);
         if let Err(refusal) = taken {
             held.refusals[refusal as usize] += 1;
         }
@@ -104,11 +177,14 @@ impl Places {
         self.0.lock().holders.contains_key(node)
     }
 
-    /// Where circuits to a holder wait for their turn; `None` when it holds no place.
-    pub(crate) fn asked(&self, node: &PeerId) -> Option<Arc<Semaphore>> {
+    /// How circuits reach a holder; `None` when it holds no place.
+    pub(crate) fn reached(&self, node: &PeerId) -> Option<Reached> {
         let held = self.0.lock();
         let place = held.holders.get(node)?;
-        Some(Arc::clone(&place.asked))
+        Some(Reached {
+            connection: place.connection,
+            turns: Arc::clone(&place.turns),
+        })
     }
 
     /// Places held at this moment.
@@ -116,11 +192,11 @@ impl Places {
         self.0.lock().holders.len()
     }
 
-    /// Who did not renew in time; they hold their places until they are released.
-    pub(crate) fn expired(&self, now: Instant) -> Vec<PeerId> {
-        let held = self.0.lock();
-        let expired = held.holders.iter().filter(|(_, place)| place.until <= now);
-        expired.map(|(node, _)| *node).collect()
+    /// Releases the places of those who did not renew in time.
+    pub(crate) fn release_expired(&self, now: Instant) -> Vec<PeerId> {
+        let holders = &mut self.0.lock().holders;
+        let expired = holders.extract_if(|_, place| place.until <= now);
+        expired.map(|(node, _)| node).collect()
     }
 
     /// The node is gone, or let its reservation end; whether it had a place.
@@ -154,22 +230,27 @@ impl Places {
 }
 
 impl Held {
-    fn take(&mut self, node: PeerId, origin: Option<Origin>, now: Instant) -> Result<(), Refusal> {
+    fn take(
+        &mut self,
+        node: PeerId,
+        connection: ConnectionId,
+        origin: Option<Origin>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         let since = now.saturating_duration_since(self.started);
-        if self.asking.len() >= ASKING_MAX && !self.asking.contains_key(&node) {
-            self.asking.retain(|_, bucket| !bucket.is_full(since));
-            if self.asking.len() >= ASKING_MAX {
-                return Err(Refusal::TooOften);
-            }
-        }
-        if !self.asking.entry(node).or_default().take(since, ASKING) {
-            return Err(Refusal::TooOften);
-        }
         let until = now + self.validity;
         if let Some(place) = self.holders.get_mut(&node) {
+            if !place.asking.take(since, ASKING) {
+                return Err(Refusal::TooOften);
+            }
             place.until = until;
+            place.connection = connection;
             self.renewed += 1;
             return Ok(());
+        }
+        let stranger = origin.map_or(Stranger::Local(node), Stranger::From);
+        if !self.may_ask(stranger, since) {
+            return Err(Refusal::TooOften);
         }
         let allowed = self.allowed.as_ref();
         let invited = |allowed: &HashSet<_>| allowed.contains(&NodeId::from_peer_id(node));
@@ -182,14 +263,37 @@ impl Held {
         }
         let take = |origin| self.by_origin.take(origin).ok_or(Refusal::Address);
         let share = origin.map(take).transpose()?;
+        let mut asking = Bucket::default();
+        asking.take(since, ASKING);
         let place = Place {
             until,
-            asked: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
+            connection,
+            turns: Arc::default(),
+            asking,
             _share: share,
         };
         self.holders.insert(node, place);
         self.accepted += 1;
         Ok(())
+    }
+
+    fn may_ask(&mut self, stranger: Stranger, since: Duration) -> bool {
+        let strangers = &mut self.strangers;
+        if strangers.len() >= STRANGERS_MAX && !strangers.contains_key(&stranger) {
+            if since < self.forgot + FORGETTING {
+                return false;
+            }
+            self.forgot = since;
+            strangers.retain(|_, bucket| !bucket.is_full(since));
+            if strangers.len() >= STRANGERS_MAX {
+                return false;
+            }
+        }
+        let rate = match stranger {
+            Stranger::From(_) => STRANGERS_ASKING,
+            Stranger::Local(_) => ASKING,
+        };
+        strangers.entry(stranger).or_default().take(since, rate)
     }
 }
 
@@ -212,6 +316,12 @@ mod tests {
         std::array::from_fn(|_| PeerId::random())
     }
 
+    const CONNECTION: usize = 7;
+
+    fn connection() -> ConnectionId {
+        ConnectionId::new_unchecked(CONNECTION)
+    }
+
     fn from(ip: &str) -> Option<Origin> {
         Origin::of(&format!("/ip4/{ip}/tcp/5").parse().unwrap())
     }
@@ -220,7 +330,7 @@ mod tests {
     fn holders_renew_at_a_full_relay_and_nobody_else_comes_in() {
         let places = places(|_| {});
         let take = |node| {
-            let taken = places.take(node, from("192.0.2.1"), Instant::now());
+            let taken = places.take(node, connection(), from("192.0.2.1"), Instant::now());
             taken.is_ok()
         };
         let [a, b, c] = nodes();
@@ -245,7 +355,7 @@ mod tests {
         });
         let take = |ip| {
             let [node] = nodes();
-            let taken = places.take(node, from(ip), Instant::now());
+            let taken = places.take(node, connection(), from(ip), Instant::now());
             taken.is_ok().then_some(node)
         };
         let first = take("192.0.2.1").unwrap();
@@ -264,7 +374,7 @@ mod tests {
             server.allowed = Some([NodeId::from_peer_id(named)].into());
         });
         let take = |node| {
-            let taken = places.take(node, from("192.0.2.1"), Instant::now());
+            let taken = places.take(node, connection(), from("192.0.2.1"), Instant::now());
             taken.is_ok()
         };
         assert!(take(named) && !take(shown) && !take(other));
@@ -273,7 +383,7 @@ mod tests {
         assert!(take(shown) && !take(other));
         places.release(&shown);
         let later = now + GRANT + Duration::from_secs(1);
-        let taken = places.take(shown, from("192.0.2.1"), later);
+        let taken = places.take(shown, connection(), from("192.0.2.1"), later);
         assert_eq!(taken, Err(Refusal::NotAllowed));
     }
 
@@ -282,7 +392,11 @@ mod tests {
         let places = places(|_| {});
         let [node] = nodes();
         let now = Instant::now();
-        let ask = |now| places.take(node, from("192.0.2.1"), now).is_ok();
+        let ask = |now| {
+            places
+                .take(node, connection(), from("192.0.2.1"), now)
+                .is_ok()
+        };
         assert_eq!((0..100).filter(|_| ask(now)).count(), 30);
         let later = now + Duration::from_secs(5);
         assert!(ask(later));
@@ -294,12 +408,50 @@ mod tests {
         let [node] = nodes();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let ask = |seconds| places.take(node, from("192.0.2.1"), at(seconds)).unwrap();
+        let ask = |seconds| {
+            places
+                .take(node, connection(), from("192.0.2.1"), at(seconds))
+                .unwrap();
+        };
         ask(0);
         ask(45);
-        assert!(places.expired(at(104)).is_empty());
-        assert_eq!(places.expired(at(105)), [node]);
-        assert!(places.holds(&node) && places.release(&node));
+        assert!(places.release_expired(at(104)).is_empty() && places.holds(&node));
+        assert_eq!(places.release_expired(at(105)), [node]);
         assert_eq!(places.held(), 0);
+    }
+
+    #[test]
+    fn strangers_do_not_keep_a_holder_from_renewing() {
+        let places = places(|server| server.reservations_max = 1);
+        let [holder] = nodes();
+        let now = Instant::now();
+        let ask = |node, ip: &str| places.take(node, connection(), from(ip), now);
+        ask(holder, "127.0.0.1").unwrap();
+        for n in 0..=STRANGERS_MAX {
+            let [stranger] = nodes();
+            assert!(ask(stranger, &format!("10.{}.{}.1", n / 256, n % 256)).is_err());
+        }
+        let [stranger] = nodes();
+        let refusal = ask(stranger, "192.0.2.1");
+        assert_eq!(refusal, Err(Refusal::TooOften), "the table is full");
+        assert_eq!(ask(holder, "127.0.0.1"), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn one_caller_leaves_turns_to_others() {
+        let turns = Turns::default();
+        let [greedy, other] = nodes();
+        let mut held = Vec::new();
+        for _ in 0..ASKED_FOR_ONE {
+            held.push(turns.wait(greedy).await.unwrap());
+        }
+        let mut waiting = Box::pin(turns.wait(greedy));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        let _turn = turns.wait(other).await.unwrap();
+        held.pop();
+        waiting.await.unwrap();
+        drop(held);
+        drop(turns.of(other));
+        assert!(turns.by_caller.lock().len() <= 2);
     }
 }

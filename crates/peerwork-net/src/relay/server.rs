@@ -4,8 +4,8 @@
 //!  hop stream ─▶ listen: one request ─┬─ RESERVE ─▶ reserve: a place, or why not
 //!                                     └─ CONNECT ─▶ admit ─▶ reach the holder ─▶ carry until it ends
 //! ```
-//! Every request is a task of its own and every one is answered, unless its node has hundreds that
-//! say nothing. libp2p's relay is not used: it refuses its own holders when it is full, leaves all but
+//! Every request is a task of its own and every one is answered, unless its node or its address has
+//! hundreds that say nothing. libp2p's relay is not used: it refuses its own holders when it is full, leaves all but
 //! ten circuits that arrive at once without an answer, and carries bytes in the task that polls every
 //! protocol of a connection.
 
@@ -14,17 +14,19 @@ mod wire;
 
 use std::{
     io,
-    sync::Arc,
+    pin::pin,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use libp2p::PeerId;
-use multiaddr::{Multiaddr, Protocol as Part};
+use futures::future;
+use libp2p::{PeerId, swarm::ConnectionId};
+use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
-    time::timeout,
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
 };
 
 use self::{
@@ -50,6 +52,13 @@ const STOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/stop");
 const QUEUE: usize = 1024;
 /// Requests of one node that have not been read yet.
 const UNREAD_MAX: usize = 512;
+/// Requests of one network address that have not been read yet.
+const UNREAD_PER_ADDRESS_MAX: usize = 4096;
+/// Circuits to one holder: most of the streams that its connection has room for. A caller has a bound
+/// of its own, and one caller does not fill this one.
+const CIRCUITS_TO_ONE_MAX: usize = 3072;
+/// How long what is left of a circuit may take when the connection of one side has closed.
+const REST: Duration = Duration::from_secs(10);
 /// How long a client may take to say what it wants, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a holder may take to answer. Clients give up a circuit after ten seconds and more.
@@ -70,19 +79,32 @@ pub(crate) struct Server {
     bytes_max: Option<u64>,
     duration_max: Option<Duration>,
     all: Shares<()>,
-    by_node: Shares<PeerId>,
+    by_caller: Shares<NodeId>,
+    by_holder: Shares<NodeId>,
     by_origin: Shares<Origin>,
     unread: Shares<NodeId>,
+    unread_by_origin: Shares<Origin>,
     started: Instant,
     logged: Mutex<Bucket>,
 }
 
 /// What a circuit counts for while it lasts.
 struct Counted {
-    asked: Arc<Semaphore>,
     _all: Share<()>,
-    _nodes: [Share<PeerId>; 2],
+    _caller: Share<NodeId>,
     _origin: Option<Share<Origin>>,
+}
+
+/// What a request counts for until it is read.
+struct Unread {
+    _node: Share<NodeId>,
+    _origin: Option<Share<Origin>>,
+}
+
+type Refused = (CircuitRefusal, Status);
+
+fn crowded(refusal: CircuitRefusal) -> Refused {
+    (refusal, Status::ResourceLimitExceeded)
 }
 
 impl Server {
@@ -104,9 +126,11 @@ impl Server {
             bytes_max: config.circuit_bytes_max,
             duration_max: config.circuit_duration,
             all: Shares::new(config.circuits_max),
-            by_node: Shares::new(config.circuits_per_peer_max),
+            by_caller: Shares::new(config.circuits_per_peer_max),
+            by_holder: Shares::new(CIRCUITS_TO_ONE_MAX),
             by_origin: Shares::new(config.circuits_per_address_max),
             unread: Shares::new(UNREAD_MAX),
+            unread_by_origin: Shares::new(UNREAD_PER_ADDRESS_MAX),
             started: Instant::now(),
             logged: Mutex::default(),
         };
@@ -117,7 +141,7 @@ impl Server {
     async fn listen(self: Arc<Self>, mut incoming: Incoming) {
         let stop = self.network.stop.clone();
         while let Some(Some(inbound)) = stop.run_until_cancelled(incoming.next()).await {
-            let Some(unread) = self.unread.take(inbound.node) else {
+            let Some(unread) = self.unread(&inbound) else {
                 tracing::debug!(node = %inbound.node, "too many requests that say nothing");
                 continue;
             };
@@ -128,22 +152,31 @@ impl Server {
         }
     }
 
+    fn unread(&self, inbound: &InboundStream) -> Option<Unread> {
+        let of_origin = |origin| self.unread_by_origin.take(origin).ok_or(());
+        Some(Unread {
+            _node: self.unread.take(inbound.node)?,
+            _origin: inbound.origin.map(of_origin).transpose().ok()?,
+        })
+    }
+
     /// One request, from its first byte to the end of what came of it.
-    async fn request(self: Arc<Self>, mut inbound: InboundStream, unread: Share<NodeId>) {
+    async fn request(self: Arc<Self>, mut inbound: InboundStream, unread: Unread) {
         let request = wire::receive::<Hop>(&mut inbound.stream, PATIENCE).await;
         drop(unread);
         let node = inbound.node;
         let done = match request {
-            Ok(request) => match (HopKind::try_from(request.kind), request.peer) {
-                (Ok(HopKind::Reserve), _) => self.reserve(inbound).await,
-                (Ok(HopKind::Connect), Some(peer)) => match PeerId::from_bytes(&peer.id) {
-                    Ok(to) => self.connect(inbound, NodeId::from_peer_id(to)).await,
+            Ok(request) => match (request.kind.map(HopKind::try_from), request.peer) {
+                (Some(Ok(HopKind::Reserve)), _) => self.reserve(inbound).await,
+                (Some(Ok(HopKind::Connect)), Some(peer)) => match PeerId::from_bytes(&peer.id) {
+                    // Carrying takes more room than the rest, and most requests do not come to it.
+                    Ok(to) => Box::pin(self.connect(inbound, NodeId::from_peer_id(to))).await,
                     Err(_) => refuse(inbound.stream, Status::MalformedMessage).await,
                 },
-                (Ok(HopKind::Connect), None) => {
+                (Some(Ok(HopKind::Connect)) | None, _) => {
                     refuse(inbound.stream, Status::MalformedMessage).await
                 }
-                (Ok(HopKind::Status) | Err(_), _) => {
+                (Some(Ok(HopKind::Status) | Err(_)), _) => {
                     refuse(inbound.stream, Status::UnexpectedMessage).await
                 }
             },
@@ -163,12 +196,13 @@ impl Server {
         let InboundStream {
             node,
             path,
+            connection,
             origin,
             mut stream,
         } = inbound;
         let places = &self.network.places;
         let taken = match path {
-            Path::Direct => places.take(*node.as_peer_id(), origin, Instant::now()),
+            Path::Direct => places.take(*node.as_peer_id(), connection, origin, Instant::now()),
             Path::Relayed => {
                 places.refused(Refusal::Relayed);
                 Err(Refusal::Relayed)
@@ -184,10 +218,13 @@ impl Server {
         }
         self.network.streams.keep(node, true);
         // The loop releases the place of whoever leaves; this one may have left before it got one.
-        if self.network.streams.path(node) != Some(Path::Direct) {
-            places.release(node.as_peer_id());
+        if self.network.streams.path(node) != Some(Path::Direct) || !places.holds(node.as_peer_id())
+        {
+            self.network.streams.keep(node, false);
+            self.tell(Command::Left(node)).await;
             return Err(io::ErrorKind::NotConnected.into());
         }
+        self.tell(Command::Reserved(node)).await;
         let expire = SystemTime::now() + self.validity;
         let expire = expire
             .duration_since(UNIX_EPOCH)
@@ -195,11 +232,14 @@ impl Server {
             .as_secs();
         let answer = Hop::reserved(expire, &self.addresses(), self.limit());
         wire::send(&mut stream, &answer, PATIENCE).await?;
+        close(stream).await
+    }
+
+    async fn tell(&self, command: Command) {
         if let Some(commands) = self.commands.upgrade() {
             // Refused only by a loop that has ended.
-            let _ = commands.send(Command::Reserved(node).into()).await;
+            let _ = commands.send(command.into()).await;
         }
-        close(stream).await
     }
 
     /// Where this relay is reached, each address with its peer id.
@@ -215,7 +255,7 @@ impl Server {
         }
         all.truncate(ADDRESSES_MAX);
         all.into_iter()
-            .map(|address| address.with(Part::P2p(me)))
+            .filter_map(|address| address.with_p2p(me).ok())
             .collect()
     }
 
@@ -231,11 +271,12 @@ impl Server {
             path,
             origin,
             mut stream,
+            ..
         } = inbound;
         let reached = async {
-            let counted = self.admit(from, to, path, origin)?;
-            let far = self.reach(from, to, &counted.asked).await?;
-            Ok((counted, far))
+            let counted = self.admit(from, path, origin)?;
+            let (held, far) = self.reach(from, to).await?;
+            Ok(((counted, held), far))
         };
         let (counted, mut far) = match reached.await {
             Ok(reached) => reached,
@@ -251,12 +292,8 @@ impl Server {
             ..Hop::answer(Status::Ok)
         };
         wire::send(&mut stream, &answer, PATIENCE).await?;
-        let carrying = carry::carry(&mut stream, &mut far, self.bytes_max, carried.bytes());
-        let end = match self.duration_max {
-            Some(duration) => timeout(duration, carrying).await.ok(),
-            None => Some(carrying.await),
-        };
-        // Streams that are dropped before they have ended are reset.
+        let end = self.carry(&mut stream, &mut far, carried.bytes()).await;
+        // Streams that are dropped before they have ended are reset, where the muxer has resets.
         drop((stream, far, counted));
         match end {
             Some(End::Done) => tracing::debug!(%from, %to, "circuit ended"),
@@ -267,52 +304,61 @@ impl Server {
         Ok(())
     }
 
-    /// Whether the circuit may be, and what it counts for.
-    fn admit(
-        &self,
-        from: NodeId,
-        to: NodeId,
-        path: Path,
-        origin: Option<Origin>,
-    ) -> Result<Counted, (CircuitRefusal, Status)> {
-        let crowded = |refusal| (refusal, Status::ResourceLimitExceeded);
+    /// `None` when the circuit has lasted as long as it may.
+    async fn carry(&self, near: &mut Stream, far: &mut Stream, bytes: &AtomicU64) -> Option<End> {
+        // A side that has said all it wants is not read any more, and its end not seen there.
+        let (near_closed, far_closed) = (near.closed(), far.closed());
+        let gone = async {
+            future::select(pin!(near_closed), pin!(far_closed)).await;
+            sleep(REST).await;
+        };
+        let lasting = async {
+            match self.duration_max {
+                Some(duration) => sleep(duration).await,
+                None => future::pending().await,
+            }
+        };
+        tokio::select! {
+            end = carry::carry(near, far, self.bytes_max, bytes) => Some(end),
+            () = gone => Some(End::Lost(io::ErrorKind::NotConnected.into())),
+            () = lasting => None,
+        }
+    }
+
+    /// Whether the caller may have a circuit, and what it counts for.
+    fn admit(&self, from: NodeId, path: Path, origin: Option<Origin>) -> Result<Counted, Refused> {
         if path == Path::Relayed {
             return Err((CircuitRefusal::Relayed, Status::PermissionDenied));
         }
-        let asked = self.network.places.asked(to.as_peer_id());
-        let none = (CircuitRefusal::NoReservation, Status::NoReservation);
-        let node = |node: NodeId| {
-            let share = self.by_node.take(*node.as_peer_id());
-            share.ok_or(crowded(CircuitRefusal::Node))
-        };
         let share = |origin| {
             let share = self.by_origin.take(origin);
             share.ok_or(crowded(CircuitRefusal::Address))
         };
+        let caller = self.by_caller.take(from);
         Ok(Counted {
-            asked: asked.ok_or(none)?,
             _all: self.all.take(()).ok_or(crowded(CircuitRefusal::Full))?,
-            _nodes: [node(from)?, node(to)?],
+            _caller: caller.ok_or(crowded(CircuitRefusal::Node))?,
             _origin: origin.map(share).transpose()?,
         })
     }
 
-    /// Asks the holder; its stream carries the circuit's bytes from then on.
-    async fn reach(
-        &self,
-        from: NodeId,
-        to: NodeId,
-        asked: &Semaphore,
-    ) -> Result<Stream, (CircuitRefusal, Status)> {
+    /// Asks the holder when it is this circuit's turn; its stream carries the bytes from then on.
+    async fn reach(&self, from: NodeId, to: NodeId) -> Result<(Share<NodeId>, Stream), Refused> {
+        let none = (CircuitRefusal::NoReservation, Status::NoReservation);
+        let reached = self.network.places.reached(to.as_peer_id()).ok_or(none)?;
         let not_reached = |error: io::Error| {
             tracing::debug!(%from, %to, %error, "the holder was not reached");
             (CircuitRefusal::NotReached, Status::ConnectionFailed)
         };
+        let turn = timeout(HOLDER_PATIENCE, reached.turns.wait(*from.as_peer_id()));
+        let turn = turn.await.map_err(|late| not_reached(late.into()))?;
+        let _turn = turn.map_err(|error| not_reached(io::Error::other(error)))?;
+        let held = self.by_holder.take(to);
+        let held = held.ok_or(crowded(CircuitRefusal::Node))?;
         let asked = async {
-            let _turn = asked.acquire().await.map_err(io::Error::other)?;
-            let mut stream = self.open(to).await?;
+            let mut stream = self.open(to, reached.connection).await?;
             let request = Stop {
-                kind: StopKind::Connect.into(),
+                kind: Some(StopKind::Connect.into()),
                 peer: Some(Peer {
                     id: from.as_peer_id().to_bytes(),
                 }),
@@ -328,7 +374,7 @@ impl Server {
             .unwrap_or_else(|late| Err(late.into()))
             .map_err(not_reached)?;
         match answer.status() {
-            Status::Ok if answer.kind() == StopKind::Status => Ok(stream),
+            Status::Ok if answer.kind == Some(StopKind::Status.into()) => Ok((held, stream)),
             status @ (Status::ResourceLimitExceeded | Status::PermissionDenied) => {
                 Err((CircuitRefusal::Declined, status))
             }
@@ -336,11 +382,12 @@ impl Server {
         }
     }
 
-    async fn open(&self, to: NodeId) -> io::Result<Stream> {
+    async fn open(&self, to: NodeId, connection: ConnectionId) -> io::Result<Stream> {
         let (reply, stream) = oneshot::channel();
         let protocol = STOP;
         let request = OpenRequest { protocol, reply };
-        let asked = self.network.streams.request(to, request);
+        let streams = &self.network.streams;
+        let asked = streams.request_on(to, connection, request);
         asked.map_err(io::Error::other)?;
         let opened = stream.await.map_err(io::Error::other)?;
         opened.map_err(io::Error::other)

@@ -39,6 +39,7 @@ impl Behaviour {
         let (requests, kept) = self.registry.connect(peer, connection, path);
         let remote = Remote {
             peer,
+            connection,
             path,
             origin: Origin::of(address),
             kept,

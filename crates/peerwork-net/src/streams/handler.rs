@@ -17,7 +17,8 @@ use libp2p::{
     PeerId, StreamProtocol,
     core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
     swarm::{
-        ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
+        ConnectionHandler, ConnectionHandlerEvent, ConnectionId, StreamUpgradeError,
+        SubstreamProtocol,
         handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound},
     },
 };
@@ -90,6 +91,7 @@ pub(crate) struct Open {
 /// Who is on the other side.
 pub(crate) struct Remote {
     pub(crate) peer: PeerId,
+    pub(crate) connection: ConnectionId,
     pub(crate) path: Path,
     pub(crate) origin: Option<Origin>,
     /// Whether the connection is kept while nothing happens on it.
@@ -167,6 +169,7 @@ impl Handler {
         InboundStream {
             node: NodeId::from_peer_id(self.remote.peer),
             path: self.remote.path,
+            connection: self.remote.connection,
             origin: self.remote.origin,
             stream: Stream::new(stream, self.closed.clone(), place),
         }

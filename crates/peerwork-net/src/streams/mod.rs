@@ -17,7 +17,7 @@ mod stream;
 
 use std::fmt;
 
-use libp2p::StreamProtocol;
+use libp2p::{StreamProtocol, swarm::ConnectionId};
 use peerwork_identity::NodeId;
 use tokio::sync::mpsc;
 
@@ -69,6 +69,8 @@ pub struct InboundStream {
     pub node: NodeId,
     /// Whether it came over a direct connection or a circuit.
     pub path: Path,
+    /// The connection it came on.
+    pub(crate) connection: ConnectionId,
     /// Where the connection comes from, when that counts for anything.
     pub(crate) origin: Option<Origin>,
     /// The bytes.

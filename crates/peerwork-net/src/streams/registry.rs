@@ -193,6 +193,29 @@ impl Registry {
         Err(refusal)
     }
 
+    /// Hands a request to this connection of the node, or else to its youngest direct one.
+    pub(crate) fn request_on(
+        &self,
+        node: NodeId,
+        connection: ConnectionId,
+        request: OpenRequest,
+    ) -> Result<(), OpenError> {
+        let lines = self.0.lines.read();
+        let of_peer = lines
+            .get(node.as_peer_id())
+            .ok_or(OpenError::NotConnected)?;
+        let direct = || of_peer.all.iter().filter(|line| line.path == Path::Direct);
+        let line = direct().find(|line| line.connection == connection);
+        let line = line
+            .or(direct().next_back())
+            .ok_or(OpenError::NotConnected)?;
+        let sent = line.requests.try_send(Box::new(request));
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => OpenError::Congested,
+            mpsc::error::TrySendError::Closed(_) => OpenError::NotConnected,
+        })
+    }
+
     /// How the node would be reached by a stream opened at this moment.
     pub(crate) fn path(&self, node: NodeId) -> Option<Path> {
         let lines = self.0.lines.read();

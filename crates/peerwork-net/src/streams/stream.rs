@@ -56,6 +56,13 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Ends when the connection does.
+    pub(crate) fn closed(&self) -> WaitForCancellationFutureOwned {
+        self.closed.clone().cancelled_owned()
+    }
+}
+
 /// What the muxer says, or the end of the connection while the muxer says nothing.
 fn unless_closed<T>(
     said: Poll<io::Result<T>>,

@@ -47,6 +47,15 @@ struct Way {
     unflushed: bool,
     ended: bool,
     done: bool,
+    /// More came than may pass.
+    too_much: bool,
+}
+
+/// What became of a read.
+enum Chunk {
+    Passed,
+    None,
+    TooMuch,
 }
 
 /// Carries bytes until both sides have ended theirs; ending one direction leaves the other open.
@@ -90,16 +99,32 @@ impl Way {
                 return Poll::Ready(Ok(()));
             }
             let chunk = CHUNK.with_borrow_mut(|chunk| self.poll_chunk(from, to, meter, chunk, cx));
-            if chunk?.is_pending() {
-                if self.unflushed {
-                    ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(End::Lost)?;
-                    self.unflushed = false;
+            match chunk? {
+                Chunk::Passed => {}
+                Chunk::None => {
+                    ready!(self.poll_flush(to, cx)).map_err(End::Lost)?;
+                    return Poll::Pending;
                 }
-                return Poll::Pending;
+                Chunk::TooMuch => {
+                    ready!(self.poll_flush(to, cx)).map_err(End::Lost)?;
+                    return Poll::Ready(Err(End::Bytes));
+                }
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn poll_flush<S: AsyncWrite + Unpin>(
+        &mut self,
+        to: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_unsent<S: AsyncWrite + Unpin>(
@@ -123,16 +148,26 @@ impl Way {
         meter: &mut Meter<'_>,
         chunk: &mut [u8],
         cx: &mut Context<'_>,
-    ) -> Result<Poll<()>, End> {
-        let mut read = ReadBuf::new(chunk);
+    ) -> Result<Chunk, End> {
+        if self.too_much {
+            return Ok(Chunk::TooMuch);
+        }
+        // Up to the last byte that may pass; then one more tells whether there is one.
+        let left = usize::try_from(meter.left.max(1)).unwrap_or(usize::MAX);
+        let room = chunk.len().min(left);
+        let mut read = ReadBuf::new(&mut chunk[..room]);
         match Pin::new(from).poll_read(cx, &mut read) {
-            Poll::Pending => return Ok(Poll::Pending),
+            Poll::Pending => return Ok(Chunk::None),
             Poll::Ready(result) => result.map_err(End::Lost)?,
         }
         let mut bytes = read.filled();
         self.ended = bytes.is_empty();
         let count = bytes.len() as u64;
-        meter.left = meter.left.checked_sub(count).ok_or(End::Bytes)?;
+        let Some(left) = meter.left.checked_sub(count) else {
+            self.too_much = true;
+            return Ok(Chunk::TooMuch);
+        };
+        meter.left = left;
         meter.carried.fetch_add(count, Ordering::Relaxed);
         self.unflushed |= count > 0;
         while !bytes.is_empty() {
@@ -147,7 +182,7 @@ impl Way {
                 }
             }
         }
-        Ok(Poll::Ready(()))
+        Ok(Chunk::Passed)
     }
 }
 
@@ -224,6 +259,18 @@ mod tests {
         let (end, carried) = carrying.await.unwrap();
         assert!(matches!(end, End::Bytes), "{end:?}");
         assert_eq!(carried, 10);
+    }
+
+    #[tokio::test]
+    async fn of_a_chunk_that_is_too_long_as_much_passes_as_may() {
+        let (mut near, mut far, carrying) = circuit(Some(100));
+        near.write_all(&[7; 500]).await.unwrap();
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received.len(), 100);
+        let (end, carried) = carrying.await.unwrap();
+        assert!(matches!(end, End::Bytes), "{end:?}");
+        assert_eq!(carried, 100);
     }
 
     #[tokio::test]

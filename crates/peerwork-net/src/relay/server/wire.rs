@@ -17,8 +17,8 @@ const LENGTH_BYTES_MAX: usize = 2;
 /// What a client asks of a relay, and the answer.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Hop {
-    #[prost(enumeration = "HopKind", required, tag = "1")]
-    pub(super) kind: i32,
+    #[prost(enumeration = "HopKind", optional, tag = "1")]
+    pub(super) kind: Option<i32>,
     #[prost(message, optional, tag = "2")]
     pub(super) peer: Option<Peer>,
     #[prost(message, optional, tag = "3")]
@@ -40,8 +40,8 @@ pub(super) enum HopKind {
 /// What a relay asks of a holder, and the answer.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Stop {
-    #[prost(enumeration = "StopKind", required, tag = "1")]
-    pub(super) kind: i32,
+    #[prost(enumeration = "StopKind", optional, tag = "1")]
+    pub(super) kind: Option<i32>,
     #[prost(message, optional, tag = "2")]
     pub(super) peer: Option<Peer>,
     #[prost(message, optional, tag = "3")]
@@ -101,7 +101,7 @@ pub(super) enum Status {
 impl Hop {
     pub(super) fn answer(status: Status) -> Self {
         Self {
-            kind: HopKind::Status.into(),
+            kind: Some(HopKind::Status.into()),
             status: Some(status.into()),
             ..Self::default()
         }
@@ -122,7 +122,9 @@ impl Hop {
 impl Limit {
     /// `None` without any limit: clients take a circuit with limits for one to be careful with.
     pub(super) fn of(duration: Option<Duration>, data: Option<u64>) -> Option<Self> {
-        let seconds = |d: Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
+        // Zero would be none.
+        let whole = |d: Duration| d.as_secs() + u64::from(d.subsec_nanos() > 0);
+        let seconds = |d: Duration| u32::try_from(whole(d).max(1)).unwrap_or(u32::MAX);
         let duration = duration.map(seconds);
         (duration.is_some() || data.is_some()).then_some(Self { duration, data })
     }
@@ -222,6 +224,8 @@ mod tests {
         assert_eq!(Limit::of(None, None), None);
         let both = Limit::of(Some(Duration::from_secs(600)), Some(9)).unwrap();
         assert_eq!((both.duration, both.data), (Some(600), Some(9)));
+        let short = Limit::of(Some(Duration::from_millis(500)), None).unwrap();
+        assert_eq!(short.duration, Some(1));
         let data = Limit::of(None, Some(9)).unwrap();
         assert_eq!(data.duration, None);
     }
