@@ -48,6 +48,8 @@ use crate::{
 /// HTTP/2 clients that vanished are noticed by this.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a request may go on when its key is revoked.
+const REVOKED_GRACE: Duration = Duration::from_millis(500);
 /// How long an idle client may take to leave once it was asked to.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -330,7 +332,11 @@ async fn serve(
                 drop(connection.await);
             }
             result = connection.as_mut() => drop(result),
-            () = activity.revoked(keys.as_ref()) => {}
+            () = activity.revoked(keys.as_ref()) => {
+                // A short request that came with the last use of its key is answered.
+                connection.as_mut().graceful_shutdown();
+                drop(timeout(REVOKED_GRACE, connection).await);
+            }
             () = activity.idle(patience) => {
                 connection.as_mut().graceful_shutdown();
                 drop(timeout(LEAVE_DEADLINE, connection).await);
