@@ -26,15 +26,18 @@ pub(crate) struct Forwarded {
     /// The topics of this moment, those with most subscribers first.
     pub(crate) topics: Arc<[TopicInfo]>,
     /// Of all topics since the start.
-    pub(crate) all: Counts,
+    pub(crate) all: TopicCounts,
 }
 
 /// Messages of one topic, or of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
-    pub(crate) dropped: u64,
+pub struct TopicCounts {
+    /// Messages forwarded.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages that were too large or too many.
+    pub dropped: u64,
 }
 
 /// A topic that this node forwards for others.
@@ -46,10 +49,6 @@ pub struct TopicInfo {
     pub configured: bool,
     /// Connected nodes that subscribe to it; other hubs are not counted.
     pub subscribers: usize,
-    /// Messages forwarded since it was joined.
-    pub messages: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Messages that were too large or too many.
-    pub dropped: u64,
+    /// Its messages since it was joined.
+    pub counts: TopicCounts,
 }

@@ -52,6 +52,21 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
 }
 
+impl Shared {
+    /// Where others are told to connect; see [`Network::told_addresses`].
+    pub(crate) fn told_addresses(&self) -> Vec<Multiaddr> {
+        let mut all = match &*self.reachability.borrow() {
+            Reachability::Public(addresses) | Reachability::Assumed(addresses) => addresses.clone(),
+            Reachability::Unknown | Reachability::Private => Vec::new(),
+        };
+        if all.is_empty() {
+            all.clone_from(&self.listen.borrow());
+        }
+        all.retain(|address| Path::of(address) == Path::Direct);
+        all
+    }
+}
+
 /// A running network. Cloning is cheap; [`Network::stop`] ends it for all clones.
 #[derive(Clone)]
 pub struct Network {
@@ -386,6 +401,13 @@ impl Network {
     #[must_use]
     pub fn reachability(&self) -> watch::Receiver<Reachability> {
         self.shared.reachability.clone()
+    }
+
+    /// Where others are told to connect without a relay: the addresses that were announced or
+    /// observed, or else those this node listens on.
+    #[must_use]
+    pub fn told_addresses(&self) -> Vec<Multiaddr> {
+        self.shared.told_addresses()
     }
 
     /// What the relay of this node holds and carries; nothing on a node without one.

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    gossip::{Counts, Forwarded},
+    gossip::{Forwarded, TopicCounts},
     metering::Meters,
     relay::{Ledger, Places, RelayCounts},
     streams,
@@ -174,20 +174,15 @@ impl Metrics {
         self.topics.set(topics.unwrap_or(i64::MAX));
         let mut other = forwarded.all;
         for info in forwarded.topics.iter().filter(|info| info.configured) {
-            let counts = Counts {
-                messages: info.messages,
-                bytes: info.bytes,
-                dropped: info.dropped,
-            };
-            other.messages -= counts.messages;
-            other.bytes -= counts.bytes;
-            other.dropped -= counts.dropped;
-            self.raise_topic(&info.name, counts);
+            other.messages -= info.counts.messages;
+            other.bytes -= info.counts.bytes;
+            other.dropped -= info.counts.dropped;
+            self.raise_topic(&info.name, info.counts);
         }
         self.raise_topic("other", other);
     }
 
-    fn raise_topic(&self, name: &str, counts: Counts) {
+    fn raise_topic(&self, name: &str, counts: TopicCounts) {
         let topic = Topic::named(name);
         raise(&self.topic_messages.get_or_create(&topic), counts.messages);
         raise(&self.topic_bytes.get_or_create(&topic), counts.bytes);

@@ -12,7 +12,7 @@ use std::{
 use libp2p::PeerId;
 use peerwork_identity::NodeId;
 
-use super::{Counts, Forwarded, TopicInfo, Verdict};
+use super::{Forwarded, TopicCounts, TopicInfo, Verdict};
 use crate::{
     config,
     rate::{Bucket, Rate},
@@ -29,7 +29,7 @@ pub(crate) struct Hub {
     config: config::Hub,
     topics: HashMap<String, Followed>,
     nodes: HashMap<PeerId, Node>,
-    all: Counts,
+    all: TopicCounts,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ struct Followed {
     subscribers: HashSet<PeerId>,
     senders: HashMap<PeerId, Bucket>,
     rate: Bucket,
-    counts: Counts,
+    counts: TopicCounts,
 }
 
 /// A node that subscribes to followed topics.
@@ -62,7 +62,7 @@ impl Hub {
         Self {
             topics: config.topics.iter().map(fixed).collect(),
             nodes: HashMap::new(),
-            all: Counts::default(),
+            all: TopicCounts::default(),
             config,
         }
     }
@@ -184,9 +184,7 @@ fn info((name, followed): (&String, &Followed)) -> TopicInfo {
         name: name.clone(),
         configured: followed.fixed,
         subscribers: followed.subscribers.len(),
-        messages: followed.counts.messages,
-        bytes: followed.counts.bytes,
-        dropped: followed.counts.dropped,
+        counts: followed.counts,
     }
 }
 
@@ -276,7 +274,7 @@ mod tests {
         let verdicts: Vec<_> = (0..300).map(|_| hub.judge(NOW, a, "fixed", 1)).collect();
         assert_eq!(verdicts.last(), Some(&Some(Verdict::Reject)));
         let forwarded = hub.forwarded();
-        let info = &forwarded.topics[0];
+        let info = &forwarded.topics[0].counts;
         assert_eq!((info.messages, info.bytes, info.dropped), (11, 1001, 302));
         assert_eq!((forwarded.all.messages, forwarded.all.dropped), (11, 302));
         hub.disconnected(a);

@@ -5,9 +5,9 @@
 //!                                     └─ CONNECT ─▶ admit ─▶ reach the holder ─▶ carry until it ends
 //! ```
 //! Every request is a task of its own and every one is answered, unless its node or its address has
-//! hundreds that say nothing. libp2p's relay is not used: it refuses its own holders when it is full, leaves all but
-//! ten circuits that arrive at once without an answer, and carries bytes in the task that polls every
-//! protocol of a connection.
+//! hundreds that say nothing. libp2p's relay is not used: it refuses its own holders when it is full,
+//! leaves all but ten circuits that arrive at once without an answer, and carries bytes in the task
+//! that polls every protocol of a connection.
 
 mod carry;
 mod wire;
@@ -33,13 +33,13 @@ use self::{
     carry::End,
     wire::{Hop, HopKind, Limit, Peer, Status, Stop, StopKind},
 };
-use super::{Command, ledger::CircuitRefusal, ledger::Refusal};
+use super::{CircuitRefusal, Command, Refusal};
 use crate::{
     config::RelayServer,
     error::StartError,
     event_loop,
     handle::Shared,
-    peers::{Origin, Path, Reachability},
+    peers::{Origin, Path},
     rate::{Bucket, Rate},
     shares::{Share, Shares},
     streams::{InboundStream, Incoming, OpenRequest, Protocol, Stream},
@@ -245,14 +245,7 @@ impl Server {
     /// Where this relay is reached, each address with its peer id.
     fn addresses(&self) -> Vec<Multiaddr> {
         let me = *self.network.node.as_peer_id();
-        let mut all = match &*self.network.reachability.borrow() {
-            Reachability::Public(addresses) | Reachability::Assumed(addresses) => addresses.clone(),
-            Reachability::Unknown | Reachability::Private => Vec::new(),
-        };
-        if all.is_empty() {
-            all.clone_from(&self.network.listen.borrow());
-            all.retain(|address| Path::of(address) == Path::Direct);
-        }
+        let mut all = self.network.told_addresses();
         all.truncate(ADDRESSES_MAX);
         all.into_iter()
             .filter_map(|address| address.with_p2p(me).ok())
@@ -350,12 +343,12 @@ impl Server {
             tracing::debug!(%from, %to, %error, "the holder was not reached");
             (CircuitRefusal::NotReached, Status::ConnectionFailed)
         };
-        let turn = timeout(HOLDER_PATIENCE, reached.turns.wait(*from.as_peer_id()));
-        let turn = turn.await.map_err(|late| not_reached(late.into()))?;
-        let _turn = turn.map_err(|error| not_reached(io::Error::other(error)))?;
-        let held = self.by_holder.take(to);
-        let held = held.ok_or(crowded(CircuitRefusal::Node))?;
         let asked = async {
+            let turn = reached.turns.wait(*from.as_peer_id()).await;
+            let _turn = turn.map_err(io::Error::other)?;
+            let Some(held) = self.by_holder.take(to) else {
+                return Ok(None);
+            };
             let mut stream = self.open(to, reached.connection).await?;
             let request = Stop {
                 kind: Some(StopKind::Connect.into()),
@@ -367,12 +360,12 @@ impl Server {
             };
             wire::send(&mut stream, &request, HOLDER_PATIENCE).await?;
             let answer: Stop = wire::receive(&mut stream, HOLDER_PATIENCE).await?;
-            Ok((stream, answer))
+            Ok(Some((held, stream, answer)))
         };
         let asked = timeout(HOLDER_PATIENCE, asked).await;
-        let (stream, answer) = asked
-            .unwrap_or_else(|late| Err(late.into()))
-            .map_err(not_reached)?;
+        let asked = asked.unwrap_or_else(|late| Err(late.into()));
+        let asked = asked.map_err(not_reached)?;
+        let (held, stream, answer) = asked.ok_or(crowded(CircuitRefusal::Node))?;
         match answer.status() {
             Status::Ok if answer.kind == Some(StopKind::Status.into()) => Ok((held, stream)),
             status @ (Status::ResourceLimitExceeded | Status::PermissionDenied) => {

@@ -8,7 +8,7 @@ use peerwork_api::dto::{
     RelayTopic, Reservations, Traffic,
 };
 use peerwork_net::{
-    Network, Path, PeerInfo, Reachability,
+    Network, Path, PeerInfo,
     gossip::TopicInfo,
     peers::{self, ConnectionInfo},
     relay::Circuit,
@@ -35,7 +35,7 @@ pub(super) fn make(
         peer_id: network.node_id().to_string(),
         started_at: millis(started),
         now: millis_since_1970(),
-        addresses: addresses(config, network),
+        addresses: addresses(network),
         limits: limits(config),
         connections: peers.iter().map(|peer| peer.connections.len()).sum(),
         traffic: Traffic {
@@ -84,26 +84,19 @@ fn limits(config: &Config) -> RelayLimits {
 }
 
 /// What others should dial: what the operator announces, or else what is listened on.
-fn addresses(config: &Config, network: &Network) -> RelayAddresses {
-    let mut all = match &*network.reachability().borrow() {
-        Reachability::Public(addresses) | Reachability::Assumed(addresses) => addresses.clone(),
-        Reachability::Unknown | Reachability::Private => config.p2p.announce.clone(),
-    };
-    if all.is_empty() {
-        all = network.listen_addresses().borrow().clone();
-    }
-    all.retain(|address| Path::of(address) == Path::Direct);
+fn addresses(network: &Network) -> RelayAddresses {
+    let mut all = network.told_addresses();
     // WebRTC behind WebSocket: every client has the latter.
     all.sort_by_key(|address| {
         let v4 = address.to_string().contains("/ip4/");
         (reach(address), webrtc::is_direct(address), !v4)
     });
     let me = *network.node_id().as_peer_id();
-    let full = |address: Multiaddr| address.with(Protocol::P2p(me)).to_string();
+    let full = |address: Multiaddr| Some(address.with_p2p(me).ok()?.to_string());
     let (browsers, programs): (Vec<_>, Vec<_>) = all.into_iter().partition(for_browsers);
     RelayAddresses {
-        browsers: browsers.into_iter().map(full).collect(),
-        programs: programs.into_iter().map(full).collect(),
+        browsers: browsers.into_iter().filter_map(full).collect(),
+        programs: programs.into_iter().filter_map(full).collect(),
     }
 }
 
@@ -171,9 +164,9 @@ fn topic(info: &TopicInfo) -> RelayTopic {
     RelayTopic {
         name: info.name.clone(),
         subscribers: info.subscribers,
-        messages: info.messages,
-        bytes: info.bytes,
-        dropped: info.dropped,
+        messages: info.counts.messages,
+        bytes: info.counts.bytes,
+        dropped: info.counts.dropped,
     }
 }
 
