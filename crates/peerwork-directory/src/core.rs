@@ -8,10 +8,8 @@ use std::{
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::{
-    DialPolicy, Network,
-    shares::{Share, Shares},
-};
+use peerwork_limits::{Share, Shares};
+use peerwork_net::{DialPolicy, Network};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use peerwork_identity::NodeId;
-pub use peerwork_net::rate::{Bucket, Rate};
+pub use peerwork_limits::{Bucket, Rate};
 
 /// Strikes after which a node is blocked.
 pub const STRIKES_MAX: u32 = 5;

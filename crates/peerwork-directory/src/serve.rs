@@ -3,7 +3,8 @@
 use std::{io, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
-use peerwork_net::{InboundStream, Incoming, Stream, gossip::Publisher, shares::Shares};
+use peerwork_limits::Shares;
+use peerwork_net::{InboundStream, Incoming, Stream, gossip::Publisher};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

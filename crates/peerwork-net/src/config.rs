@@ -4,8 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use multiaddr::Multiaddr;
 use peerwork_identity::{Keypair, NodeId};
-
-use crate::rate::Rate;
+use peerwork_limits::Rate;
 
 /// Settings of one node's network.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use libp2p::multiaddr::Protocol as Part;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 
-pub(crate) use addresses::{AddressLimits, Origin};
+pub(crate) use addresses::{AddressLimits, origin};
 pub(crate) use driver::{Command, Driver};
 pub(crate) use table::PeerTable;
 

@@ -29,7 +29,9 @@ enum Floor {
 
 const FLOORS: &[(&str, Floor)] = &[
     ("peerwork-identity", Floor::At(0)),
+    ("peerwork-limits", Floor::At(0)),
     ("peerwork-net", Floor::At(1)),
+    ("peerwork-listener", Floor::At(1)),
     ("peerwork-directory", Floor::At(2)),
     ("peerwork-store", Floor::At(2)),
     ("peerwork-tunnel", Floor::At(3)),

@@ -11,12 +11,10 @@ use std::{
 
 use libp2p::PeerId;
 use peerwork_identity::NodeId;
+use peerwork_limits::{Bucket, Rate};
 
 use super::{Forwarded, TopicCounts, TopicInfo, Verdict};
-use crate::{
-    config,
-    rate::{Bucket, Rate},
-};
+use crate::config;
 
 /// Messages above the rates that cost a node nothing: it may not know them. Further ones do.
 const EXCESS: Rate = Rate {

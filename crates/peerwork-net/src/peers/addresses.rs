@@ -6,8 +6,6 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    fmt,
-    net::IpAddr,
     task::{Context, Poll},
 };
 
@@ -20,34 +18,15 @@ use libp2p::{
     },
 };
 use multiaddr::Multiaddr;
+use peerwork_limits::{Origin, Share, Shares};
 
 use super::{Path, ip};
-use crate::shares::{Share, Shares};
 
-/// One network address: an IPv4 address, or the /64 that one IPv6 subscriber gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Origin(IpAddr);
-
-impl Origin {
-    /// Where a direct connection comes from; `None` for circuits and this machine itself.
-    pub(crate) fn of(remote: &Multiaddr) -> Option<Self> {
-        if Path::of(remote) == Path::Relayed {
-            return None;
-        }
-        match ip(remote)?.to_canonical() {
-            ip if ip.is_loopback() => None,
-            IpAddr::V4(ip) => Some(Self(ip.into())),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                Some(Self([a, b, c, d, 0, 0, 0, 0].into()))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+/// The origin of a direct connection; `None` for circuits and this machine itself.
+pub(crate) fn origin(remote: &Multiaddr) -> Option<Origin> {
+    match Path::of(remote) {
+        Path::Direct => Origin::of(ip(remote)?),
+        Path::Relayed => None,
     }
 }
 
@@ -89,7 +68,7 @@ impl NetworkBehaviour for AddressLimits {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        if let Some(origin) = Origin::of(remote) {
+        if let Some(origin) = origin(remote) {
             let share = self.handshakes.take(origin);
             let share = share.ok_or_else(|| crowded(origin))?;
             self.in_handshake.insert(connection, share);
@@ -105,7 +84,7 @@ impl NetworkBehaviour for AddressLimits {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.in_handshake.remove(&connection);
-        if let Some(origin) = Origin::of(remote) {
+        if let Some(origin) = origin(remote) {
             let share = self.established.take(origin);
             let share = share.ok_or_else(|| crowded(origin))?;
             self.connections.insert(connection, share);
@@ -158,22 +137,20 @@ mod tests {
 
     use super::*;
 
-    fn origin(text: &str) -> Option<String> {
+    fn of(text: &str) -> Option<String> {
         let address: Multiaddr = text.parse().unwrap();
-        Origin::of(&address).map(|origin| origin.to_string())
+        origin(&address).map(|origin| origin.to_string())
     }
 
     #[test]
-    fn an_address_is_one_of_ipv4_or_a_subscribers_part_of_ipv6() {
-        assert_eq!(origin("/ip4/192.0.2.1/tcp/5"), Some("192.0.2.1".into()));
+    fn a_direct_connection_has_the_origin_of_its_address_and_a_circuit_none() {
+        assert_eq!(of("/ip4/192.0.2.1/tcp/5"), Some("192.0.2.1".into()));
         let v6 = "/ip6/2001:db8:1:2:3:4:5:6/udp/5/quic-v1";
-        assert_eq!(origin(v6), Some("2001:db8:1:2::".into()));
-        let mapped = "/ip6/::ffff:192.0.2.1/tcp/5";
-        assert_eq!(origin(mapped), Some("192.0.2.1".into()));
+        assert_eq!(of(v6), Some("2001:db8:1:2::".into()));
         for none in ["/ip4/127.0.0.1/tcp/5", "/ip6/::1/tcp/5", "/memory/5"] {
-            assert_eq!(origin(none), None, "{none}");
+            assert_eq!(of(none), None, "{none}");
         }
-        assert_eq!(origin("/ip4/192.0.2.1/tcp/5/p2p-circuit"), None);
+        assert_eq!(of("/ip4/192.0.2.1/tcp/5/p2p-circuit"), None);
     }
 
     #[test]

@@ -9,15 +9,11 @@ use std::{
 use libp2p::{PeerId, swarm::ConnectionId};
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
+use peerwork_limits::{Bucket, Origin, Rate, Share, Shares};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{Refusal, RelayCounts};
-use crate::{
-    config::RelayServer,
-    peers::Origin,
-    rate::{Bucket, Rate},
-    shares::{Share, Shares},
-};
+use crate::config::RelayServer;
 
 /// Reservations that one holder may ask for: a page that reloads, a client that tries too hard.
 const ASKING: Rate = Rate {
@@ -323,7 +319,7 @@ mod tests {
     }
 
     fn from(ip: &str) -> Option<Origin> {
-        Origin::of(&format!("/ip4/{ip}/tcp/5").parse().unwrap())
+        Origin::of(ip.parse().unwrap())
     }
 
     #[test]

@@ -24,6 +24,7 @@ use libp2p::{PeerId, swarm::ConnectionId};
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
+use peerwork_limits::{Bucket, Origin, Rate, Share, Shares};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
@@ -39,9 +40,7 @@ use crate::{
     error::StartError,
     event_loop,
     handle::Shared,
-    peers::{Origin, Path},
-    rate::{Bucket, Rate},
-    shares::{Share, Shares},
+    peers::Path,
     streams::{InboundStream, Incoming, OpenRequest, Protocol, Stream},
 };
 

@@ -18,7 +18,7 @@ use super::{
     handler::{Handler, Remote},
     registry::Registry,
 };
-use crate::peers::{Origin, Path};
+use crate::peers::{Path, origin};
 
 /// The streams part of the swarm's behaviour.
 pub(crate) struct Behaviour {
@@ -41,7 +41,7 @@ impl Behaviour {
             peer,
             connection,
             path,
-            origin: Origin::of(address),
+            origin: origin(address),
             kept,
         };
         Handler::new(remote, self.registry.clone(), requests, self.opens_max)

@@ -23,6 +23,7 @@ use libp2p::{
     },
 };
 use peerwork_identity::NodeId;
+use peerwork_limits::Origin;
 use smallvec::SmallVec;
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -31,10 +32,7 @@ use tokio::{
 use tokio_util::{compat::FuturesAsyncReadCompatExt, sync::CancellationToken};
 
 use super::{InboundStream, OpenRequest, Protocol, Stream, registry::Registry};
-use crate::{
-    error::OpenError,
-    peers::{Origin, Path},
-};
+use crate::{error::OpenError, peers::Path};
 
 const ACCEPTED: u8 = 0;
 const BUSY: u8 = 1;

@@ -19,13 +19,14 @@ use std::fmt;
 
 use libp2p::{StreamProtocol, swarm::ConnectionId};
 use peerwork_identity::NodeId;
+use peerwork_limits::Origin;
 use tokio::sync::mpsc;
 
 pub(crate) use behaviour::Behaviour;
 pub(crate) use registry::{OpenRequest, Registry};
 pub use stream::Stream;
 
-use crate::peers::{Origin, Path};
+use crate::peers::Path;
 
 /// A protocol's name and whether its streams are answered.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer, RelayToken};
 use peerwork_api::{FrontConfig, Proxies, TlsFiles};
 use peerwork_identity::NodeId;
-use peerwork_net::rate::Rate;
+use peerwork_limits::Rate;
 
 use super::flags::{FrontFlags, GossipFlags, LimitFlags, RelayNodeFlags};
 use crate::cli::{
