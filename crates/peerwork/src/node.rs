@@ -8,13 +8,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
-use peerwork_api::{Bound, FrontService as _, dto::RelayReport};
+use peerwork_api::{Bound, FrontService as _, RelayReport};
 use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::Network;
 use peerwork_tunnel::{Edge, Forwarder, Ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use self::{certificate::Shown, events::EventPump};
 use crate::{
@@ -22,9 +23,9 @@ use crate::{
     config::Mode,
     data_dir::DataDir,
     front::{FrontSide, Listeners},
+    operate,
     routes::DirectoryRoutes,
     runtime_file::RuntimeFile,
-    service::Service,
 };
 
 pub(crate) use self::parts::millis_since_1970;
@@ -102,6 +103,7 @@ pub struct Node {
     events: EventPump,
     addresses: Addresses,
     data_dir: Option<DataDir>,
+    tasks: TaskTracker,
 }
 
 impl std::fmt::Debug for Node {
@@ -160,17 +162,18 @@ impl Node {
             ingress: ingress.as_ref().map(Ingress::address),
             ..Addresses::default()
         };
-        let service = Service {
+        let tasks = TaskTracker::new();
+        let services = operate::services(operate::Parts {
             config: config.clone(),
             network: network.clone(),
             directory: directory.clone(),
             events: events.sender(),
             tunnels: parts::tunnel_counts(ingress.as_ref(), edge.as_ref()),
             ingress: addresses.ingress,
-            started: std::time::SystemTime::now(),
-        };
+            tasks: tasks.clone(),
+        });
         let registry = Arc::new(Mutex::new(registry));
-        let api = parts::api(&config, service, data_dir.as_ref(), registry).await?;
+        let api = parts::api(&config, services, data_dir.as_ref(), registry).await?;
         addresses.jsonrpc = api.json_rpc_address();
         addresses.grpc = api.operator_address();
         addresses.metrics = api.metrics_address();
@@ -192,6 +195,7 @@ impl Node {
             events,
             addresses,
             data_dir,
+            tasks,
         };
         node.leave_runtime_file();
         Ok(node)
@@ -324,6 +328,8 @@ impl Node {
             edge.stop().await;
         }
         self.network.stop().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use multiaddr::Multiaddr;
 use peerwork_api::{
-    Bound, Server, SharedRegistry,
+    Bound, NodeServices, Server, SharedRegistry,
     config::{JsonRpcConfig, OperatorConfig},
 };
 use peerwork_directory::{
@@ -24,8 +24,8 @@ use crate::{
     config::Mode,
     data_dir::DataDir,
     front::{FrontSide, Listeners},
+    operate::TunnelCount,
     routes::DirectoryRoutes,
-    service::{Service, TunnelCount},
 };
 
 /// The file with the bearer keys in the data directory.
@@ -172,7 +172,7 @@ fn description(config: &Config, relay_proxy_port: Option<u16>) -> Description {
 /// JSON-RPC, operator gRPC and metrics.
 pub(super) async fn api(
     config: &Config,
-    service: Service,
+    services: NodeServices,
     data_dir: Option<&DataDir>,
     registry: SharedRegistry,
 ) -> Result<peerwork_api::Handle, StartError> {
@@ -195,7 +195,7 @@ pub(super) async fn api(
         metrics_address: config.metrics,
         ..peerwork_api::config::Config::default()
     };
-    Server::start(api, Arc::new(service), registry)
+    Server::start(api, services, registry)
         .await
         .map_err(StartError::Api)
 }
