@@ -208,7 +208,8 @@ impl Server {
             }
         };
         if let Err(refusal) = taken {
-            self.log_refusal("reservation", node, None, refusal.name());
+            let told = (refusal.name(), refusal.flag());
+            self.log_refusal("reservation", (node, None), told);
             let status = match refusal {
                 Refusal::Relayed => Status::PermissionDenied,
                 _ => Status::ReservationRefused,
@@ -274,7 +275,8 @@ impl Server {
             Ok(reached) => reached,
             Err((refusal, status)) => {
                 self.network.ledger.refused(refusal);
-                self.log_refusal("circuit", from, Some(to), refusal.name());
+                let told = (refusal.name(), refusal.flag());
+                self.log_refusal("circuit", (from, Some(to)), told);
                 return refuse(stream, status).await;
             }
         };
@@ -343,8 +345,8 @@ impl Server {
             (CircuitRefusal::NotReached, Status::ConnectionFailed)
         };
         let asked = async {
-            let turn = reached.turns.wait(*from.as_peer_id()).await;
-            let _turn = turn.map_err(io::Error::other)?;
+            let asking = reached.queue.wait(*from.as_peer_id()).await;
+            let _asking = asking.map_err(io::Error::other)?;
             let Some(held) = self.by_holder.take(to) else {
                 return Ok(None);
             };
@@ -385,14 +387,20 @@ impl Server {
         opened.map_err(io::Error::other)
     }
 
-    /// Tells the operator of refusals, but not of each when somebody makes many.
-    fn log_refusal(&self, what: &str, from: NodeId, to: Option<NodeId>, reason: &str) {
+    /// Logs refusals for the operator with their reason and the flag that sets the bound, but not of
+    /// each when there are many.
+    fn log_refusal(
+        &self,
+        what: &str,
+        (from, to): (NodeId, Option<NodeId>),
+        (reason, flag): (&str, Option<&str>),
+    ) {
         let to = to.map(tracing::field::display);
         let loud = self.logged.lock().take(self.started.elapsed(), LOGGED);
         if loud {
-            tracing::info!(node = %from, to, reason, "{what} refused");
+            tracing::info!(node = %from, to, reason, flag, "{what} refused");
         } else {
-            tracing::debug!(node = %from, to, reason, "{what} refused");
+            tracing::debug!(node = %from, to, reason, flag, "{what} refused");
         }
     }
 }
