@@ -81,7 +81,7 @@ pub(crate) struct Reached {
 
 impl Places {
     pub(crate) fn new(server: Option<&RelayServer>) -> Self {
-        let per_address = server.map_or(0, |server| server.reservations_per_address_max);
+        let per_address = server.map_or(0, RelayServer::reservations_per_address);
         Self(Arc::new(Mutex::new(Held {
             max: server.map_or(0, |server| server.reservations_max),
             allowed: server.and_then(|server| server.allowed.clone()),
@@ -252,7 +252,7 @@ mod tests {
     fn places(change: impl FnOnce(&mut RelayServer)) -> Places {
         let mut server = RelayServer {
             reservations_max: 2,
-            reservations_per_address_max: usize::MAX,
+            reservations_per_address_max: Some(usize::MAX),
             ..RelayServer::default()
         };
         change(&mut server);
@@ -298,7 +298,7 @@ mod tests {
     fn one_address_takes_its_share_and_this_machine_as_many_as_there_are() {
         let places = places(|server| {
             server.reservations_max = 10;
-            server.reservations_per_address_max = 2;
+            server.reservations_per_address_max = Some(2);
         });
         let take = |ip| {
             let [node] = nodes();
@@ -382,5 +382,23 @@ mod tests {
         let refusal = ask(stranger, "192.0.2.1");
         assert_eq!(refusal, Err(Refusal::TooOften), "the table is full");
         assert_eq!(ask(holder, "127.0.0.1"), Ok(()));
+    }
+
+    #[test]
+    fn one_address_takes_half_of_the_places_unless_another_share_is_set() {
+        for (all, share) in [(0, 0), (1, 1), (2, 1), (5, 3), (100, 50)] {
+            let places = places(|server| {
+                server.reservations_max = all;
+                server.reservations_per_address_max = None;
+            });
+            let take = |ip| {
+                let [node] = nodes();
+                places.take(node, connection(), from(ip), Instant::now())
+            };
+            let taken = (0..all + 1).filter(|_| take("192.0.2.1").is_ok()).count();
+            assert_eq!(taken, share, "of {all}");
+            let other = (0..all).filter(|_| take("192.0.2.2").is_ok()).count();
+            assert_eq!(other, all - share, "of {all}");
+        }
     }
 }

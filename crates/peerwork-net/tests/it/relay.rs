@@ -8,6 +8,7 @@ use peerwork_net::{
     relay::{CircuitRefusal, circuit_address},
 };
 use peerwork_testkit::eventually;
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::node::{address, behind_nat_config, config, connect, relay_config, soon, start};
@@ -236,6 +237,20 @@ async fn connected(relay: &Network) -> Network {
     let node = start(behind_nat_config()).await;
     connect(&node, relay).await;
     node
+}
+
+#[tokio::test]
+async fn the_share_of_one_address_is_at_most_all_reservations() {
+    let with_share = async |share| {
+        let mut settings = relay_config();
+        let server = settings.relay_server.as_mut().unwrap();
+        server.reservations_max = 4;
+        server.reservations_per_address_max = Some(share);
+        Network::start(settings, &mut Registry::default()).await
+    };
+    assert!(with_share(4).await.is_ok());
+    let error = with_share(5).await.unwrap_err().to_string();
+    assert!(error.contains("reservations_per_address_max"), "{error}");
 }
 
 #[tokio::test]
