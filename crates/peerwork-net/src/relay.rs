@@ -6,7 +6,7 @@ mod driver;
 mod ledger;
 mod places;
 mod refusal;
-mod server;
+pub(crate) mod server;
 
 use std::{fmt, time::Duration};
 

@@ -91,8 +91,14 @@ pub(crate) async fn start(
         event_loop.on_event(event);
     }
     event_loop.publish_addresses();
-    if let Some(server) = &config.relay_server {
-        relay::Server::start(server, &shared, loop_commands)?;
+    let server = config.relay_server.as_ref();
+    let server = server.map(|server| relay::Server::start(server, &shared, loop_commands));
+    if let Some(server) = server.transpose()? {
+        let stop = shared.stop.clone();
+        shared.tasks.spawn(async move {
+            stop.cancelled().await;
+            drop(server);
+        });
     }
     shared.tasks.spawn(event_loop.run());
     Ok(shared)
