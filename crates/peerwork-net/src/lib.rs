@@ -24,6 +24,8 @@ pub mod dht;
 pub mod dial_policy;
 pub mod error;
 mod event_loop;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gossip;
 mod handle;
 pub mod metering;
