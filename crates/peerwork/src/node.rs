@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use peerwork_api::{Bound, FrontService as _, RelayReport};
 use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::Network;
+use peerwork_net::{Network, Served};
 use peerwork_tunnel::{Edge, Forwarder, Ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
@@ -30,6 +30,8 @@ use crate::{
 
 pub(crate) use self::parts::millis_since_1970;
 
+/// How long cancelled answers to nodes may take to end; they wait for the network only.
+const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How long one question to the relays may take.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
 /// The pause before asking again for a node that nobody knew.
@@ -94,6 +96,7 @@ pub struct Addresses {
 /// A running node. [`Node::stop`] ends it in order; dropping it cuts everything.
 pub struct Node {
     network: Network,
+    access: Option<Served>,
     directory: Directory,
     routes: Arc<DirectoryRoutes>,
     ingress: Option<Ingress>,
@@ -150,6 +153,7 @@ impl Node {
         config: Config,
         mut registry: Registry,
     ) -> Result<Self, StartError> {
+        let access = parts::access(&config, &network)?;
         let routes = Arc::new(DirectoryRoutes::default());
         let ingress = parts::ingress(&config, &network, Arc::clone(&routes), &mut registry).await?;
         let proxy_port = ingress.as_ref().map(|ingress| ingress.address().port());
@@ -186,6 +190,7 @@ impl Node {
         };
         let node = Self {
             network,
+            access,
             directory,
             routes,
             ingress,
@@ -326,6 +331,11 @@ impl Node {
         tokio::join!(self.api.stop(), calls);
         if let Some(edge) = self.edge {
             edge.stop().await;
+        }
+        if let Some(access) = self.access
+            && let Err(error) = access.stop(Instant::now() + STOP_DEADLINE).await
+        {
+            tracing::warn!(%error, "stopping the check of tokens");
         }
         self.network.stop().await;
         self.tasks.close();

@@ -14,7 +14,7 @@ use peerwork_directory::{
     self as directory, Description, Directory, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
-use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
+use peerwork_net::{Network, Path, Served, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
 use prometheus_client::registry::Registry;
 
@@ -62,13 +62,15 @@ pub(super) async fn network(
     } else {
         Dht::Client
     };
-    let network = Network::start(net, registry)
-        .await
-        .map_err(|error| StartError::Network(Box::new(error)))?;
-    if !p2p.relay_tokens.is_empty() {
-        access::serve(&network, p2p.relay_tokens.clone()).map_err(StartError::Access)?;
-    }
-    Ok(network)
+    let network = Network::start(net, registry).await;
+    network.map_err(|error| StartError::Network(Box::new(error)))
+}
+
+/// The check of tokens at a relay that is closed to strangers.
+pub(super) fn access(config: &Config, network: &Network) -> Result<Option<Served>, StartError> {
+    let tokens = config.p2p.relay_tokens.clone();
+    let asked = (!tokens.is_empty()).then(|| access::serve(network, tokens));
+    asked.transpose().map_err(StartError::Access)
 }
 
 /// Addresses for nodes that are no circuits.
