@@ -1,10 +1,11 @@
 //! This network's own Kademlia DHT: who provides a key, and where a node is.
 
 mod driver;
+mod handle;
 
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use driver::{Driver, build};
 
@@ -39,6 +40,11 @@ impl Key {
             Err(KeyLength { len, max })
         }
     }
+}
+
+/// What the network's calls for the DHT need.
+pub(crate) struct Control {
+    pub(crate) commands: mpsc::Sender<Command>,
 }
 
 pub(crate) enum Command {

@@ -1,7 +1,5 @@
 //! What can go wrong, one enum per public operation.
 
-use std::time::Duration;
-
 use multiaddr::Multiaddr;
 
 /// Starting the network failed.
@@ -176,9 +174,9 @@ pub enum ReserveError {
     /// The relay refused or could not be reached.
     #[error("the relay did not grant a reservation: {0}")]
     Refused(String),
-    /// No answer within the time given.
-    #[error("no reservation within {0:?}")]
-    Deadline(Duration),
+    /// The deadline passed.
+    #[error("the deadline passed while reserving a place at the relay")]
+    Deadline,
     /// The network has stopped.
     #[error("the network has stopped")]
     Stopped,

@@ -17,8 +17,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use start::start;
-
 use crate::{
     behaviour::{Behaviour, PartsEvent},
     dht, gossip,
@@ -28,44 +26,20 @@ use crate::{
     relay, streams,
 };
 
-/// What the handle asks of the loop.
-pub(crate) enum Command {
-    Peers(peers::Command),
-    Relay(relay::Command),
-    Gossip(gossip::Command),
-    Dht(dht::Command),
-}
-
-impl From<peers::Command> for Command {
-    fn from(command: peers::Command) -> Self {
-        Self::Peers(command)
-    }
-}
-
-impl From<relay::Command> for Command {
-    fn from(command: relay::Command) -> Self {
-        Self::Relay(command)
-    }
-}
-
-impl From<gossip::Command> for Command {
-    fn from(command: gossip::Command) -> Self {
-        Self::Gossip(command)
-    }
-}
-
-impl From<dht::Command> for Command {
-    fn from(command: dht::Command) -> Self {
-        Self::Dht(command)
-    }
+/// The calls of the network's handles, one queue for each driver.
+struct Commands {
+    peers: mpsc::Receiver<peers::Command>,
+    relay: mpsc::Receiver<relay::Command>,
+    gossip: mpsc::Receiver<gossip::Command>,
+    dht: mpsc::Receiver<dht::Command>,
 }
 
 /// Nodes found by mDNS that are dialled at once after being found.
 const MDNS_PEERS_MAX: usize = 32;
 
-pub(crate) struct EventLoop {
+struct EventLoop {
     swarm: Swarm<Behaviour>,
-    commands: mpsc::Receiver<Command>,
+    commands: Commands,
     decided: mpsc::Receiver<gossip::Decided>,
     stop: CancellationToken,
     peers: peers::Driver,
@@ -87,17 +61,23 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                command = self.commands.recv() => match command {
-                    Some(command) => self.on_command(command),
-                    None => break,
-                },
+                Some(command) = self.commands.peers.recv() => {
+                    self.peers.on_command(&mut self.swarm, command);
+                }
+                Some(command) = self.commands.relay.recv() => self.on_relay_command(command),
+                Some(command) = self.commands.gossip.recv() => {
+                    self.gossip.on_command(&mut self.swarm, command);
+                }
+                Some(command) = self.commands.dht.recv() => {
+                    self.dht.on_command(&mut self.swarm, command);
+                }
                 Some(decided) = self.decided.recv() => {
                     gossip::Driver::on_decided(&mut self.swarm, &decided);
                 }
@@ -108,18 +88,14 @@ impl EventLoop {
         self.streams.close();
     }
 
-    fn on_command(&mut self, command: Command) {
-        let swarm = &mut self.swarm;
+    fn on_relay_command(&mut self, command: relay::Command) {
         match command {
-            Command::Peers(command) => self.peers.on_command(swarm, command),
-            Command::Relay(relay::Command::Reserve { relay, reply }) => {
-                self.relay.reserve(swarm, relay, reply);
+            relay::Command::Reserve { relay, reply } => {
+                self.relay.reserve(&mut self.swarm, relay, reply);
                 self.publish_addresses();
             }
-            Command::Relay(relay::Command::Reserved(node)) => self.on_reserved(node),
-            Command::Relay(relay::Command::Left(node)) => self.end_if_gone(node),
-            Command::Gossip(command) => self.gossip.on_command(swarm, command),
-            Command::Dht(command) => self.dht.on_command(swarm, command),
+            relay::Command::Reserved(node) => self.on_reserved(node),
+            relay::Command::Left(node) => self.end_if_gone(node),
         }
     }
 

@@ -8,17 +8,31 @@
 //! A full queue means that the message is ignored (not forwarded, not punished) and counted.
 
 mod behaviour;
+mod command;
 mod driver;
+mod handle;
 mod hub;
+mod message;
 mod topic;
 
 use std::sync::Arc;
 
+use tokio::sync::{mpsc, watch};
+
 pub(crate) use behaviour::{Behaviour, build};
-pub(crate) use driver::{Command, Decided, Driver};
+pub(crate) use command::Command;
+pub(crate) use driver::{Decided, Driver};
 pub(crate) use hub::Hub;
-pub(crate) use topic::Validator;
-pub use topic::{Message, Mode, Publisher, Topic, Verdict};
+pub(crate) use message::Validator;
+pub use message::{Message, Mode, Verdict};
+pub use topic::{Publisher, Topic};
+
+/// What the network's calls for topics need.
+pub(crate) struct Control {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) forwarded: watch::Receiver<Forwarded>,
+    pub(crate) message_bytes_max: usize,
+}
 
 /// What this node forwards for others.
 #[derive(Debug, Clone, Default)]

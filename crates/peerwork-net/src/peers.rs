@@ -1,7 +1,10 @@
 //! Who is connected, how, and what is known of them.
 
 mod addresses;
+mod advertised;
+mod control;
 mod driver;
+mod handle;
 mod table;
 
 use std::{
@@ -14,6 +17,8 @@ use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 
 pub(crate) use addresses::{AddressLimits, origin};
+pub(crate) use advertised::Advertised;
+pub(crate) use control::Control;
 pub(crate) use driver::{Command, Driver};
 pub(crate) use table::PeerTable;
 

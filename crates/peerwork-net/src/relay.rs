@@ -1,7 +1,9 @@
 //! Circuit relay v2: reservations at relays, as their client ([`driver`]), and a relay for others
 //! ([`server`]).
 
+mod control;
 mod driver;
+mod handle;
 mod ledger;
 mod places;
 mod server;
@@ -12,11 +14,12 @@ use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use control::Control;
 pub(crate) use driver::{Driver, is_circuit};
 pub(crate) use ledger::Ledger;
 pub use ledger::{Circuit, CircuitRefusal, Refusal, RelayCounts, RelayStatus};
 pub(crate) use places::Places;
-pub(crate) use server::Server;
+pub(crate) use server::{Host, Server};
 
 use crate::error::ReserveError;
 

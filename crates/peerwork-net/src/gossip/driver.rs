@@ -8,12 +8,14 @@ use libp2p::{
 };
 use peerwork_identity::NodeId;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Forwarded, Message, Mode, Validator, Verdict, behaviour::topic_scores, hub::Hub};
+use super::{
+    Command, Forwarded, Message, Mode, Validator, Verdict, behaviour::topic_scores, hub::Hub,
+};
 use crate::{behaviour::Behaviour, error::TopicError};
 
 /// Messages waiting for validation or delivery, per topic; with messages of the size used here
@@ -21,20 +23,6 @@ use crate::{behaviour::Behaviour, error::TopicError};
 const QUEUE_MAX: usize = 512;
 /// Topics joined at once.
 const TOPICS_MAX: usize = 256;
-
-pub(crate) enum Command {
-    Join {
-        topic: String,
-        mode: Mode,
-        validator: Validator,
-        reply: oneshot::Sender<Result<mpsc::Receiver<Message>, TopicError>>,
-    },
-    Publish {
-        topic: String,
-        data: Vec<u8>,
-        reply: oneshot::Sender<Result<(), TopicError>>,
-    },
-}
 
 /// A topic's task has decided about a message.
 pub(crate) struct Decided {

@@ -1,52 +1,18 @@
-//! A topic as a service sees it.
+//! A joined topic: its messages, and a publisher for it.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use peerwork_identity::NodeId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::driver::Command;
-use crate::{error::TopicError, event_loop};
-
-/// A message of a topic.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// Who published it; proven by gossipsub's signature.
-    pub author: NodeId,
-    /// Which connected node handed it to us.
-    pub sender: NodeId,
-    /// The bytes, at most the network's limit.
-    pub data: Arc<[u8]>,
-}
-
-/// What a validator decides about a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Deliver and forward it.
-    Accept,
-    /// Neither deliver nor forward it; nobody is to blame (stale, unknown).
-    Ignore,
-    /// Neither deliver nor forward it, and its sender pays for it.
-    Reject,
-}
-
-/// Whether this node wants the topic's messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Publish, receive and forward.
-    Subscribe,
-    /// Publish only, to those that subscribe.
-    PublishOnly,
-}
-
-pub(crate) type Validator = Arc<dyn Fn(&Message) -> Verdict + Send + Sync>;
+use super::{Command, Message};
+use crate::error::TopicError;
 
 /// A joined topic. It is left about a second after this was dropped.
 pub struct Topic {
     pub(crate) name: String,
     pub(crate) message_bytes_max: usize,
     pub(crate) messages: mpsc::Receiver<Message>,
-    pub(crate) commands: mpsc::Sender<event_loop::Command>,
+    pub(crate) commands: mpsc::Sender<Command>,
 }
 
 impl fmt::Debug for Topic {
@@ -60,7 +26,7 @@ impl fmt::Debug for Topic {
 pub struct Publisher {
     name: String,
     message_bytes_max: usize,
-    commands: mpsc::Sender<event_loop::Command>,
+    commands: mpsc::Sender<Command>,
 }
 
 impl Topic {
@@ -97,7 +63,7 @@ impl Publisher {
         let topic = self.name.clone();
         let command = Command::Publish { topic, data, reply };
         self.commands
-            .send(command.into())
+            .send(command)
             .await
             .map_err(|_| TopicError::Stopped)?;
         answer.await.map_err(|_| TopicError::Stopped)?

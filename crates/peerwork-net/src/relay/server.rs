@@ -29,19 +29,18 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     carry::End,
     wire::{Hop, HopKind, Limit, Peer, Status, Stop, StopKind},
 };
-use super::{CircuitRefusal, Command, Refusal};
+use super::{CircuitRefusal, Command, Ledger, Places, Refusal};
 use crate::{
     config::RelayServer,
     error::StartError,
-    event_loop,
-    handle::Shared,
-    peers::Path,
-    streams::{InboundStream, Incoming, OpenRequest, Protocol, Stream},
+    peers::{Advertised, Path},
+    streams::{InboundStream, Incoming, OpenRequest, Protocol, Registry, Stream},
 };
 
 const HOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/hop");
@@ -70,10 +69,21 @@ const LOGGED: Rate = Rate {
     interval: Duration::from_secs(1),
 };
 
+/// The parts of the network that a relay works with.
+pub(crate) struct Host {
+    pub(crate) node: NodeId,
+    pub(crate) streams: Registry,
+    pub(crate) places: Places,
+    pub(crate) ledger: Ledger,
+    pub(crate) advertised: Advertised,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
 /// What all requests share.
 pub(crate) struct Server {
-    network: Arc<Shared>,
-    commands: mpsc::WeakSender<event_loop::Command>,
+    network: Host,
     validity: Duration,
     bytes_max: Option<u64>,
     duration_max: Option<Duration>,
@@ -108,19 +118,15 @@ fn crowded(refusal: CircuitRefusal) -> Refused {
 
 impl Server {
     /// Serves reservations and circuits until the network stops.
-    pub(crate) fn start(
-        config: &RelayServer,
-        network: &Arc<Shared>,
-        commands: mpsc::WeakSender<event_loop::Command>,
-    ) -> Result<(), StartError> {
+    pub(crate) fn start(config: &RelayServer, network: Host) -> Result<(), StartError> {
         let incoming = network.streams.serve(HOP, QUEUE);
         let incoming = incoming.map_err(|error| StartError::Behaviour {
             protocol: "circuit relay",
             reason: error.to_string(),
         })?;
+        let tasks = network.tasks.clone();
         let server = Self {
-            network: Arc::clone(network),
-            commands,
+            network,
             validity: config.reservation_duration,
             bytes_max: config.circuit_bytes_max,
             duration_max: config.circuit_duration,
@@ -133,7 +139,7 @@ impl Server {
             started: Instant::now(),
             logged: Mutex::default(),
         };
-        network.tasks.spawn(Arc::new(server).listen(incoming));
+        tasks.spawn(Arc::new(server).listen(incoming));
         Ok(())
     }
 
@@ -235,16 +241,14 @@ impl Server {
     }
 
     async fn tell(&self, command: Command) {
-        if let Some(commands) = self.commands.upgrade() {
-            // Refused only by a loop that has ended.
-            let _ = commands.send(command.into()).await;
-        }
+        // Refused only by a loop that has ended.
+        let _ = self.network.commands.send(command).await;
     }
 
     /// Where this relay is reached, each address with its peer id.
     fn addresses(&self) -> Vec<Multiaddr> {
         let me = *self.network.node.as_peer_id();
-        let mut all = self.network.told_addresses();
+        let mut all = self.network.advertised.addresses();
         all.truncate(ADDRESSES_MAX);
         all.into_iter()
             .filter_map(|address| address.with_p2p(me).ok())

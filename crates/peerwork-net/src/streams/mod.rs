@@ -11,6 +11,7 @@
 //! outbound stream at a time.
 
 mod behaviour;
+mod handle;
 mod handler;
 mod registry;
 mod stream;
