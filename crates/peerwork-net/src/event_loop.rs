@@ -1,7 +1,7 @@
-//! The loop that owns the swarm: one `select!`, dispatch only.
+//! The event loop, which owns the swarm and hands each command and event to its driver.
 //!
-//! Nothing is awaited here but the next thing to dispatch. Each driver holds its own state; streams
-//! never pass through.
+//! The loop awaits nothing but its next input. Each driver holds its own state, and streams never pass
+//! through the loop.
 
 mod start;
 
@@ -129,6 +129,7 @@ impl EventLoop {
                 peer_id,
                 connection_id,
                 num_established,
+                cause,
                 ..
             } => {
                 self.end_if_gone(NodeId::from_peer_id(peer_id));
@@ -136,13 +137,17 @@ impl EventLoop {
                     self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
                 self.peers
-                    .on_closed(peer_id, connection_id, num_established);
+                    .on_closed(connection_id, num_established, cause.as_ref());
             }
             SwarmEvent::OutgoingConnectionError {
                 peer_id,
                 connection_id,
                 error,
-            } => self.peers.on_dial_failed(peer_id, connection_id, &error),
+            } => {
+                let swarm = &mut self.swarm;
+                self.peers
+                    .on_dial_failed(swarm, peer_id, connection_id, &error);
+            }
             SwarmEvent::NewListenAddr { address, .. } => {
                 if self.announce_listen && !relay::is_circuit(&address) {
                     self.swarm.add_external_address(address);
@@ -181,7 +186,7 @@ impl EventLoop {
 
     fn on_behaviour(&mut self, event: PartsEvent) {
         match event {
-            // libp2p's metrics would keep what each node told of itself once more.
+            // Not recorded for libp2p's metrics, which would keep every node's identify message once more.
             PartsEvent::Identify(event) => {
                 if let libp2p::identify::Event::Received { peer_id, info, .. } = &event {
                     let (protocols, addresses) = (&info.protocols, &info.listen_addrs);
@@ -227,14 +232,14 @@ impl EventLoop {
     }
 
     fn on_reserved(&self, node: NodeId) {
-        // It may be gone again.
+        // The reservation may be gone again.
         if self.places.holds(node.as_peer_id()) {
             self.peers.set_reserved(node, true);
             self.peers.tell(Event::Reserved(node));
         }
     }
 
-    /// A holder is reached at its direct connections.
+    /// Ends a reservation whose holder has no direct connection any more.
     fn end_if_gone(&self, node: NodeId) {
         let gone = self.streams.path(node) != Some(Path::Direct);
         if gone && self.places.release(node.as_peer_id()) {
@@ -244,7 +249,7 @@ impl EventLoop {
 
     fn on_reservation_ended(&self, node: NodeId) {
         self.streams.keep(node, false);
-        // It may have made another at this very moment.
+        // The node may have made another reservation at this very moment.
         if self.places.holds(node.as_peer_id()) {
             self.streams.keep(node, true);
         }

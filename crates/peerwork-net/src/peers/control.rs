@@ -1,11 +1,11 @@
-//! What the network's calls for connections need.
+//! The state behind the network's calls for connections.
 
 use tokio::sync::{broadcast, mpsc};
 
 use super::{Advertised, Command, Event, PeerTable};
 use crate::{metering::Meters, transport::Accepted};
 
-/// The channels to the event loop and the transport, and what the event loop publishes.
+/// The channels to the event loop and the transport, and the snapshots that the event loop publishes.
 pub(crate) struct Control {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) handed: mpsc::Sender<Accepted>,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::NodeId;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Command, Event, PeerInfo, Reachability};
+use super::{Command, ConnectionEvents, Event, PeerInfo, Reachability};
 use crate::{
     error::{DialError, HandOverError},
     handle::Network,
@@ -21,9 +21,9 @@ use crate::{
 // Dials.
 impl Network {
     /// Connects to a node at the given addresses (with or without `/p2p/<id>`; circuits are
-    /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: what other nodes told
-    /// belongs through a [`DialPolicy`](crate::DialPolicy) first.
-    /// Returns at once when it is connected.
+    /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: addresses that other
+    /// nodes told must pass a [`DialPolicy`](crate::DialPolicy) first.
+    /// Returns at once when the node is connected already.
     ///
     /// # Errors
     /// [`DialError`] says why there is no connection.
@@ -61,6 +61,28 @@ impl Network {
             reply,
         })
         .await
+    }
+
+    /// Connects to the node at an address, whose id the handshake tells; a `/p2p/<id>` at the
+    /// address's end makes it [`Network::dial`]. A connection is made also when there is one already:
+    /// only the handshake tells so.
+    ///
+    /// # Errors
+    /// As [`Network::dial`]. [`DialError::Failed`] for a circuit without the id of the far end.
+    pub async fn dial_address(
+        &self,
+        address: Multiaddr,
+        deadline: Instant,
+    ) -> Result<NodeId, DialError> {
+        if let Some(Part::P2p(peer)) = address.iter().last() {
+            let node = NodeId::from_peer_id(peer);
+            return self
+                .dial(node, vec![address], deadline)
+                .await
+                .map(|()| node);
+        }
+        self.ask_dial(deadline, |reply| Command::DialAddress { address, reply })
+            .await
     }
 
     async fn ask_dial<T>(
@@ -126,13 +148,18 @@ impl Network {
         self.tell(Command::Protect { node }).await;
     }
 
+    /// Ends the exemption of [`Network::protect`]. Connections above the limits stay.
+    pub async fn unprotect(&self, node: NodeId) {
+        self.tell(Command::Unprotect { node }).await;
+    }
+
     async fn tell(&self, command: Command) {
         // The receiver is gone only after a stop, and then there is nothing left to do.
         let _ = self.parts.peers.commands.send(command).await;
     }
 }
 
-// What was observed.
+// Observations.
 impl Network {
     /// All connected nodes at this moment.
     #[must_use]
@@ -171,11 +198,24 @@ impl Network {
         self.parts.peers.advertised.addresses()
     }
 
-    /// What happens from this moment on. A reader more than 1024 events behind misses some and is
-    /// told so.
+    /// Subscribes to the network's events from this moment on. A reader that is more than 1024 events
+    /// behind misses some, and the channel says so.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.parts.peers.events.subscribe()
+    }
+
+    /// Subscribes to the events of all connections: each exactly once, in order for each connection,
+    /// with direction and reason. The first ones are those of the connections that exist already.
+    ///
+    /// `queue` events (1 to 1,048,576) may wait; a subscriber that is further behind is told
+    /// [`Lagged`](super::Lagged) and its subscription ends. [`Network::events`] is for readers who
+    /// only want to know that something changed.
+    pub async fn connection_events(&self, queue: usize) -> ConnectionEvents {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Subscribe { queue, reply }).await;
+        // No answer comes after a stop.
+        answer.await.unwrap_or_default()
     }
 
     /// Measured traffic with a connected node.
