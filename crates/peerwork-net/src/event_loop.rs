@@ -101,6 +101,7 @@ impl EventLoop {
 
     fn on_tick(&mut self) {
         self.peers.on_tick(&mut self.swarm, Instant::now());
+        self.dht.end_abandoned(&mut self.swarm);
         self.gossip.leave_dropped(&mut self.swarm);
         self.gossip.publish_infos();
         if self.relay.release_dropped(&mut self.swarm) {
@@ -111,6 +112,7 @@ impl EventLoop {
         }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
+        self.metrics.refresh_dht(self.dht.queries());
         self.metrics.refresh_relay(&self.places, &self.ledger);
         self.metrics.refresh_gossip(&self.gossip.forwarded());
     }

@@ -14,7 +14,7 @@ use crate::{
     streams,
 };
 
-/// Counted by the loop; bytes and refusals are copied from where they are counted.
+/// The metrics of this crate. The event loop copies figures that are counted elsewhere into them.
 pub(crate) struct Metrics {
     pub(crate) libp2p: libp2p_metrics::Metrics,
     peers: Gauge,
@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     circuits_opened: Counter,
     circuits_refused: Family<Reason, Counter>,
     circuit_bytes: Counter,
+    dht_queries: Gauge,
     topics: Gauge,
     topic_messages: Family<Topic, Counter>,
     topic_bytes: Family<Topic, Counter>,
@@ -48,7 +49,7 @@ impl Topic {
     }
 }
 
-/// Why a reservation or a circuit was refused.
+/// The reason for which a reservation, a circuit or a message was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -72,6 +73,7 @@ impl Metrics {
             circuits_opened: Counter::default(),
             circuits_refused: Family::default(),
             circuit_bytes: Counter::default(),
+            dht_queries: Gauge::default(),
             topics: Gauge::default(),
             topic_messages: Family::default(),
             topic_bytes: Family::default(),
@@ -94,6 +96,11 @@ impl Metrics {
             "streams_refused",
             "Inbound streams refused because the queue of their protocol was full",
             metrics.refused.clone(),
+        );
+        registry.register(
+            "dht_queries",
+            "Queries of this node to the DHT that are under way",
+            metrics.dht_queries.clone(),
         );
         metrics.register_relay(registry.sub_registry_with_prefix("relay"));
         metrics.register_gossip(registry.sub_registry_with_prefix("gossip"));
@@ -189,6 +196,12 @@ impl Metrics {
         raise(&self.topic_dropped.get_or_create(&topic), counts.dropped);
     }
 
+    /// Brings the figures of the DHT up to date; called once a second.
+    pub(crate) fn refresh_dht(&self, queries: usize) {
+        self.dht_queries
+            .set(i64::try_from(queries).unwrap_or(i64::MAX));
+    }
+
     /// Brings the figures of the relay up to date; called once a second.
     pub(crate) fn refresh_relay(&self, places: &Places, ledger: &Ledger) {
         let gauge = |number| i64::try_from(number).unwrap_or(i64::MAX);
@@ -223,7 +236,7 @@ impl Metrics {
     }
 }
 
-/// Counters only grow, and what they copy is counted elsewhere.
+/// Raises a counter to a figure that is counted elsewhere; counters never fall.
 fn raise(counter: &Counter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }

@@ -10,13 +10,27 @@ use tokio::{
 use super::{Command, Key};
 use crate::{error::DhtError, handle::Network};
 
+/// The network's calls for the DHT. Dropping such a call's future ends the query, and so does its
+/// deadline.
 impl Network {
-    /// Tells the DHT that this node provides a key.
+    /// Tells the DHT that this node provides a key, and tells it again from time to time, also after
+    /// this first query failed, until [`Network::unprovide`].
+    ///
+    /// # Errors
+    /// [`DhtError::Off`] when the DHT is switched off, [`DhtError::Full`] when this node provides as
+    /// many keys as [`DhtKeys::provided_max`](crate::config::DhtKeys::provided_max) says.
+    pub async fn provide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
+        self.query(deadline, |reply| Command::Provide { key, reply })
+            .await
+    }
+
+    /// Stops providing a key: this node forgets the key, and does not tell it again. The records at
+    /// other nodes expire after up to 48 hours.
     ///
     /// # Errors
     /// [`DhtError::Off`] when the DHT is switched off.
-    pub async fn provide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
-        self.query(deadline, |reply| Command::Provide { key, reply })
+    pub async fn unprovide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
+        self.query(deadline, |reply| Command::Unprovide { key, reply })
             .await
     }
 
@@ -29,7 +43,7 @@ impl Network {
             .await
     }
 
-    /// Asks the DHT for a node's addresses: what some node claims they are.
+    /// Asks the DHT for a node's addresses, which are the claims of other nodes.
     ///
     /// # Errors
     /// As [`Network::provide`].
