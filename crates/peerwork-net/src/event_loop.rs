@@ -115,6 +115,7 @@ impl EventLoop {
         self.metrics.refresh_dht(self.dht.queries());
         self.metrics.refresh_relay(&self.places, &self.ledger);
         self.metrics.refresh_gossip(&self.gossip.forwarded());
+        self.metrics.refresh_joined(self.gossip.dropped());
     }
 
     fn on_event(&mut self, event: SwarmEvent<PartsEvent>) {

@@ -1,8 +1,9 @@
-//! Topics whose messages are validated before they are forwarded.
+//! Topics whose messages are validated before they are forwarded. A topic may have settings of its own
+//! ([`TopicLimits`]).
 //!
 //! ```text
-//!  swarm ─message─▶ driver ─bounded queue─▶ topic task: validator ─verdict─▶ driver ─▶ forward or punish
-//!                                                └─ accepted ─bounded queue─▶ Topic::next
+//!  swarm ─message─▶ inbox: size, rate, room ─▶ topic task: validator ─verdict─▶ driver ─▶ forward or punish
+//!                                                   └─ accepted ─▶ Topic::next gives the room back
 //! ```
 //! A hub also forwards topics that none of its services joined (`hub.rs`).
 //! A full queue means that the message is ignored (not forwarded, not punished) and counted.
@@ -12,7 +13,10 @@ mod command;
 mod driver;
 mod handle;
 mod hub;
+mod inbox;
+mod limits;
 mod message;
+mod queue;
 mod topic;
 
 use std::sync::Arc;
@@ -22,19 +26,19 @@ use tokio::sync::{mpsc, watch};
 pub(crate) use behaviour::{Behaviour, build};
 pub(crate) use command::Command;
 pub(crate) use driver::{Decided, Driver};
-pub(crate) use hub::Hub;
+pub(crate) use inbox::Dropped;
+pub use limits::{TopicConfig, TopicLimits};
 pub(crate) use message::Validator;
 pub use message::{Message, Mode, Verdict};
 pub use topic::{Publisher, Topic};
 
-/// What the network's calls for topics need.
+/// The state behind the network's calls for topics.
 pub(crate) struct Control {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) forwarded: watch::Receiver<Forwarded>,
-    pub(crate) message_bytes_max: usize,
 }
 
-/// What this node forwards for others.
+/// The figures of the topics that this node forwards for others.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Forwarded {
     /// The topics of this moment, those with most subscribers first.

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    gossip::{Forwarded, TopicCounts},
+    gossip::{Dropped, Forwarded, TopicCounts},
     metering::Meters,
     relay::{Ledger, Places, RelayCounts},
     streams,
@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     topic_messages: Family<Topic, Counter>,
     topic_bytes: Family<Topic, Counter>,
     topic_dropped: Family<Topic, Counter>,
+    unvalidated: Family<Reason, Counter>,
 }
 
 /// A topic that the operator named, or `other`: clients could name any number.
@@ -78,6 +79,7 @@ impl Metrics {
             topic_messages: Family::default(),
             topic_bytes: Family::default(),
             topic_dropped: Family::default(),
+            unvalidated: Family::default(),
         };
         registry.register("peers", "Connected nodes", metrics.peers.clone());
         registry.register_with_unit(
@@ -173,6 +175,11 @@ impl Metrics {
             "Messages that were too large or too many to forward",
             self.topic_dropped.clone(),
         );
+        registry.register(
+            "messages_unvalidated",
+            "Messages of joined topics that did not reach their validator: too large, too many of one sender, or no room in the queue",
+            self.unvalidated.clone(),
+        );
     }
 
     /// Brings the figures of forwarded topics up to date; called once a second.
@@ -187,6 +194,14 @@ impl Metrics {
             self.raise_topic(&info.name, info.counts);
         }
         self.raise_topic("other", other);
+    }
+
+    /// Brings the figures of joined topics up to date; called once a second.
+    pub(crate) fn refresh_joined(&self, dropped: Dropped) {
+        let Dropped { size, rate, queue } = dropped;
+        for (reason, count) in [("size", size), ("rate", rate), ("queue", queue)] {
+            raise(&self.unvalidated.get_or_create(&Reason { reason }), count);
+        }
     }
 
     fn raise_topic(&self, name: &str, counts: TopicCounts) {

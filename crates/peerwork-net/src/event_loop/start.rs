@@ -81,7 +81,7 @@ struct Senders {
     dht: mpsc::Sender<dht::Command>,
 }
 
-/// What the event loop publishes.
+/// The sending ends of the snapshots that the event loop publishes.
 struct Published {
     listen: watch::Sender<Vec<Multiaddr>>,
     reachability: watch::Sender<Reachability>,
@@ -132,7 +132,6 @@ async fn start(config: Config, registry: &mut MetricsRegistry) -> Result<Network
     let gossip = gossip::Control {
         commands: senders.gossip.clone(),
         forwarded,
-        message_bytes_max: config.gossip.message_bytes_max,
     };
     Ok(network(parts, senders, (handed, advertised, gossip)))
 }
@@ -210,7 +209,6 @@ fn event_loop(
     parts: &Parts,
     (published, metrics): (Published, Metrics),
 ) -> EventLoop {
-    let hub = config.gossip.hub.clone().map(gossip::Hub::new);
     let (decisions, decided) = mpsc::channel(COMMANDS_MAX);
     let (table, events) = (parts.table.clone(), parts.events.clone());
     let gate = parts.gate.clone();
@@ -224,7 +222,7 @@ fn event_loop(
         relay: relay::Driver::new(gate),
         places: parts.places.clone(),
         ledger: parts.ledger.clone(),
-        gossip: gossip::Driver::new(hub, published.forwarded, decisions, tasks),
+        gossip: gossip::Driver::new(&config.gossip, published.forwarded, decisions, tasks),
         dht: dht::Driver::default(),
         announce_listen: config.relay_server.is_some() && config.announce.is_empty(),
         confirmed: config.announce.iter().cloned().collect(),
@@ -273,6 +271,12 @@ fn check(config: &Config) -> Result<(), StartError> {
         "gossip.message_bytes_max",
         (1024..=1 << 26).contains(&bytes),
         "must be within 1 KiB and 64 MiB",
+    )?;
+    let hub = config.gossip.hub.as_ref();
+    bounded(
+        "gossip.hub.message_bytes_max",
+        hub.is_none_or(|hub| hub.message_bytes_max <= bytes),
+        "must be at most gossip.message_bytes_max",
     )
 }
 
@@ -300,7 +304,7 @@ fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerI
         .map_err(|error| cannot_listen(address, innermost(&error)))
 }
 
-/// Why it is: the transports around say nothing of their own.
+/// Gives the innermost error, because the transports around it add nothing.
 fn innermost(mut error: &dyn std::error::Error) -> String {
     while let Some(source) = error.source() {
         error = source;
@@ -315,8 +319,8 @@ fn cannot_listen(address: &Multiaddr, reason: impl ToString) -> StartError {
     }
 }
 
-/// libp2p shares a listening TCP port with whoever else would share it (`SO_REUSEPORT`), and then
-/// each gets some of the connections. Binding it once without sharing finds out that it is taken.
+/// Finds out whether a TCP port is taken, by binding it once without `SO_REUSEPORT`. libp2p shares a
+/// port with any process that shares it too, and then each gets some of the connections.
 fn probe(address: &Multiaddr) -> std::io::Result<()> {
     let Some(ip) = peers::ip(address) else {
         return Ok(());
@@ -346,7 +350,7 @@ async fn bind_all(
 }
 
 /// Waits until every listener has an address, so that a taken port is an error of the start.
-/// What happens meanwhile, somebody connecting for instance, is for the loop to look at.
+/// Other events of that time, such as connections, are kept for the event loop.
 async fn bind(
     swarm: &mut Swarm<Behaviour>,
     mut waiting: Vec<(ListenerId, Multiaddr)>,

@@ -4,36 +4,36 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Command, Message, Mode, Topic, TopicInfo, Verdict};
+use super::{Command, Message, Topic, TopicConfig, TopicInfo, Verdict};
 use crate::{error::TopicError, handle::Network};
 
 impl Network {
-    /// Joins a gossip topic. Every inbound message passes `validator` before it is delivered and
+    /// Joins a gossip topic with a [`TopicConfig`], or with a [`Mode`](super::Mode) alone. Every inbound message passes `validator` before it is delivered and
     /// forwarded; it runs on a task of the topic, one message at a time, and must not block.
     ///
     /// # Errors
-    /// [`TopicError::Taken`] when this node joined it already.
+    /// [`TopicError::Taken`] when this node joined it already; [`TopicError::Limits`] names the setting
+    /// that cannot be used.
     pub async fn topic(
         &self,
         name: &str,
-        mode: Mode,
+        config: impl Into<TopicConfig>,
         validator: impl Fn(&Message) -> Verdict + Send + Sync + 'static,
     ) -> Result<Topic, TopicError> {
         let gossip = &self.parts.gossip;
         let (reply, answer) = oneshot::channel();
         let command = Command::Join {
             topic: name.to_owned(),
-            mode,
+            config: config.into(),
             validator: Arc::new(validator),
             reply,
         };
         let sent = gossip.commands.send(command).await;
         sent.map_err(|_| TopicError::Stopped)?;
-        let messages = answer.await.map_err(|_| TopicError::Stopped)??;
+        let delivered = answer.await.map_err(|_| TopicError::Stopped)??;
         Ok(Topic {
             name: name.to_owned(),
-            message_bytes_max: gossip.message_bytes_max,
-            messages,
+            delivered,
             commands: gossip.commands.clone(),
         })
     }

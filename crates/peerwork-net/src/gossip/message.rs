@@ -1,4 +1,4 @@
-//! Messages of a topic, and what a service decides about them.
+//! Messages of a topic, and the verdicts of services about them.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ pub struct Message {
     pub author: NodeId,
     /// The connected node that handed it to this node.
     pub sender: NodeId,
-    /// The bytes, at most the network's limit.
+    /// The bytes, at most the topic's limit.
     pub data: Arc<[u8]>,
 }
 
-/// What a validator decides about a message.
+/// A validator's verdict about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Deliver and forward it.
+    /// Deliver and forward the message.
     Accept,
-    /// Neither deliver nor forward it; nobody is to blame (stale, unknown).
+    /// Neither deliver nor forward it, without a penalty for its sender (stale, unknown).
     Ignore,
-    /// Neither deliver nor forward it, and its sender pays for it.
+    /// Neither deliver nor forward it, and lower the sender's gossipsub score.
     Reject,
 }
 

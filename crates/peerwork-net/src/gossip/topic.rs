@@ -4,14 +4,16 @@ use std::fmt;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Command, Message};
+use super::{
+    Message,
+    command::{Command, Delivered},
+};
 use crate::error::TopicError;
 
-/// A joined topic. It is left about a second after this was dropped.
+/// A joined topic. The node leaves it about a second after the `Topic` was dropped.
 pub struct Topic {
     pub(crate) name: String,
-    pub(crate) message_bytes_max: usize,
-    pub(crate) messages: mpsc::Receiver<Message>,
+    pub(crate) delivered: Delivered,
     pub(crate) commands: mpsc::Sender<Command>,
 }
 
@@ -25,7 +27,7 @@ impl fmt::Debug for Topic {
 #[derive(Debug, Clone)]
 pub struct Publisher {
     name: String,
-    message_bytes_max: usize,
+    bytes_max: usize,
     commands: mpsc::Sender<Command>,
 }
 
@@ -33,7 +35,8 @@ impl Topic {
     /// The next accepted message; `None` once the network has stopped.
     /// A node's own messages are not delivered to itself.
     pub async fn next(&mut self) -> Option<Message> {
-        self.messages.recv().await
+        let queued = self.delivered.messages.recv().await?;
+        Some(queued.message)
     }
 
     /// A publisher for this topic.
@@ -41,7 +44,7 @@ impl Topic {
     pub fn publisher(&self) -> Publisher {
         Publisher {
             name: self.name.clone(),
-            message_bytes_max: self.message_bytes_max,
+            bytes_max: self.delivered.bytes_max,
             commands: self.commands.clone(),
         }
     }
@@ -51,17 +54,24 @@ impl Publisher {
     /// Publishes a message.
     ///
     /// # Errors
-    /// [`TopicError::NoPeers`] when it went nowhere; see [`TopicError`] for the rest.
+    /// [`TopicError::TooLarge`] above the topic's limit; [`TopicError::NoPeers`] when no node took the message;
+    /// see [`TopicError`] for the rest.
     pub async fn publish(&self, data: Vec<u8>) -> Result<(), TopicError> {
-        if data.len() > self.message_bytes_max {
+        let bytes_max = self.bytes_max;
+        if data.len() > bytes_max {
             return Err(TopicError::TooLarge {
                 size: data.len(),
-                limit: self.message_bytes_max,
+                limit: bytes_max,
             });
         }
         let (reply, answer) = oneshot::channel();
         let topic = self.name.clone();
-        let command = Command::Publish { topic, data, reply };
+        let command = Command::Publish {
+            topic,
+            data,
+            bytes_max,
+            reply,
+        };
         self.commands
             .send(command)
             .await

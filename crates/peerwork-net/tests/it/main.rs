@@ -8,6 +8,7 @@ mod connections;
 mod dht;
 mod gossip;
 mod hostile;
+mod hub;
 mod interop;
 mod node;
 mod relay;
