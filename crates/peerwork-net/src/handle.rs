@@ -13,7 +13,7 @@ use tokio_util::{
 
 use crate::{dht, gossip, peers, relay, streams};
 
-/// What the calls of each area need: its channel to the event loop and its shared state.
+/// The state behind the calls of each area: a channel to the event loop, and shared snapshots.
 pub(crate) struct Parts {
     pub(crate) node: NodeId,
     pub(crate) streams: streams::Registry,

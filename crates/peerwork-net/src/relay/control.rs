@@ -1,4 +1,4 @@
-//! What the network's calls for relays need.
+//! The state behind the network's calls for relays.
 
 use tokio::sync::mpsc;
 
