@@ -168,9 +168,7 @@ async fn node_ids_behind_one_relay_share_its_places_and_direct_ones_have_theirs(
     let relay = start(relay_config()).await;
     let server = start(config()).await;
     let relay_address = crate::node::address(&relay);
-    let reserved = server
-        .reserve(&relay_address, Duration::from_secs(20))
-        .await;
+    let reserved = server.reserve(&relay_address, crate::node::soon()).await;
     let reserved = reserved.unwrap();
     let _served = server.serve_each(ASK, limits(64, 2, 3), hold).unwrap();
     let mut held = Vec::new();

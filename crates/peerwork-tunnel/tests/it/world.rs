@@ -83,7 +83,8 @@ impl Over {
                     node: relay.node_id(),
                     transport,
                 };
-                let place = edge.reserve(&at, SOON).await.unwrap();
+                let deadline = tokio::time::Instant::now() + SOON;
+                let place = edge.reserve(&at, deadline).await.unwrap();
                 let between = Between {
                     _relay: relay,
                     _place: place,
