@@ -27,6 +27,9 @@ pub struct Config {
     /// keeps it; without one, a certificate that lasts as long as this network.
     #[cfg(feature = "webrtc")]
     pub certificate: Option<crate::webrtc::Certificate>,
+    /// The way that the bytes of connections take in a test.
+    #[cfg(feature = "testkit")]
+    pub link: Option<std::sync::Arc<dyn crate::link::Link>>,
     /// Offer circuit relay v2 to others.
     pub relay_server: Option<RelayServer>,
     /// Gossip settings.
@@ -236,6 +239,8 @@ impl Config {
             announce: Vec::new(),
             #[cfg(feature = "webrtc")]
             certificate: None,
+            #[cfg(feature = "testkit")]
+            link: None,
             relay_server: None,
             gossip: Gossip::default(),
             limits: Limits::default(),

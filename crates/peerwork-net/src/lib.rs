@@ -26,6 +26,8 @@ pub mod error;
 mod event_loop;
 pub mod gossip;
 mod handle;
+#[cfg(feature = "testkit")]
+pub mod link;
 pub mod metering;
 mod metrics;
 pub mod peers;
