@@ -10,13 +10,11 @@ use peerwork_directory::{
 };
 use peerwork_identity::{Keypair, NodeAddress};
 use peerwork_net::Network;
-use peerwork_testkit::eventually;
-use prometheus_client::registry::Registry;
+use peerwork_testkit::{eventually, node};
 use prost::Message;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::Instant,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+pub use peerwork_testkit::node::soon;
 
 use crate::node::{NETWORK, Node, key, net_config};
 
@@ -35,10 +33,6 @@ pub enum Answer {
     Nothing,
 }
 
-pub fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
-}
-
 impl Stranger {
     pub async fn connected_to(relay: &Node) -> Self {
         Self::with_key(relay, key()).await
@@ -46,14 +40,8 @@ impl Stranger {
 
     pub async fn with_key(relay: &Node, keypair: Keypair) -> Self {
         let config = net_config(keypair.clone());
-        let network = Network::start(config, &mut Registry::default())
-            .await
-            .unwrap();
-        let at = relay.address();
-        network
-            .dial(at.node, vec![at.transport], soon())
-            .await
-            .unwrap();
+        let network = node::start(config).await;
+        node::connect(&network, &relay.network).await;
         Self { network, keypair }
     }
 

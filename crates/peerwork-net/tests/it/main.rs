@@ -9,6 +9,7 @@ mod dht;
 mod gossip;
 mod hostile;
 mod interop;
+mod mesh;
 mod node;
 mod relay;
 mod streams;
