@@ -5,6 +5,7 @@ mod shape;
 use std::ops::Index;
 
 use futures::future::join_all;
+use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::{Config, Network};
 
@@ -55,12 +56,15 @@ impl Plan {
     /// know it.
     ///
     /// # Panics
-    /// When a node does not start or a dial fails.
+    /// When a node does not start or a dial fails, and for addresses that are not over TCP, whose
+    /// connections no partition would cut.
     pub async fn start(mut self) -> Mesh {
         let mut nodes = Vec::new();
         for i in 0..self.nodes {
             let mut config = node::config();
             (self.change)(i, &mut config);
+            let conditioned = config.listen.iter().all(is_over_tcp);
+            assert!(conditioned, "links condition TCP only: {:?}", config.listen);
             config.link = Some(self.links.of(config.keypair.node_id()));
             nodes.push(node::start(config).await);
         }
@@ -73,6 +77,10 @@ impl Plan {
         mesh.connect_all().await;
         mesh
     }
+}
+
+fn is_over_tcp(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Part::Tcp(_)))
 }
 
 /// Nodes with their connections. Nodes are named by their number from 0.

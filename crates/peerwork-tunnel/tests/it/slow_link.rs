@@ -22,8 +22,10 @@ async fn a_call_over_a_slow_lossy_link_completes_directly_and_over_a_circuit() {
         let sent: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
         let request = world.request("POST", "/echo").body(full(sent.clone()));
         let response = world.send(request.unwrap()).await;
-        assert_eq!(response.status(), 200, "{over:?}");
+        let status = response.status();
         let received = bytes(response).await;
+        let text = String::from_utf8_lossy(&received);
+        assert_eq!(status, 200, "{over:?}: {text}");
         assert!(
             received == sent,
             "{over:?}: {} bytes differ",
