@@ -8,7 +8,7 @@ use hyper::{Request, Response, body::Incoming, client::conn::http1, http::reques
 use hyper_util::rt::TokioIo;
 use peerwork_identity::NodeId;
 use peerwork_net::{Network, config::RelayServer, relay::Reservation};
-use peerwork_testkit::{DEADLINE, WebApp, eventually, link::Links, node};
+use peerwork_testkit::{DEADLINE, WebApp, link::Links, node};
 use peerwork_tunnel::{
     Edge, Ingress, edge,
     ingress::{self, About},
@@ -136,13 +136,8 @@ impl World {
         let (edge_network, between) = setup.over.edge(&links).await;
         let edge = Edge::start(setup.edge, &edge_network, &mut metrics).unwrap();
         let known = Arc::new(Known::default());
-        // An address over a circuit is there some time after the reservation.
-        let addresses = eventually("an address of the edge", || {
-            let addresses = edge_network.listen_addresses().borrow().clone();
-            (!addresses.is_empty()).then_some(addresses)
-        });
         let found = Found {
-            addresses: addresses.await,
+            addresses: edge_network.listen_addresses().borrow().clone(),
             requires_key: setup.requires_key,
         };
         known.insert(edge_network.node_id(), found);
