@@ -28,6 +28,9 @@ pub struct Config {
     /// this network.
     #[cfg(feature = "webrtc")]
     pub certificate: Option<crate::webrtc::Certificate>,
+    /// The way that the bytes of connections take in a test.
+    #[cfg(feature = "testkit")]
+    pub link: Option<std::sync::Arc<dyn crate::link::Link>>,
     /// Offer circuit relay v2 to others.
     pub relay_server: Option<RelayServer>,
     /// Gossip settings.
@@ -270,6 +273,8 @@ impl Config {
             announce: Vec::new(),
             #[cfg(feature = "webrtc")]
             certificate: None,
+            #[cfg(feature = "testkit")]
+            link: None,
             relay_server: None,
             gossip: Gossip::default(),
             limits: Limits::default(),

@@ -82,7 +82,7 @@ pub enum OpenError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandOverError {
-    /// Too many wait for the network.
+    /// Too many streams wait to be taken over.
     #[error("too many connections come in at once")]
     Busy,
     /// The network has stopped.

@@ -210,8 +210,11 @@ impl EventLoop {
                 self.dht.on_event(event);
             }
             PartsEvent::RelayClient(event) => {
-                self.relay.on_event(event);
+                let granted = self.relay.on_event(event);
                 self.publish_addresses();
+                if let Some(granted) = granted {
+                    granted.send();
+                }
             }
             PartsEvent::Mdns(mdns::Event::Discovered(found)) => self.on_found(found),
             PartsEvent::AutonatClient(event) => self.on_autonat(&event),

@@ -30,6 +30,8 @@ mod event_loop;
 pub mod fuzzing;
 pub mod gossip;
 mod handle;
+#[cfg(feature = "testkit")]
+pub mod link;
 pub mod metering;
 mod metrics;
 pub mod peers;

@@ -17,6 +17,7 @@ mod mend;
 mod named_tests;
 mod only_in;
 mod project;
+mod runtimes;
 mod rust_source;
 mod sizes;
 
@@ -84,6 +85,7 @@ const CHECKS: &[fn(&Project) -> Vec<Finding>] = &[
     links::check,
     named_tests::check,
     leftovers::check,
+    runtimes::check,
     bytes::check,
 ];
 

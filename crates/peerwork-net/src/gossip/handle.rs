@@ -8,8 +8,9 @@ use super::{Command, Message, Topic, TopicConfig, TopicInfo, Verdict};
 use crate::{error::TopicError, handle::Network};
 
 impl Network {
-    /// Joins a gossip topic with a [`TopicConfig`], or with a [`Mode`](super::Mode) alone. Every inbound message passes `validator` before it is delivered and
-    /// forwarded; it runs on a task of the topic, one message at a time, and must not block.
+    /// Joins a gossip topic with a [`TopicConfig`], or with a [`Mode`](super::Mode) alone. Every inbound
+    /// message passes `validator` before it is delivered and forwarded. The validator runs on a task of
+    /// the topic, one message at a time, and must not block.
     ///
     /// # Errors
     /// [`TopicError::Taken`] when this node joined it already; [`TopicError::Limits`] names the setting

@@ -33,7 +33,7 @@ impl Room {
         }))
     }
 
-    /// Takes room for a message; `None` when there is none, and the message is dropped.
+    /// Takes room for a message; `None` when there is none.
     pub(crate) fn take(&self, message: Message) -> Option<Queued> {
         let bytes = message.data.len();
         let mut taken = self.0.taken.lock();

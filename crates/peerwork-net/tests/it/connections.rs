@@ -1,4 +1,4 @@
-//! Dialling, blocking, limits and what is known of peers.
+//! Dialling, blocking, limits, connection events and the table of connected nodes.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn a_dial_says_why_it_failed() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_who_it_should_be_is_refused() {
+async fn a_node_with_another_id_than_the_dialled_one_is_refused() {
     let (a, b, c) = (
         start(config()).await,
         start(config()).await,

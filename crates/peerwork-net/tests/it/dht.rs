@@ -23,8 +23,8 @@ async fn a_provider_is_found_by_a_node_that_does_not_know_it() {
     let (provider, asker) = (start(provider).await, start(asker).await);
     connect(&provider, &middle).await;
     connect(&asker, &middle).await;
-    let key = Key::new(b"what is provided".to_vec()).unwrap();
-    eventually_async("the provider to know somebody", || async {
+    let key = Key::new(b"a provided key".to_vec()).unwrap();
+    eventually_async("the provider to know a node", || async {
         provider.provide(key.clone(), soon()).await.ok()
     })
     .await;

@@ -1,4 +1,4 @@
-//! Topics: delivery, validation before forwarding, and what a bad message costs.
+//! Topics: delivery, limits, validation before forwarding, and the penalty for bad messages.
 
 use std::{
     sync::{
@@ -29,7 +29,7 @@ async fn join(network: &Network, mode: Mode) -> Topic {
 
 async fn publish(topic: &Topic, data: &[u8]) {
     let publisher = topic.publisher();
-    eventually_async("somebody to publish to", || async {
+    eventually_async("a subscriber to publish to", || async {
         publisher.publish(data.to_vec()).await.ok()
     })
     .await;

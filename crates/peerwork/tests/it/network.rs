@@ -2,8 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
 use peerwork::runtime_file::RuntimeFile;
@@ -11,45 +10,7 @@ use tempfile::TempDir;
 
 use crate::program::{peerwork, run};
 
-/// How long a test waits for something that should happen soon.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Waits until `condition` yields a value.
-pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
-        std::thread::yield_now();
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
-
-/// A process that is killed when the test ends.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Running {
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([name, &self.0.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+pub(crate) use peerwork_testkit::process::{Running, eventually_blocking as eventually};
 
 /// A node's process and where it answers.
 pub(crate) struct Node {
@@ -240,7 +201,7 @@ impl World {
     }
 }
 
-/// What curl got.
+/// The answer that curl received.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
