@@ -10,7 +10,7 @@ use std::time::Duration;
 use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
 
-use crate::protocol as wire;
+use crate::{offer::Offers, protocol as wire};
 
 /// Relays in one advertisement.
 pub const RELAYS_MAX: usize = 4;
@@ -120,6 +120,8 @@ pub struct Advertisement {
     pub average_power: f32,
     /// Port of the node's own HTTP ingress, if it has one.
     pub relay_proxy_port: Option<u16>,
+    /// Its services in their own words, also those this node does not know.
+    pub offers: Offers,
 }
 
 /// Keeps an advertisement alive.
@@ -204,6 +206,7 @@ impl From<&Advertisement> for wire::Advertisement {
             gpu_info: from.gpu_info.clone(),
             average_power: from.average_power,
             relay_proxy_port: from.relay_proxy_port.map_or(0, u32::from),
+            offers: from.offers.iter().map(wire::Offer::from).collect(),
         }
     }
 }

@@ -6,13 +6,15 @@ use peerwork_identity::Keypair;
 use peerwork_net::gossip::Publisher;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, interval_at, sleep, timeout},
+    time::{Instant, interval_at, sleep, sleep_until, timeout},
 };
 
 use crate::{
     announcement::Announcement,
     core::Core,
     inventory::Inventory,
+    limiter::Bucket,
+    offer::Offers,
     own::{Content, Own},
     reservations::ReservationStatus,
 };
@@ -35,6 +37,7 @@ pub(crate) struct Outgoing {
 pub(crate) struct Watched {
     pub(crate) reservations: watch::Receiver<Vec<ReservationStatus>>,
     pub(crate) inventory: watch::Receiver<Inventory>,
+    pub(crate) offers: watch::Receiver<Offers>,
     /// Somebody should hear a heartbeat at once.
     pub(crate) beat: Arc<Notify>,
 }
@@ -47,6 +50,8 @@ pub(crate) struct Announcer {
     outgoing: watch::Sender<Option<Outgoing>>,
     /// On relays, which announce themselves by gossip.
     publisher: Option<Publisher>,
+    /// Bounds how often changes are announced.
+    changes: Bucket,
 }
 
 /// Why the announcer woke.
@@ -79,6 +84,7 @@ impl Announcer {
             watched,
             outgoing,
             publisher,
+            changes: Bucket::default(),
         }
     }
 
@@ -94,6 +100,8 @@ impl Announcer {
         let mut heartbeat = interval_at(Instant::now() + period, period);
         let period = self.core.config.refresh;
         let mut refresh = interval_at(Instant::now() + period, period);
+        // When to announce a change that came too soon after others.
+        let mut postponed: Option<Instant> = None;
         loop {
             let beat = self.watched.beat.clone();
             let wake = tokio::select! {
@@ -101,6 +109,11 @@ impl Announcer {
                 () = changed(&mut listen) => Wake::Changed,
                 () = changed(&mut reachability) => Wake::Changed,
                 () = changed(&mut self.watched.inventory) => Wake::Changed,
+                () = changed(&mut self.watched.offers) => Wake::Changed,
+                () = until(postponed) => {
+                    postponed = None;
+                    Wake::Changed
+                }
                 () = changed(&mut floor) => {
                     let seen = *floor.borrow_and_update();
                     if !self.own.skip_past(seen) {
@@ -121,9 +134,16 @@ impl Announcer {
                 Wake::Refresh => self.advertise().await,
                 Wake::Changed => {
                     sleep(SETTLE).await;
+                    let rate = self.core.config.change_rate();
                     let content = self.content();
-                    if self.own.differs(&content) {
+                    if !self.own.differs(&content) {
+                        postponed = None;
+                    } else if self.changes.take(self.core.now().elapsed, rate) {
+                        postponed = None;
                         self.advertise().await;
+                    } else {
+                        // One token comes within an interval.
+                        postponed.get_or_insert_with(|| Instant::now() + rate.interval);
                     }
                 }
             }
@@ -155,7 +175,8 @@ impl Announcer {
         let relays = relays.collect();
         drop(held);
         let inventory = self.watched.inventory.borrow_and_update();
-        Content::new(relays, self.core.own_addresses(), &inventory)
+        let offers = self.watched.offers.borrow_and_update().clone();
+        Content::new(relays, self.core.own_addresses(), &inventory, offers)
     }
 
     fn mem_info(&self) -> String {
@@ -211,6 +232,13 @@ impl Announcer {
             // Who connects later asks for a snapshot, which holds this node too.
             tracing::debug!(%error, "own announcement not published");
         }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
     }
 }
 

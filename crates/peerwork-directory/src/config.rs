@@ -12,6 +12,7 @@ use crate::{
     error::StartError,
     inventory::Roots,
     limiter::{Rate, Rates},
+    offer::Offers,
     state::Limits,
 };
 
@@ -84,6 +85,8 @@ pub struct Description {
     pub model_hash: String,
     /// Port of its own HTTP ingress.
     pub relay_proxy_port: Option<u16>,
+    /// Offers of its services at the start; [`crate::Directory::offer`] changes them.
+    pub offers: Offers,
 }
 
 impl Config {
@@ -148,6 +151,15 @@ impl Config {
         }
     }
 
+    /// How often this node announces changes of itself. Heartbeats come beside them, so that it stays
+    /// within [`Config::rate`], which other nodes apply to it.
+    pub(crate) fn change_rate(&self) -> Rate {
+        Rate {
+            burst: 8,
+            interval: self.heartbeat / 2,
+        }
+    }
+
     /// A relay with thousands of edges gossips hundreds of heartbeats a second, of which few come out
     /// of order; one that lost the directory for a moment asks for many nodes at once.
     pub(crate) fn rates(&self) -> Rates {
@@ -198,6 +210,7 @@ fn require(setting: &'static str, holds: bool, reason: &str) -> Result<(), Start
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limiter::Bucket;
 
     fn setting(change: impl FnOnce(&mut Config)) -> Option<&'static str> {
         let mut config = Config::new("test", Participation::Leaf);
@@ -221,5 +234,19 @@ mod tests {
         assert_eq!(setting(|c| c.entries_max = 0), Some("entries_max"));
         let many = vec![crate::samples::relay(9); KNOWN_NODES_MAX + 1];
         assert_eq!(setting(|c| c.bootnodes = many), Some("bootnodes"));
+    }
+    #[test]
+    fn a_node_that_changes_all_the_time_stays_within_the_rate_that_others_apply() {
+        let config = Config::new("test", Participation::Leaf);
+        let (mut changes, mut heard) = (Bucket::default(), Bucket::default());
+        let tick = config.heartbeat / 100;
+        for ticks in 1..=100 * 100 {
+            let now = tick * ticks;
+            let beat = ticks % 100 == 0;
+            let change = changes.take(now, config.change_rate());
+            for _ in 0..usize::from(beat) + usize::from(change) {
+                assert!(heard.take(now, config.rate()), "refused at {now:?}");
+            }
+        }
     }
 }

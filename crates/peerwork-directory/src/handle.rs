@@ -16,8 +16,9 @@ use crate::{
     announcement::Announcement,
     ask,
     config::{Config, Participation},
-    error::StartError,
+    error::{Invalid, StartError},
     inventory::Inventory,
+    offer::{Kind, Offer},
     protocol::{PROTOCOL_NAME, request},
     pusher::{self, TARGETS_MAX},
     reservations::ReservationStatus,
@@ -80,6 +81,34 @@ impl Directory {
         self.service
             .core
             .with_state(crate::state::DirectoryState::all)
+    }
+
+    /// All nodes that are there and offer a service of this kind, this node included, in no order.
+    #[must_use]
+    pub fn offering(&self, kind: &Kind) -> Vec<Arc<Entry>> {
+        self.service.core.with_state(|state| state.offering(kind))
+    }
+
+    /// Adds an offer to what this node says of itself, in place of the former one of its kind. An
+    /// advertisement that says so goes out soon; after eight changes in a row, one each half heartbeat.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a body beyond 2 KiB or a seventeenth kind; nothing changes then.
+    pub fn offer(&self, offer: Offer) -> Result<(), Invalid> {
+        let mut result = Ok(());
+        self.service.offers.send_if_modified(|offers| {
+            let before = offers.clone();
+            result = offers.set(offer);
+            *offers != before
+        });
+        result
+    }
+
+    /// Removes the offer of a kind from what this node says of itself; false when there is none.
+    pub fn withdraw(&self, kind: &Kind) -> bool {
+        self.service
+            .offers
+            .send_if_modified(|offers| offers.remove(kind))
     }
 
     /// How many nodes are there.

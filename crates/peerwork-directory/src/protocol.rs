@@ -28,6 +28,8 @@ pub const GOODBYE_TYPE: &[u8] = b"/peerwork/directory/goodbye";
 
 /// Largest signed envelope, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
+/// Largest advertisement inside an envelope: the rest is for key, type, signature and their headers.
+pub const ADVERTISEMENT_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - 1024;
 /// Largest request frame: one envelope and its field headers.
 pub const REQUEST_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 1024;
 /// Largest response frame: a chunk of a snapshot, which ends at the first envelope past
@@ -115,6 +117,23 @@ pub struct Advertisement {
     /// Port of its own HTTP ingress; 0 for none.
     #[prost(uint32, tag = "22")]
     pub relay_proxy_port: u32,
+    /// Services in their own words, one of each kind.
+    #[prost(message, repeated, tag = "23")]
+    pub offers: Vec<Offer>,
+}
+
+/// A service of a node in the words of that service.
+#[derive(Clone, PartialEq, Message)]
+pub struct Offer {
+    /// The service's name.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    /// Version of the body's format.
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// Bytes whose format the service owns.
+    #[prost(bytes = "vec", tag = "3")]
+    pub body: Vec<u8>,
 }
 
 /// A relay a node holds a reservation at.

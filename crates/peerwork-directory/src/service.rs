@@ -26,6 +26,7 @@ use crate::{
     limiter::BLOCK,
     links,
     metrics::Metrics,
+    offer::Offers,
     protocol::{PROTOCOL, topic_name},
     pusher,
     reservations::{Keeper, ReservationStatus},
@@ -42,6 +43,7 @@ pub(crate) struct Service {
     pub(crate) outgoing: watch::Receiver<Option<Outgoing>>,
     pub(crate) reservations: watch::Receiver<Vec<ReservationStatus>>,
     pub(crate) inventory: watch::Receiver<Inventory>,
+    pub(crate) offers: watch::Sender<Offers>,
     pub(crate) publisher: Option<Publisher>,
     /// Ends the announcer alone, so that nothing follows a goodbye.
     pub(crate) hush: CancellationToken,
@@ -74,6 +76,7 @@ impl Service {
         let inventory = watch_inventory(&core.config, &stop, &tasks).await;
         let (outgoing_sender, outgoing) = watch::channel(None);
         let (reservations_sender, reservations) = watch::channel(Vec::new());
+        let offers = watch::Sender::new(core.config.me.offers.clone());
         let service = Self {
             publisher: relay.as_ref().map(|relay| relay.topic.publisher()),
             core,
@@ -81,6 +84,7 @@ impl Service {
             outgoing,
             reservations,
             inventory,
+            offers,
             hush: stop.child_token(),
             stop,
             tasks,
@@ -150,6 +154,7 @@ impl Service {
         let watched = Watched {
             reservations: self.reservations.clone(),
             inventory: self.inventory.clone(),
+            offers: self.offers.subscribe(),
             beat,
         };
         let announcer = Announcer::new(

@@ -27,6 +27,7 @@ use crate::{
     announcement::Announcement,
     error::Refusal,
     limiter::{Bucket, Rate},
+    offer::Kind,
 };
 use table::{Present, Record, Table};
 
@@ -308,6 +309,13 @@ impl DirectoryState {
     pub fn all(&self) -> Vec<Arc<Entry>> {
         let live = self.table.live();
         live.map(|(_, present)| present.entry.clone()).collect()
+    }
+
+    /// All nodes that are there and offer a service of this kind.
+    #[must_use]
+    pub fn offering(&self, kind: &Kind) -> Vec<Arc<Entry>> {
+        let nodes = self.table.offering(kind);
+        nodes.filter_map(|node| self.get(node)).collect()
     }
 
     /// How many nodes are there.

@@ -9,7 +9,14 @@ use std::{
 use peerwork_identity::NodeId;
 
 use super::{Entry, Limits, Moment};
-use crate::{error::Refusal, limiter::Bucket};
+use crate::{
+    error::Refusal,
+    limiter::Bucket,
+    offer::{Kind, Offer},
+};
+
+/// What one offer costs in the index: a node id, a kind that no other node has, and the maps around.
+const OFFER_INDEX_BYTES: usize = 256;
 
 /// What is remembered of a node.
 #[derive(Debug, Clone)]
@@ -43,7 +50,13 @@ impl Record {
 
     fn bytes(&self) -> usize {
         let heartbeat = self.present.as_ref().and_then(|p| p.heartbeat.as_ref());
-        self.signed.len() + heartbeat.map_or(0, |heartbeat| heartbeat.len())
+        let offers = self.offers().count() * OFFER_INDEX_BYTES;
+        self.signed.len() + heartbeat.map_or(0, |heartbeat| heartbeat.len()) + offers
+    }
+
+    fn offers(&self) -> impl Iterator<Item = &Offer> {
+        let present = self.present.iter();
+        present.flat_map(|present| &present.entry.advertisement.offers)
     }
 }
 
@@ -52,7 +65,9 @@ pub(super) struct Table {
     records: HashMap<NodeId, Record>,
     /// Those that are not live, in the order in which they can be forgotten.
     inactive: BTreeSet<(u64, NodeId)>,
-    /// Sum of the records' envelopes.
+    /// Nodes by the kinds of their offers; dormant ones too, which a heartbeat wakes.
+    offering: HashMap<Kind, BTreeSet<NodeId>>,
+    /// Sum of the records' envelopes and of their places in the index of offers.
     bytes: usize,
 }
 
@@ -67,6 +82,11 @@ impl Table {
 
     pub(super) fn live_len(&self) -> usize {
         self.records.len() - self.inactive.len()
+    }
+
+    /// Nodes whose advertisement holds an offer of this kind, live or dormant.
+    pub(super) fn offering(&self, kind: &Kind) -> impl Iterator<Item = NodeId> {
+        self.offering.get(kind).into_iter().flatten().copied()
     }
 
     pub(super) fn live(&self) -> impl Iterator<Item = (&Record, &Present)> {
@@ -105,6 +125,10 @@ impl Table {
 
     fn insert(&mut self, node: NodeId, record: Record) {
         self.bytes += record.bytes();
+        for offer in record.offers() {
+            let nodes = self.offering.entry(offer.kind.clone()).or_default();
+            nodes.insert(node);
+        }
         if !record.is_live() {
             self.inactive.insert((record.forget_at_ms, node));
         }
@@ -114,6 +138,14 @@ impl Table {
     fn take(&mut self, node: NodeId) -> Option<Record> {
         let record = self.records.remove(&node)?;
         self.bytes -= record.bytes();
+        for offer in record.offers() {
+            if let Some(nodes) = self.offering.get_mut(&offer.kind) {
+                nodes.remove(&node);
+                if nodes.is_empty() {
+                    self.offering.remove(&offer.kind);
+                }
+            }
+        }
         self.inactive.remove(&(record.forget_at_ms, node));
         Some(record)
     }

@@ -5,7 +5,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::samples::{NOW_MS, advertisement, goodbye, heartbeat, key, node};
+use crate::{
+    offer::Offers,
+    samples::{NOW_MS, advertisement, goodbye, heartbeat, key, node, offer},
+};
 
 const EXPIRY: Duration = Duration::from_secs(60);
 const SKEW: Duration = Duration::from_secs(300);
@@ -289,7 +292,8 @@ fn a_full_table_refuses_unknown_nodes_and_serves_known_ones() {
 
 #[test]
 fn the_bytes_kept_are_bounded_and_a_refused_update_keeps_the_former_entry() {
-    let size = envelope(&advertisement(1, 1).into()).len();
+    // The sample's offer has a place in the index.
+    let size = envelope(&advertisement(1, 1).into()).len() + 256;
     let mut settings = limits();
     settings.bytes_max = 2 * size + 10;
     let mut directory = Directory(DirectoryState::new(settings));
@@ -322,6 +326,37 @@ fn a_snapshot_holds_each_advertisement_before_its_heartbeat() {
             .snapshot(|entry| entry.advertisement.is_relay())
             .is_empty()
     );
+}
+
+#[test]
+fn nodes_are_found_by_the_kinds_of_their_offers_while_they_are_there() {
+    let store = Kind::from_static("store");
+    let jobs = Kind::from_static("jobs");
+    let offering = |directory: &Directory, kind: &Kind| {
+        let entries = directory.0.offering(kind).into_iter();
+        let mut nodes: Vec<_> = entries.map(|entry| entry.node()).collect();
+        nodes.sort();
+        nodes
+    };
+    let mut both = vec![node(1), node(2)];
+    both.sort();
+    let mut directory = Directory::new();
+    directory.hear(0, advertisement(1, 1)).unwrap();
+    directory.hear(0, advertisement(2, 1)).unwrap();
+    assert_eq!(offering(&directory, &store), both);
+    let mut changed = advertisement(1, 2);
+    changed.offers = Offers::new([offer("jobs", b"")]).unwrap();
+    directory.hear(1, changed).unwrap();
+    assert_eq!(offering(&directory, &store), [node(2)]);
+    assert_eq!(offering(&directory, &jobs), [node(1)]);
+    directory.hear(2, goodbye(1, 2)).unwrap();
+    assert!(offering(&directory, &jobs).is_empty());
+    directory.0.expire(at(100));
+    assert!(offering(&directory, &store).is_empty(), "dormant");
+    let mut late = heartbeat(2, 1, 8);
+    late.issued_at_ms = NOW_MS + 100_000;
+    directory.hear(100, late).unwrap();
+    assert_eq!(offering(&directory, &store), [node(2)]);
 }
 
 fn any_announcement() -> impl Strategy<Value = Announcement> {

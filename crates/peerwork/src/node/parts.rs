@@ -11,7 +11,7 @@ use peerwork_api::{
     config::{JsonRpcConfig, OperatorConfig},
 };
 use peerwork_directory::{
-    self as directory, Description, Directory, Participation,
+    self as directory, Description, Directory, Offers, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
 use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
@@ -166,6 +166,7 @@ fn description(config: &Config, relay_proxy_port: Option<u16>) -> Description {
         app_origin: app.origin.clone(),
         model_hash: String::new(),
         relay_proxy_port,
+        offers: Offers::default(),
     }
 }
 
