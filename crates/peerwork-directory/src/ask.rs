@@ -86,6 +86,10 @@ pub(crate) async fn fetch(
     relay: NodeId,
     question: Kind,
 ) -> Result<usize, AskError> {
+    let of = match &question {
+        Kind::Lookup(node) => NodeId::from_bytes(node).ok(),
+        Kind::Snapshot(_) | Kind::Push(_) => None,
+    };
     let deadline = Instant::now() + ANSWER;
     let opened = timeout_at(deadline, ask(core, relay, question, deadline)).await;
     let mut frames = opened.unwrap_or(Err(AskError::Deadline))?;
@@ -108,7 +112,7 @@ pub(crate) async fn fetch(
             return Err(AskError::Answer);
         }
         left = (left.0 - count, left.1 - bytes);
-        news += take(core, relay, chunk.envelopes).await?;
+        news += take(core, relay, Way::Fetch { of }, chunk.envelopes).await?;
         if chunk.last {
             break;
         }
@@ -121,12 +125,17 @@ pub(crate) async fn fetch(
 }
 
 /// Checking signatures is work: about 10 ms for a full chunk, away from the runtime's threads.
-async fn take(core: &Arc<Core>, relay: NodeId, envelopes: Vec<Vec<u8>>) -> Result<usize, AskError> {
+async fn take(
+    core: &Arc<Core>,
+    relay: NodeId,
+    way: Way,
+    envelopes: Vec<Vec<u8>>,
+) -> Result<usize, AskError> {
     let core = core.clone();
     let check = move || {
         let mut news = 0;
         for envelope in envelopes {
-            match core.accept_from(Way::Fetch, relay, &envelope) {
+            match core.accept_from(way, relay, &envelope) {
                 Ok(crate::state::Outcome::Accepted(_)) => news += 1,
                 Ok(crate::state::Outcome::Duplicate) => {}
                 Err(Refusal::Full) => return Ok(news),

@@ -1,8 +1,8 @@
 //! What the directory is started with. Plain data.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use peerwork_identity::NodeAddress;
+use peerwork_identity::{NodeAddress, NodeId};
 
 use crate::{
     advertisement::{
@@ -13,9 +13,12 @@ use crate::{
     inventory::Roots,
     limiter::{Rate, Rates},
     offer::Offers,
+    protocol::ENVELOPE_BYTES_MAX,
     state::Limits,
 };
 
+/// The table is this many times what one source may bring.
+pub const SOURCE_SHARE: usize = 8;
 /// Relays and bootnodes in the settings; each costs a task that keeps a connection.
 pub const KNOWN_NODES_MAX: usize = 64;
 
@@ -47,9 +50,12 @@ pub struct Config {
     pub clock_skew: Duration,
     /// Dial loopback and private addresses that others tell: for networks that live on them.
     pub allow_private: bool,
-    /// Nodes remembered.
+    /// Nodes that may forward whole networks, beside `relays` and `bootnodes`: what they hand on counts
+    /// for no source.
+    pub trusted: HashSet<NodeId>,
+    /// Nodes remembered, of which each source may bring an eighth.
     pub entries_max: usize,
-    /// Bytes of signed announcements kept.
+    /// Bytes of signed announcements kept, of which each source may bring an eighth.
     pub bytes_max: usize,
     /// Where the machine's inventory is read.
     pub inventory: Roots,
@@ -106,6 +112,7 @@ impl Config {
             validity: Duration::from_secs(3600),
             clock_skew: Duration::from_secs(300),
             allow_private: false,
+            trusted: HashSet::new(),
             entries_max: 65_536,
             bytes_max: 256 << 20,
             inventory: Roots::default(),
@@ -187,6 +194,13 @@ impl Config {
             expiry: self.expiry,
             skew: self.clock_skew,
             rate: self.rate(),
+            entries_per_source_max: (self.entries_max / SOURCE_SHARE).max(1),
+            bytes_per_source_max: (self.bytes_max / SOURCE_SHARE).max(2 * ENVELOPE_BYTES_MAX),
+            // A relay that starts tells of about a thousand edges at once.
+            newcomer_rate: Rate {
+                burst: 1024,
+                interval: Duration::from_millis(20),
+            },
         }
     }
 }
@@ -235,6 +249,18 @@ mod tests {
         let many = vec![crate::samples::relay(9); KNOWN_NODES_MAX + 1];
         assert_eq!(setting(|c| c.bootnodes = many), Some("bootnodes"));
     }
+    #[test]
+    fn one_source_may_bring_an_eighth_of_the_table_and_always_one_node() {
+        let mut config = Config::new("test", Participation::Relay);
+        let limits = config.limits();
+        let share = (limits.entries_per_source_max, limits.bytes_per_source_max);
+        assert_eq!(share, (8192, 32 << 20));
+        (config.entries_max, config.bytes_max) = (7, 1);
+        let limits = config.limits();
+        let share = (limits.entries_per_source_max, limits.bytes_per_source_max);
+        assert_eq!(share, (1, 2 * ENVELOPE_BYTES_MAX));
+    }
+
     #[test]
     fn a_node_that_changes_all_the_time_stays_within_the_rate_that_others_apply() {
         let config = Config::new("test", Participation::Leaf);

@@ -8,8 +8,8 @@ use std::{
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_limits::{Share, Shares};
-use peerwork_net::{DialPolicy, Network};
+use peerwork_limits::{Origin, Share, Shares};
+use peerwork_net::{DialPolicy, Network, Path, PeerInfo, peers};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     error::Refusal,
     limiter::{Conducts, Deed, NODES_MAX, Sentence},
     metrics::{Metrics, Way},
-    state::{DirectoryState, Entry, Event, Moment, Outcome},
+    state::{DirectoryState, Entry, Event, Moment, Outcome, Source, Stranger},
 };
 
 /// Events a slow reader may be behind before it misses some.
@@ -96,7 +96,7 @@ impl Core {
 
     /// An own announcement goes the same way as all others, so that this node sees what others see.
     pub(crate) fn accept_own(&self, announcement: Announcement, envelope: &Arc<[u8]>) {
-        if let Err(refusal) = self.apply(Way::Own, announcement, envelope, None) {
+        if let Err(refusal) = self.apply(Way::Own, announcement, envelope, Source::Own) {
             tracing::warn!(%refusal, "own announcement refused by the own directory");
         }
     }
@@ -109,7 +109,8 @@ impl Core {
             self.metrics.received(Way::Push, &forged);
             return forged;
         }
-        self.apply(Way::Push, announcement, &envelope.into(), Some(node))
+        let source = self.source(node, false);
+        self.apply(Way::Push, announcement, &envelope.into(), source)
     }
 
     /// Takes what a relay handed on.
@@ -120,6 +121,13 @@ impl Core {
         envelope: &[u8],
     ) -> Result<Outcome, Refusal> {
         let announcement = self.open(way, envelope)?;
+        if let Way::Fetch { of: Some(asked) } = way
+            && announcement.node() != asked
+        {
+            let other = Err(Refusal::Malformed("about another node".to_owned()));
+            self.metrics.received(way, &other);
+            return other;
+        }
         if announcement.node() == self.me {
             self.sequence_floor.send_if_modified(|floor| {
                 let higher = announcement.sequence() > *floor;
@@ -128,7 +136,20 @@ impl Core {
             });
             return Ok(Outcome::Duplicate);
         }
-        self.apply(way, announcement, &envelope.into(), Some(relay))
+        let source = self.source(relay, matches!(way, Way::Fetch { .. }));
+        self.apply(way, announcement, &envelope.into(), source)
+    }
+
+    fn source(&self, node: NodeId, asked: bool) -> Source {
+        if self.is_configured(node) || self.config.trusted.contains(&node) {
+            return Source::Trusted(node);
+        }
+        let origin = self.network.peer(node).and_then(|peer| origin(&peer));
+        Source::Stranger(Stranger {
+            node,
+            origin,
+            asked,
+        })
     }
 
     fn open(&self, way: Way, envelope: &[u8]) -> Result<Announcement, Refusal> {
@@ -142,19 +163,20 @@ impl Core {
         way: Way,
         announcement: Announcement,
         envelope: &Arc<[u8]>,
-        via: Option<NodeId>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         let node = announcement.node();
         let mut state = self.state.lock();
-        let result = state.apply(self.now(), announcement, envelope, via);
+        let result = state.apply(self.now(), announcement, envelope, source);
         if let Ok(Outcome::Accepted(Some(event))) = &result {
             self.tell(&state, event.clone());
         }
+        let unknown = result == Err(Refusal::UnknownAdvertisement) && way == Way::Gossip;
+        let ask = unknown && state.may_ask(self.now(), node, source);
         drop(state);
         self.metrics.received(way, &result);
-        if let (Err(Refusal::UnknownAdvertisement), Way::Gossip, Some(from)) = (&result, way, via)
-            && !self.want(node, from)
-        {
+        let from = source.node().filter(|_| ask);
+        if unknown && !from.is_some_and(|from| self.want(node, from)) {
             self.metrics.lookups_dropped.inc();
         }
         result
@@ -273,4 +295,12 @@ impl Core {
     pub(crate) fn look_again(&self) -> Duration {
         self.config.heartbeat.min(Duration::from_secs(5))
     }
+}
+
+/// The network address of a node: that of its direct connection, or that of the relay between.
+fn origin(peer: &PeerInfo) -> Option<Origin> {
+    let mut connections = peer.connections.iter();
+    let direct = connections.find(|connection| connection.path == Path::Direct);
+    let connection = direct.or(peer.connections.first())?;
+    Origin::of(peers::ip(&connection.address)?)
 }

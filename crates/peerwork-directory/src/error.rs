@@ -77,6 +77,9 @@ pub enum Refusal {
     /// The node announces itself too often.
     #[error("announcements come too often")]
     TooFrequent,
+    /// The node that handed it on, or its network address, brings too many unknown nodes.
+    #[error("its source brings too many unknown nodes")]
+    Crowded,
     /// The directory is full.
     #[error("the directory is full")]
     Full,
@@ -96,6 +99,7 @@ impl Refusal {
             | Self::Outdated
             | Self::Stale { .. }
             | Self::TooFrequent
+            | Self::Crowded
             | Self::Full
             | Self::UnknownAdvertisement => false,
         }
@@ -122,7 +126,8 @@ impl Refusal {
             Self::Outdated => RefusedReason::Outdated,
             Self::Stale { .. } => RefusedReason::Stale,
             Self::TooFrequent => RefusedReason::TooFrequent,
-            Self::Full => RefusedReason::Full,
+            // Nodes without a word for it wait and try again, as they do when all is full.
+            Self::Crowded | Self::Full => RefusedReason::Full,
             Self::UnknownAdvertisement => RefusedReason::UnknownAdvertisement,
         }
     }

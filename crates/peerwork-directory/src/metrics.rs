@@ -1,5 +1,6 @@
 //! What is counted. Labels come from enums, never from nodes.
 
+use peerwork_identity::NodeId;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -14,7 +15,10 @@ pub(crate) enum Way {
     Own,
     Push,
     Gossip,
-    Fetch,
+    /// An answer to this node, about all nodes or about one.
+    Fetch {
+        of: Option<NodeId>,
+    },
 }
 
 impl Way {
@@ -23,7 +27,7 @@ impl Way {
             Self::Own => "own",
             Self::Push => "push",
             Self::Gossip => "gossip",
-            Self::Fetch => "fetch",
+            Self::Fetch { .. } => "fetch",
         }
     }
 }
@@ -118,6 +122,7 @@ impl Metrics {
             Err(Refusal::Outdated) => "outdated",
             Err(Refusal::Stale { .. }) => "stale",
             Err(Refusal::TooFrequent) => "too-frequent",
+            Err(Refusal::Crowded) => "crowded",
             Err(Refusal::Full) => "full",
             Err(Refusal::UnknownAdvertisement) => "unknown-advertisement",
         };

@@ -152,7 +152,8 @@ fn refused(core: &Core, relay: NodeId, reason: RefusedReason, newest: &[u8]) -> 
         RefusedReason::UnknownAdvertisement => Next::Advertise,
         RefusedReason::Stale => {
             // Believed only because this node itself signed it.
-            if let Err(refusal) = core.accept_from(Way::Fetch, relay, newest) {
+            if let Err(refusal) = core.accept_from(Way::Fetch { of: Some(core.me) }, relay, newest)
+            {
                 tracing::debug!(%relay, %refusal, "what the relay calls newer");
             }
             Next::Wait

@@ -23,6 +23,14 @@ pub(crate) fn node(number: u8) -> NodeId {
     key(number).node_id()
 }
 
+/// A node without a usable key, of as many as a number has values.
+pub(crate) fn numbered(number: u16) -> NodeId {
+    let mut bytes = vec![0x00, 0x25, 0x08, 0x02, 0x12, 0x21];
+    bytes.extend([0; 31]);
+    bytes.extend(number.to_be_bytes());
+    NodeId::from_bytes(&bytes).expect("invariant: an identity multihash of a key's length")
+}
+
 pub(crate) fn address(text: &str) -> multiaddr::Multiaddr {
     text.parse().expect("invariant: samples are valid")
 }

@@ -13,6 +13,7 @@
 //! and the memory of them outlasts the validity of what could be replayed. Where that memory had to
 //! make room, or was lost by a restart, the signed dates bound what a replay can do.
 
+mod sources;
 mod table;
 
 use std::{
@@ -29,6 +30,8 @@ use crate::{
     limiter::{Bucket, Rate},
     offer::Kind,
 };
+use sources::Newcomers;
+pub use sources::{Source, Stranger};
 use table::{Present, Record, Table};
 
 /// A moment by both clocks: the monotonic one measures silence, the other one reads signed dates.
@@ -53,6 +56,12 @@ pub struct Limits {
     pub skew: Duration,
     /// How often one node may announce something that is taken.
     pub rate: Rate,
+    /// Nodes remembered that one source brought.
+    pub entries_per_source_max: usize,
+    /// Bytes of signed envelopes kept that one source brought.
+    pub bytes_per_source_max: usize,
+    /// How often one source may bring a node that is not known, unless this node asked for it.
+    pub newcomer_rate: Rate,
 }
 
 /// A node that is there.
@@ -110,6 +119,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct DirectoryState {
     limits: Limits,
+    newcomers: Newcomers,
     table: Table,
 }
 
@@ -119,6 +129,7 @@ impl DirectoryState {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            newcomers: Newcomers::new(),
             table: Table::default(),
         }
     }
@@ -126,20 +137,20 @@ impl DirectoryState {
     /// Takes an opened announcement with its signed envelope, or says why not.
     ///
     /// # Errors
-    /// [`Refusal`]: too far in the future, expired, stale, too frequent, unknown, or full.
+    /// [`Refusal`]: too far in the future, expired, stale, too frequent, unknown, crowded or full.
     pub fn apply(
         &mut self,
         now: Moment,
         announcement: Announcement,
         envelope: &Arc<[u8]>,
-        via: Option<NodeId>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         match announcement {
             Announcement::Advertisement(advertisement) => {
-                self.advertisement(now, *advertisement, envelope, via)
+                self.advertisement(now, *advertisement, envelope, source)
             }
-            Announcement::Heartbeat(heartbeat) => self.heartbeat(now, heartbeat, envelope),
-            Announcement::Goodbye(goodbye) => self.goodbye(now, &goodbye, envelope),
+            Announcement::Heartbeat(heartbeat) => self.heartbeat(now, heartbeat, envelope, source),
+            Announcement::Goodbye(goodbye) => self.goodbye(now, &goodbye, envelope, source),
         }
     }
 
@@ -148,7 +159,7 @@ impl DirectoryState {
         now: Moment,
         advertisement: Advertisement,
         envelope: &Arc<[u8]>,
-        via: Option<NodeId>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         self.check_issue(now, advertisement.issued_at_ms)?;
         let forget_at_ms = advertisement.ends_at_ms().saturating_add(self.skew_ms());
@@ -168,6 +179,9 @@ impl DirectoryState {
             if advertisement.sequence == known.sequence {
                 return Ok(Outcome::Duplicate);
             }
+        } else {
+            self.newcomers
+                .admit(now.elapsed, source, self.limits.newcomer_rate)?;
         }
         let mut rate = known.map_or_else(Bucket::default, |known| known.rate);
         self.take_token(now, &mut rate)?;
@@ -180,7 +194,7 @@ impl DirectoryState {
             last_heard: system_time(now),
             uptime: advertisement.uptime,
             mem_info: advertisement.mem_info.clone(),
-            via,
+            via: source.node(),
             advertisement: Arc::new(advertisement),
         });
         let record = Record {
@@ -188,6 +202,7 @@ impl DirectoryState {
             signed: envelope.clone(),
             forget_at_ms,
             rate,
+            source,
             present: Some(Present {
                 entry: entry.clone(),
                 beat: 0,
@@ -206,6 +221,7 @@ impl DirectoryState {
         now: Moment,
         heartbeat: Heartbeat,
         envelope: &Arc<[u8]>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         self.check_issue(now, heartbeat.issued_at_ms)?;
         let known = self.table.get(heartbeat.node);
@@ -226,6 +242,7 @@ impl DirectoryState {
         }
         let mut record = known.clone();
         self.take_token(now, &mut record.rate)?;
+        record.source = source;
         let woken = !present.live;
         let entry = Arc::new(Entry {
             advertisement: present.entry.advertisement.clone(),
@@ -252,6 +269,7 @@ impl DirectoryState {
         now: Moment,
         goodbye: &Goodbye,
         envelope: &Arc<[u8]>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         self.check_issue(now, goodbye.issued_at_ms)?;
         let longest = goodbye.issued_at_ms.saturating_add(millis(EXPIRES_IN_MAX));
@@ -274,6 +292,9 @@ impl DirectoryState {
             rate = known.rate;
             gone = known.is_live();
             forget_at_ms = forget_at_ms.max(known.forget_at_ms);
+        } else {
+            self.newcomers
+                .admit(now.elapsed, source, self.limits.newcomer_rate)?;
         }
         self.take_token(now, &mut rate)?;
         let record = Record {
@@ -281,11 +302,21 @@ impl DirectoryState {
             signed: envelope.clone(),
             forget_at_ms,
             rate,
+            source,
             present: None,
         };
         self.table.put(goodbye.node, record, &self.limits)?;
         let event = Event::Gone(goodbye.node, Reason::Goodbye);
         Ok(Outcome::Accepted(gone.then_some(event)))
+    }
+
+    /// Whether to ask a source for the advertisement of a node that is not known. An unknown node counts
+    /// here for the source's rate, because the answer will not.
+    pub fn may_ask(&mut self, now: Moment, node: NodeId, source: Source) -> bool {
+        let rate = self.limits.newcomer_rate;
+        self.table.get(node).is_some()
+            || self.table.has_room(source, &self.limits)
+                && self.newcomers.admit(now.elapsed, source, rate).is_ok()
     }
 
     /// Ends what was silent for too long, and forgets what has become invalid by its dates.
@@ -394,5 +425,7 @@ fn system_time(now: Moment) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(now.unix_ms)
 }
 
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;

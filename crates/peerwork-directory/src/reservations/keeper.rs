@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples::{node, relay};
+    use crate::samples::{node, numbered, relay};
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -228,10 +228,7 @@ mod tests {
         let mut keeper = keeper(&[]);
         let mut relays = Vec::new();
         for number in 0..=CANDIDATES_MAX {
-            let mut bytes = vec![0x00, 0x25, 0x08, 0x02, 0x12, 0x21];
-            bytes.extend([0; 31]);
-            bytes.extend(u16::try_from(number).unwrap_or_default().to_be_bytes());
-            let node = NodeId::from_bytes(&bytes).unwrap_or_else(|error| panic!("{error}"));
+            let node = numbered(u16::try_from(number).unwrap_or_default());
             relays.push(NodeAddress { node, ..relay(9) });
         }
         keeper.learned(relays);

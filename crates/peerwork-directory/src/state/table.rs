@@ -8,7 +8,10 @@ use std::{
 
 use peerwork_identity::NodeId;
 
-use super::{Entry, Limits, Moment};
+use super::{
+    Entry, Limits, Moment,
+    sources::{Counted, Holdings, Room, Source},
+};
 use crate::{
     error::Refusal,
     limiter::Bucket,
@@ -27,6 +30,8 @@ pub(super) struct Record {
     /// When everything up to this sequence is invalid by its own dates.
     pub(super) forget_at_ms: u64,
     pub(super) rate: Bucket,
+    /// The source it counts for: the last one that brought something newer and had room for it.
+    pub(super) source: Source,
     /// `None` once it has said goodbye.
     pub(super) present: Option<Present>,
 }
@@ -48,6 +53,25 @@ impl Record {
         self.present.as_ref().is_some_and(|present| present.live)
     }
 
+    /// Makes a live node dormant when nothing was heard for too long.
+    fn fall_silent(&mut self, now: Moment) -> bool {
+        let present = self.present.as_mut();
+        let silent = present.filter(|present| present.live && present.until <= now.elapsed);
+        silent.is_some_and(|present| {
+            present.live = false;
+            true
+        })
+    }
+
+    fn counted(&self, node: NodeId) -> Counted {
+        Counted {
+            node,
+            source: self.source,
+            bytes: self.bytes(),
+            inactive_until: (!self.is_live()).then_some(self.forget_at_ms),
+        }
+    }
+
     fn bytes(&self) -> usize {
         let heartbeat = self.present.as_ref().and_then(|p| p.heartbeat.as_ref());
         let offers = self.offers().count() * OFFER_INDEX_BYTES;
@@ -67,6 +91,7 @@ pub(super) struct Table {
     inactive: BTreeSet<(u64, NodeId)>,
     /// Nodes by the kinds of their offers; dormant ones too, which a heartbeat wakes.
     offering: HashMap<Kind, BTreeSet<NodeId>>,
+    holdings: Holdings,
     /// Sum of the records' envelopes and of their places in the index of offers.
     bytes: usize,
 }
@@ -101,11 +126,20 @@ impl Table {
     pub(super) fn put(
         &mut self,
         node: NodeId,
-        record: Record,
+        mut record: Record,
         limits: &Limits,
     ) -> Result<(), Refusal> {
         let former = self.take(node);
-        if let Err(full) = self.make_room(record.bytes(), limits) {
+        let bytes = record.bytes();
+        let mut room = self.make_room_of(record.source, bytes, limits);
+        if room.is_err()
+            && let Some(former) = &former
+        {
+            // A source without room takes nothing away from a node that another one brought.
+            record.source = former.source;
+            room = self.make_room_of(record.source, bytes, limits);
+        }
+        if let Err(full) = room.and_then(|()| self.make_room(bytes, limits)) {
             if let Some(former) = former {
                 self.insert(node, former);
             }
@@ -113,6 +147,27 @@ impl Table {
         }
         self.insert(node, record);
         Ok(())
+    }
+
+    /// Whether a source may bring one more node, perhaps in place of one that is not there.
+    pub(super) fn has_room(&self, source: Source, limits: &Limits) -> bool {
+        self.holdings.room(source, 0, limits) != Room::Full
+    }
+
+    /// Forgets nodes that are not there and count for this source, until it is within its quotas.
+    fn make_room_of(
+        &mut self,
+        source: Source,
+        bytes: usize,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        loop {
+            match self.holdings.room(source, bytes, limits) {
+                Room::Free => return Ok(()),
+                Room::Full => return Err(Refusal::Crowded),
+                Room::After(oldest) => drop(self.take(oldest)),
+            }
+        }
     }
 
     fn make_room(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
@@ -124,6 +179,7 @@ impl Table {
     }
 
     fn insert(&mut self, node: NodeId, record: Record) {
+        self.holdings.add(record.counted(node));
         self.bytes += record.bytes();
         for offer in record.offers() {
             let nodes = self.offering.entry(offer.kind.clone()).or_default();
@@ -137,6 +193,7 @@ impl Table {
 
     fn take(&mut self, node: NodeId) -> Option<Record> {
         let record = self.records.remove(&node)?;
+        self.holdings.remove(record.counted(node));
         self.bytes -= record.bytes();
         for offer in record.offers() {
             if let Some(nodes) = self.offering.get_mut(&offer.kind) {
@@ -154,11 +211,10 @@ impl Table {
     pub(super) fn expire(&mut self, now: Moment) -> Vec<NodeId> {
         let mut silent = Vec::new();
         for (node, record) in &mut self.records {
-            if let Some(present) = &mut record.present
-                && present.live
-                && present.until <= now.elapsed
-            {
-                present.live = false;
+            let before = record.counted(*node);
+            if record.fall_silent(now) {
+                self.holdings.remove(before);
+                self.holdings.add(record.counted(*node));
                 self.inactive.insert((record.forget_at_ms, *node));
                 silent.push(*node);
             }

@@ -23,6 +23,12 @@ fn limits() -> Limits {
             burst: 1000,
             interval: Duration::from_secs(1),
         },
+        entries_per_source_max: 4,
+        bytes_per_source_max: 1 << 19,
+        newcomer_rate: Rate {
+            burst: 1000,
+            interval: Duration::from_secs(1),
+        },
     }
 }
 
@@ -52,8 +58,12 @@ impl Directory {
     ) -> Result<Outcome, Refusal> {
         let announcement = announcement.into();
         let envelope = envelope(&announcement);
-        self.0
-            .apply(at(seconds), announcement, &envelope, Some(node(100)))
+        self.0.apply(
+            at(seconds),
+            announcement,
+            &envelope,
+            Source::Trusted(node(100)),
+        )
     }
 
     fn has(&self, number: u8) -> bool {

@@ -1,6 +1,7 @@
 //! The directory over real networks on loopback.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod flood;
 mod node;
 mod offers;
 mod presence;

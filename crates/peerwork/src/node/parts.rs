@@ -135,6 +135,8 @@ pub(super) async fn directory(
         directory::Config::new(config.network.network_id.to_string(), participation);
     directory.me = description(config, proxy_port);
     directory.bootnodes = config.network.bootnodes.clone();
+    let relays = config.network.relaynodes.iter();
+    directory.trusted = relays.map(|relay| relay.node).collect();
     // A relay joins the network file's relays only when told to find relays there.
     if !relay || config.p2p.relay_discovery {
         directory.relays = config.network.relaynodes.clone();
