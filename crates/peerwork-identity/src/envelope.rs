@@ -175,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn the_message_agrees_with_its_schema() {
+        let full = Wire {
+            public_key: vec![1],
+            payload_type: vec![2],
+            payload: vec![3],
+            signature: vec![5],
+        };
+        peerwork_schema::Schema::load("envelope.proto").check("SignedEnvelope", &full);
+    }
+
+    #[test]
     fn a_sealed_payload_opens_with_its_signer() {
         for key_type in [KeyType::Secp256k1, KeyType::Ed25519] {
             let keypair = Keypair::generate(key_type);

@@ -7,4 +7,5 @@ mod offers;
 mod presence;
 mod refusals;
 mod reservations;
+mod schema;
 mod stranger;
