@@ -1,7 +1,7 @@
 //! Signed announcements: sealing own ones, opening those of others.
 //!
-//! An opened announcement is of this network and was signed by its subject. Whether it is newer than
-//! what is known is decided by [`crate::state`].
+//! An opened announcement belongs to this network and was signed by its subject. [`crate::state`]
+//! compares it with the announcements known before.
 
 use peerwork_identity::{EnvelopeError, Keypair, NodeId, SignedEnvelope};
 use prost::Message;
@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// One of the three things a node announces.
+/// A signed message of a node about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Announcement {
-    /// All about it.
+    /// The whole description.
     Advertisement(Box<Advertisement>),
-    /// It is still there.
+    /// The node is still there.
     Heartbeat(Heartbeat),
-    /// It leaves.
+    /// The node leaves.
     Goodbye(Goodbye),
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_subject_signed_opens() {
+    fn announcements_signed_by_their_subject_open() {
         for announcement in all() {
             let envelope = announcement.seal(&key(1));
             assert_eq!(Announcement::open(&envelope, "test").unwrap(), announcement);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_node_signed_is_forged() {
+    fn announcements_signed_by_another_node_are_forged() {
         for announcement in all() {
             let error = Announcement::open(&announcement.seal(&key(2)), "test").unwrap_err();
             assert!(matches!(error, Refusal::Forged(_)) && error.is_offence());

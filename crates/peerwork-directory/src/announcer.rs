@@ -1,4 +1,4 @@
-//! Announces this node: at once after each change, by heartbeats, and from time to time anew.
+//! Announces this node: after each change, by heartbeats, and by a full advertisement from time to time.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     reservations::ReservationStatus,
 };
 
-/// Changes come in groups (two reservations, several addresses); one advertisement tells them all.
+/// Changes come in groups (two reservations, several addresses); one advertisement holds them all.
 const SETTLE: Duration = Duration::from_millis(50);
 /// How long the first advertisement of a node that wants reservations waits for one.
 const FIRST_RESERVATION: Duration = Duration::from_secs(3);
@@ -33,12 +33,12 @@ pub(crate) struct Outgoing {
     pub(crate) heartbeat: Option<(u64, Arc<[u8]>)>,
 }
 
-/// What the announcer watches.
+/// The values that the announcer watches.
 pub(crate) struct Watched {
     pub(crate) reservations: watch::Receiver<Vec<ReservationStatus>>,
     pub(crate) inventory: watch::Receiver<Inventory>,
     pub(crate) offers: watch::Receiver<Offers>,
-    /// Somebody should hear a heartbeat at once.
+    /// Asks for a heartbeat at once.
     pub(crate) beat: Arc<Notify>,
 }
 
@@ -48,13 +48,13 @@ pub(crate) struct Announcer {
     own: Own,
     watched: Watched,
     outgoing: watch::Sender<Option<Outgoing>>,
-    /// On relays, which announce themselves by gossip.
+    /// Set on relays, which announce themselves by gossip.
     publisher: Option<Publisher>,
     /// Bounds how often changes are announced.
     changes: Bucket,
 }
 
-/// Why the announcer woke.
+/// The reason to announce something.
 enum Wake {
     Changed,
     Refresh,
@@ -157,7 +157,7 @@ impl Announcer {
                 let held = reservations.wait_for(|held| !held.is_empty());
                 held.await.map(drop)
             };
-            // Without one the node is announced all the same: its direct addresses may do.
+            // After the timeout the node is announced with its direct addresses alone.
             let granted = timeout(FIRST_RESERVATION, granted).await;
             let granted = matches!(granted, Ok(Ok(())));
             if granted {
@@ -229,7 +229,7 @@ impl Announcer {
             return;
         };
         if let Err(error) = publisher.publish(envelope.to_vec()).await {
-            // Who connects later asks for a snapshot, which holds this node too.
+            // Relays that connect later ask for a snapshot, which holds this node too.
             tracing::debug!(%error, "own announcement not published");
         }
     }
@@ -242,7 +242,7 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// A sender that is gone changes nothing any more.
+/// Waits for a change; for ever when the sender was dropped.
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         pending::<()>().await;

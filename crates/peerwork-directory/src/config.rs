@@ -1,4 +1,4 @@
-//! What the directory is started with. Plain data.
+//! Settings of the directory, as plain data.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -27,9 +27,9 @@ pub const KNOWN_NODES_MAX: usize = 64;
 pub struct Config {
     /// The network's id, 1 to 64 bytes.
     pub network: String,
-    /// What this node says of itself.
+    /// This node's description in its advertisements.
     pub me: Description,
-    /// Its part in keeping the directory.
+    /// Whether this node keeps the whole directory.
     pub participation: Participation,
     /// The relay nodes of the network file.
     pub relays: Vec<NodeAddress>,
@@ -48,44 +48,44 @@ pub struct Config {
     pub validity: Duration,
     /// How far the clocks of nodes may differ.
     pub clock_skew: Duration,
-    /// Dial loopback and private addresses that others tell: for networks that live on them.
+    /// Whether to dial loopback and private addresses from advertisements, for networks that use them.
     pub allow_private: bool,
-    /// Nodes that may forward whole networks, beside `relays` and `bootnodes`: what they hand on counts
+    /// Nodes that may forward whole networks, beside `relays` and `bootnodes`: their announcements count
     /// for no source.
     pub trusted: HashSet<NodeId>,
     /// Nodes remembered, of which each source may bring an eighth.
     pub entries_max: usize,
     /// Bytes of signed announcements kept, of which each source may bring an eighth.
     pub bytes_max: usize,
-    /// Where the machine's inventory is read.
+    /// The folders and libraries that the inventory reads.
     pub inventory: Roots,
     /// The pause between readings of the inventory.
     pub inventory_interval: Duration,
 }
 
-/// Part in keeping the directory.
+/// A node's part in keeping the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Participation {
     /// Knows all nodes: receives and forwards gossip, answers others.
     Relay,
-    /// Tells its relays about itself, and asks them about others.
+    /// Pushes its announcements to its relays, and looks up other nodes there.
     Leaf,
 }
 
-/// What a node says of itself, besides what is measured.
+/// The configured part of a node's advertisement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
     /// Name of the app or node.
     pub name: String,
     /// Version of the program.
     pub version: String,
-    /// What it does for others.
+    /// Its roles.
     pub roles: Vec<Role>,
     /// The ports it serves.
     pub services: Vec<Service>,
-    /// Whether they ask for a bearer key.
+    /// Whether its services ask for a bearer key.
     pub requires_key: bool,
-    /// What the app says of its origin.
+    /// The app's description of its origin.
     pub app_origin: String,
     /// Hash of the model served, or empty.
     pub model_hash: String,
@@ -96,7 +96,7 @@ pub struct Description {
 }
 
 impl Config {
-    /// The defaults of a network that lives on public addresses.
+    /// The defaults of a network on public addresses.
     #[must_use]
     pub fn new(network: impl Into<String>, participation: Participation) -> Self {
         Self {

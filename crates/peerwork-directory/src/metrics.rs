@@ -1,4 +1,4 @@
-//! What is counted. Labels come from enums, never from nodes.
+//! Metrics of the directory. Labels come from enums, never from nodes.
 
 use peerwork_identity::NodeId;
 use prometheus_client::{
@@ -9,9 +9,9 @@ use prometheus_client::{
 
 use crate::{error::Refusal, state::Outcome};
 
-/// The way an announcement came.
+/// The channel on which an announcement arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Channel {
     Own,
     Push,
     Gossip,
@@ -21,7 +21,7 @@ pub(crate) enum Way {
     },
 }
 
-impl Way {
+impl Channel {
     fn label(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -110,7 +110,7 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn received(&self, way: Way, result: &Result<Outcome, Refusal>) {
+    pub(crate) fn received(&self, channel: Channel, result: &Result<Outcome, Refusal>) {
         let outcome = match result {
             Ok(Outcome::Accepted(_)) => "accepted",
             Ok(Outcome::Duplicate) => "duplicate",
@@ -128,7 +128,7 @@ impl Metrics {
         };
         self.received
             .get_or_create(&Received {
-                way: way.label(),
+                way: channel.label(),
                 outcome,
             })
             .inc();

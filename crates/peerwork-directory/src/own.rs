@@ -1,4 +1,4 @@
-//! What this node announces of itself: pure.
+//! Builds this node's own announcements, as pure state.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ use crate::{
     state::Moment,
 };
 
-/// What an advertisement is made of. Memory and uptime change all the time and are not compared.
+/// The part of an advertisement whose changes are announced at once. Memory and uptime change all the
+/// time and are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) relays: Vec<NodeAddress>,
@@ -59,7 +60,7 @@ fn within_envelope(mut advertisement: Advertisement) -> Advertisement {
     advertisement
 }
 
-/// A JSON text cut short would be none; one that is too long is left out.
+/// Leaves out a text that is too long, because a JSON text cut short would be invalid.
 fn within(text: &str, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         return String::new();
@@ -105,8 +106,8 @@ impl Own {
         self.last.as_ref() != Some(content)
     }
 
-    /// Others have seen this sequence of an earlier run whose clock was ahead: go on after it.
-    /// True when there is something to announce anew.
+    /// Continues after a sequence that other nodes have seen of an earlier run, whose clock was ahead.
+    /// True when this node has to announce itself again.
     pub(crate) fn skip_past(&mut self, seen: u64) -> bool {
         let behind = seen > self.sequence;
         self.sequence = self.sequence.max(seen);
@@ -170,7 +171,8 @@ impl Own {
     }
 }
 
-/// Confirmed addresses first, then those listened on, as far as others may dial them.
+/// The addresses to advertise: confirmed ones first, then listen addresses, as far as others may dial
+/// them.
 pub(crate) fn addresses(
     reachability: &Reachability,
     listen: &[Multiaddr],

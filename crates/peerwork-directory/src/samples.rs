@@ -23,7 +23,7 @@ pub(crate) fn node(number: u8) -> NodeId {
     key(number).node_id()
 }
 
-/// A node without a usable key, of as many as a number has values.
+/// A node id without a usable key, one for each number.
 pub(crate) fn numbered(number: u16) -> NodeId {
     let mut bytes = vec![0x00, 0x25, 0x08, 0x02, 0x12, 0x21];
     bytes.extend([0; 31]);

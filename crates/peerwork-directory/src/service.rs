@@ -1,4 +1,4 @@
-//! Starts the directory's tasks, each with its owner, and ends them.
+//! Starts the directory's tasks, and holds their stop signals and trackers.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -51,7 +51,7 @@ pub(crate) struct Service {
     pub(crate) tasks: TaskTracker,
 }
 
-/// What a relay has besides.
+/// The parts that only a relay has.
 struct RelaySide {
     topic: Topic,
     incoming: Incoming,
@@ -119,7 +119,7 @@ impl Service {
         self.tasks.spawn(look_up);
     }
 
-    /// A node that keeps reservations is connected to relays by these.
+    /// Keeps connections to the network file's nodes; reservations keep those to relays.
     fn keep_links(&self) {
         let config = &self.core.config;
         let mut nodes: HashMap<NodeId, Vec<Multiaddr>> = HashMap::new();
@@ -178,7 +178,7 @@ impl Service {
         let server = Server::new(self.core.clone(), topic.publisher());
         let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
         self.tasks.spawn(server.run(incoming, stop, tasks));
-        // The validator has taken everything already; a full queue would stop the forwarding.
+        // The validator has applied the messages; an unread queue would stop the forwarding.
         self.spawn(async move { while topic.next().await.is_some() {} });
     }
 }
@@ -214,7 +214,7 @@ async fn block(core: Arc<Core>, mut blocks: mpsc::Receiver<NodeId>) {
     }
 }
 
-/// Reads the inventory once, and then again and again on threads for blocking work.
+/// Reads the inventory repeatedly, on threads for blocking work.
 async fn watch_inventory(
     config: &Config,
     stop: &CancellationToken,
@@ -230,7 +230,7 @@ async fn watch_inventory(
         stop.run_until_cancelled(read_inventory(roots, period, sender))
             .await;
     });
-    // A reading that takes longer is announced when it is there.
+    // An inventory that takes longer is announced when it has been read.
     let _ = timeout(FIRST_INVENTORY, receiver.changed()).await;
     receiver
 }

@@ -1,9 +1,9 @@
-//! Who a node is: keys, node ids, addresses, key files, signed envelopes and the network file.
+//! The identity of a node: keys, node ids, addresses, key files, signed envelopes and the network file.
 //!
 //! The crate is the lowest floor of the workspace.
 //! It does no networking and has no async runtime; file access is plain and blocking, bounded in size.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | [`node_id`] | [`NodeId`], the name of a node |
 //! | [`keys`] | [`Keypair`] and [`PublicKey`] of a node |
@@ -13,7 +13,7 @@
 //! | [`atomic_file`] | writing a small file all at once |
 //! | [`secrets`] | [`SecretsDir`], the keys in a data directory |
 //! | [`envelope`] | [`SignedEnvelope`], libp2p RFC 0002 |
-//! | [`node_address`] | [`NodeAddress`], where a node is dialled |
+//! | [`node_address`] | [`NodeAddress`], a transport address with the node id expected there |
 //! | [`network_file`] | [`NetworkFile`], the file that names a network and its first nodes |
 
 pub mod address;

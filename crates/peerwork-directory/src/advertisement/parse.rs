@@ -1,4 +1,4 @@
-//! From wire messages to checked values. Past this file no bound is checked again.
+//! Converts wire messages into checked values. No code past this file checks a bound again.
 
 use std::time::Duration;
 

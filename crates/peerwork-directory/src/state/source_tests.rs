@@ -51,7 +51,7 @@ fn asked(source: Source) -> Source {
     }
 }
 
-/// What a node says of itself that stands nowhere else.
+/// The advertisement of a numbered node.
 fn about(number: u16, sequence: u64) -> Announcement {
     let mut advertisement = advertisement(1, sequence);
     advertisement.node = numbered(number);
@@ -119,7 +119,7 @@ fn many_nodes_of_one_network_address_have_one_share() {
 }
 
 #[test]
-fn a_source_that_is_full_may_still_change_and_end_what_it_brought() {
+fn a_full_source_may_still_update_and_end_its_nodes() {
     let mut table = Table::new();
     let source = stranger(1, Some("192.0.2.1"));
     for number in 1..=8 {
@@ -154,7 +154,7 @@ fn goodbyes_of_unknown_nodes_count_too() {
 }
 
 #[test]
-fn a_node_counts_for_the_source_that_told_of_it_last() {
+fn a_node_counts_for_the_source_of_its_last_update() {
     let mut table = Table::new();
     let rogue = stranger(1, None);
     for number in 1..=8 {
@@ -165,7 +165,7 @@ fn a_node_counts_for_the_source_that_told_of_it_last() {
     table.hear(1, about(8, 2), itself).unwrap();
     assert!(table.hear(1, about(9, 1), rogue).is_ok());
     assert_eq!(table.hear(1, about(10, 1), rogue), Err(Refusal::Crowded));
-    // A source without room keeps nobody up to date at its own cost, and takes nobody away.
+    // An update by a source without room still counts for the node's former source.
     assert!(table.hear(2, about(8, 3), rogue).is_ok());
     assert!(table.has(8));
     assert_eq!(table.hear(2, about(10, 1), rogue), Err(Refusal::Crowded));

@@ -109,7 +109,7 @@ enum Key {
 struct Holding {
     records: usize,
     bytes: usize,
-    /// Those that are not live, in the order in which they can be forgotten.
+    /// Dormant and departed nodes, in the order in which they can be forgotten.
     inactive: BTreeSet<(u64, NodeId)>,
 }
 
@@ -121,7 +121,7 @@ pub(super) struct Holdings {
     by_key: HashMap<Key, Holding>,
 }
 
-/// What the counts need of a record.
+/// The part of a record that is counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted {
     pub(super) node: NodeId,
@@ -135,7 +135,7 @@ pub(super) struct Counted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     Free,
-    /// This one, which is not live, has to go first.
+    /// This dormant or departed node has to be forgotten first.
     After(NodeId),
     Full,
 }

@@ -1,4 +1,4 @@
-//! The records of the directory with their bounds: what is kept, counted, evicted and forgotten.
+//! The table's records and their bounds: inserts, counts, evicts and forgets them.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,29 +18,29 @@ use crate::{
     offer::{Kind, Offer},
 };
 
-/// What one offer costs in the index: a node id, a kind that no other node has, and the maps around.
+/// Memory of one offer in the index: a node id, a kind that no other node has, and the maps around.
 const OFFER_INDEX_BYTES: usize = 256;
 
-/// What is remembered of a node.
+/// A node's record: live, dormant or departed.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) sequence: u64,
     /// The envelope with that sequence: an advertisement, or the goodbye that ended it.
     pub(super) signed: Arc<[u8]>,
-    /// When everything up to this sequence is invalid by its own dates.
+    /// When all announcements up to this sequence are invalid by their own dates.
     pub(super) forget_at_ms: u64,
     pub(super) rate: Bucket,
     /// The source it counts for: the last one that brought something newer and had room for it.
     pub(super) source: Source,
-    /// `None` once it has said goodbye.
+    /// `None` after a goodbye.
     pub(super) present: Option<Present>,
 }
 
-/// A node that has not said goodbye.
+/// A node that is live or dormant.
 #[derive(Debug, Clone)]
 pub(super) struct Present {
     pub(super) entry: Arc<Entry>,
-    /// The last beat; 0 before the first.
+    /// The number of the last heartbeat; 0 before the first.
     pub(super) beat: u64,
     pub(super) heartbeat: Option<Arc<[u8]>>,
     pub(super) until: Duration,
@@ -87,7 +87,7 @@ impl Record {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     records: HashMap<NodeId, Record>,
-    /// Those that are not live, in the order in which they can be forgotten.
+    /// Dormant and departed nodes, in the order in which they can be forgotten.
     inactive: BTreeSet<(u64, NodeId)>,
     /// Nodes by the kinds of their offers; dormant ones too, which a heartbeat wakes.
     offering: HashMap<Kind, BTreeSet<NodeId>>,
@@ -122,7 +122,7 @@ impl Table {
     }
 
     /// Puts a record in place of the node's former one.
-    /// A full table forgets nodes that are not there; when all are there it refuses.
+    /// A full table forgets dormant and departed nodes; when all are live it refuses the record.
     pub(super) fn put(
         &mut self,
         node: NodeId,
@@ -149,12 +149,12 @@ impl Table {
         Ok(())
     }
 
-    /// Whether a source may bring one more node, perhaps in place of one that is not there.
+    /// Whether a source may bring one more node, perhaps in place of a dormant or departed one.
     pub(super) fn has_room(&self, source: Source, limits: &Limits) -> bool {
         self.holdings.room(source, 0, limits) != Room::Full
     }
 
-    /// Forgets nodes that are not there and count for this source, until it is within its quotas.
+    /// Forgets dormant and departed nodes of this source until it is within its quotas.
     fn make_room_of(
         &mut self,
         source: Source,
@@ -207,7 +207,7 @@ impl Table {
         Some(record)
     }
 
-    /// Makes silent nodes dormant, returns them, and forgets what is invalid by its dates.
+    /// Makes silent nodes dormant, returns them, and forgets records that are invalid by their dates.
     pub(super) fn expire(&mut self, now: Moment) -> Vec<NodeId> {
         let mut silent = Vec::new();
         for (node, record) in &mut self.records {

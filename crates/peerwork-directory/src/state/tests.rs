@@ -1,4 +1,4 @@
-//! What the state believes, in any order and with any repetition of messages.
+//! The table accepts announcements in any order and with any repetition.
 
 #![allow(clippy::unwrap_used)]
 
@@ -269,7 +269,7 @@ fn an_advertisement_that_is_not_renewed_ends_in_spite_of_heartbeats() {
 }
 
 #[test]
-fn a_node_that_announces_too_often_is_told_so_and_replays_by_others_cost_it_nothing() {
+fn announcements_that_come_too_often_are_refused_and_replays_by_others_are_not_counted() {
     let mut settings = limits();
     settings.rate.burst = 3;
     let mut directory = Directory(DirectoryState::new(settings));
@@ -427,7 +427,7 @@ proptest! {
     }
 
     #[test]
-    fn what_expired_or_departed_never_reappears_by_replay(
+    fn expired_and_departed_nodes_never_reappear_by_replay(
         heard in proptest::collection::vec(any_announcement(), 1..40),
         replayed in proptest::collection::vec((any::<prop::sample::Index>(), 0_u64..4000), 1..60),
     ) {

@@ -126,7 +126,7 @@ struct LaterOffer {
 }
 
 #[tokio::test]
-async fn unknown_kinds_and_fields_are_forwarded_as_they_were_signed() {
+async fn offers_of_unknown_kinds_and_unknown_fields_are_forwarded_byte_for_byte() {
     let first = relay(relay_config(&[])).await;
     let second = relay(relay_config(&[&first])).await;
     second.learns(first.id()).await;

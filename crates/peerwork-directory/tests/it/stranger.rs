@@ -29,7 +29,7 @@ pub struct Stranger {
 pub enum Answer {
     Accepted,
     Refused(RefusedReason, Vec<u8>),
-    /// So many envelopes.
+    /// This number of envelopes.
     Chunk(usize),
     /// The stream or the connection ended instead.
     Nothing,
@@ -73,7 +73,7 @@ impl Stranger {
         }
     }
 
-    /// The signed bytes that a relay has of a node.
+    /// The signed envelopes that a relay has of a node.
     pub async fn look_up(&self, relay: &Node, node: NodeId) -> Vec<Vec<u8>> {
         let request = Request::from(request::Kind::Lookup(node.to_bytes()));
         match self.exchange(relay, &request.encode_to_vec()).await {
@@ -96,7 +96,7 @@ impl Stranger {
         response.kind
     }
 
-    /// What this stranger may say of itself.
+    /// A valid advertisement of this stranger.
     pub fn advertisement(&self, sequence: u64) -> Advertisement {
         advertisement(&self.keypair, sequence)
     }
