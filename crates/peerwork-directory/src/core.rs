@@ -304,3 +304,61 @@ fn origin(peer: &PeerInfo) -> Option<Origin> {
     let connection = direct.or(peer.connections.first())?;
     Origin::of(peers::ip(&connection.address)?)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::{
+        config::Participation,
+        samples::{advertisement, key, node, relay},
+    };
+
+    async fn core(change: impl FnOnce(&mut Config)) -> Arc<Core> {
+        let network = peerwork_net::Config::new(key(1), "test");
+        let network = Network::start(network, &mut Registry::default()).await;
+        let mut config = Config::new("test", Participation::Relay);
+        change(&mut config);
+        Core::new(config, network.unwrap(), Metrics::default()).0
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_lookup_is_about_the_node_that_was_asked_for() {
+        let core = core(|_| {}).await;
+        let signed = |number| {
+            let mut advertisement = advertisement(number, 1);
+            advertisement.issued_at_ms = core.now().unix_ms;
+            Announcement::from(advertisement).seal(&key(number))
+        };
+        let of_two = Channel::Fetch { of: Some(node(2)) };
+        let other = core.accept_from(of_two, node(9), &signed(3)).unwrap_err();
+        assert!(matches!(other, Refusal::Malformed(_)) && other.is_offence());
+        assert!(core.accept_from(of_two, node(9), &signed(2)).is_ok());
+        let of_all = Channel::Fetch { of: None };
+        assert!(core.accept_from(of_all, node(9), &signed(3)).is_ok());
+        core.network.stop().await;
+    }
+
+    #[tokio::test]
+    async fn nodes_of_the_network_file_are_trusted_sources_and_others_are_not() {
+        let core = core(|config| {
+            config.bootnodes = vec![relay(2)];
+            config.trusted.insert(node(3));
+        })
+        .await;
+        for number in [2, 3] {
+            let source = core.source(node(number), false);
+            assert_eq!(source, Source::Trusted(node(number)));
+        }
+        let stranger = Stranger {
+            node: node(4),
+            origin: None,
+            asked: true,
+        };
+        assert_eq!(core.source(node(4), true), Source::Stranger(stranger));
+        core.network.stop().await;
+    }
+}
