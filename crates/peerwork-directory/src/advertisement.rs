@@ -1,7 +1,6 @@
-//! What nodes say of themselves, checked: every value here is within its bounds.
+//! Advertisements, heartbeats and goodbyes as checked values: every field is within its bounds.
 //!
-//! Whether it is believed (signature, order, time) is decided in [`crate::announcement`] and
-//! [`crate::state`].
+//! [`crate::announcement`] checks the signature, and [`crate::state`] order and time.
 
 mod parse;
 
@@ -10,7 +9,7 @@ use std::time::Duration;
 use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
 
-use crate::protocol as wire;
+use crate::{offer::Offers, protocol as wire};
 
 /// Relays in one advertisement.
 pub const RELAYS_MAX: usize = 4;
@@ -33,7 +32,7 @@ pub const GPU_INFO_BYTES_MAX: usize = 16 * 1024;
 /// The longest time an advertisement may be used for.
 pub const EXPIRES_IN_MAX: Duration = Duration::from_secs(2 * 3600);
 
-/// What a node does for others.
+/// A service of a node for other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Circuit relay, HTTP ingress, directory for others.
@@ -42,7 +41,7 @@ pub enum Role {
     Edge,
     /// Runs ranks of jobs.
     Worker,
-    /// None of these.
+    /// No service for others.
     Peer,
 }
 
@@ -72,7 +71,7 @@ pub struct Service {
     pub port: u16,
 }
 
-/// What a node says of itself.
+/// A node's description of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advertisement {
     /// The subject, and the signer.
@@ -89,22 +88,22 @@ pub struct Advertisement {
     pub name: String,
     /// Version of its program, at most [`TEXT_BYTES_MAX`].
     pub version: String,
-    /// What it does; names this node does not know are left out.
+    /// Its roles; names this node does not know are left out.
     pub roles: Vec<Role>,
     /// Relays it holds a reservation at, with the address it reaches them at; at most
     /// [`RELAYS_MAX`].
     pub relays: Vec<NodeAddress>,
-    /// Where it says it can be dialled directly, without circuits; at most [`ADDRESSES_MAX`].
+    /// Addresses where it can be dialled directly, by its own word; at most [`ADDRESSES_MAX`].
     pub addresses: Vec<Multiaddr>,
-    /// What it serves; at most [`SERVICES_MAX`].
+    /// The ports it serves; at most [`SERVICES_MAX`].
     pub services: Vec<Service>,
     /// Whether its services ask for a bearer key.
     pub requires_key: bool,
     /// Milliseconds since the epoch.
     pub started_at_ms: u64,
-    /// How long it had been running.
+    /// How long the node had been running.
     pub uptime: Duration,
-    /// What the app says of its origin, at most [`APP_ORIGIN_BYTES_MAX`].
+    /// The app's description of its origin, at most [`APP_ORIGIN_BYTES_MAX`].
     pub app_origin: String,
     /// Hash of the model served, or empty; at most [`TEXT_BYTES_MAX`].
     pub model_hash: String,
@@ -120,6 +119,8 @@ pub struct Advertisement {
     pub average_power: f32,
     /// Port of the node's own HTTP ingress, if it has one.
     pub relay_proxy_port: Option<u16>,
+    /// Its services in their own words, also those this node does not know.
+    pub offers: Offers,
 }
 
 /// Keeps an advertisement alive.
@@ -204,6 +205,7 @@ impl From<&Advertisement> for wire::Advertisement {
             gpu_info: from.gpu_info.clone(),
             average_power: from.average_power,
             relay_proxy_port: from.relay_proxy_port.map_or(0, u32::from),
+            offers: from.offers.iter().map(wire::Offer::from).collect(),
         }
     }
 }

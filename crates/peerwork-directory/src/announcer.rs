@@ -1,4 +1,4 @@
-//! Announces this node: at once after each change, by heartbeats, and from time to time anew.
+//! Announces this node: after each change, by heartbeats, and by a full advertisement from time to time.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -6,18 +6,20 @@ use peerwork_identity::Keypair;
 use peerwork_net::gossip::Publisher;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, interval_at, sleep, timeout},
+    time::{Instant, interval_at, sleep, sleep_until, timeout},
 };
 
 use crate::{
     announcement::Announcement,
     core::Core,
     inventory::Inventory,
+    limiter::Bucket,
+    offer::Offers,
     own::{Content, Own},
     reservations::ReservationStatus,
 };
 
-/// Changes come in groups (two reservations, several addresses); one advertisement tells them all.
+/// Changes come in groups (two reservations, several addresses); one advertisement holds them all.
 const SETTLE: Duration = Duration::from_millis(50);
 /// How long the first advertisement of a node that wants reservations waits for one.
 const FIRST_RESERVATION: Duration = Duration::from_secs(3);
@@ -31,11 +33,12 @@ pub(crate) struct Outgoing {
     pub(crate) heartbeat: Option<(u64, Arc<[u8]>)>,
 }
 
-/// What the announcer watches.
+/// The values that the announcer watches.
 pub(crate) struct Watched {
     pub(crate) reservations: watch::Receiver<Vec<ReservationStatus>>,
     pub(crate) inventory: watch::Receiver<Inventory>,
-    /// Somebody should hear a heartbeat at once.
+    pub(crate) offers: watch::Receiver<Offers>,
+    /// Asks for a heartbeat at once.
     pub(crate) beat: Arc<Notify>,
 }
 
@@ -45,11 +48,13 @@ pub(crate) struct Announcer {
     own: Own,
     watched: Watched,
     outgoing: watch::Sender<Option<Outgoing>>,
-    /// On relays, which announce themselves by gossip.
+    /// Set on relays, which announce themselves by gossip.
     publisher: Option<Publisher>,
+    /// Bounds how often changes are announced.
+    changes: Bucket,
 }
 
-/// Why the announcer woke.
+/// The reason to announce something.
 enum Wake {
     Changed,
     Refresh,
@@ -79,6 +84,7 @@ impl Announcer {
             watched,
             outgoing,
             publisher,
+            changes: Bucket::default(),
         }
     }
 
@@ -94,6 +100,8 @@ impl Announcer {
         let mut heartbeat = interval_at(Instant::now() + period, period);
         let period = self.core.config.refresh;
         let mut refresh = interval_at(Instant::now() + period, period);
+        // When to announce a change that came too soon after others.
+        let mut postponed: Option<Instant> = None;
         loop {
             let beat = self.watched.beat.clone();
             let wake = tokio::select! {
@@ -101,6 +109,11 @@ impl Announcer {
                 () = changed(&mut listen) => Wake::Changed,
                 () = changed(&mut reachability) => Wake::Changed,
                 () = changed(&mut self.watched.inventory) => Wake::Changed,
+                () = changed(&mut self.watched.offers) => Wake::Changed,
+                () = until(postponed) => {
+                    postponed = None;
+                    Wake::Changed
+                }
                 () = changed(&mut floor) => {
                     let seen = *floor.borrow_and_update();
                     if !self.own.skip_past(seen) {
@@ -121,9 +134,16 @@ impl Announcer {
                 Wake::Refresh => self.advertise().await,
                 Wake::Changed => {
                     sleep(SETTLE).await;
+                    let rate = self.core.config.change_rate();
                     let content = self.content();
-                    if self.own.differs(&content) {
+                    if !self.own.differs(&content) {
+                        postponed = None;
+                    } else if self.changes.take(self.core.now().elapsed, rate) {
+                        postponed = None;
                         self.advertise().await;
+                    } else {
+                        // One token comes within an interval.
+                        postponed.get_or_insert_with(|| Instant::now() + rate.interval);
                     }
                 }
             }
@@ -137,7 +157,7 @@ impl Announcer {
                 let held = reservations.wait_for(|held| !held.is_empty());
                 held.await.map(drop)
             };
-            // Without one the node is announced all the same: its direct addresses may do.
+            // After the timeout the node is announced with its direct addresses alone.
             let granted = timeout(FIRST_RESERVATION, granted).await;
             let granted = matches!(granted, Ok(Ok(())));
             if granted {
@@ -155,7 +175,8 @@ impl Announcer {
         let relays = relays.collect();
         drop(held);
         let inventory = self.watched.inventory.borrow_and_update();
-        Content::new(relays, self.core.own_addresses(), &inventory)
+        let offers = self.watched.offers.borrow_and_update().clone();
+        Content::new(relays, self.core.own_addresses(), &inventory, offers)
     }
 
     fn mem_info(&self) -> String {
@@ -208,13 +229,20 @@ impl Announcer {
             return;
         };
         if let Err(error) = publisher.publish(envelope.to_vec()).await {
-            // Who connects later asks for a snapshot, which holds this node too.
+            // Relays that connect later ask for a snapshot, which holds this node too.
             tracing::debug!(%error, "own announcement not published");
         }
     }
 }
 
-/// A sender that is gone changes nothing any more.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+/// Waits for a change; for ever when the sender was dropped.
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         pending::<()>().await;

@@ -1,4 +1,4 @@
-//! The asking side of `/peerwork/directory/1`: pushes, lookups and snapshots.
+//! Client side of `/peerwork/directory/1`: pushes, lookups and snapshots.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     core::Core,
     error::Refusal,
-    metrics::{PushResult, Way},
+    metrics::{Channel, PushResult},
     protocol::{
         CHUNK_ENVELOPES_MAX, Frames, PROTOCOL, RefusedReason, Request, Response, request::Kind,
         response,
@@ -40,12 +40,12 @@ pub(crate) enum Pushed {
     Accepted,
     Refused {
         reason: RefusedReason,
-        /// What the relay knows that is newer.
+        /// The relay's newer announcement of this node.
         newest: Vec<u8>,
     },
 }
 
-/// Hands an own announcement to a relay.
+/// Pushes an own announcement to a relay.
 pub(crate) async fn push(
     core: &Core,
     relay: NodeId,
@@ -76,8 +76,8 @@ pub(crate) async fn push(
     result
 }
 
-/// Asks a relay for one node or a snapshot, and takes what it sends as if it were gossip.
-/// Returns how many announcements were news.
+/// Asks a relay for one node or a snapshot, applies the answer like gossip, and returns the number of
+/// announcements that were newer.
 ///
 /// Bounded by the table's own limits: twice its entries (an advertisement and a heartbeat each) and
 /// its bytes.
@@ -86,6 +86,10 @@ pub(crate) async fn fetch(
     relay: NodeId,
     question: Kind,
 ) -> Result<usize, AskError> {
+    let of = match &question {
+        Kind::Lookup(node) => NodeId::from_bytes(node).ok(),
+        Kind::Snapshot(_) | Kind::Push(_) => None,
+    };
     let deadline = Instant::now() + ANSWER;
     let opened = timeout_at(deadline, ask(core, relay, question, deadline)).await;
     let mut frames = opened.unwrap_or(Err(AskError::Deadline))?;
@@ -108,7 +112,7 @@ pub(crate) async fn fetch(
             return Err(AskError::Answer);
         }
         left = (left.0 - count, left.1 - bytes);
-        news += take(core, relay, chunk.envelopes).await?;
+        news += take(core, relay, Channel::Fetch { of }, chunk.envelopes).await?;
         if chunk.last {
             break;
         }
@@ -120,13 +124,18 @@ pub(crate) async fn fetch(
     Ok(news)
 }
 
-/// Checking signatures is work: about 10 ms for a full chunk, away from the runtime's threads.
-async fn take(core: &Arc<Core>, relay: NodeId, envelopes: Vec<Vec<u8>>) -> Result<usize, AskError> {
+/// Applies a chunk on a thread for blocking work: its signatures take about 10 ms.
+async fn take(
+    core: &Arc<Core>,
+    relay: NodeId,
+    channel: Channel,
+    envelopes: Vec<Vec<u8>>,
+) -> Result<usize, AskError> {
     let core = core.clone();
     let check = move || {
         let mut news = 0;
         for envelope in envelopes {
-            match core.accept_from(Way::Fetch, relay, &envelope) {
+            match core.accept_from(channel, relay, &envelope) {
                 Ok(crate::state::Outcome::Accepted(_)) => news += 1,
                 Ok(crate::state::Outcome::Duplicate) => {}
                 Err(Refusal::Full) => return Ok(news),

@@ -1,4 +1,4 @@
-//! Waiting longer after each failure, with jitter so that many nodes do not come at the same moment.
+//! Doubles the wait after each failure, with jitter so that many nodes do not retry at the same moment.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure and says how long to wait: half of the step for certain, the other half by
-    /// `jitter`, a random number of 0 to 1.
+    /// Counts a failure and returns the wait: half of the step, and the other half multiplied by `jitter`,
+    /// a random number of 0 to 1.
     pub fn fail(&mut self, jitter: f64) -> Duration {
         // 250 ms doubled five times is the longest wait.
         let step = FIRST * (1 << self.failures.min(5));

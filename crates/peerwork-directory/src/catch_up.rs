@@ -1,7 +1,7 @@
-//! Catching up: asks relays for what they know as soon as there is a connection.
+//! Asks relays for a snapshot of their directory as soon as there is a connection.
 //!
-//! A relay asks for everything, a leaf for relays alone, and again from time to time because it hears
-//! no gossip.
+//! A relay asks once for all nodes. A leaf asks for relays alone, and repeats it because it hears no
+//! gossip.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -70,8 +70,8 @@ pub(crate) async fn run(core: Arc<Core>, mut held: watch::Receiver<Vec<Reservati
     }
 }
 
-/// Waits until another look is worth its cost, which grows with the number of connections: at an edge
-/// that comes or goes it is not. Says who is gone.
+/// Waits until the set of nodes to ask may have changed, and returns a node that disconnected. Edges that
+/// come or go are skipped, because a look at all connections costs more with each of them.
 async fn change(
     core: &Core,
     events: &mut Receiver<Event>,
@@ -87,7 +87,7 @@ async fn change(
                 }
             }
             Ok(Ok(_)) => {}
-            // Missed events are made up for by looking at the table.
+            // The look at the table makes up for missed events.
             Ok(Err(_)) | Err(_) => return None,
         }
     }
@@ -99,7 +99,7 @@ fn answers(peer: &PeerInfo) -> bool {
         .any(|protocol| protocol == PROTOCOL_NAME)
 }
 
-/// Whom to ask: on a relay all connected nodes that speak the protocol.
+/// The nodes to ask: relays that hold this node; on a relay all connected nodes that speak the protocol.
 fn wanted(core: &Core, held: &[ReservationStatus]) -> HashSet<NodeId> {
     let mut wanted: HashSet<_> = pusher::targets(core, held).into_iter().collect();
     if core.config.participation == Participation::Relay {

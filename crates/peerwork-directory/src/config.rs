@@ -1,8 +1,8 @@
-//! What the directory is started with. Plain data.
+//! Settings of the directory, as plain data.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use peerwork_identity::NodeAddress;
+use peerwork_identity::{NodeAddress, NodeId};
 
 use crate::{
     advertisement::{
@@ -12,9 +12,13 @@ use crate::{
     error::StartError,
     inventory::Roots,
     limiter::{Rate, Rates},
+    offer::Offers,
+    protocol::ENVELOPE_BYTES_MAX,
     state::Limits,
 };
 
+/// The table is this many times what one source may bring.
+pub const SOURCE_SHARE: usize = 8;
 /// Relays and bootnodes in the settings; each costs a task that keeps a connection.
 pub const KNOWN_NODES_MAX: usize = 64;
 
@@ -23,9 +27,9 @@ pub const KNOWN_NODES_MAX: usize = 64;
 pub struct Config {
     /// The network's id, 1 to 64 bytes.
     pub network: String,
-    /// What this node says of itself.
+    /// This node's description in its advertisements.
     pub me: Description,
-    /// Its part in keeping the directory.
+    /// Whether this node keeps the whole directory.
     pub participation: Participation,
     /// The relay nodes of the network file.
     pub relays: Vec<NodeAddress>,
@@ -44,50 +48,55 @@ pub struct Config {
     pub validity: Duration,
     /// How far the clocks of nodes may differ.
     pub clock_skew: Duration,
-    /// Dial loopback and private addresses that others tell: for networks that live on them.
+    /// Whether to dial loopback and private addresses from advertisements, for networks that use them.
     pub allow_private: bool,
-    /// Nodes remembered.
+    /// Nodes that may forward whole networks, beside `relays` and `bootnodes`: their announcements count
+    /// for no source.
+    pub trusted: HashSet<NodeId>,
+    /// Nodes remembered, of which each source may bring an eighth.
     pub entries_max: usize,
-    /// Bytes of signed announcements kept.
+    /// Bytes of signed announcements kept, of which each source may bring an eighth.
     pub bytes_max: usize,
-    /// Where the machine's inventory is read.
+    /// The folders and libraries that the inventory reads.
     pub inventory: Roots,
     /// The pause between readings of the inventory.
     pub inventory_interval: Duration,
 }
 
-/// Part in keeping the directory.
+/// A node's part in keeping the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Participation {
     /// Knows all nodes: receives and forwards gossip, answers others.
     Relay,
-    /// Tells its relays about itself, and asks them about others.
+    /// Pushes its announcements to its relays, and looks up other nodes there.
     Leaf,
 }
 
-/// What a node says of itself, besides what is measured.
+/// The configured part of a node's advertisement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
     /// Name of the app or node.
     pub name: String,
     /// Version of the program.
     pub version: String,
-    /// What it does for others.
+    /// Its roles.
     pub roles: Vec<Role>,
     /// The ports it serves.
     pub services: Vec<Service>,
-    /// Whether they ask for a bearer key.
+    /// Whether its services ask for a bearer key.
     pub requires_key: bool,
-    /// What the app says of its origin.
+    /// The app's description of its origin.
     pub app_origin: String,
     /// Hash of the model served, or empty.
     pub model_hash: String,
     /// Port of its own HTTP ingress.
     pub relay_proxy_port: Option<u16>,
+    /// Offers of its services at the start; [`crate::Directory::offer`] changes them.
+    pub offers: Offers,
 }
 
 impl Config {
-    /// The defaults of a network that lives on public addresses.
+    /// The defaults of a network on public addresses.
     #[must_use]
     pub fn new(network: impl Into<String>, participation: Participation) -> Self {
         Self {
@@ -103,6 +112,7 @@ impl Config {
             validity: Duration::from_secs(3600),
             clock_skew: Duration::from_secs(300),
             allow_private: false,
+            trusted: HashSet::new(),
             entries_max: 65_536,
             bytes_max: 256 << 20,
             inventory: Roots::default(),
@@ -148,6 +158,15 @@ impl Config {
         }
     }
 
+    /// How often this node announces changes of itself. Heartbeats come beside them, so that it stays
+    /// within [`Config::rate`], which other nodes apply to it.
+    pub(crate) fn change_rate(&self) -> Rate {
+        Rate {
+            burst: 8,
+            interval: self.heartbeat / 2,
+        }
+    }
+
     /// A relay with thousands of edges gossips hundreds of heartbeats a second, of which few come out
     /// of order; one that lost the directory for a moment asks for many nodes at once.
     pub(crate) fn rates(&self) -> Rates {
@@ -175,6 +194,13 @@ impl Config {
             expiry: self.expiry,
             skew: self.clock_skew,
             rate: self.rate(),
+            entries_per_source_max: (self.entries_max / SOURCE_SHARE).max(1),
+            bytes_per_source_max: (self.bytes_max / SOURCE_SHARE).max(2 * ENVELOPE_BYTES_MAX),
+            // A relay that starts tells of about a thousand edges at once.
+            newcomer_rate: Rate {
+                burst: 1024,
+                interval: Duration::from_millis(20),
+            },
         }
     }
 }
@@ -198,6 +224,7 @@ fn require(setting: &'static str, holds: bool, reason: &str) -> Result<(), Start
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limiter::Bucket;
 
     fn setting(change: impl FnOnce(&mut Config)) -> Option<&'static str> {
         let mut config = Config::new("test", Participation::Leaf);
@@ -221,5 +248,31 @@ mod tests {
         assert_eq!(setting(|c| c.entries_max = 0), Some("entries_max"));
         let many = vec![crate::samples::relay(9); KNOWN_NODES_MAX + 1];
         assert_eq!(setting(|c| c.bootnodes = many), Some("bootnodes"));
+    }
+    #[test]
+    fn one_source_may_bring_an_eighth_of_the_table_and_always_one_node() {
+        let mut config = Config::new("test", Participation::Relay);
+        let limits = config.limits();
+        let share = (limits.entries_per_source_max, limits.bytes_per_source_max);
+        assert_eq!(share, (8192, 32 << 20));
+        (config.entries_max, config.bytes_max) = (7, 1);
+        let limits = config.limits();
+        let share = (limits.entries_per_source_max, limits.bytes_per_source_max);
+        assert_eq!(share, (1, 2 * ENVELOPE_BYTES_MAX));
+    }
+
+    #[test]
+    fn a_node_that_changes_all_the_time_stays_within_the_rate_that_others_apply() {
+        let config = Config::new("test", Participation::Leaf);
+        let (mut changes, mut heard) = (Bucket::default(), Bucket::default());
+        let tick = config.heartbeat / 100;
+        for ticks in 1..=100 * 100 {
+            let now = tick * ticks;
+            let beat = ticks % 100 == 0;
+            let change = changes.take(now, config.change_rate());
+            for _ in 0..usize::from(beat) + usize::from(change) {
+                assert!(heard.take(now, config.rate()), "refused at {now:?}");
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What all tasks of the directory share: the table, the strikes, the way in for announcements.
+//! The state that all tasks of the directory share: the table, penalties, and the entry for announcements.
 
 use std::{
     sync::Arc,
@@ -17,19 +17,19 @@ use crate::{
     announcement::Announcement,
     config::Config,
     error::Refusal,
-    limiter::{Conducts, Deed, NODES_MAX, Sentence},
-    metrics::{Metrics, Way},
-    state::{DirectoryState, Entry, Event, Moment, Outcome},
+    limiter::{Action, NODES_MAX, Penalties, Penalty},
+    metrics::{Channel, Metrics},
+    state::{DirectoryState, Entry, Event, Moment, Outcome, Source, Stranger},
 };
 
-/// Events a slow reader may be behind before it misses some.
+/// Events that a slow reader may be behind before it misses some.
 const EVENTS_MAX: usize = 4096;
 /// Nodes waiting to be blocked or looked up; further ones are dropped and counted.
 pub(crate) const QUEUE_MAX: usize = 256;
-/// Of those to be looked up, the ones that one sender's heartbeats asked for.
+/// Nodes waiting to be looked up because of one sender's heartbeats.
 const WANTED_PER_SENDER_MAX: usize = 32;
 
-/// A node whose advertisement is not known, and who should know it.
+/// A node to look up, and the node to ask.
 pub(crate) struct Wanted {
     pub(crate) node: NodeId,
     pub(crate) from: NodeId,
@@ -41,18 +41,18 @@ pub(crate) struct Core {
     pub(crate) network: Network,
     pub(crate) me: NodeId,
     pub(crate) metrics: Metrics,
-    /// Grows when somebody shows an announcement of this node that is newer than what it knows.
+    /// The highest sequence of this node that another node has shown, from an earlier run.
     pub(crate) sequence_floor: watch::Sender<u64>,
     started: Instant,
     state: Mutex<DirectoryState>,
-    conducts: Mutex<Conducts>,
+    penalties: Mutex<Penalties>,
     events: broadcast::Sender<Event>,
     blocks: mpsc::Sender<NodeId>,
     wanted: mpsc::Sender<Wanted>,
     wanted_shares: Shares<NodeId>,
 }
 
-/// The queues that tasks of the service work off.
+/// The queues that the service's tasks empty.
 pub(crate) struct Queues {
     pub(crate) blocks: mpsc::Receiver<NodeId>,
     pub(crate) wanted: mpsc::Receiver<Wanted>,
@@ -68,7 +68,7 @@ impl Core {
             sequence_floor: watch::Sender::new(0),
             started: Instant::now(),
             state: Mutex::new(DirectoryState::new(config.limits())),
-            conducts: Mutex::new(Conducts::new(config.rates(), NODES_MAX)),
+            penalties: Mutex::new(Penalties::new(config.rates(), NODES_MAX)),
             events: broadcast::Sender::new(EVENTS_MAX),
             blocks,
             wanted,
@@ -87,39 +87,47 @@ impl Core {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Moment {
             elapsed: self.started.elapsed(),
-            // A clock before 1970 is refused by everyone else as it should be.
+            // Other nodes refuse announcements of a clock before 1970, as they should.
             unix_ms: epoch.map_or(0, millis),
         }
     }
 
     // === announcements ===
 
-    /// An own announcement goes the same way as all others, so that this node sees what others see.
+    /// Applies an own announcement like those of others, so that this node sees what others see.
     pub(crate) fn accept_own(&self, announcement: Announcement, envelope: &Arc<[u8]>) {
-        if let Err(refusal) = self.apply(Way::Own, announcement, envelope, None) {
+        if let Err(refusal) = self.apply(Channel::Own, announcement, envelope, Source::Own) {
             tracing::warn!(%refusal, "own announcement refused by the own directory");
         }
     }
 
-    /// Takes what a node pushed about itself.
+    /// Applies an announcement that its own node pushed.
     pub(crate) fn accept_push(&self, node: NodeId, envelope: &[u8]) -> Result<Outcome, Refusal> {
-        let announcement = self.open(Way::Push, envelope)?;
+        let announcement = self.open(Channel::Push, envelope)?;
         if announcement.node() != node {
             let forged = Err(Refusal::Forged("pushed by another node than its subject"));
-            self.metrics.received(Way::Push, &forged);
+            self.metrics.received(Channel::Push, &forged);
             return forged;
         }
-        self.apply(Way::Push, announcement, &envelope.into(), Some(node))
+        let source = self.source(node, false);
+        self.apply(Channel::Push, announcement, &envelope.into(), source)
     }
 
-    /// Takes what a relay handed on.
+    /// Applies an announcement that a relay forwarded.
     pub(crate) fn accept_from(
         &self,
-        way: Way,
+        channel: Channel,
         relay: NodeId,
         envelope: &[u8],
     ) -> Result<Outcome, Refusal> {
-        let announcement = self.open(way, envelope)?;
+        let announcement = self.open(channel, envelope)?;
+        if let Channel::Fetch { of: Some(asked) } = channel
+            && announcement.node() != asked
+        {
+            let other = Err(Refusal::Malformed("about another node".to_owned()));
+            self.metrics.received(channel, &other);
+            return other;
+        }
         if announcement.node() == self.me {
             self.sequence_floor.send_if_modified(|floor| {
                 let higher = announcement.sequence() > *floor;
@@ -128,33 +136,47 @@ impl Core {
             });
             return Ok(Outcome::Duplicate);
         }
-        self.apply(way, announcement, &envelope.into(), Some(relay))
+        let source = self.source(relay, matches!(channel, Channel::Fetch { .. }));
+        self.apply(channel, announcement, &envelope.into(), source)
     }
 
-    fn open(&self, way: Way, envelope: &[u8]) -> Result<Announcement, Refusal> {
+    fn source(&self, node: NodeId, asked: bool) -> Source {
+        if self.is_configured(node) || self.config.trusted.contains(&node) {
+            return Source::Trusted(node);
+        }
+        let origin = self.network.peer(node).and_then(|peer| peer.origin());
+        Source::Stranger(Stranger {
+            node,
+            origin,
+            asked,
+        })
+    }
+
+    fn open(&self, channel: Channel, envelope: &[u8]) -> Result<Announcement, Refusal> {
         Announcement::open(envelope, &self.config.network).inspect_err(|refusal| {
-            self.metrics.received(way, &Err(refusal.clone()));
+            self.metrics.received(channel, &Err(refusal.clone()));
         })
     }
 
     fn apply(
         &self,
-        way: Way,
+        channel: Channel,
         announcement: Announcement,
         envelope: &Arc<[u8]>,
-        via: Option<NodeId>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         let node = announcement.node();
         let mut state = self.state.lock();
-        let result = state.apply(self.now(), announcement, envelope, via);
+        let result = state.apply(self.now(), announcement, envelope, source);
         if let Ok(Outcome::Accepted(Some(event))) = &result {
             self.tell(&state, event.clone());
         }
+        let unknown = result == Err(Refusal::UnknownAdvertisement) && channel == Channel::Gossip;
+        let ask = unknown && state.may_ask(self.now(), node, source);
         drop(state);
-        self.metrics.received(way, &result);
-        if let (Err(Refusal::UnknownAdvertisement), Way::Gossip, Some(from)) = (&result, way, via)
-            && !self.want(node, from)
-        {
+        self.metrics.received(channel, &result);
+        let from = source.node().filter(|_| ask);
+        if unknown && !from.is_some_and(|from| self.want(node, from)) {
             self.metrics.lookups_dropped.inc();
         }
         result
@@ -179,7 +201,7 @@ impl Core {
         }
     }
 
-    /// Told while the table is locked, so that events come in the order of the changes.
+    /// Sends an event while the table is locked, so that events come in the order of the changes.
     fn tell(&self, state: &DirectoryState, event: Event) {
         match &event {
             Event::Announced(entry) => {
@@ -191,7 +213,7 @@ impl Core {
         self.metrics
             .entries
             .set(i64::try_from(state.len()).unwrap_or(i64::MAX));
-        // Nobody listening is fine.
+        // An error only says that there is no receiver.
         let _ = self.events.send(event);
     }
 
@@ -203,23 +225,23 @@ impl Core {
         read(&self.state.lock())
     }
 
-    // === conduct of others ===
+    // === penalties ===
 
-    /// False when the node does it too often.
-    pub(crate) fn allows(&self, node: NodeId, deed: Deed) -> bool {
+    /// Counts an action of a node; false when it comes too often.
+    pub(crate) fn allows(&self, node: NodeId, action: Action) -> bool {
         let now = self.started.elapsed();
-        self.conducts.lock().allows(now, node, deed)
+        self.penalties.lock().allows(now, node, action)
     }
 
-    /// Remembers an offence; the last of too many blocks the node.
+    /// Gives a node a strike; one strike too many blocks it.
     pub(crate) fn offence(&self, node: NodeId, what: &Refusal) {
         let now = self.started.elapsed();
-        let sentence = self.conducts.lock().strike(now, node);
-        tracing::debug!(%node, %what, ?sentence, "offence");
+        let penalty = self.penalties.lock().strike(now, node);
+        tracing::debug!(%node, %what, ?penalty, "offence");
         self.metrics.strikes.inc();
-        if sentence == Sentence::Block {
+        if penalty == Penalty::Block {
             self.metrics.blocks.inc();
-            // When the queue is full, the node's next offences come round again.
+            // When the queue is full, the node's next offence blocks it.
             let _ = self.blocks.try_send(node);
         }
     }
@@ -233,7 +255,7 @@ impl Core {
         }
     }
 
-    /// The nodes that the operator named.
+    /// The relays and bootnodes of the network file.
     pub(crate) fn configured(&self) -> impl Iterator<Item = &NodeAddress> {
         let all = self.config.relays.iter().chain(&self.config.bootnodes);
         all.filter(|node| node.node != self.me)
@@ -243,7 +265,7 @@ impl Core {
         self.configured().any(|configured| configured.node == node)
     }
 
-    /// Relays that others told about, each with the first address that may be dialled.
+    /// Relays learned from the directory, each with the first address that may be dialled.
     pub(crate) fn relays_learned(&self) -> Vec<NodeAddress> {
         let relays = self.with_state(|state| {
             let mut all = state.all();
@@ -262,15 +284,73 @@ impl Core {
         relays.iter().filter_map(address).collect()
     }
 
-    /// Where this node itself says it can be dialled.
+    /// The addresses that this node advertises.
     pub(crate) fn own_addresses(&self) -> Vec<Multiaddr> {
         let reachability = self.network.reachability().borrow().clone();
         let listen = self.network.listen_addresses().borrow().clone();
         crate::own::addresses(&reachability, &listen, self.config.allow_private)
     }
 
-    /// The pause of tasks that look again without being told.
+    /// The pause between looks at the peer table, in case an event was missed.
     pub(crate) fn look_again(&self) -> Duration {
         self.config.heartbeat.min(Duration::from_secs(5))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::{
+        config::Participation,
+        samples::{advertisement, key, node, relay},
+    };
+
+    async fn core(change: impl FnOnce(&mut Config)) -> Arc<Core> {
+        let network = peerwork_net::Config::new(key(1), "test");
+        let network = Network::start(network, &mut Registry::default()).await;
+        let mut config = Config::new("test", Participation::Relay);
+        change(&mut config);
+        Core::new(config, network.unwrap(), Metrics::default()).0
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_lookup_is_about_the_node_that_was_asked_for() {
+        let core = core(|_| {}).await;
+        let signed = |number| {
+            let mut advertisement = advertisement(number, 1);
+            advertisement.issued_at_ms = core.now().unix_ms;
+            Announcement::from(advertisement).seal(&key(number))
+        };
+        let of_two = Channel::Fetch { of: Some(node(2)) };
+        let other = core.accept_from(of_two, node(9), &signed(3)).unwrap_err();
+        assert!(matches!(other, Refusal::Malformed(_)) && other.is_offence());
+        assert!(core.accept_from(of_two, node(9), &signed(2)).is_ok());
+        let of_all = Channel::Fetch { of: None };
+        assert!(core.accept_from(of_all, node(9), &signed(3)).is_ok());
+        core.network.stop().await;
+    }
+
+    #[tokio::test]
+    async fn nodes_of_the_network_file_are_trusted_sources_and_others_are_not() {
+        let core = core(|config| {
+            config.bootnodes = vec![relay(2)];
+            config.trusted.insert(node(3));
+        })
+        .await;
+        for number in [2, 3] {
+            let source = core.source(node(number), false);
+            assert_eq!(source, Source::Trusted(node(number)));
+        }
+        let stranger = Stranger {
+            node: node(4),
+            origin: None,
+            asked: true,
+        };
+        assert_eq!(core.source(node(4), true), Source::Stranger(stranger));
+        core.network.stop().await;
     }
 }

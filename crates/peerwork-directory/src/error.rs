@@ -1,4 +1,4 @@
-//! What can go wrong, and whose fault it is.
+//! Errors of the directory, and reasons to refuse an announcement with the party at fault.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -11,9 +11,9 @@ pub enum StartError {
     /// A setting is outside its bounds.
     #[error("setting {setting}: {reason}")]
     Setting {
-        /// Its name.
+        /// The setting's name.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The directory's gossip topic could not be joined.
@@ -30,7 +30,7 @@ pub enum StartError {
 pub struct Invalid {
     /// The field.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 
@@ -50,7 +50,7 @@ pub enum Refusal {
     /// Larger than [`crate::protocol::ENVELOPE_BYTES_MAX`].
     #[error("the announcement has {0} bytes, more than allowed")]
     TooLarge(usize),
-    /// Not an announcement, or a field is outside its bounds.
+    /// The bytes are not an announcement, or a field is outside its bounds.
     #[error("the announcement is malformed: {0}")]
     Malformed(String),
     /// The signature is wrong.
@@ -77,6 +77,9 @@ pub enum Refusal {
     /// The node announces itself too often.
     #[error("announcements come too often")]
     TooFrequent,
+    /// The node that handed it on, or its network address, brings too many unknown nodes.
+    #[error("its source brings too many unknown nodes")]
+    Crowded,
     /// The directory is full.
     #[error("the directory is full")]
     Full,
@@ -86,8 +89,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The sender made it, or let it pass when it should not have, on purpose.
-    /// What depends on clocks, order or load is nobody's offence.
+    /// Whether the sender is at fault: it made the announcement, or forwarded it without validating it.
+    /// Refusals that depend on clocks, order or load are no offence.
     #[must_use]
     pub fn is_offence(&self) -> bool {
         match self {
@@ -96,12 +99,13 @@ impl Refusal {
             | Self::Outdated
             | Self::Stale { .. }
             | Self::TooFrequent
+            | Self::Crowded
             | Self::Full
             | Self::UnknownAdvertisement => false,
         }
     }
 
-    /// Nobody's offence once, and noise when it comes again and again.
+    /// Whether the refusal is no offence once, and an offence when it comes again and again.
     #[must_use]
     pub fn is_noise(&self) -> bool {
         matches!(
@@ -110,7 +114,7 @@ impl Refusal {
         )
     }
 
-    /// Its code on the wire.
+    /// The reason's code on the wire.
     #[must_use]
     pub fn reason(&self) -> RefusedReason {
         match self {
@@ -122,7 +126,8 @@ impl Refusal {
             Self::Outdated => RefusedReason::Outdated,
             Self::Stale { .. } => RefusedReason::Stale,
             Self::TooFrequent => RefusedReason::TooFrequent,
-            Self::Full => RefusedReason::Full,
+            // The wire has one code for both: the sender waits and tries again.
+            Self::Crowded | Self::Full => RefusedReason::Full,
             Self::UnknownAdvertisement => RefusedReason::UnknownAdvertisement,
         }
     }

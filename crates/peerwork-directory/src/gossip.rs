@@ -1,4 +1,4 @@
-//! The directory's topic, on relays: what is forwarded, and what its sender pays for.
+//! Validates messages of the directory's gossip topic on relays, and penalises their senders.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +12,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     ask,
     core::{Core, Wanted},
-    limiter::Deed,
-    metrics::Way,
+    limiter::Action,
+    metrics::Channel,
     protocol::request,
     state::Outcome,
 };
@@ -23,17 +23,18 @@ const LOOKUPS_MAX: usize = 8;
 /// How long one lookup may take; the node's next heartbeat asks again.
 const LOOKUP: Duration = Duration::from_secs(2);
 
-/// Decides about a message of the topic. Its signature names its subject, whoever published it.
+/// Validates a message of the topic. The envelope's signature proves the subject; the publisher does not
+/// matter.
 pub(crate) fn judge(core: &Core, message: &Message) -> Verdict {
-    match core.accept_from(Way::Gossip, message.sender, &message.data) {
+    match core.accept_from(Channel::Gossip, message.sender, &message.data) {
         Ok(Outcome::Accepted(_)) => Verdict::Accept,
         Ok(Outcome::Duplicate) => Verdict::Ignore,
-        // Honest relays check what they forward, so the one that handed it to us did not.
+        // Honest relays validate before they forward, so the sender is at fault too.
         Err(refusal) if refusal.is_offence() => {
             core.offence(message.sender, &refusal);
             Verdict::Reject
         }
-        Err(refusal) if refusal.is_noise() && !core.allows(message.sender, Deed::Noise) => {
+        Err(refusal) if refusal.is_noise() && !core.allows(message.sender, Action::Noise) => {
             core.offence(message.sender, &refusal);
             Verdict::Reject
         }
@@ -41,7 +42,7 @@ pub(crate) fn judge(core: &Core, message: &Message) -> Verdict {
     }
 }
 
-/// Asks for advertisements whose heartbeats arrive but which were missed themselves.
+/// Looks up nodes whose heartbeats arrive but whose advertisements were missed.
 pub(crate) async fn look_up(
     core: Arc<Core>,
     mut wanted: mpsc::Receiver<Wanted>,
@@ -52,7 +53,7 @@ pub(crate) async fn look_up(
     let work = async {
         while let Some(wanted) = wanted.recv().await {
             let (node, from) = (wanted.node, wanted.from);
-            // Several heartbeats may have asked for it meanwhile.
+            // An earlier lookup may have found the node meanwhile.
             if core.with_state(|state| state.get(node).is_some()) {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The cloneable front of the directory.
+//! The cloneable handle of a running directory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +16,9 @@ use crate::{
     announcement::Announcement,
     ask,
     config::{Config, Participation},
-    error::StartError,
+    error::{Invalid, StartError},
     inventory::Inventory,
+    offer::{Kind, Offer},
     protocol::{PROTOCOL_NAME, request},
     pusher::{self, TARGETS_MAX},
     reservations::ReservationStatus,
@@ -45,8 +46,8 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// Starts the directory on a running network. `keypair` is the network's own: it signs what this
-    /// node says of itself.
+    /// Starts the directory on a running network. `keypair` is the network's own: it signs this node's
+    /// announcements.
     ///
     /// # Errors
     /// [`StartError`] names the setting, the topic or the protocol that cannot be used.
@@ -68,13 +69,13 @@ impl Directory {
         })
     }
 
-    /// A node that is there, this one included.
+    /// A live node, this one included.
     #[must_use]
     pub fn get(&self, node: NodeId) -> Option<Arc<Entry>> {
         self.service.core.with_state(|state| state.get(node))
     }
 
-    /// All nodes that are there, in no order. A leaf knows itself, relays, and what it asked for.
+    /// All live nodes, in no order. A leaf knows itself, relays, and the nodes it looked up.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Entry>> {
         self.service
@@ -82,7 +83,35 @@ impl Directory {
             .with_state(crate::state::DirectoryState::all)
     }
 
-    /// How many nodes are there.
+    /// All live nodes that offer a service of this kind, this node included, in no order.
+    #[must_use]
+    pub fn offering(&self, kind: &Kind) -> Vec<Arc<Entry>> {
+        self.service.core.with_state(|state| state.offering(kind))
+    }
+
+    /// Adds an offer to this node's advertisement, in place of the former one of its kind. The changed
+    /// advertisement goes out within 50 ms; after eight changes in a row, once each half heartbeat.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a body beyond 2 KiB or a seventeenth kind; nothing changes then.
+    pub fn offer(&self, offer: Offer) -> Result<(), Invalid> {
+        let mut result = Ok(());
+        self.service.offers.send_if_modified(|offers| {
+            let before = offers.clone();
+            result = offers.set(offer);
+            *offers != before
+        });
+        result
+    }
+
+    /// Removes the offer of a kind from this node's advertisement; false when there is none.
+    pub fn withdraw(&self, kind: &Kind) -> bool {
+        self.service
+            .offers
+            .send_if_modified(|offers| offers.remove(kind))
+    }
+
+    /// The number of live nodes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.service
@@ -90,20 +119,20 @@ impl Directory {
             .with_state(crate::state::DirectoryState::len)
     }
 
-    /// Whether nobody is there, not even this node.
+    /// Whether no node is live, not even this node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where to dial a node that is there; answers at once from what is known.
+    /// The addresses at which to dial a live node; answers at once from the table.
     #[must_use]
     pub fn route(&self, node: NodeId) -> Option<Route> {
         let entry = self.get(node)?;
         Some(route::route(&self.service.core, &entry))
     }
 
-    /// A node that is there, asking the connected relays when it is not known here.
+    /// A live node, looked up at the connected relays when it is not known here.
     pub async fn find(&self, node: NodeId, deadline: Instant) -> Option<Arc<Entry>> {
         if let Some(entry) = self.get(node) {
             return Some(entry);
@@ -124,8 +153,8 @@ impl Directory {
         None
     }
 
-    /// What happens from this moment on, this node's own announcements included. A reader more than
-    /// 4096 events behind misses some and is told so.
+    /// Events from this moment on, this node's own announcements included. A reader more than 4096 events
+    /// behind misses some and gets an error that says so.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.service.core.events()
@@ -172,7 +201,7 @@ impl Directory {
         let service = &self.service;
         let sequence = match &*service.outgoing.borrow() {
             Some(outgoing) => outgoing.sequence,
-            // Nobody has heard of this node.
+            // This node was never announced.
             None => return,
         };
         let goodbye = Announcement::from(Goodbye {
@@ -182,7 +211,7 @@ impl Directory {
             issued_at_ms: service.core.now().unix_ms,
         });
         let envelope = goodbye.seal(&service.keypair);
-        // Gossip is on its way when it is published; an answer to a push says that it has arrived.
+        // Published gossip is on its way; the answer to a push confirms its arrival.
         if let Some(publisher) = &service.publisher {
             let _ = timeout_at(deadline, publisher.publish(envelope.clone())).await;
         }
@@ -195,7 +224,7 @@ impl Directory {
         }
     }
 
-    /// Connected relays that answer this node.
+    /// Connected relays that answer requests of this node.
     fn listeners(&self) -> Vec<NodeId> {
         let core = &self.service.core;
         let mut listeners = pusher::targets(core, &self.service.reservations.borrow());

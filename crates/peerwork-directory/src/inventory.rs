@@ -1,6 +1,6 @@
-//! What this machine is made of, in the text forms of specification 6.7.
+//! Reads this machine's hardware, in the text forms of specification 6.7.
 //!
-//! What cannot be found out is an empty string, with the reason logged at DEBUG; nothing is invented.
+//! A value that cannot be read is an empty string, and the reason is logged at DEBUG; no value is guessed.
 //! On Linux everything is read from `/proc` and `/sys`; elsewhere `sysinfo` answers what it can.
 
 #[cfg(target_os = "linux")]
@@ -19,14 +19,14 @@ use std::path::PathBuf;
 
 pub use gpu::Gpu;
 
-/// Where the inventory looks.
+/// The folders and libraries that the inventory reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     /// `/proc`.
     pub proc: PathBuf,
     /// `/sys`.
     pub sys: PathBuf,
-    /// Whether NVIDIA's management library is asked for what PCI does not tell.
+    /// Whether NVIDIA's management library is asked for names and memory, which PCI does not have.
     pub nvml: bool,
 }
 
@@ -40,7 +40,7 @@ impl Default for Roots {
     }
 }
 
-/// What was found.
+/// The hardware of this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Hardware address of the first interface that has one.
@@ -51,11 +51,11 @@ pub struct Inventory {
     pub cpu_info: String,
     /// JSON with `gpus` and `graphics_card`.
     pub gpu_info: String,
-    /// The same cards as values, with what the text has no place for.
+    /// The same cards as values, with details that the text form leaves out.
     pub gpus: Vec<Gpu>,
 }
 
-/// Reads the machine's inventory; keeps what never changes and what was logged already.
+/// Reads the machine's inventory; keeps the constant parts and the failures that were logged already.
 #[derive(Debug, Default)]
 pub struct Reader {
     roots: Roots,
@@ -148,7 +148,7 @@ fn memory_text(total: u64, free: u64, used_percent: f64) -> String {
     format!("{{\"total\": {total}, \"free\":{free}, \"used_percent\":{used_percent:.6}}}")
 }
 
-/// What the text form of the processor holds.
+/// The fields of the processor's text form.
 #[derive(Debug, Default)]
 struct Cpu {
     count: usize,

@@ -1,4 +1,5 @@
-//! Who is in the network: signed advertisements, heartbeats, inventory, liveness, relays to hold.
+//! The directory of a network's nodes: signed advertisements, heartbeats, inventory, liveness, and the
+//! reservations that a node keeps at relays.
 //!
 //! ```text
 //!  inventory ─┐
@@ -9,12 +10,14 @@
 //!  catch_up ── snapshots and lookups ─▶ announcement::open ─▶ state (pure) ─▶ events, route, get
 //! ```
 //!
-//! A relay knows every node; a leaf knows itself and the relays, and asks them about others.
+//! A relay knows every node; a leaf knows itself and the relays, and looks up other nodes there.
+//! A node describes its services in offers ([`offer`]), which the directory indexes and does not read.
 //! A forged, malformed, oversized or too frequent announcement earns its sender a strike, and too
-//! many strikes a block ([`limiter`]).
+//! many strikes a block ([`limiter`]). One sender, and one network address, brings only a share of the
+//! nodes in the table ([`state::Source`]).
 //!
-//! The crate does not connect to nodes it learned of: [`Directory::route`] says where they can be
-//! dialled, and the caller decides.
+//! The crate does not connect to nodes it learned of: [`Directory::route`] returns the addresses, and the
+//! caller decides whether to dial them.
 
 pub mod advertisement;
 pub mod announcement;
@@ -31,6 +34,7 @@ pub mod inventory;
 pub mod limiter;
 mod links;
 mod metrics;
+pub mod offer;
 mod own;
 pub mod protocol;
 mod pusher;
@@ -45,6 +49,7 @@ pub mod state;
 pub use advertisement::Advertisement;
 pub use config::{Config, Description, Participation};
 pub use handle::Directory;
+pub use offer::{Offer, Offers};
 pub use reservations::ReservationStatus;
 pub use route::Route;
 pub use state::{Entry, Event, Reason};

@@ -1,4 +1,5 @@
-//! Rates and strikes, as pure state: what a node that announces too much or too badly pays.
+//! Rates and strikes, as pure state: limits how often other nodes ask and announce, and counts their
+//! offences until they are blocked.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,73 +12,104 @@ pub const STRIKES_MAX: u32 = 5;
 pub const STRIKE_MEMORY: Duration = Duration::from_secs(60);
 /// How long a node with too many strikes is blocked.
 pub const BLOCK: Duration = Duration::from_secs(300);
-/// Nodes remembered at once, about 100 bytes each; the one heard of longest ago makes room.
+/// Nodes remembered at once, about 100 bytes each; the node that acted longest ago is forgotten first.
 pub const NODES_MAX: usize = 16_384;
 
-/// What a strike leads to.
+/// The penalty for one offence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sentence {
-    /// It is remembered for a while.
-    Noted,
-    /// It was one too many: block the node for [`BLOCK`].
+pub enum Penalty {
+    /// The offence is remembered for [`STRIKE_MEMORY`].
+    Strike,
+    /// The node has too many strikes: block it for [`BLOCK`].
     Block,
 }
 
-/// What a node does that is counted.
+/// An action of another node that is limited by a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
-    /// It pushes an announcement of its own.
+pub enum Action {
+    /// Pushing an announcement of its own.
     Push,
-    /// It asks for one node.
+    /// Asking for one node.
     Lookup,
-    /// It asks for everybody.
+    /// Asking for all nodes.
     Snapshot,
-    /// It gossips what is stale, outdated or too frequent, which honest relays do seldom.
+    /// Gossiping stale, outdated or too frequent announcements, which honest relays do seldom.
     Noise,
 }
 
-/// How often one node may do each of them.
+/// The rate of each action, for one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Of [`Deed::Push`].
+    /// Of [`Action::Push`].
     pub push: Rate,
-    /// Of [`Deed::Lookup`].
+    /// Of [`Action::Lookup`].
     pub lookup: Rate,
-    /// Of [`Deed::Snapshot`].
+    /// Of [`Action::Snapshot`].
     pub snapshot: Rate,
-    /// Of [`Deed::Noise`].
+    /// Of [`Action::Noise`].
     pub noise: Rate,
 }
 
 impl Rates {
-    fn of(&self, deed: Deed) -> Rate {
-        match deed {
-            Deed::Push => self.push,
-            Deed::Lookup => self.lookup,
-            Deed::Snapshot => self.snapshot,
-            Deed::Noise => self.noise,
+    fn of(&self, action: Action) -> Rate {
+        match action {
+            Action::Push => self.push,
+            Action::Lookup => self.lookup,
+            Action::Snapshot => self.snapshot,
+            Action::Noise => self.noise,
         }
     }
 }
 
 #[derive(Debug, Default)]
-struct Conduct {
-    buckets: [Bucket; 4],
+struct Buckets {
+    push: Bucket,
+    lookup: Bucket,
+    snapshot: Bucket,
+    noise: Bucket,
+}
+
+impl Buckets {
+    fn of(&mut self, action: Action) -> &mut Bucket {
+        match action {
+            Action::Push => &mut self.push,
+            Action::Lookup => &mut self.lookup,
+            Action::Snapshot => &mut self.snapshot,
+            Action::Noise => &mut self.noise,
+        }
+    }
+
+    fn are_full(&self, now: Duration) -> bool {
+        let Self {
+            push,
+            lookup,
+            snapshot,
+            noise,
+        } = self;
+        [push, lookup, snapshot, noise]
+            .iter()
+            .all(|bucket| bucket.is_full(now))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    buckets: Buckets,
     /// Strikes as time: each adds [`STRIKE_MEMORY`], and time takes it away again.
     clean_at: Duration,
     seen: Duration,
 }
 
-/// What is remembered of the nodes that ask this node for something.
+/// The rates and strikes of other nodes, in a bounded map.
 #[derive(Debug)]
-pub struct Conducts {
+pub struct Penalties {
     rates: Rates,
     nodes_max: usize,
-    nodes: HashMap<NodeId, Conduct>,
+    nodes: HashMap<NodeId, Record>,
 }
 
-impl Conducts {
-    /// Allows each node deeds at these rates.
+impl Penalties {
+    /// Allows each node actions at these rates.
     #[must_use]
     pub fn new(rates: Rates, nodes_max: usize) -> Self {
         Self {
@@ -87,21 +119,21 @@ impl Conducts {
         }
     }
 
-    /// Counts a deed; false when it comes too often.
-    pub fn allows(&mut self, now: Duration, node: NodeId, deed: Deed) -> bool {
-        let rate = self.rates.of(deed);
-        self.conduct(now, node).buckets[deed as usize].take(now, rate)
+    /// Counts an action; false when it comes too often.
+    pub fn allows(&mut self, now: Duration, node: NodeId, action: Action) -> bool {
+        let rate = self.rates.of(action);
+        self.record(now, node).buckets.of(action).take(now, rate)
     }
 
-    /// Counts an offence. After a block the node starts clean.
-    pub fn strike(&mut self, now: Duration, node: NodeId) -> Sentence {
-        let conduct = self.conduct(now, node);
-        conduct.clean_at = conduct.clean_at.max(now) + STRIKE_MEMORY;
-        if conduct.clean_at - now > STRIKE_MEMORY * (STRIKES_MAX - 1) {
+    /// Counts an offence. A blocked node starts again without strikes.
+    pub fn strike(&mut self, now: Duration, node: NodeId) -> Penalty {
+        let record = self.record(now, node);
+        record.clean_at = record.clean_at.max(now) + STRIKE_MEMORY;
+        if record.clean_at - now > STRIKE_MEMORY * (STRIKES_MAX - 1) {
             self.nodes.remove(&node);
-            return Sentence::Block;
+            return Penalty::Block;
         }
-        Sentence::Noted
+        Penalty::Strike
     }
 
     /// Nodes remembered.
@@ -110,27 +142,27 @@ impl Conducts {
         self.nodes.len()
     }
 
-    /// Whether nobody is remembered.
+    /// Whether no node is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    fn conduct(&mut self, now: Duration, node: NodeId) -> &mut Conduct {
+    fn record(&mut self, now: Duration, node: NodeId) -> &mut Record {
         if !self.nodes.contains_key(&node) && self.nodes.len() >= self.nodes_max {
             self.forget(now);
         }
-        let conduct = self.nodes.entry(node).or_default();
-        conduct.seen = now;
-        conduct
+        let record = self.nodes.entry(node).or_default();
+        record.seen = now;
+        record
     }
 
-    /// Drops all that have nothing to remember, or else the one heard of longest ago.
+    /// Drops nodes with full buckets and without strikes, or else the node that acted longest ago.
     fn forget(&mut self, now: Duration) {
         self.nodes
-            .retain(|_, c| c.clean_at > now || !c.buckets.iter().all(|b| b.is_full(now)));
+            .retain(|_, record| record.clean_at > now || !record.buckets.are_full(now));
         if self.nodes.len() >= self.nodes_max {
-            let oldest = self.nodes.iter().min_by_key(|(_, conduct)| conduct.seen);
+            let oldest = self.nodes.iter().min_by_key(|(_, record)| record.seen);
             if let Some(node) = oldest.map(|(node, _)| *node) {
                 self.nodes.remove(&node);
             }
@@ -156,49 +188,54 @@ mod tests {
     };
 
     #[test]
-    fn deeds_and_nodes_are_counted_apart() {
-        let mut conducts = Conducts::new(RATES, 8);
-        let mut burst = |node, deed| {
+    fn actions_and_nodes_are_counted_apart() {
+        let mut penalties = Penalties::new(RATES, 8);
+        let mut burst = |node, action| {
             let mut allowed = 0;
-            while conducts.allows(SECOND, node, deed) {
+            while penalties.allows(SECOND, node, action) {
                 allowed += 1;
             }
             allowed
         };
-        for deed in [Deed::Push, Deed::Lookup, Deed::Snapshot, Deed::Noise] {
-            assert_eq!((burst(node(1), deed), burst(node(2), deed)), (3, 3));
+        for action in [
+            Action::Push,
+            Action::Lookup,
+            Action::Snapshot,
+            Action::Noise,
+        ] {
+            assert_eq!((burst(node(1), action), burst(node(2), action)), (3, 3));
         }
-        assert_eq!(burst(node(1), Deed::Push), 0);
+        assert_eq!(burst(node(1), Action::Push), 0);
     }
 
     #[test]
     fn the_fifth_strike_within_the_memory_blocks() {
-        let mut conducts = Conducts::new(RATES, 8);
+        let mut penalties = Penalties::new(RATES, 8);
         for _ in 0..STRIKES_MAX - 1 {
-            assert_eq!(conducts.strike(SECOND, node(1)), Sentence::Noted);
+            assert_eq!(penalties.strike(SECOND, node(1)), Penalty::Strike);
         }
-        assert_eq!(conducts.strike(SECOND, node(2)), Sentence::Noted);
-        assert_eq!(conducts.strike(SECOND, node(1)), Sentence::Block);
-        assert_eq!(conducts.strike(SECOND, node(1)), Sentence::Noted);
+        assert_eq!(penalties.strike(SECOND, node(2)), Penalty::Strike);
+        assert_eq!(penalties.strike(SECOND, node(1)), Penalty::Block);
+        assert_eq!(penalties.strike(SECOND, node(1)), Penalty::Strike);
     }
 
     #[test]
     fn strikes_decay() {
-        let mut conducts = Conducts::new(RATES, 8);
+        let mut penalties = Penalties::new(RATES, 8);
         for minute in 0..50 {
-            let sentence = conducts.strike(STRIKE_MEMORY * minute, node(1));
-            assert_eq!(sentence, Sentence::Noted);
+            let penalty = penalties.strike(STRIKE_MEMORY * minute, node(1));
+            assert_eq!(penalty, Penalty::Strike);
         }
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut conducts = Conducts::new(RATES, 8);
+    fn the_number_of_remembered_nodes_is_bounded() {
+        let mut penalties = Penalties::new(RATES, 8);
         for number in 1..=40 {
-            conducts.strike(SECOND * u32::from(number), node(number));
-            assert!(conducts.len() <= 8);
+            penalties.strike(SECOND * u32::from(number), node(number));
+            assert!(penalties.len() <= 8);
         }
-        assert!(conducts.allows(SECOND * 41, node(41), Deed::Push));
-        assert!(conducts.len() <= 8);
+        assert!(penalties.allows(SECOND * 41, node(41), Action::Push));
+        assert!(penalties.len() <= 8);
     }
 }

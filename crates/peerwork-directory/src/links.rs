@@ -1,4 +1,4 @@
-//! Connections that are kept: one task per node of the network file, dialling again for ever.
+//! Keeps connections to the nodes of the network file: one task per node, which dials again for ever.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ const DIAL: Duration = Duration::from_secs(10);
 pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr>) {
     let mut backoff = Backoff::default();
     loop {
-        // Before looking, so that nothing between the look and the wait is missed.
+        // Subscribes before the look at the table, so that no event in between is missed.
         let mut events = core.network.events();
         if core.network.path(node).is_some() {
             backoff.succeed();
@@ -32,7 +32,7 @@ pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr
             tracing::debug!(%node, %error, ?pause, "no connection to a known node");
             sleep(pause).await;
         } else if core.network.path(node).is_none() {
-            // Connected and closed again at once: a node that turns us away.
+            // The connection closed again at once: the node refuses this one.
             sleep(backoff.fail(rand::random())).await;
         }
     }
@@ -40,7 +40,7 @@ pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr
 
 async fn disconnected(core: &Core, node: NodeId, events: &mut Receiver<Event>) {
     while core.network.path(node).is_some() {
-        // A closed connection may be told before the table knows; hence the look from time to time.
+        // The event may come before the table's change; hence the look from time to time.
         match timeout(core.look_again(), events.recv()).await {
             Ok(Ok(Event::Disconnected(gone))) if gone == node => return,
             Ok(Err(RecvError::Closed)) => return,

@@ -1,5 +1,6 @@
-//! What is counted. Labels come from enums, never from nodes.
+//! Metrics of the directory. Labels come from enums, never from nodes.
 
+use peerwork_identity::NodeId;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -8,22 +9,25 @@ use prometheus_client::{
 
 use crate::{error::Refusal, state::Outcome};
 
-/// The way an announcement came.
+/// The channel on which an announcement arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Channel {
     Own,
     Push,
     Gossip,
-    Fetch,
+    /// An answer to this node, about all nodes or about one.
+    Fetch {
+        of: Option<NodeId>,
+    },
 }
 
-impl Way {
+impl Channel {
     fn label(self) -> &'static str {
         match self {
             Self::Own => "own",
             Self::Push => "push",
             Self::Gossip => "gossip",
-            Self::Fetch => "fetch",
+            Self::Fetch { .. } => "fetch",
         }
     }
 }
@@ -106,7 +110,7 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn received(&self, way: Way, result: &Result<Outcome, Refusal>) {
+    pub(crate) fn received(&self, channel: Channel, result: &Result<Outcome, Refusal>) {
         let outcome = match result {
             Ok(Outcome::Accepted(_)) => "accepted",
             Ok(Outcome::Duplicate) => "duplicate",
@@ -118,12 +122,13 @@ impl Metrics {
             Err(Refusal::Outdated) => "outdated",
             Err(Refusal::Stale { .. }) => "stale",
             Err(Refusal::TooFrequent) => "too-frequent",
+            Err(Refusal::Crowded) => "crowded",
             Err(Refusal::Full) => "full",
             Err(Refusal::UnknownAdvertisement) => "unknown-advertisement",
         };
         self.received
             .get_or_create(&Received {
-                way: way.label(),
+                way: channel.label(),
                 outcome,
             })
             .inc();

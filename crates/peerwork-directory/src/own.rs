@@ -1,10 +1,11 @@
-//! What this node announces of itself: pure.
+//! Builds this node's own announcements, as pure state.
 
 use std::time::Duration;
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::{DialPolicy, Reachability};
+use prost::Message;
 
 use crate::{
     advertisement::{
@@ -13,10 +14,13 @@ use crate::{
     },
     config::Description,
     inventory::Inventory,
+    offer::Offers,
+    protocol::{self as wire, ADVERTISEMENT_BYTES_MAX},
     state::Moment,
 };
 
-/// What an advertisement is made of. Memory and uptime change all the time and are not compared.
+/// The part of an advertisement whose changes are announced at once. Memory and uptime change all the
+/// time and are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) relays: Vec<NodeAddress>,
@@ -24,6 +28,7 @@ pub(crate) struct Content {
     pub(crate) mac: String,
     pub(crate) cpu_info: String,
     pub(crate) gpu_info: String,
+    pub(crate) offers: Offers,
 }
 
 impl Content {
@@ -31,6 +36,7 @@ impl Content {
         relays: Vec<NodeAddress>,
         addresses: Vec<Multiaddr>,
         inventory: &Inventory,
+        offers: Offers,
     ) -> Self {
         let mut relays = relays;
         relays.truncate(RELAYS_MAX);
@@ -40,11 +46,21 @@ impl Content {
             mac: inventory.mac.clone(),
             cpu_info: within(&inventory.cpu_info, TEXT_BYTES_MAX),
             gpu_info: within(&inventory.gpu_info, GPU_INFO_BYTES_MAX),
+            offers,
         }
     }
 }
 
-/// A JSON text cut short would be none; one that is too long is left out.
+/// Leaves out the graphics cards where an advertisement with all its offers and addresses would not fit
+/// into an envelope; without them it always does.
+fn within_envelope(mut advertisement: Advertisement) -> Advertisement {
+    if wire::Advertisement::from(&advertisement).encoded_len() > ADVERTISEMENT_BYTES_MAX {
+        advertisement.gpu_info.clear();
+    }
+    advertisement
+}
+
+/// Leaves out a text that is too long, because a JSON text cut short would be invalid.
 fn within(text: &str, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         return String::new();
@@ -90,8 +106,8 @@ impl Own {
         self.last.as_ref() != Some(content)
     }
 
-    /// Others have seen this sequence of an earlier run whose clock was ahead: go on after it.
-    /// True when there is something to announce anew.
+    /// Continues after a sequence that other nodes have seen of an earlier run, whose clock was ahead.
+    /// True when this node has to announce itself again.
     pub(crate) fn skip_past(&mut self, seen: u64) -> bool {
         let behind = seen > self.sequence;
         self.sequence = self.sequence.max(seen);
@@ -108,7 +124,7 @@ impl Own {
         self.beat = 0;
         self.last = Some(content.clone());
         let me = &self.description;
-        Advertisement {
+        let advertisement = Advertisement {
             node: self.node,
             network: self.network.clone(),
             sequence: self.sequence,
@@ -131,7 +147,9 @@ impl Own {
             gpu_info: content.gpu_info,
             average_power: 0.0,
             relay_proxy_port: me.relay_proxy_port,
-        }
+            offers: content.offers,
+        };
+        within_envelope(advertisement)
     }
 
     pub(crate) fn beat(&mut self, now: Moment, mem_info: &str) -> Heartbeat {
@@ -153,7 +171,8 @@ impl Own {
     }
 }
 
-/// Confirmed addresses first, then those listened on, as far as others may dial them.
+/// The addresses to advertise: confirmed ones first, then listen addresses, as far as others may dial
+/// them.
 pub(crate) fn addresses(
     reachability: &Reachability,
     listen: &[Multiaddr],
@@ -185,7 +204,12 @@ pub(crate) fn addresses(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{NOW_MS, address, node, relay};
+    use crate::{
+        advertisement::APP_ORIGIN_BYTES_MAX,
+        announcement::Announcement,
+        offer::{BODY_BYTES_MAX, OFFERS_MAX},
+        samples::{NOW_MS, address, key, node, offer, relay},
+    };
 
     fn at(ms: u64) -> Moment {
         Moment {
@@ -206,7 +230,7 @@ mod tests {
     }
 
     fn content(relays: Vec<NodeAddress>) -> Content {
-        Content::new(relays, Vec::new(), &Inventory::default())
+        Content::new(relays, Vec::new(), &Inventory::default(), Offers::default())
     }
 
     #[test]
@@ -234,6 +258,9 @@ mod tests {
         own.advertise(at(0), content(vec![]), "much");
         assert!(!own.differs(&content(vec![])));
         assert!(own.differs(&content(vec![relay(9)])));
+        let mut offering = content(vec![]);
+        offering.offers = Offers::new([offer("store", b"full")]).expect("a valid offer");
+        assert!(own.differs(&offering));
     }
 
     #[test]
@@ -280,6 +307,34 @@ mod tests {
             gpu_info: "x".repeat(GPU_INFO_BYTES_MAX + 1),
             ..Inventory::default()
         };
-        assert_eq!(Content::new(vec![], vec![], &inventory).gpu_info, "");
+        let content = Content::new(vec![], vec![], &inventory, Offers::default());
+        assert_eq!(content.gpu_info, "");
+    }
+
+    #[test]
+    fn graphics_cards_are_left_out_where_the_advertisement_would_not_fit() {
+        let inventory = Inventory {
+            gpu_info: "x".repeat(GPU_INFO_BYTES_MAX),
+            cpu_info: "x".repeat(TEXT_BYTES_MAX),
+            ..Inventory::default()
+        };
+        let announced = |offers: usize| {
+            let offers = (0..offers).map(|n| offer(&format!("kind-{n}"), &[7; BODY_BYTES_MAX]));
+            let offers = Offers::new(offers).expect("within the bounds");
+            let relays = vec![relay(9); RELAYS_MAX];
+            let long = format!("/dns4/{}/tcp/1", "x".repeat(490));
+            let addresses = vec![address(&long); ADDRESSES_MAX];
+            let content = Content::new(relays, addresses, &inventory, offers);
+            let mut own = own();
+            own.description.app_origin = "x".repeat(APP_ORIGIN_BYTES_MAX);
+            own.description.name = "x".repeat(TEXT_BYTES_MAX);
+            own.description.version = "x".repeat(TEXT_BYTES_MAX);
+            own.advertise(at(0), content, &"x".repeat(TEXT_BYTES_MAX))
+        };
+        let full = announced(OFFERS_MAX);
+        assert_eq!((full.gpu_info.len(), full.offers.len()), (0, OFFERS_MAX));
+        let envelope = Announcement::from(full).seal(&key(1));
+        assert!(Announcement::open(&envelope, "test").is_ok());
+        assert_eq!(announced(4).gpu_info.len(), GPU_INFO_BYTES_MAX);
     }
 }

@@ -1,7 +1,7 @@
 //! Wire messages, their limits and the framing of `/peerwork/directory/1`.
 //!
-//! Nothing here is trusted or checked beyond its size; [`crate::advertisement`] turns wire messages
-//! into values that have been.
+//! The schema is `proto/peer/directory.proto`. Messages are checked for their size alone;
+//! [`crate::advertisement`] converts them into checked values.
 
 use std::io;
 
@@ -14,10 +14,10 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 /// Announcements, lookups and snapshots between a node and a relay.
 pub const PROTOCOL: Protocol = Protocol::answered("/peerwork/directory/1");
-/// The protocol's name as identify tells it.
+/// The protocol's name in identify.
 pub const PROTOCOL_NAME: &str = "/peerwork/directory/1";
 
-/// What every signature of this crate is bound to.
+/// The signature domain of every envelope of this crate.
 pub const DOMAIN: &str = "peerwork-directory";
 /// The payload type of an [`Advertisement`].
 pub const ADVERTISEMENT_TYPE: &[u8] = b"/peerwork/directory/advertisement";
@@ -28,6 +28,8 @@ pub const GOODBYE_TYPE: &[u8] = b"/peerwork/directory/goodbye";
 
 /// Largest signed envelope, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
+/// Largest advertisement inside an envelope: the rest is for key, type, signature and their headers.
+pub const ADVERTISEMENT_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - 1024;
 /// Largest request frame: one envelope and its field headers.
 pub const REQUEST_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 1024;
 /// Largest response frame: a chunk of a snapshot, which ends at the first envelope past
@@ -46,7 +48,7 @@ pub fn topic_name(network: &str) -> String {
     format!("peerwork/{network}/directory/1")
 }
 
-/// What a node says of itself.
+/// A node's description of itself.
 #[derive(Clone, PartialEq, Message)]
 pub struct Advertisement {
     /// Binary node id of the subject.
@@ -115,6 +117,23 @@ pub struct Advertisement {
     /// Port of its own HTTP ingress; 0 for none.
     #[prost(uint32, tag = "22")]
     pub relay_proxy_port: u32,
+    /// Services in their own words, one of each kind.
+    #[prost(message, repeated, tag = "23")]
+    pub offers: Vec<Offer>,
+}
+
+/// A service of a node in the words of that service.
+#[derive(Clone, PartialEq, Message)]
+pub struct Offer {
+    /// The service's name.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    /// Version of the body's format.
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// Bytes whose format the service owns.
+    #[prost(bytes = "vec", tag = "3")]
+    pub body: Vec<u8>,
 }
 
 /// A relay a node holds a reservation at.
@@ -186,27 +205,27 @@ pub(crate) struct EnvelopeHead {
     pub(crate) payload_type: Vec<u8>,
 }
 
-/// What a node asks a relay.
+/// A request of a node to a relay.
 #[derive(Clone, PartialEq, Message)]
 pub struct Request {
-    /// Which request it is.
+    /// The kind of request.
     #[prost(oneof = "request::Kind", tags = "1, 2, 3")]
     pub kind: Option<request::Kind>,
 }
 
 /// The kinds of [`Request`].
 pub mod request {
-    /// One of them.
+    /// The kind.
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum Kind {
-        /// Take this signed envelope of mine, and tell the others. Answered by
-        /// `Accepted` or `Refused`.
+        /// Pushes a signed envelope of the asking node, which the relay forwards. Answered by `Accepted` or
+        /// `Refused`.
         #[prost(bytes = "vec", tag = "1")]
         Push(Vec<u8>),
-        /// Send what you know. Answered by chunks, the last one marked.
+        /// Asks for a snapshot. Answered by chunks, the last one marked.
         #[prost(message, tag = "2")]
         Snapshot(super::SnapshotRequest),
-        /// Send what you know of one node (binary id). Answered by one chunk.
+        /// Looks up one node (binary id). Answered by one chunk.
         #[prost(bytes = "vec", tag = "3")]
         Lookup(Vec<u8>),
     }
@@ -223,39 +242,39 @@ pub struct SnapshotRequest {
     pub relays_only: bool,
 }
 
-/// What a relay answers.
+/// A response of a relay.
 #[derive(Clone, PartialEq, Message)]
 pub struct Response {
-    /// Which answer it is.
+    /// The kind of response.
     #[prost(oneof = "response::Kind", tags = "1, 2, 3")]
     pub kind: Option<response::Kind>,
 }
 
 /// The kinds of [`Response`].
 pub mod response {
-    /// One of them.
+    /// The kind.
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum Kind {
-        /// The push was taken, or was known already.
+        /// The push was accepted, or was known already.
         #[prost(message, tag = "1")]
         Accepted(super::Accepted),
         /// The request was refused.
         #[prost(message, tag = "2")]
         Refused(super::Refused),
-        /// A part of what was asked for.
+        /// A part of a snapshot or lookup.
         #[prost(message, tag = "3")]
         Chunk(super::Chunk),
     }
 }
 
-/// A push was taken.
+/// A push was accepted.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub struct Accepted {}
 
 /// A request was refused.
 #[derive(Clone, PartialEq, Message)]
 pub struct Refused {
-    /// Why.
+    /// The reason.
     #[prost(enumeration = "RefusedReason", tag = "1")]
     pub reason: i32,
     /// The subject's own newest signed envelope, when the reason is `Stale`.
@@ -267,7 +286,7 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum RefusedReason {
-    /// Not told, or of a later version.
+    /// Missing, or of a later version.
     Unspecified = 0,
     /// Larger than allowed.
     TooLarge = 1,
@@ -323,12 +342,12 @@ pub(crate) struct Frames<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> Frames<S> {
-    /// The side that asks.
+    /// Frames of the client side.
     pub(crate) fn asking(stream: S) -> Self {
         Self::new(stream, RESPONSE_BYTES_MAX, REQUEST_BYTES_MAX)
     }
 
-    /// The side that answers.
+    /// Frames of the server side.
     pub(crate) fn answering(stream: S) -> Self {
         Self::new(stream, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX)
     }

@@ -1,7 +1,7 @@
-//! Hands this node's announcements to its relays, on nodes that take no part in the gossip.
+//! Pushes this node's announcements to its relays, on nodes that take no part in the gossip.
 //!
-//! One task per connected relay follows the newest announcement, so nothing queues up: what was
-//! overtaken is never sent.
+//! One task per connected relay follows the newest announcement, so nothing queues up: an announcement
+//! with a newer successor is never sent.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,7 +21,7 @@ use crate::{
     ask::{self, ANSWER, AskError, Pushed},
     backoff::Backoff,
     core::Core,
-    metrics::Way,
+    metrics::Channel,
     protocol::RefusedReason,
     reservations::ReservationStatus,
 };
@@ -68,14 +68,14 @@ pub(crate) async fn run(
         }
         while tasks.try_join_next().is_some() {}
         tokio::select! {
-            // Missed events are made up for by looking at the table.
+            // The look at the table makes up for missed events.
             _ = timeout(core.look_again(), events.recv()) => {}
             Ok(()) = held.changed() => {}
         }
     }
 }
 
-/// What a relay has heard.
+/// The newest announcement that a relay has accepted.
 #[derive(Debug, Default, Clone, Copy)]
 struct Heard {
     sequence: u64,
@@ -115,7 +115,7 @@ async fn follow(core: Arc<Core>, relay: NodeId, mut outgoing: watch::Receiver<Op
 
 struct Due {
     bytes: Arc<[u8]>,
-    /// What the relay has heard once it has this.
+    /// The relay's state once it has accepted these bytes.
     heard: Heard,
 }
 
@@ -151,8 +151,10 @@ fn refused(core: &Core, relay: NodeId, reason: RefusedReason, newest: &[u8]) -> 
     match reason {
         RefusedReason::UnknownAdvertisement => Next::Advertise,
         RefusedReason::Stale => {
-            // Believed only because this node itself signed it.
-            if let Err(refusal) = core.accept_from(Way::Fetch, relay, newest) {
+            // Accepted only if this node itself signed it.
+            if let Err(refusal) =
+                core.accept_from(Channel::Fetch { of: Some(core.me) }, relay, newest)
+            {
                 tracing::debug!(%relay, %refusal, "what the relay calls newer");
             }
             Next::Wait

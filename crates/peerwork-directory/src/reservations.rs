@@ -1,4 +1,4 @@
-//! Reservations at relays, kept: asked for, watched, and replaced when lost.
+//! Keeps reservations at relays: asks for them, watches them, and replaces lost ones.
 
 pub mod keeper;
 
@@ -33,13 +33,13 @@ pub struct ReservationStatus {
     pub relay: NodeId,
     /// The relay's address as this node reaches it.
     pub address: Multiaddr,
-    /// Since when.
+    /// When it was granted.
     pub since: SystemTime,
-    /// What the relay allows each circuit.
+    /// The relay's limits of each circuit.
     pub limits: CircuitLimits,
 }
 
-/// What a task of the keeper ends with.
+/// The result of a task of the keeper.
 enum Ended {
     Answered(NodeAddress, Result<Reservation, String>),
     Lost(NodeId, String),

@@ -1,4 +1,4 @@
-//! How to reach a node: its own addresses, then circuits through the relays that hold it.
+//! Builds the addresses of a route to a node: its own, then circuits through the relays that hold it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub const ADDRESSES_MAX: usize = 16;
 /// Addresses of one relay in a route.
 const PER_RELAY_MAX: usize = 3;
 
-/// Where to dial a node.
+/// The addresses at which to dial a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Direct addresses first, then circuits; at most [`ADDRESSES_MAX`], perhaps none.
@@ -24,7 +24,7 @@ pub(crate) fn route(core: &Core, entry: &Entry) -> Route {
     let policy = core.policy();
     let mut addresses = policy.permitted(&entry.advertisement.addresses);
     for relay in &entry.advertisement.relays {
-        // What is reserved here is connected to here; there is no circuit to it through oneself.
+        // A node with a reservation here is connected here, and a relay dials no circuit through itself.
         if relay.node == core.me || relay.node == entry.node() {
             continue;
         }
@@ -40,8 +40,8 @@ pub(crate) fn route(core: &Core, entry: &Entry) -> Route {
     Route { addresses }
 }
 
-/// A relay's addresses from the best source that knows any: our connection to it, the operator, the
-/// relay itself, and only then the text of the node that uses it.
+/// A relay's addresses from the best source that has any: our connection to it, the network file, the
+/// relay's own advertisement, and only then the advertisement of the node that uses it.
 fn relay_addresses(core: &Core, relay: &NodeAddress) -> Vec<Multiaddr> {
     let configured = || configured_addresses(core, relay.node);
     let told_by_relay = || {
@@ -63,7 +63,7 @@ fn relay_addresses(core: &Core, relay: &NodeAddress) -> Vec<Multiaddr> {
         .unwrap_or_default()
 }
 
-/// The addresses this node dialled. The far end's port of a connection from there leads nowhere.
+/// The addresses this node dialled. The remote port of an inbound connection cannot be dialled.
 fn connected_addresses(core: &Core, node: NodeId) -> Vec<Multiaddr> {
     let Some(peer) = core.network.peer(node) else {
         return Vec::new();

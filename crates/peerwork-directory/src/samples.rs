@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use peerwork_identity::{Keypair, NodeAddress, NodeId};
 
-use crate::advertisement::{Advertisement, Goodbye, Heartbeat, Role, Service};
+use crate::{
+    advertisement::{Advertisement, Goodbye, Heartbeat, Role, Service},
+    offer::{Offer, Offers},
+};
 
 /// The time of all samples: milliseconds since the epoch.
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
@@ -20,6 +23,14 @@ pub(crate) fn node(number: u8) -> NodeId {
     key(number).node_id()
 }
 
+/// A node id without a usable key, one for each number.
+pub(crate) fn numbered(number: u16) -> NodeId {
+    let mut bytes = vec![0x00, 0x25, 0x08, 0x02, 0x12, 0x21];
+    bytes.extend([0; 31]);
+    bytes.extend(number.to_be_bytes());
+    NodeId::from_bytes(&bytes).expect("invariant: an identity multihash of a key's length")
+}
+
 pub(crate) fn address(text: &str) -> multiaddr::Multiaddr {
     text.parse().expect("invariant: samples are valid")
 }
@@ -28,6 +39,14 @@ pub(crate) fn relay(number: u8) -> NodeAddress {
     NodeAddress {
         node: node(number),
         transport: address(&format!("/ip4/203.0.113.{number}/tcp/50001")),
+    }
+}
+
+pub(crate) fn offer(kind: &str, body: &[u8]) -> Offer {
+    Offer {
+        kind: kind.parse().expect("invariant: samples are valid"),
+        version: 1,
+        body: body.into(),
     }
 }
 
@@ -55,6 +74,7 @@ pub(crate) fn advertisement(number: u8, sequence: u64) -> Advertisement {
         gpu_info: String::new(),
         average_power: 0.0,
         relay_proxy_port: None,
+        offers: Offers::new([offer("store", b"sample")]).expect("invariant: samples are valid"),
     }
 }
 

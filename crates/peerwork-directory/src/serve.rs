@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     core::Core,
     error::Refusal,
-    limiter::Deed,
+    limiter::Action,
     protocol::{
         Accepted, CHUNK_BYTES, CHUNK_ENVELOPES_MAX, Chunk, Frames, PROTOCOL,
         REQUESTS_PER_STREAM_MAX, Refused, RefusedReason, Request, Response, SnapshotRequest,
@@ -115,7 +115,7 @@ impl Server {
     }
 
     async fn push(&self, node: NodeId, envelope: &[u8]) -> response::Kind {
-        if !self.core.allows(node, Deed::Push) {
+        if !self.core.allows(node, Action::Push) {
             self.core.offence(node, &Refusal::TooFrequent);
             return refused(&Refusal::TooFrequent);
         }
@@ -137,7 +137,7 @@ impl Server {
     }
 
     fn lookup(&self, asking: NodeId, wanted: &[u8]) -> response::Kind {
-        if !self.core.allows(asking, Deed::Lookup) {
+        if !self.core.allows(asking, Action::Lookup) {
             return busy();
         }
         let Ok(node) = NodeId::from_bytes(wanted) else {
@@ -159,7 +159,7 @@ impl Server {
         if asked.network != self.core.config.network {
             return write(frames, refused(&Refusal::OtherNetwork)).await;
         }
-        if !self.core.allows(node, Deed::Snapshot) {
+        if !self.core.allows(node, Action::Snapshot) {
             return write(frames, busy()).await;
         }
         let place = self.snapshots.try_acquire();

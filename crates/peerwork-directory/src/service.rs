@@ -1,4 +1,4 @@
-//! Starts the directory's tasks, each with its owner, and ends them.
+//! Starts the directory's tasks, and holds their stop signals and trackers.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -26,6 +26,7 @@ use crate::{
     limiter::BLOCK,
     links,
     metrics::Metrics,
+    offer::Offers,
     protocol::topic_name,
     pusher,
     reservations::{Keeper, ReservationStatus},
@@ -44,6 +45,7 @@ pub(crate) struct Service {
     pub(crate) outgoing: watch::Receiver<Option<Outgoing>>,
     pub(crate) reservations: watch::Receiver<Vec<ReservationStatus>>,
     pub(crate) inventory: watch::Receiver<Inventory>,
+    pub(crate) offers: watch::Sender<Offers>,
     pub(crate) publisher: Option<Publisher>,
     /// Ends the announcer alone, so that nothing follows a goodbye.
     pub(crate) hush: CancellationToken,
@@ -76,6 +78,7 @@ impl Service {
         let inventory = watch_inventory(&core.config, &stop, &tasks).await;
         let (outgoing_sender, outgoing) = watch::channel(None);
         let (reservations_sender, reservations) = watch::channel(Vec::new());
+        let offers = watch::Sender::new(core.config.me.offers.clone());
         let service = Self {
             publisher: relay.as_ref().map(|relay| relay.topic.publisher()),
             core,
@@ -83,6 +86,7 @@ impl Service {
             outgoing,
             reservations,
             inventory,
+            offers,
             hush: stop.child_token(),
             stop,
             tasks,
@@ -117,7 +121,7 @@ impl Service {
         self.tasks.spawn(look_up);
     }
 
-    /// A node that keeps reservations is connected to relays by these.
+    /// Keeps connections to the network file's nodes; reservations keep those to relays.
     fn keep_links(&self) {
         let config = &self.core.config;
         let mut nodes: HashMap<NodeId, Vec<Multiaddr>> = HashMap::new();
@@ -152,6 +156,7 @@ impl Service {
         let watched = Watched {
             reservations: self.reservations.clone(),
             inventory: self.inventory.clone(),
+            offers: self.offers.subscribe(),
             beat,
         };
         let announcer = Announcer::new(
@@ -169,7 +174,7 @@ impl Service {
 
     fn keep_relay_side(&self, relay: RelaySide) {
         let RelaySide { mut topic, served } = relay;
-        // The validator has taken everything already; a full queue would stop the forwarding.
+        // The validator has applied the messages; an unread queue would stop the forwarding.
         self.spawn(async move { while topic.next().await.is_some() {} });
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -212,7 +217,7 @@ async fn block(core: Arc<Core>, mut blocks: mpsc::Receiver<NodeId>) {
     }
 }
 
-/// Reads the inventory once, and then again and again on threads for blocking work.
+/// Reads the inventory repeatedly, on threads for blocking work.
 async fn watch_inventory(
     config: &Config,
     stop: &CancellationToken,
@@ -228,7 +233,7 @@ async fn watch_inventory(
         stop.run_until_cancelled(read_inventory(roots, period, sender))
             .await;
     });
-    // A reading that takes longer is announced when it is there.
+    // An inventory that takes longer is announced when it has been read.
     let _ = timeout(FIRST_INVENTORY, receiver.changed()).await;
     receiver
 }

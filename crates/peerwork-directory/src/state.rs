@@ -1,4 +1,4 @@
-//! Who is there: the directory's table as pure state.
+//! The directory's table of nodes, as pure state.
 //!
 //! ```text
 //!              advertisement, newer            heartbeat, newer
@@ -10,9 +10,10 @@
 //!      └───────────────────────── departed
 //! ```
 //! Replays change nothing: a sequence or a beat counts only when it is greater than the last one,
-//! and the memory of them outlasts the validity of what could be replayed. Where that memory had to
-//! make room, or was lost by a restart, the signed dates bound what a replay can do.
+//! and a node's record outlasts the validity of its announcements. Where a record had to make room, or
+//! was lost by a restart, the signed dates bound the effect of a replay.
 
+mod sources;
 mod table;
 
 use std::{
@@ -27,13 +28,17 @@ use crate::{
     announcement::Announcement,
     error::Refusal,
     limiter::{Bucket, Rate},
+    offer::Kind,
 };
+use sources::Newcomers;
+pub use sources::{Source, Stranger};
 use table::{Present, Record, Table};
 
-/// A moment by both clocks: the monotonic one measures silence, the other one reads signed dates.
+/// A moment by two clocks: the monotonic clock measures silence, the system's clock is compared with
+/// signed dates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Since this node started.
+    /// Time since this node started.
     pub elapsed: Duration,
     /// Milliseconds since the epoch.
     pub unix_ms: u64,
@@ -50,22 +55,28 @@ pub struct Limits {
     pub expiry: Duration,
     /// How far the clocks of nodes may differ.
     pub skew: Duration,
-    /// How often one node may announce something that is taken.
+    /// How often announcements of one node are accepted.
     pub rate: Rate,
+    /// Nodes remembered that one source brought.
+    pub entries_per_source_max: usize,
+    /// Bytes of signed envelopes kept that one source brought.
+    pub bytes_per_source_max: usize,
+    /// How often one source may bring a node that is not known, unless this node asked for it.
+    pub newcomer_rate: Rate,
 }
 
-/// A node that is there.
+/// A live node: it announced itself and has not expired or left.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// What it says of itself.
+    /// Its newest advertisement.
     pub advertisement: Arc<Advertisement>,
-    /// When it was last heard, by this node's clock.
+    /// When its last announcement arrived, by this node's clock.
     pub last_heard: SystemTime,
     /// How long it had been running when last heard.
     pub uptime: Duration,
     /// Its memory when last heard, in the form of specification 6.7.
     pub mem_info: String,
-    /// Who handed its advertisement to this node; `None` for this node itself.
+    /// The node that forwarded its advertisement; `None` for this node's own.
     pub via: Option<NodeId>,
 }
 
@@ -77,31 +88,31 @@ impl Entry {
     }
 }
 
-/// What changed in the directory.
+/// A change of the directory.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A node is there, or says something else of itself. Heartbeats are no event.
+    /// A node became live or changed its advertisement. Heartbeats of a live node cause no event.
     Announced(Arc<Entry>),
-    /// A node is no longer there.
+    /// A node is no longer live.
     Gone(NodeId, Reason),
 }
 
 /// Why a node is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// It said goodbye.
+    /// The node said goodbye.
     Goodbye,
-    /// Nothing was heard of it for too long.
+    /// The node was silent for too long.
     Expired,
 }
 
 /// An announcement that was not refused.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It was newer and is kept; others should hear it.
+    /// The announcement was newer and is kept; relays forward it.
     Accepted(Option<Event>),
-    /// It is known already.
+    /// The announcement is known already.
     Duplicate,
 }
 
@@ -109,6 +120,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct DirectoryState {
     limits: Limits,
+    newcomers: Newcomers,
     table: Table,
 }
 
@@ -118,27 +130,28 @@ impl DirectoryState {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            newcomers: Newcomers::new(),
             table: Table::default(),
         }
     }
 
-    /// Takes an opened announcement with its signed envelope, or says why not.
+    /// Applies an opened announcement and keeps its signed envelope.
     ///
     /// # Errors
-    /// [`Refusal`]: too far in the future, expired, stale, too frequent, unknown, or full.
+    /// [`Refusal`]: too far in the future, expired, stale, too frequent, unknown, crowded or full.
     pub fn apply(
         &mut self,
         now: Moment,
         announcement: Announcement,
         envelope: &Arc<[u8]>,
-        via: Option<NodeId>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         match announcement {
             Announcement::Advertisement(advertisement) => {
-                self.advertisement(now, *advertisement, envelope, via)
+                self.advertisement(now, *advertisement, envelope, source)
             }
-            Announcement::Heartbeat(heartbeat) => self.heartbeat(now, heartbeat, envelope),
-            Announcement::Goodbye(goodbye) => self.goodbye(now, &goodbye, envelope),
+            Announcement::Heartbeat(heartbeat) => self.heartbeat(now, heartbeat, envelope, source),
+            Announcement::Goodbye(goodbye) => self.goodbye(now, &goodbye, envelope, source),
         }
     }
 
@@ -147,7 +160,7 @@ impl DirectoryState {
         now: Moment,
         advertisement: Advertisement,
         envelope: &Arc<[u8]>,
-        via: Option<NodeId>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         self.check_issue(now, advertisement.issued_at_ms)?;
         let forget_at_ms = advertisement.ends_at_ms().saturating_add(self.skew_ms());
@@ -167,6 +180,9 @@ impl DirectoryState {
             if advertisement.sequence == known.sequence {
                 return Ok(Outcome::Duplicate);
             }
+        } else {
+            self.newcomers
+                .admit(now.elapsed, source, self.limits.newcomer_rate)?;
         }
         let mut rate = known.map_or_else(Bucket::default, |known| known.rate);
         self.take_token(now, &mut rate)?;
@@ -179,7 +195,7 @@ impl DirectoryState {
             last_heard: system_time(now),
             uptime: advertisement.uptime,
             mem_info: advertisement.mem_info.clone(),
-            via,
+            via: source.node(),
             advertisement: Arc::new(advertisement),
         });
         let record = Record {
@@ -187,6 +203,7 @@ impl DirectoryState {
             signed: envelope.clone(),
             forget_at_ms,
             rate,
+            source,
             present: Some(Present {
                 entry: entry.clone(),
                 beat: 0,
@@ -205,6 +222,7 @@ impl DirectoryState {
         now: Moment,
         heartbeat: Heartbeat,
         envelope: &Arc<[u8]>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         self.check_issue(now, heartbeat.issued_at_ms)?;
         let known = self.table.get(heartbeat.node);
@@ -225,6 +243,7 @@ impl DirectoryState {
         }
         let mut record = known.clone();
         self.take_token(now, &mut record.rate)?;
+        record.source = source;
         let woken = !present.live;
         let entry = Arc::new(Entry {
             advertisement: present.entry.advertisement.clone(),
@@ -251,6 +270,7 @@ impl DirectoryState {
         now: Moment,
         goodbye: &Goodbye,
         envelope: &Arc<[u8]>,
+        source: Source,
     ) -> Result<Outcome, Refusal> {
         self.check_issue(now, goodbye.issued_at_ms)?;
         let longest = goodbye.issued_at_ms.saturating_add(millis(EXPIRES_IN_MAX));
@@ -273,6 +293,9 @@ impl DirectoryState {
             rate = known.rate;
             gone = known.is_live();
             forget_at_ms = forget_at_ms.max(known.forget_at_ms);
+        } else {
+            self.newcomers
+                .admit(now.elapsed, source, self.limits.newcomer_rate)?;
         }
         self.take_token(now, &mut rate)?;
         let record = Record {
@@ -280,6 +303,7 @@ impl DirectoryState {
             signed: envelope.clone(),
             forget_at_ms,
             rate,
+            source,
             present: None,
         };
         self.table.put(goodbye.node, record, &self.limits)?;
@@ -287,7 +311,16 @@ impl DirectoryState {
         Ok(Outcome::Accepted(gone.then_some(event)))
     }
 
-    /// Ends what was silent for too long, and forgets what has become invalid by its dates.
+    /// Whether to look up an unknown node at a source. The lookup counts for the source's rate of unknown
+    /// nodes, because the answer does not.
+    pub fn may_ask(&mut self, now: Moment, node: NodeId, source: Source) -> bool {
+        let rate = self.limits.newcomer_rate;
+        self.table.get(node).is_some()
+            || self.table.has_room(source, &self.limits)
+                && self.newcomers.admit(now.elapsed, source, rate).is_ok()
+    }
+
+    /// Makes silent nodes dormant, and forgets records that are invalid by their dates.
     pub fn expire(&mut self, now: Moment) -> Vec<Event> {
         let silent = self.table.expire(now);
         silent
@@ -296,39 +329,46 @@ impl DirectoryState {
             .collect()
     }
 
-    /// A node that is there.
+    /// A live node.
     #[must_use]
     pub fn get(&self, node: NodeId) -> Option<Arc<Entry>> {
         let present = self.table.get(node)?.present.as_ref()?;
         present.live.then(|| present.entry.clone())
     }
 
-    /// All nodes that are there.
+    /// All live nodes.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Entry>> {
         let live = self.table.live();
         live.map(|(_, present)| present.entry.clone()).collect()
     }
 
-    /// How many nodes are there.
+    /// All live nodes that offer a service of this kind.
+    #[must_use]
+    pub fn offering(&self, kind: &Kind) -> Vec<Arc<Entry>> {
+        let nodes = self.table.offering(kind);
+        nodes.filter_map(|node| self.get(node)).collect()
+    }
+
+    /// The number of live nodes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.live_len()
     }
 
-    /// Whether nobody is there.
+    /// Whether no node is live.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Nodes remembered, also those that are gone.
+    /// The number of nodes remembered: live, dormant and departed.
     #[must_use]
     pub fn remembered(&self) -> usize {
         self.table.len()
     }
 
-    /// The signed envelopes of those that are there: each advertisement, then its last heartbeat.
+    /// The signed envelopes of live nodes: each advertisement, then its last heartbeat.
     #[must_use]
     pub fn snapshot(&self, mut wanted: impl FnMut(&Entry) -> bool) -> Vec<Arc<[u8]>> {
         let live = self.table.live();
@@ -339,7 +379,7 @@ impl DirectoryState {
             .collect()
     }
 
-    /// The signed envelopes of one node that is there.
+    /// The signed envelopes of one live node.
     #[must_use]
     pub fn envelopes(&self, node: NodeId) -> Vec<Arc<[u8]>> {
         let Some(record) = self.table.get(node).filter(|record| record.is_live()) else {
@@ -359,8 +399,8 @@ impl DirectoryState {
         Ok(())
     }
 
-    /// Until when a message issued at that time shows that its node is there: for `expiry` from now,
-    /// but not longer than its own dates allow, whoever hands it on and whenever.
+    /// Until when an announcement issued at that time keeps its node live: for `expiry` from now, but not
+    /// longer than its signed dates allow, so that a replay does not prolong it.
     fn lease(&self, now: Moment, issued_at_ms: u64, forget_at_ms: u64) -> Duration {
         let dated = issued_at_ms
             .saturating_add(millis(self.limits.expiry))
@@ -386,5 +426,7 @@ fn system_time(now: Moment) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(now.unix_ms)
 }
 
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ pub enum ParseAddressError {
 }
 
 impl Address {
-    /// The address of nobody.
+    /// The zero address, which belongs to no key.
     pub const ZERO: Self = Self([0; BYTES]);
 
     /// The address with these bytes.

@@ -1,4 +1,4 @@
-//! Reading and writing small files: bounded on the way in, all or nothing on the way out.
+//! Reads small files up to a bound, and writes them completely or not at all.
 //!
 //! A written file appears under its name only when it is complete and on the disk.
 //! Until then it is a temporary file in the same directory, which is removed when something fails.
@@ -12,7 +12,7 @@ use std::{
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-/// What may happen to a file that is already there, and the permission bits of the file (before the umask).
+/// Whether an existing file is replaced, and the permission bits of the file (before the umask).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteMode {
     /// A file of that name is replaced.

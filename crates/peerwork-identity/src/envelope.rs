@@ -1,6 +1,6 @@
 //! Signed envelopes as libp2p RFC 0002 defines them.
 //!
-//! An envelope binds a payload to the node that signed it, to a domain ("what for") and to a payload type.
+//! An envelope binds a payload to the node that signed it, to a domain (its purpose) and to a payload type.
 //! The signature covers the three fields, each preceded by its length as an unsigned varint.
 //! The encoding is not canonical: compare payloads, never the bytes of envelopes.
 
@@ -11,7 +11,7 @@ use crate::{
     keys::{PUBLIC_KEY_BYTES_MAX, SIGNATURE_BYTES_MAX},
 };
 
-/// A payload and who signed it; [`SignedEnvelope::open`] is the only way to trust it.
+/// A payload with its signer; only [`SignedEnvelope::open`] verifies the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedEnvelope {
     public_key: PublicKey,
@@ -43,7 +43,7 @@ pub enum EnvelopeError {
     /// The public key is missing, too long or unusable.
     #[error("reading the public key of a signed envelope")]
     PublicKey(#[source] KeyError),
-    /// The envelope holds something else than what was asked for.
+    /// The envelope holds a payload of another type than the caller expects.
     #[error("the envelope holds another type of payload")]
     PayloadType,
     /// The signature does not belong to this key, domain, type and payload.
@@ -76,7 +76,7 @@ impl SignedEnvelope {
         }
     }
 
-    /// The bytes that travel.
+    /// The bytes as sent.
     pub fn encode(&self) -> Vec<u8> {
         Wire {
             public_key: self.public_key.to_protobuf(),
@@ -90,7 +90,7 @@ impl SignedEnvelope {
     /// The node that signed, and the payload, of an encoded envelope of at most `max_len` bytes.
     ///
     /// Every length and the payload type are checked before any cryptography.
-    /// Whether that node may say such a thing is for the caller to decide.
+    /// The caller decides whether that node is allowed to sign such a payload.
     ///
     /// # Errors
     /// [`EnvelopeError`] when the envelope is not one of this domain and type with a right signature.
@@ -172,6 +172,17 @@ mod tests {
         let mut wire = Wire::decode(bytes.as_slice()).unwrap();
         change(&mut wire);
         SignedEnvelope::open(&wire.encode_to_vec(), DOMAIN, TYPE, MAX).unwrap_err()
+    }
+
+    #[test]
+    fn the_message_agrees_with_its_schema() {
+        let full = Wire {
+            public_key: vec![1],
+            payload_type: vec![2],
+            payload: vec![3],
+            signature: vec![5],
+        };
+        peerwork_schema::Schema::load("envelope.proto").check("SignedEnvelope", &full);
     }
 
     #[test]

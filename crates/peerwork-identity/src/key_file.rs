@@ -15,7 +15,7 @@ pub const FILE_BYTES_MAX: usize = 4096;
 /// Why the contents of a file are not a key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The file holds nothing.
+    /// The file is empty.
     #[error("the file is empty")]
     Empty,
     /// The file is larger than any key file.
@@ -24,7 +24,7 @@ pub enum KeyFileError {
     /// A `0x` stands before the digits.
     #[error("the digits must not start with 0x")]
     Prefixed,
-    /// Something that is not an even number of hexadecimal digits.
+    /// The contents are not an even number of hexadecimal digits.
     #[error("expected an even number of hexadecimal digits and nothing else")]
     NotHex,
     /// The digits are not a network key.

@@ -1,32 +1,29 @@
-//! Who a node is: keys, node ids, addresses, key files, signed envelopes and the network file.
+//! The identity of a node: keys, node ids, addresses, key files, signed envelopes and the network file.
 //!
 //! The crate is the lowest floor of the workspace.
 //! It does no networking and has no async runtime; file access is plain and blocking, bounded in size.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | [`node_id`] | [`NodeId`], the name of a node |
 //! | [`keys`] | [`Keypair`] and [`PublicKey`] of a node |
 //! | [`address`] | [`Address`], the `0x` name of a validator key |
-//! | [`validator_key`] | [`ValidatorKey`], which signs EdgeMatrix envelopes |
+//! | [`validator_key`] | [`ValidatorKey`], a key of EdgeMatrix's data directories |
 //! | [`key_file`] | the text form of both keys |
 //! | [`atomic_file`] | writing a small file all at once |
 //! | [`secrets`] | [`SecretsDir`], the keys in a data directory |
 //! | [`envelope`] | [`SignedEnvelope`], libp2p RFC 0002 |
-//! | [`edgematrix_envelope`] | the signed answers of EdgeMatrix |
-//! | [`node_address`] | [`NodeAddress`], where a node is dialled |
+//! | [`node_address`] | [`NodeAddress`], a transport address with the node id expected there |
 //! | [`network_file`] | [`NetworkFile`], the file that names a network and its first nodes |
 
 pub mod address;
 pub mod atomic_file;
-pub mod edgematrix_envelope;
 pub mod envelope;
 pub mod key_file;
 pub mod keys;
 pub mod network_file;
 pub mod node_address;
 pub mod node_id;
-mod rlp;
 pub mod secrets;
 pub mod validator_key;
 

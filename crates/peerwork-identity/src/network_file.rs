@@ -30,12 +30,12 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// The permission bits of a written file, before the umask.
 pub const FILE_MODE: u32 = 0o660;
 
-/// What a network file says.
+/// The contents of a network file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkFile {
     /// The name of the network, at most [`NAME_BYTES_MAX`] bytes.
     pub name: String,
-    /// The number that tells networks apart; `NetworkId` in the file.
+    /// The number that identifies the network; `NetworkId` in the file.
     pub network_id: i64,
     /// Nodes of the network to dial first, at most [`ENTRIES_MAX`].
     pub bootnodes: Vec<NodeAddress>,

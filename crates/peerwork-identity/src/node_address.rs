@@ -1,4 +1,4 @@
-//! Where a node is dialled: a transport address and the node id that must answer there.
+//! The dialling address of a node: a transport address and the node id expected there.
 
 use std::{fmt, str::FromStr};
 
@@ -15,7 +15,7 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 pub struct NodeAddress {
     /// The node that must answer.
     pub node: NodeId,
-    /// Where it is dialled; does not end in `/p2p/…`.
+    /// The transport address; does not end in `/p2p/…`.
     pub transport: Multiaddr,
 }
 
@@ -28,16 +28,16 @@ pub enum ParseNodeAddressError {
         /// Bytes given.
         got: usize,
     },
-    /// It does not say which node it is.
+    /// The node id is missing.
     #[error("the address must end in /p2p/<node id>")]
     NoNode,
-    /// It says which node it is, but not where.
+    /// The transport address is missing.
     #[error("the address must begin with a transport address such as /ip4/192.0.2.1/tcp/50001")]
     NoTransport,
-    /// What stands after `/p2p/` is not a node id.
+    /// The text after `/p2p/` is not a node id.
     #[error("reading the node id after /p2p/: {0}")]
     Node(ParseNodeIdError),
-    /// What stands before `/p2p/` is not a multiaddress.
+    /// The text before `/p2p/` is not a multiaddress.
     #[error("reading the transport address before /p2p/: {0}")]
     Transport(String),
     /// The transport address has no text form that means the same.

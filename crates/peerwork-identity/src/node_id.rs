@@ -1,6 +1,6 @@
 //! The name of a node: the libp2p peer id of its network key.
 //!
-//! Text in is the base58 form or a CID; text out is always base58.
+//! Node ids are read from base58 or a CID, and always written as base58.
 
 use std::{fmt, str::FromStr};
 
@@ -27,10 +27,10 @@ pub struct NodeId(PeerId);
 /// Why a text or a byte string is not a node id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseNodeIdError {
-    /// Nothing was given.
+    /// The input is empty.
     #[error("a node id cannot be empty")]
     Empty,
-    /// More was given than any node id is long.
+    /// The input is longer than any node id.
     #[error("a node id has at most {max} bytes, this has {got}")]
     TooLong {
         /// Bytes given.

@@ -6,8 +6,8 @@
 //! | `validator-key` | `consensus/validator.key` | hexadecimal secp256k1 scalar |
 //!
 //! The contents are those of EdgeMatrix, byte for byte.
-//! The permissions are tighter: a new file is 0400 and a new directory 0700, because nobody but the owner of the
-//! node has to read its keys.
+//! The permissions are tighter: a new file is 0400 and a new directory 0700, because only the owner of the node
+//! has to read its keys.
 //! Files and directories that are already there keep their permissions; [`SecretsDir::permissions_too_open`] lists
 //! those that others could read or replace.
 
@@ -44,7 +44,7 @@ pub enum SecretName {
     ValidatorKey,
 }
 
-/// Which keys [`SecretsDir::init`] makes.
+/// The keys that [`SecretsDir::init`] makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InitOptions {
     /// Make the validator key.

@@ -1,10 +1,11 @@
-//! The validator key: a raw secp256k1 scalar that names an [`Address`] and signs EdgeMatrix envelopes.
+//! The validator key of EdgeMatrix: a raw secp256k1 scalar that has an [`Address`].
 //!
-//! It is independent of the node's network key.
+//! It is independent of the node's network key and signs nothing here; it is made, kept and shown for
+//! compatibility with EdgeMatrix's data directories.
 
 use std::fmt;
 
-use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
+use k256::ecdsa::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::Address;
@@ -20,17 +21,6 @@ pub struct ValidatorKey(SigningKey);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a validator key is 32 bytes, not zero, and below the order of secp256k1")]
 pub struct InvalidScalar;
-
-/// A signature from which the signer's address can be computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecoverableSignature {
-    /// The first half, big-endian.
-    pub r: [u8; SCALAR_BYTES],
-    /// The second half, big-endian; never more than half of the curve's order.
-    pub s: [u8; SCALAR_BYTES],
-    /// Whether the y coordinate of the nonce's point is odd.
-    pub y_is_odd: bool,
-}
 
 impl ValidatorKey {
     /// Makes a key from the system's random numbers.
@@ -58,33 +48,12 @@ impl ValidatorKey {
         Zeroizing::new(self.0.to_bytes().into())
     }
 
-    /// The address that this key signs for.
+    /// The key's address.
     pub fn address(&self) -> Address {
-        address_of(self.0.verifying_key())
-    }
-
-    /// Signs a 32-byte hash: RFC 6979 nonce with SHA-256, low S.
-    pub fn sign_hash(&self, hash: &[u8; 32]) -> RecoverableSignature {
-        let (signature, recovery) = self.0.sign_prehash_recoverable(hash);
-        let (r, s) = signature.split_bytes();
-        RecoverableSignature {
-            r: r.into(),
-            s: s.into(),
-            y_is_odd: recovery.is_y_odd(),
-        }
-    }
-}
-
-impl RecoverableSignature {
-    /// The address whose key signed `hash`, or none when no key can have made this signature or S is high.
-    pub fn signer(&self, hash: &[u8; 32]) -> Option<Address> {
-        let signature = Signature::from_scalars(self.r, self.s).ok()?;
-        if signature.normalize_s() != signature {
-            return None;
-        }
-        let recovery = RecoveryId::new(self.y_is_odd, false);
-        let key = VerifyingKey::recover_from_prehash(hash, &signature, recovery).ok()?;
-        Some(address_of(&key))
+        let uncompressed = self.0.verifying_key().to_sec1_point(false);
+        let mut point = [0; 64];
+        point.copy_from_slice(&uncompressed.as_bytes()[1..]);
+        Address::from_point(&point)
     }
 }
 
@@ -94,13 +63,6 @@ impl fmt::Debug for ValidatorKey {
             .field("address", &self.address())
             .finish_non_exhaustive()
     }
-}
-
-fn address_of(key: &VerifyingKey) -> Address {
-    let uncompressed = key.to_sec1_point(false);
-    let mut point = [0; 64];
-    point.copy_from_slice(&uncompressed.as_bytes()[1..]);
-    Address::from_point(&point)
 }
 
 #[cfg(test)]
@@ -137,24 +99,6 @@ mod tests {
         ] {
             assert_eq!(ValidatorKey::from_bytes(&bytes).unwrap_err(), InvalidScalar);
         }
-    }
-
-    #[test]
-    fn the_signer_of_a_hash_is_recovered() {
-        let key = ValidatorKey::generate();
-        let signature = key.sign_hash(&[7; 32]);
-        assert_eq!(signature.signer(&[7; 32]), Some(key.address()));
-        assert_ne!(signature.signer(&[8; 32]), Some(key.address()));
-    }
-
-    #[test]
-    fn a_high_s_is_refused() {
-        let key = ValidatorKey::generate();
-        let mut signature = key.sign_hash(&[7; 32]);
-        let low = k256::ecdsa::Signature::from_scalars(signature.r, signature.s).unwrap();
-        signature.s = (-*low.s()).to_bytes().into();
-        signature.y_is_odd = !signature.y_is_odd;
-        assert_eq!(signature.signer(&[7; 32]), None);
     }
 
     #[test]

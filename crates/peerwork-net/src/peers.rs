@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
+use peerwork_limits::Origin;
 
-pub(crate) use addresses::{AddressLimits, origin};
+pub(crate) use addresses::{AddressLimits, counted};
 pub(crate) use advertised::Advertised;
 pub use connection::{
     CloseReason, Connection, ConnectionEvent, ConnectionId, ConnectionInfo, Direction,
@@ -53,6 +54,14 @@ impl PeerInfo {
     pub fn path(&self) -> Path {
         let paths = self.connections.iter().map(|c| c.path);
         paths.min().unwrap_or(Path::Relayed)
+    }
+
+    /// The origin that the node counts for: that of its best connection, or the relay of a circuit;
+    /// `None` for a node on this machine.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        let best = self.connections.iter().min_by_key(|c| c.path)?;
+        counted(&best.address)
     }
 }
 

@@ -312,6 +312,30 @@ mod tests {
         &message[if message[0] < 0x80 { 1 } else { 2 }..]
     }
 
+    #[test]
+    fn the_messages_agree_with_their_schema() {
+        let schema = peerwork_schema::Schema::load("tunnel.proto");
+        let head = HeadMessage {
+            port: 1,
+            request_id: Bytes::from_static(&[7; 16]),
+            open_deadline_ms: 1,
+            kind: KindMessage::Tcp.into(),
+            key: Some("key".into()),
+        };
+        schema.check("Head", &head);
+        let refused = RefusedMessage {
+            reason: Reason::Full.into(),
+            detail: "full".into(),
+        };
+        schema.check("Refused", &refused);
+        let answer = AnswerMessage {
+            refused: Some(refused),
+        };
+        schema.check("Answer", &answer);
+        schema.check_enum::<KindMessage>("Kind");
+        schema.check_enum::<Reason>("Reason");
+    }
+
     #[tokio::test]
     async fn a_head_arrives_as_it_was_sent_and_nothing_after_it_is_read() {
         let sent = Head {

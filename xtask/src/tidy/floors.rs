@@ -42,6 +42,7 @@ const FLOORS: &[(&str, Floor)] = &[
     ("peerwork-api", Floor::At(4)),
     ("peerwork", Floor::At(5)),
     ("peerwork-bench", Floor::At(6)),
+    ("peerwork-schema", Floor::DevOnly),
     ("peerwork-testkit", Floor::DevOnly),
     ("xtask", Floor::Outside),
 ];

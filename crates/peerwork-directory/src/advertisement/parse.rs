@@ -1,4 +1,4 @@
-//! From wire messages to checked values. Past this file no bound is checked again.
+//! Converts wire messages into checked values. No code past this file checks a bound again.
 
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ impl TryFrom<wire::Advertisement> for Advertisement {
             gpu_info: text("gpu_info", wire.gpu_info, GPU_INFO_BYTES_MAX)?,
             average_power: power(wire.average_power)?,
             relay_proxy_port: optional_port("relay_proxy_port", wire.relay_proxy_port)?,
+            offers: wire.offers.try_into()?,
         })
     }
 }
@@ -200,6 +201,53 @@ mod tests {
         wire.try_into()
     }
 
+    fn offer(kind: &str, body_bytes: usize) -> wire::Offer {
+        wire::Offer {
+            kind: kind.to_owned(),
+            version: 1,
+            body: vec![7; body_bytes],
+        }
+    }
+
+    fn offers(count: usize) -> Vec<wire::Offer> {
+        let kinds = (0..count).map(|number| format!("kind-{number}"));
+        kinds.map(|kind| offer(&kind, 1)).collect()
+    }
+
+    /// An advertisement as programs without offers read and write it, in the fields that matter here.
+    #[derive(Clone, PartialEq, Message)]
+    struct WithoutOffers {
+        #[prost(bytes = "vec", tag = "1")]
+        node: Vec<u8>,
+        #[prost(string, tag = "2")]
+        network: String,
+        #[prost(uint64, tag = "3")]
+        sequence: u64,
+        #[prost(uint64, tag = "5")]
+        expires_in_ms: u64,
+        #[prost(string, tag = "6")]
+        name: String,
+    }
+
+    #[test]
+    fn programs_with_and_without_offers_read_each_other() {
+        let mut advertisement = wire::Advertisement::from(&samples::advertisement(1, 9));
+        advertisement.offers = offers(2);
+        let bytes = advertisement.encode_to_vec();
+        let old = WithoutOffers::decode(bytes.as_slice()).unwrap();
+        assert_eq!((old.name.as_str(), old.sequence), ("edge 1", 9));
+        let bytes = old.encode_to_vec();
+        let read = wire::Advertisement::decode(bytes.as_slice()).unwrap();
+        let read = Advertisement::try_from(read).unwrap();
+        assert_eq!((read.name.as_str(), read.offers.len()), ("edge 1", 0));
+    }
+
+    #[test]
+    fn two_offers_of_one_kind_are_refused() {
+        let twice = with(|w| w.offers = vec![offer("store", 1), offer("store", 2)]);
+        assert_eq!(twice.unwrap_err().field, "offers");
+    }
+
     #[test]
     fn an_advertisement_survives_the_wire() {
         let original = samples::advertisement(1, 9);
@@ -210,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_bound_holds_at_the_limit_and_refuses_one_more() {
-        let pairs: [(&str, Change, Change); 10] = [
+        let pairs: [(&str, Change, Change); 13] = [
             (
                 "name",
                 |w| w.name = "x".repeat(1024),
@@ -260,6 +308,21 @@ mod tests {
                 "expires_in",
                 |w| w.expires_in_ms = 7_200_000,
                 |w| w.expires_in_ms = 7_200_001,
+            ),
+            (
+                "offers",
+                |w| w.offers = offers(16),
+                |w| w.offers = offers(17),
+            ),
+            (
+                "offer kind",
+                |w| w.offers = vec![offer(&"x".repeat(32), 0)],
+                |w| w.offers = vec![offer(&"x".repeat(33), 0)],
+            ),
+            (
+                "offer body",
+                |w| w.offers = vec![offer("store", 2048)],
+                |w| w.offers = vec![offer("store", 2049)],
             ),
         ];
         for (field, at, beyond) in pairs {

@@ -6,7 +6,7 @@ use super::{json, read_text};
 
 /// Cards listed; with at most 1 KiB of text each they fit into an advertisement.
 const CARDS_MAX: usize = 16;
-/// What the PCI database has no name for.
+/// The name of devices that the PCI database does not know.
 const UNKNOWN: &str = "unknown";
 
 /// A graphics card.
@@ -18,7 +18,7 @@ pub struct Gpu {
     pub address: String,
     /// The NUMA node it belongs to, where the system tells.
     pub numa_node: Option<u32>,
-    /// What PCI tells of it; `None` for a device without ids.
+    /// Its PCI device; `None` for a device without ids.
     pub device: Option<Device>,
     /// Its memory in bytes, where the driver tells.
     pub memory_bytes: Option<u64>,
@@ -26,7 +26,7 @@ pub struct Gpu {
     pub name: Option<String>,
 }
 
-/// What PCI tells of a device.
+/// A device as the PCI database names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// The driver in charge, or empty.

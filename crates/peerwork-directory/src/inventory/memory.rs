@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_is_not_invented() {
+    fn missing_lines_are_not_guessed() {
         assert!(text("MemFree: 1 kB\n").is_err());
         assert!(text("MemTotal: 0 kB\nMemFree: 0 kB\n").is_err());
         assert!(text("MemTotal: many kB\n").is_err());

@@ -1,4 +1,4 @@
-//! What NVIDIA's management library tells beyond PCI, where it is installed.
+//! Reads names and memory of cards from NVIDIA's management library, where it is installed.
 
 use std::fmt;
 

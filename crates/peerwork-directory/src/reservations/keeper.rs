@@ -1,4 +1,4 @@
-//! Which relays to ask for a reservation, and when: pure state.
+//! Chooses the relays to ask for reservations, and the moments: pure state.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +14,7 @@ pub const WANTED: usize = 2;
 /// Relays remembered: those configured and those learned.
 pub const CANDIDATES_MAX: usize = 256;
 
-/// Where a candidate came from; configured ones are asked first.
+/// The source of a candidate; configured relays are asked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Origin {
     Configured,
@@ -37,7 +37,7 @@ struct Candidate {
     backoff: Backoff,
 }
 
-/// The relays a node knows, and what it has of them.
+/// The relays a node knows, and the state of the reservation at each.
 #[derive(Debug)]
 pub struct KeeperState {
     me: NodeId,
@@ -94,7 +94,7 @@ impl KeeperState {
         }
     }
 
-    /// Which relays to ask at this moment; they count as asked from here on.
+    /// The relays to ask at this moment; they count as asked from here on.
     pub fn ask(&mut self, now: Duration) -> Vec<NodeAddress> {
         let missing = self.missing();
         let candidates = self.candidates.values_mut();
@@ -111,7 +111,7 @@ impl KeeperState {
             .collect()
     }
 
-    /// When to ask again, if nothing happens before; `None` when there is nothing to wait for.
+    /// The moment of the next attempt; `None` when all wanted reservations are held or asked for.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         if self.missing() == 0 {
@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples::{node, relay};
+    use crate::samples::{node, numbered, relay};
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -228,10 +228,7 @@ mod tests {
         let mut keeper = keeper(&[]);
         let mut relays = Vec::new();
         for number in 0..=CANDIDATES_MAX {
-            let mut bytes = vec![0x00, 0x25, 0x08, 0x02, 0x12, 0x21];
-            bytes.extend([0; 31]);
-            bytes.extend(u16::try_from(number).unwrap_or_default().to_be_bytes());
-            let node = NodeId::from_bytes(&bytes).unwrap_or_else(|error| panic!("{error}"));
+            let node = numbered(u16::try_from(number).unwrap_or_default());
             relays.push(NodeAddress { node, ..relay(9) });
         }
         keeper.learned(relays);

@@ -1,11 +1,14 @@
-//! What the state believes, in any order and with any repetition of messages.
+//! The table accepts announcements in any order and with any repetition.
 
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::samples::{NOW_MS, advertisement, goodbye, heartbeat, key, node};
+use crate::{
+    offer::Offers,
+    samples::{NOW_MS, advertisement, goodbye, heartbeat, key, node, offer},
+};
 
 const EXPIRY: Duration = Duration::from_secs(60);
 const SKEW: Duration = Duration::from_secs(300);
@@ -17,6 +20,12 @@ fn limits() -> Limits {
         expiry: EXPIRY,
         skew: SKEW,
         rate: Rate {
+            burst: 1000,
+            interval: Duration::from_secs(1),
+        },
+        entries_per_source_max: 4,
+        bytes_per_source_max: 1 << 19,
+        newcomer_rate: Rate {
             burst: 1000,
             interval: Duration::from_secs(1),
         },
@@ -49,8 +58,12 @@ impl Directory {
     ) -> Result<Outcome, Refusal> {
         let announcement = announcement.into();
         let envelope = envelope(&announcement);
-        self.0
-            .apply(at(seconds), announcement, &envelope, Some(node(100)))
+        self.0.apply(
+            at(seconds),
+            announcement,
+            &envelope,
+            Source::Trusted(node(100)),
+        )
     }
 
     fn has(&self, number: u8) -> bool {
@@ -256,7 +269,7 @@ fn an_advertisement_that_is_not_renewed_ends_in_spite_of_heartbeats() {
 }
 
 #[test]
-fn a_node_that_announces_too_often_is_told_so_and_replays_by_others_cost_it_nothing() {
+fn announcements_that_come_too_often_are_refused_and_replays_by_others_are_not_counted() {
     let mut settings = limits();
     settings.rate.burst = 3;
     let mut directory = Directory(DirectoryState::new(settings));
@@ -289,7 +302,8 @@ fn a_full_table_refuses_unknown_nodes_and_serves_known_ones() {
 
 #[test]
 fn the_bytes_kept_are_bounded_and_a_refused_update_keeps_the_former_entry() {
-    let size = envelope(&advertisement(1, 1).into()).len();
+    // The sample's offer has a place in the index.
+    let size = envelope(&advertisement(1, 1).into()).len() + 256;
     let mut settings = limits();
     settings.bytes_max = 2 * size + 10;
     let mut directory = Directory(DirectoryState::new(settings));
@@ -322,6 +336,37 @@ fn a_snapshot_holds_each_advertisement_before_its_heartbeat() {
             .snapshot(|entry| entry.advertisement.is_relay())
             .is_empty()
     );
+}
+
+#[test]
+fn nodes_are_found_by_the_kinds_of_their_offers_while_they_are_there() {
+    let store = Kind::from_static("store");
+    let jobs = Kind::from_static("jobs");
+    let offering = |directory: &Directory, kind: &Kind| {
+        let entries = directory.0.offering(kind).into_iter();
+        let mut nodes: Vec<_> = entries.map(|entry| entry.node()).collect();
+        nodes.sort();
+        nodes
+    };
+    let mut both = vec![node(1), node(2)];
+    both.sort();
+    let mut directory = Directory::new();
+    directory.hear(0, advertisement(1, 1)).unwrap();
+    directory.hear(0, advertisement(2, 1)).unwrap();
+    assert_eq!(offering(&directory, &store), both);
+    let mut changed = advertisement(1, 2);
+    changed.offers = Offers::new([offer("jobs", b"")]).unwrap();
+    directory.hear(1, changed).unwrap();
+    assert_eq!(offering(&directory, &store), [node(2)]);
+    assert_eq!(offering(&directory, &jobs), [node(1)]);
+    directory.hear(2, goodbye(1, 2)).unwrap();
+    assert!(offering(&directory, &jobs).is_empty());
+    directory.0.expire(at(100));
+    assert!(offering(&directory, &store).is_empty(), "dormant");
+    let mut late = heartbeat(2, 1, 8);
+    late.issued_at_ms = NOW_MS + 100_000;
+    directory.hear(100, late).unwrap();
+    assert_eq!(offering(&directory, &store), [node(2)]);
 }
 
 fn any_announcement() -> impl Strategy<Value = Announcement> {
@@ -382,7 +427,7 @@ proptest! {
     }
 
     #[test]
-    fn what_expired_or_departed_never_reappears_by_replay(
+    fn expired_and_departed_nodes_never_reappear_by_replay(
         heard in proptest::collection::vec(any_announcement(), 1..40),
         replayed in proptest::collection::vec((any::<prop::sample::Index>(), 0_u64..4000), 1..60),
     ) {

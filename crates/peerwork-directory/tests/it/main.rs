@@ -1,9 +1,12 @@
 //! The directory over real networks on loopback.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod flood;
 mod node;
+mod offers;
 mod partition;
 mod presence;
 mod refusals;
 mod reservations;
+mod schema;
 mod stranger;

@@ -1,4 +1,4 @@
-//! Who is known where, from when on, and until when.
+//! Nodes become known at relays, stay known by heartbeats, and leave.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn an_edge_with_one_relay_is_known_at_the_other_and_reached_by_a_circuit()
 }
 
 #[tokio::test]
-async fn relays_know_each_other_and_an_edge_learns_relays_it_was_not_told() {
+async fn relays_know_each_other_and_an_edge_learns_relays_it_has_no_address_of() {
     let first = relay(relay_config(&[])).await;
     let second = relay(relay_config(&[&first])).await;
     first.learns(second.id()).await;

@@ -1,4 +1,4 @@
-//! What a relay refuses, and what the sender pays for it.
+//! A relay refuses bad announcements and requests, and penalises their senders.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn a_forged_advertisement_is_refused_and_its_sender_blocked() {
 }
 
 #[tokio::test]
-async fn nobody_hands_in_what_another_node_signed() {
+async fn a_node_cannot_push_an_announcement_of_another_node() {
     let relay = relay(relay_config(&[])).await;
     let stranger = Stranger::connected_to(&relay).await;
     let other = key();
@@ -250,7 +250,7 @@ async fn sixteen_nodes_of_one_address_leave_places_of_the_directory_to_others() 
 }
 
 #[tokio::test]
-async fn lookups_and_snapshots_that_come_too_often_are_told_to_wait() {
+async fn lookups_and_snapshots_that_come_too_often_are_answered_busy() {
     let mut config = relay_config(&[]);
     config.heartbeat = Duration::from_secs(20);
     let relay = relay(config).await;
@@ -274,7 +274,7 @@ async fn lookups_and_snapshots_that_come_too_often_are_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_named_and_nobodys_offence() {
+async fn a_wrong_clock_is_named_and_is_no_offence() {
     let relay = relay(relay_config(&[])).await;
     let stranger = Stranger::connected_to(&relay).await;
     let mut early = stranger.advertisement(5);
@@ -324,7 +324,7 @@ async fn a_full_directory_refuses_unknown_nodes() {
 }
 
 #[tokio::test]
-async fn where_a_stranger_points_is_not_followed() {
+async fn private_addresses_of_a_stranger_are_not_dialled() {
     let mut config = relay_config(&[]);
     config.allow_private = false;
     let relay = relay(config).await;

@@ -26,7 +26,7 @@ async fn two_reservations_are_held_when_more_relays_are_known() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_dies_is_replaced_and_everyone_is_told() {
+async fn a_relay_that_dies_is_replaced_and_the_change_is_announced() {
     let first = relay(relay_config(&[])).await;
     let second = relay(relay_config(&[&first])).await;
     let third = relay(relay_config(&[&first, &second])).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use multiaddr::Multiaddr;
 use peerwork_directory::{
-    Advertisement,
+    Advertisement, Offers,
     announcement::Announcement,
     protocol::{PROTOCOL, RefusedReason, Request, Response, request, response},
 };
@@ -27,7 +27,7 @@ pub struct Stranger {
 pub enum Answer {
     Accepted,
     Refused(RefusedReason, Vec<u8>),
-    /// So many envelopes.
+    /// This number of envelopes.
     Chunk(usize),
     /// The stream or the connection ended instead.
     Nothing,
@@ -62,10 +62,26 @@ impl Stranger {
     }
 
     pub async fn send(&self, relay: &Node, frame: &[u8]) -> Answer {
-        self.exchange(relay, frame).await.unwrap_or(Answer::Nothing)
+        match self.exchange(relay, frame).await {
+            Some(response::Kind::Accepted(_)) => Answer::Accepted,
+            Some(response::Kind::Refused(refused)) => {
+                Answer::Refused(refused.reason(), refused.newest)
+            }
+            Some(response::Kind::Chunk(chunk)) => Answer::Chunk(chunk.envelopes.len()),
+            None => Answer::Nothing,
+        }
     }
 
-    async fn exchange(&self, relay: &Node, frame: &[u8]) -> Option<Answer> {
+    /// The signed envelopes that a relay has of a node.
+    pub async fn look_up(&self, relay: &Node, node: NodeId) -> Vec<Vec<u8>> {
+        let request = Request::from(request::Kind::Lookup(node.to_bytes()));
+        match self.exchange(relay, &request.encode_to_vec()).await {
+            Some(response::Kind::Chunk(chunk)) => chunk.envelopes,
+            _ => Vec::new(),
+        }
+    }
+
+    async fn exchange(&self, relay: &Node, frame: &[u8]) -> Option<response::Kind> {
         let opened = self.network.open(relay.id(), &PROTOCOL, soon()).await;
         let mut stream = opened.ok()?;
         let length = u32::try_from(frame.len()).unwrap();
@@ -76,14 +92,10 @@ impl Stranger {
         let mut bytes = vec![0; length.try_into().unwrap()];
         stream.read_exact(&mut bytes).await.ok()?;
         let response = Response::decode(bytes.as_slice()).unwrap();
-        Some(match response.kind.unwrap() {
-            response::Kind::Accepted(_) => Answer::Accepted,
-            response::Kind::Refused(refused) => Answer::Refused(refused.reason(), refused.newest),
-            response::Kind::Chunk(chunk) => Answer::Chunk(chunk.envelopes.len()),
-        })
+        response.kind
     }
 
-    /// What this stranger may say of itself.
+    /// A valid advertisement of this stranger.
     pub fn advertisement(&self, sequence: u64) -> Advertisement {
         advertisement(&self.keypair, sequence)
     }
@@ -130,6 +142,7 @@ pub fn advertisement(keypair: &Keypair, sequence: u64) -> Advertisement {
         gpu_info: String::new(),
         average_power: 0.0,
         relay_proxy_port: None,
+        offers: Offers::default(),
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// How much of a wrong value is shown, in characters.
+/// The longest part of a wrong value that is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 160;
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is, such as `bootnodes[3]`; empty for the file as a whole.
+    /// The field with the mistake, such as `bootnodes[3]`; empty for the file as a whole.
     pub key: String,
     /// The wrong value, shortened; empty when there is none to show.
     pub value: String,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! From the bytes of a network file to [`NetworkFile`].
+//! Parses the bytes of a network file into a [`NetworkFile`].
 
 use serde_json::{Map, Value};
 
@@ -117,7 +117,7 @@ impl Reader {
     }
 }
 
-/// The address in an entry, or the entry as it is shown and what is wrong with it.
+/// The address in an entry, or the shortened entry and the reason why it is not an address.
 fn address(entry: &Value) -> Result<NodeAddress, (String, String)> {
     let Value::String(text) = entry else {
         return Err((
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_json_object_is_refused() {
+    fn texts_that_are_not_a_json_object_are_refused() {
         for contents in [b"".as_slice(), b"[]", b"{", b"\xff", b"{} {}"] {
             assert_eq!(parse(contents).unwrap_err().as_slice().len(), 1);
         }

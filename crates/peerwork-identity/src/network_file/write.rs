@@ -1,4 +1,4 @@
-//! From [`NetworkFile`] to the bytes of a network file.
+//! Encodes a [`NetworkFile`] as the bytes of a network file.
 
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};

@@ -1,4 +1,4 @@
-//! What can go wrong with the keys in a data directory.
+//! Errors of reading and making the keys in a data directory.
 
 use std::{io, path::PathBuf};
 
@@ -56,7 +56,7 @@ pub enum SecretsError {
         secret: SecretName,
         /// Its file.
         path: PathBuf,
-        /// What is wrong with the contents.
+        /// The reason.
         reason: KeyFileError,
     },
     /// The directory of the key could not be made.
@@ -86,7 +86,7 @@ pub enum SecretsError {
 }
 
 impl SecretsError {
-    /// What to do next, for the one error whose text is fixed by compatibility.
+    /// Advice to the user, for the error whose own text is fixed by compatibility.
     pub fn hint(&self) -> Option<String> {
         let Self::AlreadyInitialized { secret, path } = self else {
             return None;

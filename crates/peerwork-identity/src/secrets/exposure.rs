@@ -1,22 +1,22 @@
-//! Which key files and directories are open to other users.
+//! Finds key files and directories that other users could read or replace.
 
 use std::{fmt, path::PathBuf};
 
-/// A path that someone other than the node's user could read or replace.
+/// A path that another user than the node's own could read or replace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExposedPath {
     /// The file or directory.
     pub path: PathBuf,
-    /// In which way it is open.
+    /// The kind of exposure.
     pub exposure: Exposure,
     /// The permission bits that would close it.
     pub wanted_mode: u32,
 }
 
-/// In which way a path is open to others.
+/// The kind of access that other users have to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
-    /// Its permission bits let the group or everybody in.
+    /// Its permission bits give access to the group or to all users.
     Mode(u32),
     /// It belongs to another user, who is not the superuser; this is that user's number.
     Owner(u32),
@@ -63,7 +63,7 @@ mod unix {
     use super::{ExposedPath, Exposure};
     use crate::secrets::{DIRECTORY_MODE, KEY_FILE_MODE};
 
-    /// Who may write a directory may replace the keys in it.
+    /// A user with write access to a directory may replace the keys in it.
     const WRITABLE_BY_OTHERS: u32 = 0o022;
     const ANYTHING_BY_OTHERS: u32 = 0o077;
     const PERMISSION_BITS: u32 = 0o7777;

@@ -17,16 +17,31 @@ use libp2p::{
         THandlerOutEvent, ToSwarm, dummy,
     },
 };
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_limits::{Origin, Share, Shares};
 
 use super::{Path, ip};
 
 /// The origin of a direct connection; `None` for circuits and this machine itself.
-pub(crate) fn origin(remote: &Multiaddr) -> Option<Origin> {
+fn origin(remote: &Multiaddr) -> Option<Origin> {
     match Path::of(remote) {
         Path::Direct => Origin::of(ip(remote)?),
         Path::Relayed => None,
+    }
+}
+
+/// The origin that the streams of a connection count for: a circuit has no network address of its own,
+/// so it counts for the relay in its address.
+pub(crate) fn counted(address: &Multiaddr) -> Option<Origin> {
+    match Path::of(address) {
+        Path::Direct => origin(address),
+        Path::Relayed => {
+            let relay = address.iter().find_map(|part| match part {
+                Part::P2p(relay) => Some(relay.to_bytes()),
+                _ => None,
+            });
+            Some(Origin::through_relay(&relay.unwrap_or_default()))
+        }
     }
 }
 
@@ -186,5 +201,23 @@ mod tests {
             limits.connections.remove(&id);
         }
         assert!(limits.established.is_empty() && limits.handshakes.is_empty());
+    }
+
+    #[test]
+    fn a_circuit_counts_for_its_relay_wherever_the_relay_is() {
+        let relays = [PeerId::random(), PeerId::random()];
+        let circuit = |at: &str, relay: PeerId, end: PeerId| {
+            let address = format!("{at}/p2p/{relay}/p2p-circuit/p2p/{end}");
+            counted(&address.parse().unwrap())
+        };
+        let ends = [PeerId::random(), PeerId::random()];
+        let first = circuit("/ip4/127.0.0.1/tcp/1", relays[0], ends[0]);
+        let second = circuit("/ip4/192.0.2.1/udp/2/quic-v1", relays[0], ends[1]);
+        assert_eq!(first, second);
+        assert_ne!(first, circuit("/ip4/127.0.0.1/tcp/1", relays[1], ends[0]));
+        assert!(first.is_some());
+        let without_relay = counted(&"/p2p-circuit".parse().unwrap());
+        assert_eq!(without_relay, Some(Origin::through_relay(&[])));
+        assert_eq!(counted(&"/ip4/127.0.0.1/tcp/1".parse().unwrap()), None);
     }
 }

@@ -11,7 +11,7 @@ use peerwork_api::{
     config::{JsonRpcConfig, OperatorConfig},
 };
 use peerwork_directory::{
-    self as directory, Description, Directory, Participation,
+    self as directory, Description, Directory, Offers, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
 use peerwork_net::{Network, Path, Served, config::Dht, dial_policy::is_private_address};
@@ -137,6 +137,8 @@ pub(super) async fn directory(
         directory::Config::new(config.network.network_id.to_string(), participation);
     directory.me = description(config, proxy_port);
     directory.bootnodes = config.network.bootnodes.clone();
+    let relays = config.network.relaynodes.iter();
+    directory.trusted = relays.map(|relay| relay.node).collect();
     // A relay joins the network file's relays only when told to find relays there.
     if !relay || config.p2p.relay_discovery {
         directory.relays = config.network.relaynodes.clone();
@@ -168,6 +170,7 @@ fn description(config: &Config, relay_proxy_port: Option<u16>) -> Description {
         app_origin: app.origin.clone(),
         model_hash: String::new(),
         relay_proxy_port,
+        offers: Offers::default(),
     }
 }
 

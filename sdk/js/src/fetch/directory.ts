@@ -1,6 +1,6 @@
 /**
- * Asks a relay's directory where a node can be reached. The wire is that of the Rust crate
- * `peerwork-directory`. Signatures are not checked here: an address only says where to dial, and the
+ * Asks a relay's directory where a node can be reached. The messages are those of
+ * `proto/peer/directory.proto`. Signatures are not checked here: an address only says where to dial, and the
  * dial proves who is there.
  */
 
@@ -42,13 +42,17 @@ export async function lookUp (
   const stream = await newStream(relay, DIRECTORY_PROTOCOL, signal)
   try {
     const reader = new StreamReader(stream)
-    const wanted = peerIdFromString(id).toMultihash().bytes
-    await writeAll(stream, encodeFrame(bytesField(3, wanted)), signal)
+    await writeAll(stream, encodeFrame(encodeLookup(id)), signal)
     await readAccepted(reader, signal)
     return parseResponse(await readFrame(reader, RESPONSE_BYTES_MAX, signal), id)
   } finally {
     stream.close().catch((error) => { stream.abort(error as Error) })
   }
+}
+
+/** The request for what a relay knows of a node. */
+export function encodeLookup (id: string): Uint8Array {
+  return bytesField(3, peerIdFromString(id).toMultihash().bytes)
 }
 
 /** The node's advertisement in a response. */

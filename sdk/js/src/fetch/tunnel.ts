@@ -1,6 +1,6 @@
 /**
  * `/peerwork/tunnel/1` from the opener's side: the answering byte, one head, one answer; then the
- * stream is a connection to the app. The wire is that of the Rust crate `peerwork-tunnel`.
+ * stream is a connection to the app. The messages are those of `proto/peer/tunnel.proto`.
  */
 
 import { PeerworkError } from '../errors.js'

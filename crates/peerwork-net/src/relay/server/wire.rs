@@ -214,6 +214,42 @@ mod tests {
         receive(&mut bytes, PATIENCE).await
     }
 
+    #[test]
+    fn the_messages_agree_with_their_schema() {
+        let schema = peerwork_schema::Schema::load("relay.proto")
+            .without(&["Peer.addrs", "Reservation.voucher"]);
+        let peer = Peer { id: vec![1] };
+        let limit = Limit {
+            duration: Some(1),
+            data: Some(2),
+        };
+        let reservation = Reservation {
+            expire: 3,
+            addresses: vec![vec![4]],
+        };
+        let hop = Hop {
+            kind: Some(HopKind::Status.into()),
+            peer: Some(peer.clone()),
+            reservation: Some(reservation.clone()),
+            limit: Some(limit),
+            status: Some(Status::Ok.into()),
+        };
+        let stop = Stop {
+            kind: Some(StopKind::Connect.into()),
+            peer: Some(peer.clone()),
+            limit: Some(limit),
+            status: Some(Status::Ok.into()),
+        };
+        schema.check("HopMessage", &hop);
+        schema.check("StopMessage", &stop);
+        schema.check("Peer", &peer);
+        schema.check("Reservation", &reservation);
+        schema.check("Limit", &limit);
+        schema.check_enum::<HopKind>("HopMessage.Type");
+        schema.check_enum::<StopKind>("StopMessage.Type");
+        schema.check_enum::<Status>("Status");
+    }
+
     #[tokio::test]
     async fn a_reserve_request_is_two_bytes_behind_their_length() {
         let request = read_hop(&[2, 8, 0]).await.unwrap();

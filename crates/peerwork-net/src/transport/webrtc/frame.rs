@@ -107,6 +107,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_message_agrees_with_its_schema() {
+        let schema = peerwork_schema::Schema::load("webrtc.proto");
+        let full = Wire {
+            flag: Some(Flag::FinAck.into()),
+            message: Some(Bytes::from_static(b"payload")),
+        };
+        schema.check("Message", &full);
+        schema.check_enum::<Flag>("Message.Flag");
+    }
+
+    #[test]
     fn the_largest_message_fits_and_a_larger_one_is_malformed() {
         let largest = data(Bytes::from(vec![7; PAYLOAD_BYTES_MAX]));
         assert!(largest.len() <= FRAME_BYTES_MAX, "{}", largest.len());

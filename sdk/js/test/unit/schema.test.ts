@@ -1,0 +1,105 @@
+/** What this package encodes and decodes by hand agrees with the schemas in `proto/peer`. */
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { multiaddr } from '@multiformats/multiaddr'
+import { peerIdFromString } from '@libp2p/peer-id'
+import protobuf from 'protobufjs'
+import { Identity, PeerworkError } from '../../src/index.js'
+import { utf8 } from '../../src/bytes.js'
+import { encodeLookup, parseResponse } from '../../src/fetch/directory.js'
+import { decodeAnswer, encodeHead } from '../../src/fetch/tunnel.js'
+
+function schema (file: string): (message: string) => protobuf.Type {
+  const root = new protobuf.Root()
+  root.loadSync(fileURLToPath(new URL(`../../../../../proto/peer/${file}.proto`, import.meta.url)))
+  return (message) => root.lookupType(`peerwork.peer.${file}.${message}`)
+}
+
+const tunnel = schema('tunnel')
+const directory = schema('directory')
+const envelope = schema('envelope')
+
+const bytes = (type: protobuf.Type, value: object): Uint8Array => {
+  assert.equal(type.verify(value), null)
+  return Uint8Array.from(type.encode(type.fromObject(value)).finish())
+}
+
+/** Decodes a message, of which every byte belongs to the schema. */
+function decoded (type: protobuf.Type, message: Uint8Array): Record<string, unknown> {
+  const value = type.toObject(type.decode(message))
+  assert.deepEqual(bytes(type, value), message)
+  return value
+}
+
+const binary = (id: string): Uint8Array => peerIdFromString(id).toMultihash().bytes
+const edge = (await Identity.generate()).peerId
+const relay = (await Identity.generate()).peerId
+
+test('a tunnel\'s head is a Head of the schema', () => {
+  const message = encodeHead({ port: 9527, openDeadlineMs: 10_000, key: 'pwk_x' })
+  const head = decoded(tunnel('Head'), message.subarray(1))
+  assert.equal(message[0], message.byteLength - 1)
+  assert.deepEqual([head['port'], head['openDeadlineMs'], head['key']], [9527, 10_000, 'pwk_x'])
+  assert.equal((head['requestId'] as Uint8Array).byteLength, 16)
+  // HTTP is 0, which is not sent.
+  assert.equal(tunnel('Head').decode(message.subarray(1)).toJSON()['kind'], undefined)
+})
+
+test('every reason of a refused tunnel has a code of its own text', () => {
+  assert.equal(decodeAnswer(bytes(tunnel('Answer'), {})), undefined)
+  const reasons = tunnel('Answer').root.lookupEnum('peerwork.peer.tunnel.Reason').values
+  const texts = Object.values(reasons).map((reason) => {
+    const refused = decodeAnswer(bytes(tunnel('Answer'), { refused: { reason, detail: 'why' } }))
+    assert.ok(refused instanceof PeerworkError && refused.message.endsWith(': why'))
+    return refused.message
+  })
+  assert.equal(new Set(texts).size, Object.keys(reasons).length)
+  assert.ok(texts.every((text) => text !== 'the edge refused: why'), 'each reason is known')
+  const later = decodeAnswer(bytes(tunnel('Answer'), { refused: { reason: 99 } }))
+  assert.equal(later?.code, 'edge-refused')
+})
+
+test('a lookup is a Request of the schema', () => {
+  const request = decoded(directory('Request'), encodeLookup(edge))
+  assert.deepEqual(Uint8Array.from(request['lookup'] as Uint8Array), binary(edge))
+})
+
+test('addresses are found in an Advertisement with all fields of the schema', () => {
+  const payload = bytes(directory('Advertisement'), {
+    node: binary(edge),
+    network: 'test',
+    sequence: 7,
+    issuedAtMs: 1_800_000_000_000,
+    expiresInMs: 3_600_000,
+    name: 'edge',
+    version: '1',
+    roles: ['edge'],
+    relays: [{ node: binary(relay), address: '/ip4/192.0.2.2/tcp/5' }],
+    addresses: [multiaddr('/ip4/192.0.2.1/tcp/4').bytes],
+    services: [{ port: 80 }],
+    requiresKey: true,
+    startedAtMs: 1_800_000_000_000,
+    uptimeMs: 5,
+    appOrigin: '{}',
+    modelHash: 'x',
+    mac: '00:16:3e:00:00:01',
+    memInfo: '{}',
+    cpuInfo: '{}',
+    gpuInfo: '[]',
+    averagePower: 1.5,
+    relayProxyPort: 80,
+    offers: [{ kind: 'store', version: 1, body: utf8('body') }]
+  })
+  assert.equal(directory('Advertisement').fieldsArray.length, 23, 'a new field stands above')
+  const signed = bytes(envelope('SignedEnvelope'), {
+    publicKey: utf8('key'), payloadType: utf8('/peerwork/directory/advertisement'), payload, signature: utf8('signature')
+  })
+  const answer = bytes(directory('Response'), { chunk: { envelopes: [signed], last: true } })
+  assert.deepEqual(parseResponse(answer, edge), {
+    relays: [{ id: relay, address: '/ip4/192.0.2.2/tcp/5' }], addresses: ['/ip4/192.0.2.1/tcp/4']
+  })
+  const refused = bytes(directory('Response'), { refused: { reason: 11 } })
+  assert.throws(() => parseResponse(refused, edge), /reason 11/)
+})
