@@ -25,7 +25,7 @@ use crate::{
     peers::{self, Event, Path, PeerInfo, PeerTable, Reachability},
     relay::{self, RelayStatus, Reservation},
     streams::{Incoming, OpenRequest, Protocol, Registry, Stream},
-    transport::Accepted,
+    transport::{Accepted, Gate},
 };
 
 /// Commands waiting for the loop. One is at most a gossip message of 1 MiB, so 256 MiB at worst and
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) places: relay::Places,
     pub(crate) ledger: relay::Ledger,
     pub(crate) handed: mpsc::Sender<Accepted>,
+    pub(crate) gate: Gate,
     pub(crate) peers: PeerTable,
     pub(crate) meters: Meters,
     pub(crate) listen: watch::Receiver<Vec<Multiaddr>>,
@@ -189,7 +190,8 @@ impl Network {
 
     /// Connects to a node at the given addresses (with or without `/p2p/<id>`; circuits are
     /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: what other nodes told
-    /// belongs through a [`DialPolicy`](crate::DialPolicy) first.
+    /// belongs through a [`DialPolicy`](crate::DialPolicy) first. The addresses that a DNS name resolves
+    /// to are checked by that policy here, unless [`Network::trust`] was told of the name.
     /// Returns at once when it is connected.
     ///
     /// # Errors
@@ -246,6 +248,12 @@ impl Network {
         timeout_at(deadline, ask)
             .await
             .unwrap_or(Err(DialError::Deadline))
+    }
+
+    /// Lets the DNS name in an address that the operator gave resolve to a private address too. Any
+    /// other name is checked again when it is resolved; see [`DialPolicy`](crate::DialPolicy).
+    pub fn trust(&self, address: &Multiaddr) {
+        self.shared.gate.trust(address);
     }
 
     /// Takes over a byte stream that the program accepted on `listener`, one of

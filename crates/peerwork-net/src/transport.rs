@@ -6,6 +6,7 @@ mod gate;
 mod handed;
 mod interfaces;
 mod muxer;
+mod resolved;
 mod security;
 #[cfg(feature = "webrtc")]
 mod webrtc;
@@ -19,7 +20,7 @@ use libp2p::{
         transport::{Boxed, OrTransport, timeout::TransportTimeout},
         upgrade::Version,
     },
-    dns, noise, quic, relay, tcp, tls, websocket,
+    noise, quic, relay, tcp, tls, websocket,
 };
 use peerwork_identity::Keypair;
 use tokio::sync::mpsc;
@@ -29,6 +30,7 @@ pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
+use resolved::Resolved;
 use security::NoiseOrTls;
 use yamux::Yamux;
 
@@ -114,7 +116,7 @@ pub(crate) fn build(
         .map(direct.clone());
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair.libp2p()))
         .map(metered(meters, Path::Direct));
-    let resolved = dns::tokio::Transport::system(tcp::tokio::Transport::new(tcp_config()))
+    let resolved = Resolved::system(tcp::tokio::Transport::new(tcp_config()), gate.clone())
         .map_err(wrong("dns"))?;
     let websocket = websocket::Config::new(resolved)
         .upgrade(Version::V1Lazy)
@@ -127,7 +129,7 @@ pub(crate) fn build(
         .multiplex(yamux.clone())
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
-    let by_name = dns::tokio::Transport::system(by_ip).map_err(wrong("dns"))?;
+    let by_name = Resolved::system(by_ip.boxed(), gate.clone()).map_err(wrong("dns"))?;
     // WebSocket first: a plain TCP transport would also take the TCP part of a WebSocket address.
     let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());
     // Before the WebSocket transport, which would bind the port.

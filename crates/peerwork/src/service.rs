@@ -152,6 +152,7 @@ impl NodeService for Service {
             .parse()
             .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
         let network = self.network.clone();
+        network.trust(&to.transport);
         // Bounded by its deadline and by the network's own limit of dials; ends with the network.
         tokio::spawn(async move {
             let deadline = Instant::now() + DIAL_DEADLINE;

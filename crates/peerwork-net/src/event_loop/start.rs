@@ -69,6 +69,7 @@ pub(crate) async fn start(
         places: parts.places,
         ledger: relay::Ledger::default(),
         handed,
+        gate: parts.gate.clone(),
         peers: PeerTable::default(),
         meters: parts.meters,
         listen,
