@@ -4,7 +4,7 @@
 //!  datagrams ⇄ DTLS ⇄ SCTP ⇄ data channels (channels.rs) ⇄ Table ⇄ users
 //! ```
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use dimpl::{Dtls, DtlsCertificate, Output};
@@ -15,6 +15,7 @@ use sctp_proto::{
 
 use super::{
     channels::Channels,
+    end::End,
     streams::{Handle, Key},
 };
 use crate::webrtc;
@@ -35,9 +36,6 @@ const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 /// What DTLS decrypts at once.
 const PLAIN_BYTES_MAX: usize = 4096;
 
-/// Why a connection ended.
-pub(super) type End = io::ErrorKind;
-
 /// The protocols of a connection.
 pub(super) struct Connection {
     dtls: Dtls,
@@ -51,6 +49,9 @@ pub(super) struct Connection {
     pub(super) outgoing: Vec<Vec<u8>>,
     /// Whether something came in that only the other side can have sent.
     pub(super) authentic: bool,
+    /// Whether the other side answered this side's part of the DTLS handshake: a sender with a forged
+    /// address cannot.
+    pub(super) proven: bool,
 }
 
 /// DTLS as all connections have it. Diallers prove that they receive at their address before the
@@ -95,7 +96,35 @@ impl Connection {
             plain: vec![0; PLAIN_BYTES_MAX],
             outgoing: Vec::new(),
             authentic: false,
+            proven: false,
         }
+    }
+
+    /// The side that dials, for tests.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(super) fn dialling(certificate: DtlsCertificate, shared: Handle, now: Instant) -> Self {
+        let config = Arc::new(dtls_config().unwrap());
+        let mut connection = Self::new(config, certificate, shared, now);
+        connection.dtls.set_active(true);
+        connection.dtls.handle_timeout(now).unwrap();
+        let mut client = sctp_proto::ClientConfig::new();
+        client.transport = Arc::new(TransportConfig::default());
+        let association = connection.endpoint.connect(client, NOWHERE).unwrap();
+        connection.association = Some(association);
+        connection
+    }
+
+    /// SCTP's side of the connection, for tests that send messages of their own.
+    #[cfg(test)]
+    pub(super) fn association(&mut self) -> &mut Association {
+        let association = self.association.as_mut();
+        &mut association.expect("the connection has begun").1
+    }
+
+    #[cfg(test)]
+    pub(super) fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// The stream of the handshake.
@@ -162,6 +191,7 @@ impl Connection {
                 Output::PeerCert(certificate) => {
                     let hash = webrtc::hash(certificate);
                     self.shared.lock().identified(hash);
+                    self.proven = true;
                 }
                 Output::ApplicationData(data) => {
                     self.authentic = true;
@@ -205,7 +235,8 @@ impl Connection {
             busy = true;
             match event {
                 Event::Connected => self.channels.on_connected(association)?,
-                Event::Stream(event) => self.channels.on_event(&event),
+                Event::Stream(event) => self.channels.on_event(&event, association),
+                Event::DatagramReceived => self.channels.on_chunk(),
                 Event::HandshakeFailed { .. } | Event::AssociationLost { .. } => {
                     return Err(End::ConnectionReset);
                 }

@@ -15,7 +15,10 @@ use tokio::{
 };
 
 use super::{
-    connection::{Connection, End},
+    begun::Unproven,
+    connection::Connection,
+    end::End,
+    stream::{Muxer, Stream},
     streams::Handle,
 };
 
@@ -25,10 +28,12 @@ pub(super) const DATAGRAMS_MAX: usize = 256;
 const BATCH_MAX: usize = 64;
 /// Diallers say every few seconds that they are there (RFC 7675); who is silent for so long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How long the other side may take to prove its address.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other side may take to receive what is left when a connection closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the port has for a connection.
+/// An event that the port passes to a connection.
 #[derive(Debug)]
 pub(super) enum Inbound {
     /// The dialler said that it is there.
@@ -44,6 +49,8 @@ pub(super) struct Driver {
     pub(super) socket: Arc<UdpSocket>,
     pub(super) remote: SocketAddr,
     pub(super) inbound: mpsc::Receiver<Inbound>,
+    /// Until the other side has proven its address.
+    pub(super) unproven: Option<Unproven>,
 }
 
 impl Driver {
@@ -60,6 +67,7 @@ impl Driver {
 
     /// Phase "serve": until the user closes.
     async fn serve(&mut self) -> Result<(), End> {
+        self.prove().await?;
         let mut heard = Instant::now();
         while !self.shared.lock().closing {
             let silence = heard + SILENCE_MAX;
@@ -82,6 +90,34 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Phase "prove": until the other side has answered the handshake, which a sender with a forged
+    /// address cannot. Only then does the swarm know of the connection.
+    async fn prove(&mut self) -> Result<(), End> {
+        let Some(mut unproven) = self.unproven.take() else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + PROOF_TIMEOUT;
+        while !self.connection.proven {
+            let next = self.turn().await?;
+            let next = next.map_or(deadline, |next| next.min(deadline));
+            tokio::select! {
+                biased;
+                _ = &mut unproven.evicted => return Err(End::ConnectionRefused),
+                inbound = self.inbound.recv() => {
+                    self.receive_all(inbound.ok_or(End::NotConnected)?)?;
+                }
+                () = sleep_until(next.into()) => {
+                    if Instant::now() >= deadline {
+                        return Err(End::TimedOut);
+                    }
+                }
+            }
+        }
+        let muxer = Muxer::new(Handle::clone(&self.shared));
+        let stream = Stream::new(Handle::clone(&self.shared), self.connection.handshake());
+        unproven.hand_over(self.remote, muxer, stream)
     }
 
     /// Phase "finish": sends what is left, as far as the other side takes it in time.

@@ -75,6 +75,18 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Bytes of memory that the beginning of a message holds.
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Gives back the memory that no beginning of a message needs.
+    pub(super) fn shrink(&mut self) {
+        if self.buffer.capacity() > self.buffer.len() {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
     /// The next whole message, if there is one.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, Malformed> {
         let mut rest = &self.buffer[..];

@@ -12,15 +12,18 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::BytesMut;
 use multiaddr::multihash::Multihash;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// Bytes that wait for a stream's user; more stay with SCTP, whose window is the connection's.
-const UNREAD_BYTES_MAX: usize = 256 << 10;
-/// Such bytes of all streams of a connection.
-const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
+use super::unread::Unread;
+
+/// Bytes of memory that the unread bytes of one stream take before no further message is read from
+/// SCTP, whose window then holds the other side back. The last message may exceed it.
+pub(super) const UNREAD_BYTES_MAX: usize = 256 << 10;
+/// Bytes of memory of all unread bytes of a connection, in the same way.
+pub(super) const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one stream that wait to be sent.
 const OUTGOING_BYTES_MAX: usize = 64 << 10;
 /// Inbound streams that wait for the swarm.
@@ -36,6 +39,16 @@ pub(super) enum Reading {
     Open,
     Finished,
     Reset,
+}
+
+/// Whether a message may be read for a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Free,
+    /// The stream's user has to read first.
+    StreamFull,
+    /// Users of other streams have to read first.
+    AllFull,
 }
 
 /// The direction to the other side.
@@ -58,8 +71,7 @@ pub(super) struct State {
     /// The user has dropped it.
     pub(super) dropped: bool,
     pub(super) outgoing: BytesMut,
-    received: VecDeque<Bytes>,
-    unread: usize,
+    unread: Unread,
     queued: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -72,8 +84,7 @@ impl State {
             writing: Writing::Open,
             dropped: false,
             outgoing: BytesMut::new(),
-            received: VecDeque::new(),
-            unread: 0,
+            unread: Unread::default(),
             queued: false,
             reader: None,
             writer: None,
@@ -121,6 +132,7 @@ pub(super) struct Table {
     /// The user is gone or closes.
     pub(super) closing: bool,
     next_key: u64,
+    /// Bytes of memory that unread bytes take.
     unread: usize,
     inbound: VecDeque<Key>,
     opened: Option<Key>,
@@ -177,24 +189,37 @@ impl Table {
         key
     }
 
-    /// Whether the stream's user has room for more.
-    pub(super) fn has_room(&self, key: Key) -> bool {
-        let Some(state) = self.streams.get(&key) else {
-            return true;
-        };
-        state.dropped || (state.unread < UNREAD_BYTES_MAX && self.unread < UNREAD_ALL_BYTES_MAX)
+    /// Bytes of memory that unread bytes take.
+    #[cfg(test)]
+    pub(super) fn unread(&self) -> usize {
+        self.unread
     }
 
-    pub(super) fn receive(&mut self, key: Key, payload: Bytes) {
+    /// Whether the unread bytes of all streams take as much memory as they may.
+    pub(super) fn is_full(&self) -> bool {
+        self.unread >= UNREAD_ALL_BYTES_MAX
+    }
+
+    /// Whether one more message of the stream may be read.
+    pub(super) fn room(&self, key: Key) -> Room {
+        match self.streams.get(&key) {
+            Some(state) if state.dropped || state.reading != Reading::Open => Room::Free,
+            Some(state) if state.unread.memory() >= UNREAD_BYTES_MAX => Room::StreamFull,
+            Some(_) if self.is_full() => Room::AllFull,
+            _ => Room::Free,
+        }
+    }
+
+    pub(super) fn receive(&mut self, key: Key, payload: &[u8]) {
         let Some(state) = self.streams.get_mut(&key) else {
             return;
         };
         if payload.is_empty() || state.dropped || state.reading != Reading::Open {
             return;
         }
-        state.unread += payload.len();
-        self.unread += payload.len();
-        state.received.push_back(payload);
+        self.unread -= state.unread.memory();
+        state.unread.push(payload);
+        self.unread += state.unread.memory();
         state.wake_reader();
     }
 
@@ -205,8 +230,7 @@ impl Table {
         };
         if state.reading == Reading::Open {
             state.reading = Reading::Reset;
-            self.unread -= std::mem::take(&mut state.unread);
-            state.received.clear();
+            self.unread -= std::mem::take(&mut state.unread).memory();
             state.wake_reader();
         }
         if state.writing != Writing::Finished {
@@ -322,16 +346,12 @@ impl Table {
         let Some(state) = self.streams.get_mut(&key) else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        if let Some(first) = state.received.front_mut() {
-            let length = first.len().min(buf.len());
-            first.copy_to_slice(&mut buf[..length]);
-            if first.is_empty() {
-                state.received.pop_front();
-            }
-            state.unread -= length;
-            self.unread -= length;
-            // There is room again for what SCTP holds.
-            let only_end_left = state.unread == 0 && state.reading != Reading::Open;
+        if !state.unread.is_empty() {
+            self.unread -= state.unread.memory();
+            let length = state.unread.read(buf);
+            self.unread += state.unread.memory();
+            // There may be room again for messages that SCTP holds.
+            let only_end_left = state.unread.is_empty() && state.reading != Reading::Open;
             self.enqueue(key);
             if only_end_left {
                 self.wake_swarm();
@@ -393,8 +413,7 @@ impl Table {
             return;
         };
         state.dropped = true;
-        state.received.clear();
-        self.unread -= std::mem::take(&mut state.unread);
+        self.unread -= std::mem::take(&mut state.unread).memory();
         self.enqueue(key);
     }
 }
