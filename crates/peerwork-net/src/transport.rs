@@ -1,7 +1,9 @@
 //! Transports: TCP, WebSocket, QUIC, WebRTC and circuits, authenticated, multiplexed and metered.
 
+mod budget;
 mod corked;
 mod driven;
+mod frames;
 mod gate;
 mod handed;
 mod interfaces;
@@ -26,6 +28,7 @@ use peerwork_identity::Keypair;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use budget::{Bounds, Budget};
 pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
@@ -97,6 +100,18 @@ fn direct_webrtc(
     Ok(webrtc.map(metered(meters, Path::Direct)))
 }
 
+/// Windows of QUIC: what the streams of one connection, and one of them, may hold unread. QUIC has no other
+/// measure for a connection, and the library's own are 15 and 10 MB.
+const QUIC_CONNECTION_BYTES: u32 = 4 << 20;
+const QUIC_STREAM_BYTES: u32 = 2 << 20;
+
+fn quic_config(keypair: &Keypair) -> quic::Config {
+    let mut config = quic::Config::new(keypair.libp2p());
+    config.max_connection_data = QUIC_CONNECTION_BYTES;
+    config.max_stream_data = QUIC_STREAM_BYTES;
+    config
+}
+
 /// Builds the transport and the relay client behaviour that belongs to it.
 pub(crate) fn build(
     config: &Config,
@@ -107,15 +122,21 @@ pub(crate) fn build(
 ) -> Result<(Authenticated, relay::client::Behaviour), StartError> {
     let tcp_config = || tcp::Config::default().nodelay(true);
     let keypair = &config.keypair;
-    let yamux = Yamux::new(tasks.clone());
+    let limits = &config.limits;
+    let budget = Budget::new(Bounds {
+        unread: limits.unread_bytes_max,
+        unread_per_connection: limits.unread_bytes_per_connection_max,
+        unsent: limits.unsent_bytes_max,
+        unsent_per_connection: limits.unsent_bytes_per_connection_max,
+    });
+    let yamux = Yamux::new(tasks.clone(), budget);
     let direct = metered(meters, Path::Direct);
     let plain = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
         .authenticate(security(keypair)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
-    let quic = quic::tokio::Transport::new(quic::Config::new(keypair.libp2p()))
-        .map(metered(meters, Path::Direct));
+    let quic = quic::tokio::Transport::new(quic_config(keypair)).map(metered(meters, Path::Direct));
     let resolved = Resolved::system(tcp::tokio::Transport::new(tcp_config()), gate.clone())
         .map_err(wrong("dns"))?;
     let websocket = websocket::Config::new(resolved)

@@ -30,6 +30,8 @@ use crate::{
 
 /// How long binding an address may take before it is given up.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The smallest bound of a connection's unread bytes: some windows of streams and the largest frame.
+const UNREAD_BYTES_MIN: usize = 4 << 20;
 /// Inbound streams one connection may have in negotiation.
 const NEGOTIATING_INBOUND_MAX: usize = 1024;
 
@@ -161,6 +163,11 @@ fn check(config: &Config) -> Result<(), StartError> {
         "limits.memory_share_max",
         share > 0.0 && share <= 1.0,
         "must be above 0 and at most 1",
+    )?;
+    bounded(
+        "limits.unread_bytes_per_connection_max",
+        config.limits.unread_bytes_per_connection_max >= UNREAD_BYTES_MIN,
+        "must be at least 4 MiB",
     )?;
     let circuits = config
         .relay_server

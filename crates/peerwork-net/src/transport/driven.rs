@@ -72,6 +72,7 @@ impl<S: Send + 'static> Driven<S> {
         // Ends with the connection: the swarm drops or closes its side, or the muxer fails.
         tasks.spawn(async move {
             let result = poll_fn(|cx| driver.poll(cx)).await;
+            driver.io.end();
             // The swarm's side may be gone.
             let _ = end_sender.send(result);
             drop(driver);
@@ -175,7 +176,10 @@ where
             while goes_on {
                 match self.poll_muxer(cx)? {
                     Poll::Ready(there) => goes_on = there,
-                    Poll::Pending => return self.poll_flush(cx),
+                    Poll::Pending => {
+                        self.io.settle();
+                        return self.poll_flush(cx);
+                    }
                 }
             }
         }
@@ -251,13 +255,24 @@ mod tests {
     use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
     use super::*;
-    use crate::transport::{muxer::Stream, yamux::Yamux};
+    use crate::transport::{
+        budget::{Bounds, Budget},
+        muxer::Stream,
+        yamux::Yamux,
+    };
 
     type Muxer = Driven<Stream>;
 
+    const BOUNDS: Bounds = Bounds {
+        unread: 64 << 20,
+        unread_per_connection: 64 << 20,
+        unsent: 64 << 20,
+        unsent_per_connection: 4 << 20,
+    };
+
     async fn pair() -> (Muxer, Muxer) {
         let (a, b) = tokio::io::duplex(4096);
-        let config = || Yamux::new(TaskTracker::new());
+        let config = || Yamux::new(TaskTracker::new(), Budget::new(BOUNDS));
         let a = config().upgrade_outbound(a.compat(), "").await.unwrap();
         let b = config().upgrade_inbound(b.compat(), "").await.unwrap();
         (a, b)
@@ -353,7 +368,8 @@ mod tests {
     async fn closing_does_not_wait_for_ever_for_one_who_reads_nothing() {
         let (near, _far) = tokio::io::duplex(64);
         let tasks = TaskTracker::new();
-        let upgrade = Yamux::new(tasks.clone()).upgrade_outbound(near.compat(), "");
+        let upgrade =
+            Yamux::new(tasks.clone(), Budget::new(BOUNDS)).upgrade_outbound(near.compat(), "");
         let mut muxer = upgrade.await.unwrap();
         let mut stream = open(&mut muxer).await.unwrap();
         stream.write_all(&[0; 1000]).await.unwrap();

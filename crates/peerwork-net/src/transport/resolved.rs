@@ -139,7 +139,7 @@ mod tests {
 
     use std::{
         future::{Ready, ready},
-        net::{IpAddr, SocketAddr},
+        net::SocketAddr,
     };
 
     use hickory_resolver::{
@@ -170,6 +170,7 @@ mod tests {
                 ("loopback.example.", RecordType::A) => vec![a("127.0.0.1")],
                 ("metadata.example.", RecordType::A) => vec![a("169.254.169.254")],
                 ("mixed.example.", RecordType::A) => vec![a("192.168.1.1"), a("203.0.113.8")],
+                ("turned.example.", RecordType::A) => vec![a("203.0.113.8"), a("192.168.1.1")],
                 ("public.example.", RecordType::AAAA) => vec![aaaa("2001:db8::7")],
                 ("private.example.", RecordType::AAAA) => vec![aaaa("fd00::1")],
                 ("_dnsaddr.list.example.", RecordType::TXT) => {
@@ -206,7 +207,7 @@ mod tests {
     fn resolver(at: SocketAddr) -> (ResolverConfig, ResolverOpts) {
         let mut udp = ConnectionConfig::udp();
         udp.port = at.port();
-        let server = NameServerConfig::new(IpAddr::from(at.ip()), true, vec![udp]);
+        let server = NameServerConfig::new(at.ip(), true, vec![udp]);
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
         (config, ResolverOpts::default())
     }
@@ -326,6 +327,7 @@ mod tests {
             ("/dns4/public.example/tcp/1", "/ip4/203.0.113.7/tcp/1"),
             ("/dns6/public.example/tcp/1", "/ip6/2001:db8::7/tcp/1"),
             ("/dns4/mixed.example/tcp/1", "/ip4/203.0.113.8/tcp/1"),
+            ("/dns4/turned.example/tcp/1", "/ip4/203.0.113.8/tcp/1"),
         ] {
             assert_eq!(node.dial(told).await, [dialled], "{told}");
         }

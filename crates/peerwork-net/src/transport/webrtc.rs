@@ -18,6 +18,7 @@ mod end;
 mod frame;
 mod greeting;
 mod messages;
+mod outgoing;
 mod port;
 mod reading;
 mod stream;

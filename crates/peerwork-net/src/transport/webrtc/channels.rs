@@ -298,6 +298,7 @@ impl Channels {
         for key in full {
             table.enqueue(key);
         }
+        table.wake_waiting();
         busy
     }
 

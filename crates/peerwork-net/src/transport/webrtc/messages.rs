@@ -51,8 +51,7 @@ impl Outlet<'_> {
             if *self.room == 0 {
                 return Next::Full;
             }
-            let length = state.outgoing.len().min(PAYLOAD_BYTES_MAX);
-            let payload = state.outgoing.split_to(length).freeze();
+            let payload = state.outgoing.take(PAYLOAD_BYTES_MAX);
             state.wake_writer();
             return match self.send(&frame::data(payload)) {
                 true => Next::Again,

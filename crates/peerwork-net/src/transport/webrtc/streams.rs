@@ -12,20 +12,20 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::BytesMut;
 use multiaddr::multihash::Multihash;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::unread::Unread;
+use super::{
+    outgoing::{Outgoing, Total},
+    unread::Unread,
+};
 
 /// Bytes of memory that the unread bytes of one stream take before no further message is read from
 /// SCTP, whose window then holds the other side back. The last message may exceed it.
 pub(super) const UNREAD_BYTES_MAX: usize = 256 << 10;
 /// Bytes of memory of all unread bytes of a connection, in the same way.
 pub(super) const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one stream that wait to be sent.
-const OUTGOING_BYTES_MAX: usize = 64 << 10;
 /// Inbound streams that wait for the swarm.
 const INBOUND_MAX: usize = 256;
 
@@ -70,7 +70,7 @@ pub(super) struct State {
     pub(super) writing: Writing,
     /// The user has dropped it.
     pub(super) dropped: bool,
-    pub(super) outgoing: BytesMut,
+    pub(super) outgoing: Outgoing,
     unread: Unread,
     queued: bool,
     reader: Option<Waker>,
@@ -78,12 +78,12 @@ pub(super) struct State {
 }
 
 impl State {
-    fn new() -> Self {
+    fn new(outgoing: Outgoing) -> Self {
         Self {
             reading: Reading::Open,
             writing: Writing::Open,
             dropped: false,
-            outgoing: BytesMut::new(),
+            outgoing,
             unread: Unread::default(),
             queued: false,
             reader: None,
@@ -134,6 +134,10 @@ pub(super) struct Table {
     next_key: u64,
     /// Bytes of memory that unread bytes take.
     unread: usize,
+    /// Bytes of all streams that wait to be sent.
+    outgoing: Total,
+    /// Streams whose users wait until others have sent.
+    waiting: Vec<Key>,
     inbound: VecDeque<Key>,
     opened: Option<Key>,
     certificate: Option<Multihash<64>>,
@@ -166,7 +170,8 @@ impl Table {
     pub(super) fn insert(&mut self) -> Key {
         let key = Key(self.next_key);
         self.next_key += 1;
-        self.streams.insert(key, State::new());
+        let outgoing = Outgoing::new(self.outgoing.clone());
+        self.streams.insert(key, State::new(outgoing));
         key
     }
 
@@ -381,15 +386,27 @@ impl Table {
         if state.writing != Writing::Open {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let length = OUTGOING_BYTES_MAX
-            .saturating_sub(state.outgoing.len())
-            .min(buf.len());
+        let length = state.outgoing.push(buf);
         if length == 0 && !buf.is_empty() {
+            if self.outgoing.is_full() && !self.waiting.contains(&key) {
+                self.waiting.push(key);
+            }
             return later(&mut state.writer, cx);
         }
-        state.outgoing.extend_from_slice(&buf[..length]);
         self.enqueue(key);
         Poll::Ready(Ok(length))
+    }
+
+    /// Wakes the users who waited until other streams have sent, if they have.
+    pub(super) fn wake_waiting(&mut self) {
+        if self.waiting.is_empty() || self.outgoing.is_full() {
+            return;
+        }
+        for key in std::mem::take(&mut self.waiting) {
+            if let Some(state) = self.streams.get_mut(&key) {
+                state.wake_writer();
+            }
+        }
     }
 
     /// Sends the end, behind everything that was written.
