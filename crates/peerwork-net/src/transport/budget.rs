@@ -7,9 +7,10 @@
 //!  user ─▶ Account::poll_room ─▶ unsent ─▶ Account::sent ─▶ socket
 //!               └─ no room: the writer waits until the socket has taken bytes
 //! ```
-//! yamux promises 256 KiB to every stream and cannot take that back, so that a remote node may make this
-//! side hold bytes that nobody reads. A stream is reset in favour of the others then, which never waits
-//! for anybody. Writers wait only for their own socket, and every connection may always hold a little.
+//! yamux promises 256 KiB to every stream and cannot take that back, so that a remote node may make
+//! this side hold bytes that are never read. Streams are reset then, so that no stream has to wait for
+//! another. Writers wait only for their own socket, and every connection may always hold a
+//! little.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -257,7 +258,8 @@ impl Account {
                 }
             });
             state.inbound = inbound;
-            state.held().saturating_sub(state.dying) > self.budget.0.bounds.unread_per_connection
+            let bound = self.budget.0.bounds.unread_per_connection;
+            state.dying > bound || state.held() - state.dying > bound
         };
         if over {
             self.shed_own();
@@ -270,26 +272,17 @@ impl Account {
     /// Phase "shed" of one connection.
     fn shed_own(&self) {
         let bound = self.budget.0.bounds.unread_per_connection;
-        let Some(this) = self
-            .budget
-            .0
-            .accounts
-            .lock()
-            .get(&self.number)
-            .and_then(Weak::upgrade)
-        else {
-            return;
-        };
-        let live = {
+        let accounts = self.budget.0.accounts.lock();
+        let this = accounts.get(&self.number).and_then(Weak::upgrade);
+        drop(accounts);
+        let (live, dying) = {
             let state = self.state.lock();
-            state.held().saturating_sub(state.dying)
+            (state.held().saturating_sub(state.dying), state.dying)
         };
-        let freed = reset(
-            Self::candidates(&this).collect(),
-            live - (bound - bound / SHED_PART),
-        );
-        let dying = self.state.lock().dying;
-        if freed == 0 || dying > bound {
+        let over = live.saturating_sub(bound - bound / SHED_PART);
+        let candidates = this.iter().flat_map(Self::candidates).collect();
+        let freed = reset(candidates, over);
+        if dying > bound || (over > 0 && freed == 0) {
             self.fail();
         }
     }

@@ -150,6 +150,22 @@ fn a_frame_that_does_not_end_counts_and_its_connection_ends_when_no_stream_is_le
 }
 
 #[test]
+fn a_connection_ends_when_the_muxer_cannot_drop_the_streams_that_were_dropped() {
+    let budget = small();
+    let account = budget.account();
+    for stream in [1, 3] {
+        attach(&account, stream);
+        account.received(&frame(stream, 1000 - FRAME_BYTES));
+        account.detach(stream);
+    }
+    account.received(&frame(5, 1));
+    assert!(!account.has_failed(), "at the bound");
+    account.detach(5);
+    account.received(&frame(7, 1));
+    assert!(account.has_failed());
+}
+
+#[test]
 fn writers_wait_at_the_bound_and_a_little_is_always_allowed() {
     let budget = small();
     let room = |account: &Account| {
