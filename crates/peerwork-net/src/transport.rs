@@ -1,4 +1,5 @@
-//! Transports: TCP, WebSocket, QUIC, WebRTC and circuits, authenticated, multiplexed and metered.
+//! Builds the transports: TCP, WebSocket, QUIC, WebRTC and circuits, authenticated, multiplexed and
+//! metered.
 
 mod budget;
 mod corked;
@@ -51,7 +52,8 @@ where
     }
 }
 
-/// Noise first: it needs no certificate and is as fast; TLS for those that offer nothing else.
+/// Offers Noise first, which needs no certificate and is as fast, and TLS for nodes that offer
+/// nothing else.
 fn security(keypair: &Keypair) -> Result<NoiseOrTls, StartError> {
     let noise = noise::Config::new(keypair.libp2p()).map_err(wrong("noise"))?;
     let tls = tls::Config::new(keypair.libp2p()).map_err(wrong("tls"))?;
@@ -100,8 +102,8 @@ fn direct_webrtc(
     Ok(webrtc.map(metered(meters, Path::Direct)))
 }
 
-/// Windows of QUIC: what the streams of one connection, and one of them, may hold unread. QUIC has no other
-/// measure for a connection, and the library's own are 15 and 10 MB.
+/// Bytes that all streams of a QUIC connection, and each of them, may hold unread: QUIC's windows. The
+/// library's own are 15 and 10 MB.
 const QUIC_CONNECTION_BYTES: u32 = 4 << 20;
 const QUIC_STREAM_BYTES: u32 = 2 << 20;
 

@@ -1,4 +1,4 @@
-//! A connection that is flushed when its owner says so.
+//! Delays the flushes of a connection until its owner asks for one.
 //!
 //! yamux flushes after each frame, and each flush is an encrypted message and a system call. Under a
 //! cork many frames become one of both.

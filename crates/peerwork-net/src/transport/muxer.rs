@@ -91,8 +91,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 }
 
 /// A yamux stream. A reset, from the other side or by the loss of the connection, is an error of the
-/// next read; only after this side has ended its own direction is it the same as an end, because
-/// yamux tells no more.
+/// next read. After this side has ended its own direction, a reset reads like an end, because yamux
+/// tells no more.
 #[derive(Debug)]
 pub(super) struct Stream {
     slot: Arc<Slot>,

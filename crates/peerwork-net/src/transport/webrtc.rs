@@ -1,5 +1,5 @@
-//! WebRTC-direct: browsers connect by UDP, without a certificate of an authority and without a signalling
-//! server. This side only accepts; programs that dial have TCP and QUIC.
+//! WebRTC-direct: browsers connect by UDP, without a certificate of an authority and without a
+//! signalling server. This side only accepts; programs that dial have TCP and QUIC.
 //!
 //! ```text
 //!  UDP ─ port.rs ─▶ driver.rs (task) ─ connection.rs (DTLS, SCTP) ─ channels.rs, reading.rs
@@ -50,7 +50,8 @@ use self::{accept::Acceptor, begun::Begun, port::Port, stream::Muxer};
 use super::interfaces::Interfaces;
 use crate::webrtc::Certificate;
 
-/// Bytes that the system holds for a port, if it lets us: a burst of datagrams of many connections.
+/// Bytes that the system holds for a port, as far as it allows: a burst of datagrams of many
+/// connections.
 const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
 
 type Upgrade = BoxFuture<'static, io::Result<(PeerId, Muxer)>>;
@@ -135,7 +136,7 @@ fn address(at: SocketAddr) -> Multiaddr {
         .with(Part::WebRTCDirect)
 }
 
-/// `/ip4/…/udp/…/webrtc-direct` and nothing behind it.
+/// The socket address of `/ip4/…/udp/…/webrtc-direct`; `None` for addresses of any other form.
 fn socket_address(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
     let ip = match parts.next()? {

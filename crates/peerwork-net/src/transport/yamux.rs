@@ -1,4 +1,4 @@
-//! yamux, driven by a task of its own, many frames to one encrypted message.
+//! Negotiates yamux and starts a connection: a task of its own, many frames to one encrypted message.
 
 use std::{future, io, iter, sync::Arc};
 
@@ -14,13 +14,13 @@ use super::{
     muxer::{Muxer, Stream},
 };
 
-/// Streams of one connection at once. A side that opens one too many loses the connection, so that
+/// Streams of one connection at once. A node that opens more loses the connection, so that
 /// everything that opens streams has bounds that stay below.
 const STREAMS_MAX: usize = 4096;
 /// Bytes of a stream's window at its start, as yamux has it.
 const WINDOW_BYTES: usize = 256 << 10;
-/// Bytes by which the windows of a connection's streams may grow together, for paths of high bandwidth and
-/// delay; at most half of the unread bytes that the connection may hold, so that one stream that is
+/// Bytes by which the windows of a connection's streams may grow together, for paths of high bandwidth
+/// and delay; at most half of the unread bytes that the connection may hold, so that one stream that is
 /// read slowly meets its window before the budget.
 const WINDOWS_GROW_MAX: usize = 64 << 20;
 /// Bytes of one frame: fewer are more work for each byte.

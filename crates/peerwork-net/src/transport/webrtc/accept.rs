@@ -1,5 +1,5 @@
-//! Accepts a connection: first DTLS, in a task of its own, then Noise over the first channel, bound to the
-//! certificates of both sides.
+//! Accepts a connection: first DTLS, in a task of its own, then Noise over the first channel, bound to
+//! the certificates of both sides.
 
 use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Instant};
 

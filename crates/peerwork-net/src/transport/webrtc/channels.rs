@@ -14,12 +14,12 @@ use super::{
     streams::{Handle, Key, Table, Writing},
 };
 
-/// Streams of one connection at once. A side that opens one too many loses the connection, as with
+/// Streams of one connection at once. A node that opens more loses the connection, as with
 /// yamux.
 const STREAMS_MAX: usize = 4096;
 /// Bytes that SCTP holds until the other side has them: the most that is under way.
 const SENDING_BYTES_MAX: usize = 1 << 20;
-/// How long the other side may take to close the channel of a stream that its user dropped.
+/// The time that the other side has to close the channel of a stream that its user dropped.
 const LINGER: Duration = Duration::from_secs(10);
 /// The channel of the handshake, which both sides open without a message.
 const HANDSHAKE: u16 = 0;
@@ -120,7 +120,7 @@ impl Channels {
     }
 
     pub(super) fn on_connected(&mut self, association: &mut Association) -> Result<(), End> {
-        // Somebody who sent there already has opened it.
+        // The channel is open when the other side has sent there already.
         if association.stream(HANDSHAKE).is_err() {
             association
                 .open_stream(HANDSHAKE, Kind::Binary)
@@ -174,7 +174,7 @@ impl Channels {
         self.numbers.insert(key, number);
     }
 
-    /// The other side closed the channel; everything it sent has been read.
+    /// The other side closed the channel, and all of its messages have been read.
     fn on_closed(&mut self, number: u16) {
         self.readable.remove(&number);
         if let Some(channel) = self.forget(number) {
@@ -202,7 +202,7 @@ impl Channels {
         let shared = Handle::clone(&self.shared);
         let mut table = shared.lock();
         let mut busy = self.open(&mut table, association);
-        // Before reading: users who have read say so here.
+        // Before reading: this finds the streams whose users have read.
         busy |= self.write(&mut table, association, now);
         busy |= self.read(&mut table, association);
         busy |= self.give_up(&mut table, association, now);
@@ -247,7 +247,7 @@ impl Channels {
             .and_then(|mut stream| stream.write_with_ppi(&[ACK], Kind::Dcep));
         match table.insert_inbound() {
             Some(key) if answered.is_ok() => self.add(number, key),
-            // The swarm is behind: whoever opens more has them closed.
+            // The swarm has not taken the streams before; further channels are closed.
             _ => close(association, number),
         }
     }
@@ -267,7 +267,7 @@ impl Channels {
         sum
     }
 
-    /// Phase "write": what users wrote, ended or dropped, a message of each in turn.
+    /// Phase "write": sends the bytes and ends of streams, a message of each in turn.
     fn write(&mut self, table: &mut Table, association: &mut Association, now: Instant) -> bool {
         let mut room = SENDING_BYTES_MAX.saturating_sub(self.under_way(association));
         let mut busy = false;
@@ -331,8 +331,8 @@ impl Channels {
             outlet.send(&frame::flag(Flag::Reset));
             state.stop_writing();
         }
-        // The other side closes the channel when it has done with the stream. Were both to close it,
-        // SCTP would reset the channel twice, the second time perhaps one that has its number then.
+        // The other side closes the channel when it has done with the stream. If both sides closed it,
+        // SCTP would reset the number twice, the second time perhaps for a later channel.
         if !std::mem::replace(&mut channel.lingers, true) {
             self.lingering.push_back((now + LINGER, channel.key));
         }

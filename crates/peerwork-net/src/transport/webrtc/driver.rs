@@ -1,4 +1,4 @@
-//! A connection's task: its datagrams, its clock, its end.
+//! The task of a connection: passes datagrams and the time to its protocols, and closes it.
 
 use std::{
     future, io,
@@ -26,19 +26,20 @@ use super::{
 pub(super) const DATAGRAMS_MAX: usize = 256;
 /// Datagrams taken before users have their turn.
 const BATCH_MAX: usize = 64;
-/// Diallers say every few seconds that they are there (RFC 7675); who is silent for so long is gone.
+/// The silence after which a connection counts as lost: diallers send a request every few seconds
+/// (RFC 7675).
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How long the other side may take to prove its address.
+/// The time that the other side has to prove its address.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the other side may take to receive what is left when a connection closes.
+/// The time that the other side has to receive the remaining bytes when a connection closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An event that the port passes to a connection.
 #[derive(Debug)]
 pub(super) enum Inbound {
-    /// The dialler said that it is there.
+    /// The dialler sent a request of ICE.
     Alive,
-    /// From this address.
+    /// A datagram from this address.
     Datagram(SocketAddr, Bytes),
 }
 
@@ -120,7 +121,7 @@ impl Driver {
         unproven.hand_over(self.remote, muxer, stream)
     }
 
-    /// Phase "finish": sends what is left, as far as the other side takes it in time.
+    /// Phase "finish": sends the remaining bytes, as far as the other side takes them in time.
     async fn finish(&mut self) -> End {
         let rest = async {
             loop {
@@ -157,7 +158,7 @@ impl Driver {
             if let Inbound::Datagram(from, datagram) = inbound {
                 self.connection.receive(&datagram, Instant::now())?;
                 self.connection.turn(Instant::now())?;
-                // Where the dialler is now, as far as only it can have sent this.
+                // The dialler may have a new address; only the dialler can have sent this datagram.
                 if std::mem::take(&mut self.connection.authentic) {
                     self.remote = from;
                 }
@@ -179,7 +180,7 @@ impl Driver {
     async fn send(&mut self) {
         for datagram in std::mem::take(&mut self.connection.outgoing) {
             if let Err(error) = self.socket.send_to(&datagram, self.remote).await {
-                // Lost like any other datagram: SCTP sends it again.
+                // The datagram is lost like any other: SCTP sends its content again.
                 tracing::trace!(remote = %self.remote, %error, "a datagram was not sent");
                 if error.kind() == io::ErrorKind::PermissionDenied {
                     return;

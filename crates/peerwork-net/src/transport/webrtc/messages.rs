@@ -11,7 +11,7 @@ use super::{
 pub(super) struct Message {
     pub(super) kind: Kind,
     pub(super) content: Vec<u8>,
-    /// Chunks of SCTP that it was received in.
+    /// Number of SCTP chunks that the message was received in.
     pub(super) chunks: usize,
 }
 
@@ -87,9 +87,9 @@ pub(super) fn next_message(association: &mut Association, number: u16) -> Option
     })
 }
 
-/// Closes a channel at SCTP, behind what is under way.
+/// Closes a channel at SCTP, after the messages that are under way.
 pub(super) fn close(association: &mut Association, number: u16) {
-    // It may be gone already.
+    // The channel may be closed already.
     let _ = association
         .stream(number)
         .and_then(|mut stream| stream.close());

@@ -5,7 +5,7 @@
 //!                └─ 1024 others began after it: dropped
 //! ```
 //! Nothing here grows with the datagrams of strangers. Greetings are answered without state, except for
-//! the last names. Anybody can send the first datagram of a handshake from a forged address, so that
+//! the last names. Any host can send the first datagram of a handshake from a forged address, so that
 //! handshakes whose sender has not answered live in a pool of their own, where the oldest makes room.
 
 use std::{
@@ -35,24 +35,24 @@ use super::{
     greeting,
 };
 
-/// Handshakes of a port at once whose sender has not proven its address, of about 20 KiB each; the oldest
-/// makes room for a new one. A genuine node leaves this pool after two round trips.
+/// Handshakes of a port at once whose sender has not proven its address, of about 20 KiB each; the
+/// oldest makes room for a new one. A genuine node leaves this pool after two round trips.
 const UNPROVEN_MAX: usize = 1024;
-/// Handshakes of a port at once whose sender has proven its address, of 20 to 60 KiB each. A node that
-/// finds no place is not answered, and tries again.
+/// Handshakes of a port at once whose sender has proven its address, of 20 to 60 KiB each; a further one is
+/// refused.
 const HANDSHAKES_MAX: usize = 256;
 /// Connections that wait for the swarm.
 const WAITING_MAX: usize = 64;
 /// Names remembered until their connection begins, and as many of connections that are no more.
 const NAMES_MAX: usize = 1024;
-/// Addresses of one connection: a dialler tries from each that its machine has.
+/// Addresses of one connection: a dialler tries from each address that its machine has.
 const ADDRESSES_MAX: usize = 8;
 /// The pause between two looks for connections that ended.
 const SWEEP_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of a datagram; diallers send no larger ones.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
-/// Where the datagrams of a connection go.
+/// The way of datagrams to the task of a connection.
 #[derive(Debug, Clone)]
 struct Route {
     sender: mpsc::Sender<Inbound>,
@@ -68,7 +68,7 @@ struct RouteState {
 }
 
 impl Route {
-    /// Full means lost: it is UDP.
+    /// Passes an event on. It is lost when the queue is full, like any datagram.
     fn send(&self, inbound: Inbound) {
         let _ = self.sender.try_send(inbound);
     }

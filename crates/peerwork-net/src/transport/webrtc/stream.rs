@@ -1,4 +1,4 @@
-//! A connection and its streams as libp2p sees them.
+//! Implements libp2p's muxer and streams over the shared state of a connection.
 
 use std::{
     io,

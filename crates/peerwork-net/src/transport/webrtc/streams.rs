@@ -1,4 +1,4 @@
-//! The streams of one connection: what their users and the connection's task share.
+//! The streams of one connection: the state that their users and the connection's task share.
 //!
 //! ```text
 //!  users: Muxer, Stream ──▶ Table ◀── Connection, in a task of its own
@@ -55,7 +55,7 @@ pub(super) enum Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writing {
     Open,
-    /// The end is to be sent behind what waits.
+    /// The end is to be sent after the bytes that wait.
     Finishing,
     /// The end was sent.
     Finished,
@@ -99,7 +99,7 @@ impl State {
         wake(&mut self.writer);
     }
 
-    /// Takes no more from the user, and forgets what waits.
+    /// Takes no more bytes from the user, and forgets those that wait.
     pub(super) fn stop_writing(&mut self) {
         self.writing = Writing::Stopped;
         self.outgoing.clear();
@@ -113,7 +113,7 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// What both sides share.
+/// The state that users and the task share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     table: Mutex<Table>,
@@ -121,7 +121,7 @@ pub(super) struct Shared {
     work: Notify,
 }
 
-/// The streams and what is asked of the connection.
+/// The streams, and the requests of users to the connection.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) streams: HashMap<Key, State>,

@@ -1,8 +1,8 @@
 //! Holds the bytes of one stream that its user has not read, and counts the memory that they take.
 //!
 //! Small payloads are copied into one chunk: a remote node that sends single bytes would otherwise take
-//! an allocation and its bookkeeping for each of them. No chunk refers to the datagram or the frame that
-//! its bytes came in.
+//! an allocation and its bookkeeping for each of them. No chunk refers to the datagram or the frame
+//! that its bytes came in.
 
 use std::collections::VecDeque;
 
