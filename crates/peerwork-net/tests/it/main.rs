@@ -9,6 +9,7 @@ mod dht;
 mod gossip;
 mod hostile;
 mod interop;
+mod memory;
 mod node;
 mod relay;
 mod streams;

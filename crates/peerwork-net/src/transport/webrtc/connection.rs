@@ -109,7 +109,9 @@ impl Connection {
         connection.dtls.set_active(true);
         connection.dtls.handle_timeout(now).unwrap();
         let mut client = sctp_proto::ClientConfig::new();
-        client.transport = Arc::new(TransportConfig::default());
+        // DTLS loses the first message of SCTP, which is sent before it is connected.
+        let transport = TransportConfig::default().with_rto_initial_ms(100);
+        client.transport = Arc::new(transport);
         let association = connection.endpoint.connect(client, NOWHERE).unwrap();
         connection.association = Some(association);
         connection
