@@ -70,6 +70,9 @@ impl Service {
         let stop = network.stopping();
         let metrics = Metrics::register(metrics);
         let (core, queues) = Core::new(config, network, metrics);
+        for known in core.configured() {
+            core.network.trust(&known.transport);
+        }
         let relay = match core.config.participation {
             Participation::Relay => Some(RelaySide::join(&core).await?),
             Participation::Leaf => None,

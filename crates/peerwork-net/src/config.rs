@@ -211,6 +211,16 @@ pub struct Limits {
     pub memory_share_max: f64,
     /// Streams being opened at once on one connection.
     pub opens_per_connection_max: usize,
+    /// Bytes of memory that all yamux connections hold for streams that are not read. Past it the
+    /// streams that hold most for longest are reset.
+    pub unread_bytes_max: usize,
+    /// Such bytes of one connection; at least 4 MiB.
+    pub unread_bytes_per_connection_max: usize,
+    /// Bytes that streams of all yamux connections were given and that are not sent. Past it writers
+    /// wait, except that each connection may always hold 64 KiB.
+    pub unsent_bytes_max: usize,
+    /// Such bytes of one connection.
+    pub unsent_bytes_per_connection_max: usize,
 }
 
 impl Default for Limits {
@@ -225,6 +235,10 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             memory_share_max: 0.8,
             opens_per_connection_max: 64,
+            unread_bytes_max: 512 << 20,
+            unread_bytes_per_connection_max: 128 << 20,
+            unsent_bytes_max: 256 << 20,
+            unsent_bytes_per_connection_max: 4 << 20,
         }
     }
 }

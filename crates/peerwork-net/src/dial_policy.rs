@@ -1,6 +1,8 @@
-//! Which addresses learned from others may be dialled: a node never follows where a stranger points.
+//! Decides which addresses that other nodes told may be dialled.
 //!
-//! Addresses from the operator (network file, settings) do not pass here.
+//! Another node could otherwise make this node connect to hosts of its own private network. Addresses
+//! from the operator (network file, settings) are not judged here. Names are judged as names; the
+//! addresses that they resolve to are judged when they are dialled (`transport/resolved.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,7 +20,7 @@ pub struct DialPolicy {
 /// Why an address is not dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Forbidden {
-    /// It is not a host and a port, or carries a circuit.
+    /// The address is not a host and a port, or is that of a circuit.
     #[error("not a host and a port")]
     Form,
     /// Port 0.
@@ -105,7 +107,7 @@ fn endpoint(address: &Multiaddr) -> Option<Endpoint> {
         Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => {
             Host::Name(name.trim_end_matches('.').to_ascii_lowercase())
         }
-        // A `dnsaddr` has no port of its own: it points to whatever its owner writes there.
+        // A `dnsaddr` has no port of its own, and its owner may write any address there.
         _ => return None,
     };
     let (udp, port) = match parts.next()? {
@@ -117,7 +119,7 @@ fn endpoint(address: &Multiaddr) -> Option<Endpoint> {
     (!parts.any(elsewhere)).then_some(Endpoint { host, udp, port })
 }
 
-/// IPv4 addresses come in several IPv6 dresses: mapped, compatible, NAT64, 6to4.
+/// The IPv4 address that an IPv6 address stands for: mapped, compatible, NAT64 or 6to4.
 fn plain(ip: Ipv6Addr) -> IpAddr {
     let octets = ip.octets();
     let v4 = |at: usize| {

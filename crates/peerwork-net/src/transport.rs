@@ -1,11 +1,15 @@
-//! Transports: TCP, WebSocket, QUIC, WebRTC and circuits, authenticated, multiplexed and metered.
+//! Builds the transports: TCP, WebSocket, QUIC, WebRTC and circuits, authenticated, multiplexed and
+//! metered.
 
+mod budget;
 mod corked;
 mod driven;
+mod frames;
 mod gate;
 mod handed;
 mod interfaces;
 mod muxer;
+mod resolved;
 mod security;
 #[cfg(feature = "webrtc")]
 mod webrtc;
@@ -19,16 +23,18 @@ use libp2p::{
         transport::{Boxed, OrTransport, timeout::TransportTimeout},
         upgrade::Version,
     },
-    dns, noise, quic, relay, tcp, tls, websocket,
+    noise, quic, relay, tcp, tls, websocket,
 };
 use peerwork_identity::Keypair;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use budget::{Bounds, Budget};
 pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
+use resolved::Resolved;
 use security::{NoiseOrTls, Outlet};
 use yamux::Yamux;
 
@@ -46,7 +52,8 @@ where
     }
 }
 
-/// Noise first: it needs no certificate and is as fast; TLS for those that offer nothing else.
+/// Offers Noise first, which needs no certificate and is as fast, and TLS for nodes that offer
+/// nothing else.
 fn security(keypair: &Keypair) -> Result<NoiseOrTls, StartError> {
     let noise = noise::Config::new(keypair.libp2p()).map_err(wrong("noise"))?;
     let tls = tls::Config::new(keypair.libp2p()).map_err(wrong("tls"))?;
@@ -109,6 +116,18 @@ fn direct_webrtc(
     Ok(webrtc.map(metered(meters, Path::Direct)))
 }
 
+/// Bytes that all streams of a QUIC connection, and each of them, may hold unread: QUIC's windows. The
+/// library's own are 15 and 10 MB.
+const QUIC_CONNECTION_BYTES: u32 = 4 << 20;
+const QUIC_STREAM_BYTES: u32 = 2 << 20;
+
+fn quic_config(keypair: &Keypair) -> quic::Config {
+    let mut config = quic::Config::new(keypair.libp2p());
+    config.max_connection_data = QUIC_CONNECTION_BYTES;
+    config.max_stream_data = QUIC_STREAM_BYTES;
+    config
+}
+
 /// Builds the transport and the relay client behaviour that belongs to it.
 pub(crate) fn build(
     config: &Config,
@@ -119,16 +138,22 @@ pub(crate) fn build(
 ) -> Result<(Authenticated, relay::client::Behaviour), StartError> {
     let tcp_config = || tcp::Config::default().nodelay(true);
     let keypair = &config.keypair;
-    let yamux = Yamux::new(tasks.clone());
+    let limits = &config.limits;
+    let budget = Budget::new(Bounds {
+        unread: limits.unread_bytes_max,
+        unread_per_connection: limits.unread_bytes_per_connection_max,
+        unsent: limits.unsent_bytes_max,
+        unsent_per_connection: limits.unsent_bytes_per_connection_max,
+    });
+    let yamux = Yamux::new(tasks.clone(), budget);
     let direct = metered(meters, Path::Direct);
     let plain = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
         .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
-    let quic = quic::tokio::Transport::new(quic::Config::new(keypair.libp2p()))
-        .map(metered(meters, Path::Direct));
-    let resolved = dns::tokio::Transport::system(tcp::tokio::Transport::new(tcp_config()))
+    let quic = quic::tokio::Transport::new(quic_config(keypair)).map(metered(meters, Path::Direct));
+    let resolved = Resolved::system(tcp::tokio::Transport::new(tcp_config()), gate.clone())
         .map_err(wrong("dns"))?;
     let websocket = websocket::Config::new(resolved)
         .upgrade(Version::V1Lazy)
@@ -141,7 +166,7 @@ pub(crate) fn build(
         .multiplex(yamux.clone())
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
-    let by_name = dns::tokio::Transport::system(by_ip).map_err(wrong("dns"))?;
+    let by_name = Resolved::system(by_ip.boxed(), gate.clone()).map_err(wrong("dns"))?;
     // WebSocket first: a plain TCP transport would also take the TCP part of a WebSocket address.
     let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());
     // Before the WebSocket transport, which would bind the port.

@@ -1,8 +1,9 @@
-//! WebRTC-direct addresses, `/ip4/…/udp/…/webrtc-direct/certhash/…`, and the certificate whose hash they
-//! carry.
+//! WebRTC-direct addresses, `/ip4/…/udp/…/webrtc-direct/certhash/…`, and the certificate whose hash
+//! they carry.
 //!
-//! Pages dial such an address without a certificate that an authority signed: the hash tells them
-//! whom to expect. So the certificate has to be kept for as long as somebody may know the address.
+//! Browsers dial such an address without a certificate of an authority: they compare the listener's
+//! certificate with the hash. So the certificate has to be kept for as long as other nodes may remember
+//! the address.
 
 #[cfg(feature = "webrtc")]
 mod certificate;

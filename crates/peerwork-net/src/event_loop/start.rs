@@ -33,6 +33,8 @@ use crate::{
 
 /// How long binding an address may take before it is given up.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The smallest bound of a connection's unread bytes: some windows of streams and the largest frame.
+const UNREAD_BYTES_MIN: usize = 4 << 20;
 /// Inbound streams one connection may have in negotiation.
 const NEGOTIATING_INBOUND_MAX: usize = 1024;
 
@@ -187,6 +189,7 @@ fn network(
         peers: peers::Control {
             commands: senders.peers,
             handed,
+            gate: parts.gate,
             table: parts.table,
             meters: parts.meters,
             advertised,
@@ -269,6 +272,11 @@ fn check(config: &Config) -> Result<(), StartError> {
         "relay_server.reservations_per_address_max",
         server.is_none_or(|s| s.reservations_per_address() <= s.reservations_max),
         "must be at most reservations_max",
+    )?;
+    bounded(
+        "limits.unread_bytes_per_connection_max",
+        config.limits.unread_bytes_per_connection_max >= UNREAD_BYTES_MIN,
+        "must be at least 4 MiB",
     )?;
     let circuits = server.map(|s| s.circuits_per_peer_max);
     bounded(

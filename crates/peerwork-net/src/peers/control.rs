@@ -3,12 +3,16 @@
 use tokio::sync::{broadcast, mpsc};
 
 use super::{Advertised, Command, Event, PeerTable};
-use crate::{metering::Meters, transport::Accepted};
+use crate::{
+    metering::Meters,
+    transport::{Accepted, Gate},
+};
 
 /// The channels to the event loop and the transport, and the snapshots that the event loop publishes.
 pub(crate) struct Control {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) handed: mpsc::Sender<Accepted>,
+    pub(crate) gate: Gate,
     pub(crate) table: PeerTable,
     pub(crate) meters: Meters,
     pub(crate) advertised: Advertised,

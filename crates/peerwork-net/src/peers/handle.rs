@@ -22,7 +22,8 @@ use crate::{
 impl Network {
     /// Connects to a node at the given addresses (with or without `/p2p/<id>`; circuits are
     /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: addresses that other
-    /// nodes told must pass a [`DialPolicy`](crate::DialPolicy) first.
+    /// nodes told must pass a [`DialPolicy`](crate::DialPolicy) first. The addresses that a DNS name
+    /// resolves to are checked by that policy here, unless [`Network::trust`] was told of the name.
     /// Returns at once when the node is connected already.
     ///
     /// # Errors
@@ -99,6 +100,12 @@ impl Network {
         timeout_at(deadline, ask)
             .await
             .unwrap_or(Err(DialError::Deadline))
+    }
+
+    /// Lets the DNS name in an address that the operator gave resolve to a private address too. Any
+    /// other name is checked again when it is resolved; see [`DialPolicy`](crate::DialPolicy).
+    pub fn trust(&self, address: &Multiaddr) {
+        self.parts.peers.gate.trust(address);
     }
 
     /// Takes over a byte stream that the program accepted on `listener`, an address of

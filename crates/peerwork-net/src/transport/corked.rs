@@ -1,4 +1,4 @@
-//! A connection that is flushed when its owner says so.
+//! Delays the flushes of a connection until its owner asks for one.
 //!
 //! yamux flushes after each frame, and each flush is an encrypted message and a system call. Under a
 //! cork many frames become one of both.
@@ -13,34 +13,67 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use parking_lot::Mutex;
 
+use super::budget::Account;
+
 /// One of two handles of a connection: the muxer's, whose flushes do nothing, and its driver's.
-pub(super) struct Corked<C>(Arc<Mutex<Inner<C>>>);
+pub(super) struct Corked<C> {
+    inner: Arc<Mutex<Inner<C>>>,
+    account: Arc<Account>,
+}
 
 struct Inner<C> {
     io: C,
     written: bool,
+    /// The last write found no room.
+    blocked: bool,
 }
 
 impl<C> Clone for Corked<C> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            inner: Arc::clone(&self.inner),
+            account: Arc::clone(&self.account),
+        }
+    }
+}
+
+impl<C> Corked<C> {
+    /// The muxer has nothing left to do.
+    pub(super) fn settle(&self) {
+        // While a frame waits for the socket, the muxer looks at no other stream.
+        if !self.inner.lock().blocked {
+            self.account.settle();
+        }
+    }
+
+    /// The connection is no more.
+    pub(super) fn end(&self) {
+        self.account.close();
     }
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Corked<C> {
-    pub(super) fn new(io: C) -> Self {
-        let written = false;
-        Self(Arc::new(Mutex::new(Inner { io, written })))
+    /// Counts the connection's bytes in `account`.
+    pub(super) fn new(io: C, account: Arc<Account>) -> Self {
+        let inner = Inner {
+            io,
+            written: false,
+            blocked: false,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            account,
+        }
     }
 
     /// Whether something was written since the last call.
     pub(super) fn take_written(&self) -> bool {
-        std::mem::take(&mut self.0.lock().written)
+        std::mem::take(&mut self.inner.lock().written)
     }
 
     /// Flushes for real.
     pub(super) fn poll_uncork(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.lock().io).poll_flush(cx)
+        Pin::new(&mut self.inner.lock().io).poll_flush(cx)
     }
 }
 
@@ -50,7 +83,16 @@ impl<C: AsyncRead + Unpin> AsyncRead for Corked<C> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0.lock().io).poll_read(cx, buf)
+        if self.account.has_failed() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let read = Pin::new(&mut self.inner.lock().io).poll_read(cx, buf);
+        match &read {
+            Poll::Ready(Ok(length)) => self.account.received(&buf[..*length]),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.account.park(cx),
+        }
+        read
     }
 }
 
@@ -60,9 +102,15 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         inner.written = true;
-        Pin::new(&mut inner.io).poll_write(cx, buf)
+        let written = Pin::new(&mut inner.io).poll_write(cx, buf);
+        inner.blocked = written.is_pending();
+        drop(inner);
+        if let Poll::Ready(Ok(length)) = &written {
+            self.account.sent(&buf[..*length]);
+        }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -70,6 +118,6 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.lock().io).poll_close(cx)
+        Pin::new(&mut self.inner.lock().io).poll_close(cx)
     }
 }

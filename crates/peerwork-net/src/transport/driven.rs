@@ -1,4 +1,4 @@
-//! A muxer in a task of its own.
+//! Runs the muxer of each connection in a task of its own.
 //!
 //! The swarm polls a connection's muxer and all protocol handlers in one task, and asks each handler
 //! for its protocols every time: some microseconds for each packet. With the muxer in a task of its
@@ -27,12 +27,13 @@ use tokio_util::{sync::PollSender, task::TaskTracker};
 
 use super::corked::Corked;
 
-/// Inbound streams that wait for the swarm; past it they wait in the muxer, which has its own bound.
+/// Inbound streams that wait for the swarm; further streams wait in the muxer, which has its own bound.
 const INBOUND_MAX: usize = 16;
-/// How long the other side may take to receive what is left when a connection closes.
+/// The time that the other side has to receive the remaining bytes when a connection closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The swarm's side. Closing or dropping it closes the muxer, which sends what is left first.
+/// The swarm's side of a connection. Closing or dropping it closes the muxer, which sends the remaining
+/// bytes first.
 pub(super) struct Driven<S> {
     // Boxed: each channel has room for 32 items from its first one on.
     inbound: mpsc::Receiver<Box<S>>,
@@ -46,7 +47,7 @@ pub(super) struct Driven<S> {
 }
 
 impl<S: Send + 'static> Driven<S> {
-    /// Runs `muxer`, which runs on `io`, as a new one of `tasks`.
+    /// Runs `muxer`, which reads and writes `io`, as a new task of `tasks`.
     pub(super) fn spawn<M, C>(muxer: M, io: Corked<C>, tasks: &TaskTracker) -> Self
     where
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -72,6 +73,7 @@ impl<S: Send + 'static> Driven<S> {
         // Ends with the connection: the swarm drops or closes its side, or the muxer fails.
         tasks.spawn(async move {
             let result = poll_fn(|cx| driver.poll(cx)).await;
+            driver.io.end();
             // The swarm's side may be gone.
             let _ = end_sender.send(result);
             drop(driver);
@@ -97,7 +99,7 @@ impl<S: Send + 'static> Driven<S> {
     }
 }
 
-/// What the end of the muxer's task is to somebody who waits for a stream.
+/// The error for a caller that waits for a stream when the muxer's task ends.
 fn error(end: io::Result<()>) -> io::Error {
     end.err()
         .unwrap_or_else(|| io::ErrorKind::NotConnected.into())
@@ -150,7 +152,7 @@ where
 struct Driver<M: StreamMuxer, C> {
     muxer: M,
     io: Corked<C>,
-    /// Others were let first before what was written is flushed.
+    /// Other ready tasks were let run before the written bytes are flushed.
     put_off: bool,
     inbound: PollSender<Box<M::Substream>>,
     tickets: mpsc::Receiver<()>,
@@ -175,14 +177,17 @@ where
             while goes_on {
                 match self.poll_muxer(cx)? {
                     Poll::Ready(there) => goes_on = there,
-                    Poll::Pending => return self.poll_flush(cx),
+                    Poll::Pending => {
+                        self.io.settle();
+                        return self.poll_flush(cx);
+                    }
                 }
             }
         }
         self.poll_close(cx)
     }
 
-    /// Phase "close": sends what is left, as far as the other side takes it in time.
+    /// Phase "close": sends the remaining bytes, as far as the other side takes them in time.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let new_deadline = || Box::pin(sleep(CLOSE_TIMEOUT));
         let deadline = self.closing.get_or_insert_with(new_deadline);
@@ -192,7 +197,7 @@ where
         }
     }
 
-    /// One look at everything but the end; whether there is anybody to go on for.
+    /// Polls the muxer once; gives false when the swarm has dropped its side.
     fn poll_muxer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         match self.inbound.poll_reserve(cx) {
             // Taking inbound streams drives all the others too.
@@ -218,12 +223,12 @@ where
         }
         let stream = ready!(Pin::new(&mut self.muxer).poll_outbound(cx));
         self.opening = false;
-        // There is room: the one before was taken before the swarm asked again.
+        // There is room: the swarm took the stream before it asked for this one.
         let stream = Box::new(stream.map_err(io::Error::other)?);
         Poll::Ready(Ok(self.outbound.try_send(stream).is_ok()))
     }
 
-    /// Sends what was written, after everybody who is ready at this moment could add to it.
+    /// Flushes the written bytes, after all tasks that are ready at this moment could add to them.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.io.take_written() && !self.put_off {
             self.put_off = true;
@@ -251,13 +256,24 @@ mod tests {
     use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
     use super::*;
-    use crate::transport::{muxer::Stream, yamux::Yamux};
+    use crate::transport::{
+        budget::{Bounds, Budget},
+        muxer::Stream,
+        yamux::Yamux,
+    };
 
     type Muxer = Driven<Stream>;
 
+    const BOUNDS: Bounds = Bounds {
+        unread: 64 << 20,
+        unread_per_connection: 64 << 20,
+        unsent: 64 << 20,
+        unsent_per_connection: 4 << 20,
+    };
+
     async fn pair() -> (Muxer, Muxer) {
         let (a, b) = tokio::io::duplex(4096);
-        let config = || Yamux::new(TaskTracker::new());
+        let config = || Yamux::new(TaskTracker::new(), Budget::new(BOUNDS));
         let a = config().upgrade_outbound(a.compat(), "").await.unwrap();
         let b = config().upgrade_inbound(b.compat(), "").await.unwrap();
         (a, b)
@@ -312,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_arrives_when_a_muxer_is_closed_and_when_it_is_dropped() {
+    async fn written_bytes_arrive_when_a_muxer_is_closed_and_when_it_is_dropped() {
         for dropped in [false, true] {
             let (mut a, mut b) = pair().await;
             let mut there = open(&mut a).await.unwrap();
@@ -350,10 +366,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closing_does_not_wait_for_ever_for_one_who_reads_nothing() {
+    async fn closing_does_not_wait_for_ever_for_a_node_that_reads_nothing() {
         let (near, _far) = tokio::io::duplex(64);
         let tasks = TaskTracker::new();
-        let upgrade = Yamux::new(tasks.clone()).upgrade_outbound(near.compat(), "");
+        let upgrade =
+            Yamux::new(tasks.clone(), Budget::new(BOUNDS)).upgrade_outbound(near.compat(), "");
         let mut muxer = upgrade.await.unwrap();
         let mut stream = open(&mut muxer).await.unwrap();
         stream.write_all(&[0; 1000]).await.unwrap();

@@ -1,7 +1,8 @@
-//! What is never dialled, whoever asks.
+//! The gate refuses dials to addresses that only strangers named and that the dial policy forbids.
 //!
 //! Identify, Kademlia, hole punching and reachability tests all follow addresses that another node
-//! tells. Each dial passes here, so none of them can be pointed at what only this machine reaches.
+//! tells. Each dial passes the gate, and each address that a told DNS name resolves to passes it again
+//! (`resolved.rs`), so that no stranger can point this node at a host of its private network.
 
 use std::{
     collections::HashMap,
@@ -21,18 +22,42 @@ use tokio::time::Instant;
 
 use crate::dial_policy::{DialPolicy, Forbidden};
 
-/// Addresses vouched for at once, about 200 bytes each; the one named longest ago makes room.
-const VOUCHED_MAX: usize = 4096;
+/// Addresses that each of the two sets holds, about 200 bytes each; the address named longest ago makes
+/// room.
+const ADDRESSES_MAX: usize = 4096;
 
-/// Which addresses may be dialled: those that this node's own services named, and those that the
-/// policy lets strangers name.
+/// Decides which addresses may be dialled: those that this node's own services named, and those that
+/// the policy lets strangers name.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     policy: DialPolicy,
-    vouched: Mutex<HashMap<Multiaddr, Instant>>,
+    /// Hosts and ports that a service of this node dials.
+    vouched: Mutex<Recent>,
+    /// DNS names with their ports that the operator gave.
+    trusted: Mutex<Recent>,
+}
+
+/// A bounded set of addresses that forgets the oldest for a new one.
+#[derive(Debug, Default)]
+struct Recent(HashMap<Multiaddr, Instant>);
+
+impl Recent {
+    fn insert(&mut self, address: Multiaddr) {
+        if self.0.len() >= ADDRESSES_MAX && !self.0.contains_key(&address) {
+            let oldest = self.0.iter().min_by_key(|(_, named)| **named);
+            if let Some(oldest) = oldest.map(|(address, _)| address.clone()) {
+                self.0.remove(&oldest);
+            }
+        }
+        self.0.insert(address, Instant::now());
+    }
+
+    fn contains(&self, address: &Multiaddr) -> bool {
+        self.0.contains_key(address)
+    }
 }
 
 impl Gate {
@@ -41,35 +66,58 @@ impl Gate {
         Self(Arc::new(Shared {
             policy: DialPolicy { allow_private, own },
             vouched: Mutex::default(),
+            trusted: Mutex::default(),
         }))
     }
 
-    /// Lets dials to this address pass; of a circuit, dials to its relay.
+    /// Lets dials to this address pass; of a circuit, dials to its relay. A DNS name in it passes as a
+    /// name only: the addresses that it resolves to are checked unless [`Gate::trust`] names it too.
     pub(crate) fn vouch(&self, address: &Multiaddr) {
-        let mut vouched = self.0.vouched.lock();
-        if vouched.len() >= VOUCHED_MAX {
-            let oldest = vouched.iter().min_by_key(|(_, named)| **named);
-            if let Some(address) = oldest.map(|(address, _)| address.clone()) {
-                vouched.remove(&address);
-            }
+        self.0.vouched.lock().insert(host_part(address));
+    }
+
+    /// Lets the DNS name in this address, which the operator gave, resolve to any address.
+    pub(crate) fn trust(&self, address: &Multiaddr) {
+        if let Some(name) = name_and_port(address) {
+            self.0.trusted.lock().insert(name);
         }
-        vouched.insert(host_part(address), Instant::now());
+    }
+
+    /// Whether the address begins with an IP address, or with a name that the operator gave.
+    pub(super) fn trusts_name_of(&self, address: &Multiaddr) -> bool {
+        name_and_port(address).is_none_or(|name| self.0.trusted.lock().contains(&name))
     }
 
     fn check(&self, address: &Multiaddr) -> Result<(), Forbidden> {
         let host = host_part(address);
         // A circuit through a relay that is connected needs no host.
-        if host.is_empty() || self.0.vouched.lock().contains_key(&host) {
+        if host.is_empty() || self.0.vouched.lock().contains(&host) {
             return Ok(());
         }
         self.0.policy.check(&host)
     }
 }
 
-/// What comes before the first node id: where the socket goes.
+/// The components before the first node id: the address of the socket.
 fn host_part(address: &Multiaddr) -> Multiaddr {
     let of_host = |part: &Part<'_>| !matches!(part, Part::P2p(_) | Part::P2pCircuit);
     address.iter().take_while(of_host).collect()
+}
+
+/// The DNS name at the beginning of an address and the port behind it, in one spelling; `None` for an
+/// address without a name.
+fn name_and_port(address: &Multiaddr) -> Option<Multiaddr> {
+    let mut parts = address.iter();
+    let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase().into();
+    let name = match parts.next()? {
+        Part::Dns(name) | Part::Dns4(name) | Part::Dns6(name) => Part::Dns(plain(&name)),
+        Part::Dnsaddr(name) => Part::Dnsaddr(plain(&name)),
+        _ => return None,
+    };
+    let port = parts
+        .next()
+        .filter(|part| matches!(part, Part::Tcp(_) | Part::Udp(_)));
+    Some(std::iter::once(name).chain(port).collect())
 }
 
 /// A transport whose dials pass the gate.
@@ -164,14 +212,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_vouched_for_is_bounded_and_the_oldest_goes_first() {
+    fn the_set_of_vouched_addresses_is_bounded_and_the_oldest_goes_first() {
         let gate = Gate::new(false);
         let private = |n: usize| address(&format!("/ip4/10.0.0.1/tcp/{}", n + 1));
-        for n in 0..=VOUCHED_MAX {
+        for n in 0..=ADDRESSES_MAX {
             gate.vouch(&private(n));
         }
-        assert_eq!(gate.0.vouched.lock().len(), VOUCHED_MAX);
+        assert_eq!(gate.0.vouched.lock().0.len(), ADDRESSES_MAX);
         assert!(gate.check(&private(0)).is_err());
-        assert!(gate.check(&private(VOUCHED_MAX)).is_ok());
+        assert!(gate.check(&private(ADDRESSES_MAX)).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_trusted_in_every_spelling_and_at_its_port_only() {
+        let gate = Gate::new(false);
+        gate.trust(&address(&format!(
+            "/dns4/Relay.Example/tcp/1/tls/ws{RELAY}"
+        )));
+        gate.trust(&address("/dnsaddr/bootstrap.example"));
+        for trusted in [
+            "/dns4/relay.example/tcp/1",
+            "/dns/RELAY.example./tcp/1/tls/ws",
+            "/dnsaddr/bootstrap.example",
+            "/ip4/10.0.0.1/tcp/1",
+        ] {
+            assert!(gate.trusts_name_of(&address(trusted)), "{trusted}");
+        }
+        for told in [
+            "/dns4/relay.example/tcp/2",
+            "/dns4/relay.example/udp/1/quic-v1",
+            "/dns4/bootstrap.example/tcp/1",
+        ] {
+            assert!(!gate.trusts_name_of(&address(told)), "{told}");
+        }
     }
 }

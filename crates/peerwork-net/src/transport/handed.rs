@@ -1,4 +1,4 @@
-//! Byte streams that somebody else accepted: a WebSocket port that also serves pages is the program's.
+//! Takes over byte streams that the program accepted: its WebSocket port also serves pages.
 //!
 //! ```text
 //!  the program's HTTP front ── WebSocket's bytes ──▶ Network::hand_over ─▶ Handed ─▶ Noise, yamux, swarm

@@ -1,4 +1,5 @@
-//! The addresses that one listener stands for: its own, or one for each of this machine's.
+//! Lists the addresses of a listener: its own address, or an address for each network interface when it
+//! listens on all of them.
 
 use std::{
     io,
@@ -13,18 +14,18 @@ use multiaddr::{Multiaddr, Protocol as Part};
 
 use crate::peers::ip;
 
-/// What changed.
+/// A change of the addresses of a listener.
 pub(super) enum Change {
     /// The listener can be reached here.
     Up(Multiaddr),
-    /// It can no longer be reached here.
+    /// The listener can no longer be reached here.
     Down(Multiaddr),
     /// The system told no more.
     Failed(io::Error),
 }
 
 impl Change {
-    /// As the swarm hears of it.
+    /// The event that tells the swarm.
     pub(super) fn of<U>(self, listener_id: ListenerId) -> TransportEvent<U, io::Error> {
         match self {
             Self::Up(listen_addr) => TransportEvent::NewAddress {
@@ -50,7 +51,7 @@ pub(super) struct Interfaces {
 }
 
 impl Interfaces {
-    /// Watches what `address`, which begins with an IP address, stands for.
+    /// Watches the addresses that `address`, which begins with an IP address, stands for.
     pub(super) fn of(address: Multiaddr) -> io::Result<Self> {
         let all = ip(&address).is_some_and(|ip| ip.is_unspecified());
         let all = all.then(IfWatcher::new).transpose()?;

@@ -6,30 +6,41 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
 };
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
+use parking_lot::Mutex;
 use yamux::{Connection, ConnectionError};
 
+use super::budget::{Account, Victim};
+
 /// Inbound streams held for the swarm. yamux opens no more than 256 before the first is acknowledged;
-/// whoever opens more has them reset.
+/// further ones are reset.
 const INBOUND_MAX: usize = 256;
 
 /// A yamux connection.
 pub(super) struct Muxer<C> {
     connection: Connection<C>,
+    account: Arc<Account>,
     inbound: VecDeque<Stream>,
 }
 
 impl<C> Muxer<C> {
-    pub(super) fn new(connection: Connection<C>) -> Self {
+    /// Counts the streams' bytes in `account`, as the connection's socket does.
+    pub(super) fn new(connection: Connection<C>, account: Arc<Account>) -> Self {
         let inbound = VecDeque::new();
         Self {
             connection,
+            account,
             inbound,
         }
+    }
+
+    fn stream(&self, inner: yamux::Stream) -> Stream {
+        Stream::new(inner, Arc::clone(&self.account))
     }
 }
 
@@ -45,7 +56,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let stream = ready!(self.connection.poll_next_inbound(cx));
         let stream = stream.unwrap_or(Err(ConnectionError::Closed));
-        Poll::Ready(stream.map(Stream::new).map_err(io_error))
+        Poll::Ready(stream.map(|s| self.stream(s)).map_err(io_error))
     }
 }
 
@@ -62,7 +73,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 
     fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let opened = ready!(self.connection.poll_new_outbound(cx));
-        Poll::Ready(opened.map(Stream::new).map_err(io_error))
+        Poll::Ready(opened.map(|s| self.stream(s)).map_err(io_error))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -80,54 +91,108 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 }
 
 /// A yamux stream. A reset, from the other side or by the loss of the connection, is an error of the
-/// next read; only after this side has ended its own direction is it the same as an end, because
-/// yamux tells no more.
+/// next read. After this side has ended its own direction, a reset reads like an end, because yamux
+/// tells no more.
 #[derive(Debug)]
 pub(super) struct Stream {
-    inner: yamux::Stream,
+    slot: Arc<Slot>,
+    number: u32,
+    account: Arc<Account>,
     /// This side has ended its direction.
     ended: bool,
 }
 
+/// The stream inside, until it is dropped by its user or reset for its unread bytes.
+#[derive(Debug)]
+struct Slot(Mutex<Option<yamux::Stream>>);
+
+impl Victim for Slot {
+    fn reset(&self) {
+        let stream = self.0.lock().take();
+        drop(stream);
+    }
+}
+
+impl Slot {
+    fn poll<T>(
+        &self,
+        poll: impl FnOnce(&mut yamux::Stream) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match &mut *self.0.lock() {
+            Some(stream) => poll(stream),
+            None => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+}
+
 impl Stream {
-    fn new(inner: yamux::Stream) -> Self {
-        let ended = false;
-        Self { inner, ended }
+    fn new(inner: yamux::Stream, account: Arc<Account>) -> Self {
+        let number = inner.id().val();
+        let slot = Arc::new(Slot(Mutex::new(Some(inner))));
+        let victim: Weak<Slot> = Arc::downgrade(&slot);
+        account.attach(number, victim);
+        Self {
+            slot,
+            number,
+            account,
+            ended: false,
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.slot.reset();
+        self.account.detach(self.number);
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        let reset = read == 0 && !buf.is_empty() && self.inner.is_closed() && !self.ended;
-        Poll::Ready(match reset {
-            true => Err(io::ErrorKind::ConnectionReset.into()),
-            false => Ok(read),
-        })
+        let read = ready!(self.slot.poll(|stream| {
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
+            let reset = read == 0 && !buf.is_empty() && stream.is_closed() && !self.ended;
+            Poll::Ready(match reset {
+                true => Err(io::ErrorKind::ConnectionReset.into()),
+                false => Ok(read),
+            })
+        }))?;
+        self.account.read(self.number, read);
+        Poll::Ready(Ok(read))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        ready!(self.account.poll_room(cx));
+        let written = ready!(
+            self.slot
+                .poll(|stream| Pin::new(stream).poll_write(cx, buf))
+        )?;
+        self.account.written(written);
+        Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.slot.poll(|stream| Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was closed before this call was not ended from here.
-        let ends = !self.inner.is_closed();
-        ready!(Pin::new(&mut self.inner).poll_close(cx))?;
+        let mut ends = false;
+        let closed = self.slot.poll(|stream| {
+            // A stream that was closed before this call was not ended from here.
+            ends = !stream.is_closed();
+            Pin::new(stream).poll_close(cx)
+        });
+        ready!(closed)?;
         self.ended |= ends;
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! Offers Noise and TLS on one listener; the remote picks.
+//! Offers Noise and TLS on one listener; the remote node chooses.
 //!
 //! libp2p's own choice between two security protocols is private to its swarm builder, which leaves
 //! no place for the metering wrapper.

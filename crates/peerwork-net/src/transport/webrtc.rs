@@ -1,22 +1,31 @@
-//! WebRTC-direct: pages connect by UDP, without a certificate that an authority signed, and without
-//! anybody who introduces them. This side accepts; programs that dial have TCP and QUIC.
+//! WebRTC-direct: browsers connect by UDP, without a certificate of an authority and without a
+//! signalling server. This side only accepts; programs that dial have TCP and QUIC.
 //!
 //! ```text
-//!  UDP ─ port.rs ─▶ connection: driver.rs (task) ─ connection.rs (DTLS, SCTP) ─ channels.rs
-//!           │                                                                       │
-//!        greeting.rs (STUN)              swarm ◀─ stream.rs ─ streams.rs (shared) ◀─┘
+//!  UDP ─ port.rs ─▶ driver.rs (task) ─ connection.rs (DTLS, SCTP) ─ channels.rs, reading.rs
+//!          │             │ proven: begun.rs                                  │
+//!       greeting.rs      └─▶ accept.rs (Noise) ─▶ swarm ◀─ stream.rs ─ streams.rs (shared)
+//!        (STUN)
 //! ```
-//! ICE is what an answerer with a public address needs of it: it answers (RFC 8445, "lite").
+//! ICE is the part that an answerer with a public address needs: it answers (RFC 8445, "lite").
 
 mod accept;
+mod begun;
 mod channels;
 mod connection;
 mod driver;
+mod end;
 mod frame;
 mod greeting;
+mod messages;
+mod outgoing;
 mod port;
+mod reading;
 mod stream;
 mod streams;
+#[cfg(test)]
+mod tests;
+mod unread;
 
 use std::{
     io,
@@ -37,15 +46,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::UdpSocket, sync::mpsc};
 use tokio_util::task::TaskTracker;
 
-use self::{
-    accept::Acceptor,
-    port::{Begun, Port},
-    stream::Muxer,
-};
+use self::{accept::Acceptor, begun::Begun, port::Port, stream::Muxer};
 use super::interfaces::Interfaces;
 use crate::webrtc::Certificate;
 
-/// Bytes that the system holds for a port, if it lets us: a burst of datagrams of many connections.
+/// Bytes that the system holds for a port, as far as it allows: a burst of datagrams of many
+/// connections.
 const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
 
 type Upgrade = BoxFuture<'static, io::Result<(PeerId, Muxer)>>;
@@ -64,6 +70,7 @@ struct Listener {
     /// With the certificate's hash.
     address: Multiaddr,
     interfaces: Interfaces,
+    #[cfg(test)]
     socket: Arc<UdpSocket>,
     begun: mpsc::Receiver<Begun>,
 }
@@ -95,13 +102,14 @@ impl WebRtc {
         let address = address(socket.local_addr()?);
         let address = self.certificate.in_address(&address);
         let interfaces = Interfaces::of(address.clone())?;
-        let (port, begun) = Port::new(Arc::clone(&socket));
+        let (port, begun) = Port::new(Arc::clone(&socket), Arc::clone(&self.acceptor));
         // Ends when its listener is dropped.
         self.acceptor.tasks.spawn(port.run());
         self.listeners.push(Listener {
             id,
             address,
             interfaces,
+            #[cfg(test)]
             socket,
             begun,
         });
@@ -128,7 +136,7 @@ fn address(at: SocketAddr) -> Multiaddr {
         .with(Part::WebRTCDirect)
 }
 
-/// `/ip4/…/udp/…/webrtc-direct` and nothing behind it.
+/// The socket address of `/ip4/…/udp/…/webrtc-direct`; `None` for addresses of any other form.
 fn socket_address(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
     let ip = match parts.next()? {
@@ -191,12 +199,11 @@ impl Transport for WebRtc {
                 return Poll::Ready(change.of(listener.id));
             }
             if let Poll::Ready(Some(begun)) = listener.begun.poll_recv(cx) {
-                let socket = Arc::clone(&listener.socket);
                 return Poll::Ready(TransportEvent::Incoming {
                     listener_id: listener.id,
                     local_addr: listener.address.clone(),
                     send_back_addr: self::address(begun.remote),
-                    upgrade: acceptor.accept(begun, socket).boxed(),
+                    upgrade: acceptor.identify(begun).boxed(),
                 });
             }
         }

@@ -1,6 +1,6 @@
-//! yamux, driven by a task of its own, many frames to one encrypted message.
+//! Negotiates yamux and starts a connection: a task of its own, many frames to one encrypted message.
 
-use std::{future, io, iter};
+use std::{future, io, iter, sync::Arc};
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
@@ -8,17 +8,21 @@ use tokio_util::task::TaskTracker;
 use yamux::{Connection, Mode};
 
 use super::{
+    budget::Budget,
     corked::Corked,
     driven::Driven,
     muxer::{Muxer, Stream},
 };
 
-/// Streams of one connection at once. A side that opens one too many loses the connection, so that
+/// Streams of one connection at once. A node that opens more loses the connection, so that
 /// everything that opens streams has bounds that stay below.
 const STREAMS_MAX: usize = 4096;
-/// Bytes by which the windows of a connection's streams may grow together, where the way is long and
-/// wide; beside the 256 KiB that each has at its start, whether it uses them or not.
-const WINDOWS_GROW_MAX: usize = 256 << 20;
+/// Bytes of a stream's window at its start, as yamux has it.
+const WINDOW_BYTES: usize = 256 << 10;
+/// Bytes by which the windows of a connection's streams may grow together, for paths of high bandwidth
+/// and delay; at most half of the unread bytes that the connection may hold, so that one stream that is
+/// read slowly meets its window before the budget.
+const WINDOWS_GROW_MAX: usize = 64 << 20;
 /// Bytes of one frame: fewer are more work for each byte.
 const FRAME_BYTES: usize = 64 << 10;
 
@@ -26,27 +30,34 @@ const FRAME_BYTES: usize = 64 << 10;
 #[derive(Clone)]
 pub(super) struct Yamux {
     config: yamux::Config,
+    budget: Budget,
     tasks: TaskTracker,
 }
 
 impl Yamux {
-    /// The connections run as tasks of `tasks`.
-    pub(super) fn new(tasks: TaskTracker) -> Self {
+    /// The connections run as tasks of `tasks`, and their streams hold bytes within `budget`.
+    pub(super) fn new(tasks: TaskTracker, budget: Budget) -> Self {
+        let grow = WINDOWS_GROW_MAX.min(budget.bounds().unread_per_connection / 2);
         let mut config = yamux::Config::default();
         config
-            .set_max_connection_receive_window(Some(STREAMS_MAX * (256 << 10) + WINDOWS_GROW_MAX))
+            .set_max_connection_receive_window(Some(STREAMS_MAX * WINDOW_BYTES + grow))
             .set_max_num_streams(STREAMS_MAX)
             .set_split_send_size(FRAME_BYTES);
-        Self { config, tasks }
+        Self {
+            config,
+            budget,
+            tasks,
+        }
     }
 
     fn spawn<C>(self, io: C, mode: Mode) -> Driven<Stream>
     where
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let io = Corked::new(io);
+        let account = self.budget.account();
+        let io = Corked::new(io, Arc::clone(&account));
         let connection = Connection::new(io.clone(), self.config, mode);
-        Driven::spawn(Muxer::new(connection), io, &self.tasks)
+        Driven::spawn(Muxer::new(connection, account), io, &self.tasks)
     }
 }
 

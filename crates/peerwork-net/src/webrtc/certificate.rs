@@ -15,7 +15,7 @@ const SHA2_256: u64 = 0x12;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// Making one failed.
+    /// The certificate could not be made.
     #[error("making a certificate: {0}")]
     Make(String),
     /// The certificate's block is missing or damaged.
@@ -29,7 +29,7 @@ pub enum CertificateError {
     Mismatch,
 }
 
-/// What WebRTC-direct listeners show.
+/// The certificate of WebRTC-direct listeners, with its private key.
 #[derive(Clone)]
 pub struct Certificate {
     dtls: DtlsCertificate,
@@ -52,7 +52,7 @@ impl Certificate {
         let failed = |error: rcgen::Error| CertificateError::Make(error.to_string());
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
-        // Says nothing about this machine.
+        // The certificate says nothing about this machine.
         params.distinguished_name = DistinguishedName::new();
         let certificate = params.self_signed(&key).map_err(failed)?;
         Ok(Self {
@@ -64,7 +64,8 @@ impl Certificate {
         })
     }
 
-    /// Reads what [`pem`](Self::pem) gave, or any other ECDSA certificate with its key in PKCS#8.
+    /// Reads the text that [`pem`](Self::pem) gave, or any other ECDSA certificate with its key in
+    /// PKCS#8.
     ///
     /// # Errors
     /// [`CertificateError`] says which part is wrong.

@@ -377,3 +377,15 @@ async fn announced_addresses_replace_the_listen_addresses() {
         Reachability::Public(announced)
     );
 }
+
+#[tokio::test]
+async fn a_bound_of_unread_bytes_below_some_windows_is_an_error_of_the_start() {
+    let mut settings = config();
+    settings.limits.unread_bytes_per_connection_max = 4 << 20;
+    start(settings.clone()).await.stop().await;
+    settings.limits.unread_bytes_per_connection_max -= 1;
+    let error = Network::start(settings, &mut Registry::default()).await;
+    let error = error.unwrap_err().to_string();
+    let named = error.contains("unread_bytes_per_connection_max");
+    assert!(named && error.contains("4 MiB"), "{error}");
+}

@@ -10,6 +10,7 @@ mod gossip;
 mod hostile;
 mod hub;
 mod interop;
+mod memory;
 mod mesh;
 mod node;
 mod parallel;

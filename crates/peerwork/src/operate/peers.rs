@@ -54,6 +54,7 @@ impl PeersService for Peers {
             .parse()
             .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
         let network = self.network.clone();
+        network.trust(&to.transport);
         // The deadline and the network's own limit of dials bound it; it ends with the network.
         self.dials.spawn(async move {
             let deadline = Instant::now() + DIAL_DEADLINE;

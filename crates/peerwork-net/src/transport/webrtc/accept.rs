@@ -1,7 +1,7 @@
-//! From a connection that begins to a node that is known: DTLS, then Noise over the first channel, bound
-//! to both certificates.
+//! Accepts a connection: first DTLS, in a task of its own, then Noise over the first channel, bound to
+//! the certificates of both sides.
 
-use std::{future::poll_fn, io, sync::Arc, time::Instant};
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Instant};
 
 use dimpl::DtlsCertificate;
 use libp2p::{
@@ -10,18 +10,18 @@ use libp2p::{
     identity, noise,
 };
 use multiaddr::multihash::Multihash;
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, sync::mpsc};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    begun::{Begun, Unproven},
     connection::Connection,
-    driver::Driver,
-    port::Begun,
-    stream::{Muxer, Stream},
+    driver::{Driver, Inbound},
+    stream::Muxer,
     streams::{Handle, Shared},
 };
 
-/// What all handshakes of a transport need.
+/// The keys and settings that all handshakes of a transport share.
 pub(super) struct Acceptor {
     pub(super) keypair: identity::Keypair,
     pub(super) certificate: DtlsCertificate,
@@ -31,29 +31,56 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Runs the connection as a task, and finds out who is there. Dropping the future ends both.
-    pub(super) async fn accept(
-        self: Arc<Self>,
-        begun: Begun,
+    /// An acceptor with keys of its own.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(super) fn for_tests(tasks: TaskTracker) -> Self {
+        let certificate = crate::webrtc::Certificate::generate().unwrap();
+        Self {
+            keypair: identity::Keypair::generate_ed25519(),
+            certificate: certificate.dtls(),
+            hash: certificate.hash(),
+            dtls: Arc::new(super::connection::dtls_config().unwrap()),
+            tasks,
+        }
+    }
+
+    /// Starts the task of a connection. The task hands the connection to the swarm when the remote node
+    /// has proven its address, and ends when the senders of its datagrams are gone.
+    pub(super) fn begin(
+        &self,
         socket: Arc<UdpSocket>,
-    ) -> io::Result<(PeerId, Muxer)> {
-        let place = begun.place;
+        remote: SocketAddr,
+        inbound: mpsc::Receiver<Inbound>,
+        unproven: Unproven,
+    ) {
         let shared = Handle::new(Shared::default());
-        let muxer = Muxer::new(Handle::clone(&shared));
-        let certificate = self.certificate.clone();
-        let now = Instant::now();
-        let dtls = Arc::clone(&self.dtls);
-        let connection = Connection::new(dtls, certificate, Handle::clone(&shared), now);
-        let stream = Stream::new(Handle::clone(&shared), connection.handshake());
+        let connection = Connection::new(
+            Arc::clone(&self.dtls),
+            self.certificate.clone(),
+            Handle::clone(&shared),
+            Instant::now(),
+        );
         let driver = Driver {
             connection,
-            shared: Handle::clone(&shared),
+            shared,
             socket,
-            remote: begun.remote,
-            inbound: begun.inbound,
+            remote,
+            inbound,
+            unproven: Some(unproven),
         };
         self.tasks.spawn(driver.run());
-        let theirs = poll_fn(|cx| shared.lock().poll_certificate(cx)).await?;
+    }
+
+    /// Finds out which node the other side is. Dropping the future closes the connection.
+    pub(super) async fn identify(self: Arc<Self>, begun: Begun) -> io::Result<(PeerId, Muxer)> {
+        let Begun {
+            muxer,
+            stream,
+            place,
+            ..
+        } = begun;
+        let theirs = poll_fn(|cx| muxer.poll_certificate(cx)).await?;
         let noise = noise::Config::new(&self.keypair).map_err(io::Error::other)?;
         let noise = noise.with_prologue(prologue(theirs, self.hash));
         // The side that accepts begins, so that it can speak first.
@@ -69,7 +96,7 @@ impl Acceptor {
 }
 
 /// Both certificates, the dialler's first.
-fn prologue(dialler: Multihash<64>, acceptor: Multihash<64>) -> Vec<u8> {
+pub(super) fn prologue(dialler: Multihash<64>, acceptor: Multihash<64>) -> Vec<u8> {
     let mut prologue = b"libp2p-webrtc-noise:".to_vec();
     prologue.extend(dialler.to_bytes());
     prologue.extend(acceptor.to_bytes());

@@ -1,24 +1,25 @@
 //! Data channels over SCTP (RFC 8831, RFC 8832), each a stream of libp2p.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
 use sctp_proto::{Association, PayloadProtocolIdentifier as Kind, StreamEvent};
 
 use super::{
-    connection::End,
-    frame::{self, Decoder, Flag, Frame, PAYLOAD_BYTES_MAX},
-    streams::{Handle, Key, Reading, State, Table, Writing},
+    end::End,
+    frame::{self, Decoder, Flag},
+    messages::{Next, Outlet, close},
+    streams::{Handle, Key, Table, Writing},
 };
 
-/// Streams of one connection at once. A side that opens one too many loses the connection, as with
+/// Streams of one connection at once. A node that opens more loses the connection, as with
 /// yamux.
 const STREAMS_MAX: usize = 4096;
 /// Bytes that SCTP holds until the other side has them: the most that is under way.
 const SENDING_BYTES_MAX: usize = 1 << 20;
-/// How long the other side may take to close the channel of a stream that its user dropped.
+/// The time that the other side has to close the channel of a stream that its user dropped.
 const LINGER: Duration = Duration::from_secs(10);
 /// The channel of the handshake, which both sides open without a message.
 const HANDSHAKE: u16 = 0;
@@ -33,21 +34,38 @@ const FIRST_OWN: u16 = 1;
 /// The channels of one connection.
 pub(super) struct Channels {
     shared: Handle,
-    channels: HashMap<u16, Channel>,
+    pub(super) channels: HashMap<u16, Channel>,
     numbers: HashMap<Key, u16>,
     handshake: Key,
-    /// Channels that may hold messages.
-    readable: BTreeSet<u16>,
+    /// Channels of SCTP, also those that no stream belongs to.
+    open: HashSet<u16>,
+    /// Channels that may hold messages which may be read.
+    pub(super) readable: BTreeSet<u16>,
+    /// Channels that wait for users of other streams to read, the first to wait first.
+    pub(super) parked: VecDeque<u16>,
+    /// Chunks that SCTP holds.
+    pub(super) chunks_held: usize,
+    /// Bytes of memory that beginnings of messages take.
+    pub(super) partial: usize,
     /// Channels whose bytes are under way.
     sending: BTreeSet<u16>,
     lingering: VecDeque<(Instant, Key)>,
+    /// Channels that were looked at since the start.
+    #[cfg(test)]
+    pub(super) visits: usize,
 }
 
-struct Channel {
-    key: Key,
-    decoder: Decoder,
+pub(super) struct Channel {
+    pub(super) key: Key,
+    pub(super) decoder: Decoder,
+    /// The other side sends no valid messages, and all further ones are ignored.
+    pub(super) malformed: bool,
+    /// Waits in [`Channels::parked`].
+    pub(super) parked: bool,
+    /// Messages that came in and were not read, as far as SCTP told of them.
+    pub(super) waiting: usize,
     /// The other side's end is to be acknowledged.
-    acknowledge: bool,
+    pub(super) acknowledge: bool,
     lingers: bool,
 }
 
@@ -56,22 +74,13 @@ impl Channel {
         Self {
             key,
             decoder: Decoder::default(),
+            malformed: false,
+            parked: false,
+            waiting: 0,
             acknowledge: false,
             lingers: false,
         }
     }
-}
-
-/// What is left to do for a channel.
-enum Next {
-    /// Nothing until its user or the other side does something.
-    Wait,
-    /// More, once others had their turn.
-    Again,
-    /// More, once the other side has taken what is under way.
-    Full,
-    /// The channel is no more.
-    Gone,
 }
 
 impl Channels {
@@ -83,9 +92,15 @@ impl Channels {
             channels: HashMap::new(),
             numbers: HashMap::new(),
             handshake,
+            open: HashSet::new(),
             readable: BTreeSet::new(),
+            parked: VecDeque::new(),
+            chunks_held: 0,
+            partial: 0,
             sending: BTreeSet::new(),
             lingering: VecDeque::new(),
+            #[cfg(test)]
+            visits: 0,
         }
     }
 
@@ -105,12 +120,13 @@ impl Channels {
     }
 
     pub(super) fn on_connected(&mut self, association: &mut Association) -> Result<(), End> {
-        // Somebody who sent there already has opened it.
+        // The channel is open when the other side has sent there already.
         if association.stream(HANDSHAKE).is_err() {
             association
                 .open_stream(HANDSHAKE, Kind::Binary)
                 .map_err(|_| End::InvalidData)?;
         }
+        self.open.insert(HANDSHAKE);
         self.add(HANDSHAKE, self.handshake);
         let shared = Handle::clone(&self.shared);
         shared.lock().enqueue(self.handshake);
@@ -118,13 +134,38 @@ impl Channels {
         Ok(())
     }
 
-    pub(super) fn on_event(&mut self, event: &StreamEvent) {
+    pub(super) fn on_event(&mut self, event: &StreamEvent, association: &mut Association) {
         match event {
-            StreamEvent::Opened { id } | StreamEvent::Readable { id } => {
+            StreamEvent::Opened { id } => {
+                self.open.insert(*id);
                 self.readable.insert(*id);
             }
-            StreamEvent::Finished { id } => self.on_closed(*id),
+            StreamEvent::Readable { id } => {
+                self.readable.insert(*id);
+                if let Some(channel) = self.channels.get_mut(id) {
+                    channel.waiting += 1;
+                }
+            }
+            StreamEvent::Finished { id } => {
+                if association.stream(*id).is_err() {
+                    self.open.remove(id);
+                }
+                self.on_closed(*id);
+            }
             _ => {}
+        }
+    }
+
+    /// SCTP holds one more chunk.
+    pub(super) fn on_chunk(&mut self) {
+        self.chunks_held += 1;
+    }
+
+    /// Counts a look at one channel; tests tell by it how much work a datagram makes.
+    pub(super) fn visit(&mut self) {
+        #[cfg(test)]
+        {
+            self.visits += 1;
         }
     }
 
@@ -133,7 +174,7 @@ impl Channels {
         self.numbers.insert(key, number);
     }
 
-    /// The other side closed the channel; everything it sent has been read.
+    /// The other side closed the channel, and all of its messages have been read.
     fn on_closed(&mut self, number: u16) {
         self.readable.remove(&number);
         if let Some(channel) = self.forget(number) {
@@ -148,6 +189,7 @@ impl Channels {
         self.sending.remove(&number);
         let channel = self.channels.remove(&number)?;
         self.numbers.remove(&channel.key);
+        self.partial -= channel.decoder.memory();
         Some(channel)
     }
 
@@ -160,11 +202,12 @@ impl Channels {
         let shared = Handle::clone(&self.shared);
         let mut table = shared.lock();
         let mut busy = self.open(&mut table, association);
-        // Before reading: users who have read say so here.
+        // Before reading: this finds the streams whose users have read.
         busy |= self.write(&mut table, association, now);
         busy |= self.read(&mut table, association);
         busy |= self.give_up(&mut table, association, now);
-        let many = association.stream_ids().len() > STREAMS_MAX;
+        self.shed(&mut table, association, busy)?;
+        let many = self.open.len() > STREAMS_MAX && association.stream_ids().len() > STREAMS_MAX;
         many.then_some(End::InvalidData).map_or(Ok(busy), Err)
     }
 
@@ -182,62 +225,14 @@ impl Channels {
             if stream.write_with_ppi(&PLAIN_CHANNEL, Kind::Dcep).is_err() {
                 return false;
             }
+            self.open.insert(number);
             self.add(number, table.insert_outbound());
             return true;
         }
         false
     }
 
-    /// Phase "read": a message of each channel whose user has room. Only one, because it may have been
-    /// the last before the other side closed the channel, which is to be known before the number is
-    /// read from again.
-    fn read(&mut self, table: &mut Table, association: &mut Association) -> bool {
-        let mut busy = false;
-        for number in std::mem::take(&mut self.readable) {
-            let key = self.channels.get(&number).map(|channel| channel.key);
-            if key.is_some_and(|key| !table.has_room(key)) {
-                self.readable.insert(number);
-            } else if let Some((kind, message)) = next_message(association, number) {
-                busy = true;
-                self.readable.insert(number);
-                self.on_message(number, kind, &message, table, association);
-            }
-        }
-        busy
-    }
-
-    fn on_message(
-        &mut self,
-        number: u16,
-        kind: Kind,
-        message: &[u8],
-        table: &mut Table,
-        association: &mut Association,
-    ) {
-        if kind == Kind::Dcep {
-            self.on_opened(number, message, table, association);
-            return;
-        }
-        // Without a channel they were sent before the other side knew that it is closed.
-        let Some(channel) = self.channels.get_mut(&number) else {
-            return;
-        };
-        channel.decoder.push(message);
-        loop {
-            match channel.decoder.next() {
-                Ok(Some(frame)) => on_frame(channel, frame, table),
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::debug!(%error, "a stream is reset");
-                    table.reset(channel.key);
-                    table.enqueue(channel.key);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn on_opened(
+    pub(super) fn on_opened(
         &mut self,
         number: u16,
         message: &[u8],
@@ -252,12 +247,16 @@ impl Channels {
             .and_then(|mut stream| stream.write_with_ppi(&[ACK], Kind::Dcep));
         match table.insert_inbound() {
             Some(key) if answered.is_ok() => self.add(number, key),
-            // The swarm is behind: whoever opens more has them closed.
+            // The swarm has not taken the streams before; further channels are closed.
             _ => close(association, number),
         }
     }
 
     fn under_way(&mut self, association: &mut Association) -> usize {
+        #[cfg(test)]
+        {
+            self.visits += self.sending.len();
+        }
         let mut sum = 0;
         self.sending.retain(|number| {
             let stream = association.stream(*number).ok();
@@ -268,7 +267,7 @@ impl Channels {
         sum
     }
 
-    /// Phase "write": what users wrote, ended or dropped, a message of each in turn.
+    /// Phase "write": sends the bytes and ends of streams, a message of each in turn.
     fn write(&mut self, table: &mut Table, association: &mut Association, now: Instant) -> bool {
         let mut room = SENDING_BYTES_MAX.saturating_sub(self.under_way(association));
         let mut busy = false;
@@ -299,6 +298,7 @@ impl Channels {
         for key in full {
             table.enqueue(key);
         }
+        table.wake_waiting();
         busy
     }
 
@@ -310,6 +310,7 @@ impl Channels {
         association: &mut Association,
         now: Instant,
     ) -> Next {
+        self.visit();
         let Some(channel) = self.channels.get_mut(&number) else {
             return Next::Wait;
         };
@@ -322,7 +323,7 @@ impl Channels {
             number,
             room,
         };
-        match outlet.send_next(channel, state) {
+        match outlet.send_next(&mut channel.acknowledge, state) {
             Next::Wait if state.dropped => {}
             next => return next,
         }
@@ -330,8 +331,8 @@ impl Channels {
             outlet.send(&frame::flag(Flag::Reset));
             state.stop_writing();
         }
-        // The other side closes the channel when it has done with the stream. Were both to close it,
-        // SCTP would reset the channel twice, the second time perhaps one that has its number then.
+        // The other side closes the channel when it has done with the stream. If both sides closed it,
+        // SCTP would reset the number twice, the second time perhaps for a later channel.
         if !std::mem::replace(&mut channel.lingers, true) {
             self.lingering.push_back((now + LINGER, channel.key));
         }
@@ -346,6 +347,8 @@ impl Channels {
             let number = key.and_then(|key| self.numbers.get(&key).copied());
             if let Some((key, number)) = key.zip(number) {
                 busy = true;
+                // Closing the channel drops the messages that it holds.
+                self.discard(number, association);
                 close(association, number);
                 self.forget(number);
                 forget_user(table, key);
@@ -353,99 +356,6 @@ impl Channels {
         }
         busy
     }
-}
-
-/// Where messages of one channel go.
-struct Outlet<'a> {
-    association: &'a mut Association,
-    number: u16,
-    room: &'a mut usize,
-}
-
-impl Outlet<'_> {
-    fn send(&mut self, message: &[u8]) -> bool {
-        *self.room = self.room.saturating_sub(message.len());
-        let stream = self.association.stream(self.number);
-        let sent = stream.and_then(|mut stream| stream.write_with_ppi(message, Kind::Binary));
-        sent.is_ok()
-    }
-
-    /// The next that waits: an acknowledgement, a payload, the end.
-    fn send_next(&mut self, channel: &mut Channel, state: &mut State) -> Next {
-        if std::mem::take(&mut channel.acknowledge) && !self.send(&frame::flag(Flag::FinAck)) {
-            return Next::Gone;
-        }
-        if !state.outgoing.is_empty() {
-            if *self.room == 0 {
-                return Next::Full;
-            }
-            let length = state.outgoing.len().min(PAYLOAD_BYTES_MAX);
-            let payload = state.outgoing.split_to(length).freeze();
-            state.wake_writer();
-            return match self.send(&frame::data(payload)) {
-                true => Next::Again,
-                false => Next::Gone,
-            };
-        }
-        if state.writing == Writing::Finishing {
-            state.writing = Writing::Finished;
-            state.wake_writer();
-            if !self.send(&frame::flag(Flag::Fin)) {
-                return Next::Gone;
-            }
-        }
-        Next::Wait
-    }
-}
-
-fn next_message(association: &mut Association, number: u16) -> Option<(Kind, Vec<u8>)> {
-    let mut stream = association.stream(number).ok()?;
-    let chunks = stream.read().ok()??;
-    let mut message = vec![0; chunks.len()];
-    let length = chunks.read(&mut message).ok()?;
-    message.truncate(length);
-    // An empty message has a byte that stands for nothing.
-    if matches!(chunks.ppi, Kind::StringEmpty | Kind::BinaryEmpty) {
-        message.clear();
-    }
-    Some((chunks.ppi, message))
-}
-
-fn on_frame(channel: &mut Channel, frame: Frame, table: &mut Table) {
-    table.receive(channel.key, frame.payload);
-    let Some(flag) = frame.flag else {
-        return;
-    };
-    let Some(state) = table.streams.get_mut(&channel.key) else {
-        return;
-    };
-    match flag {
-        Flag::Fin => {
-            if state.reading == Reading::Open {
-                state.reading = Reading::Finished;
-                state.wake_reader();
-            }
-            channel.acknowledge = true;
-        }
-        // Whoever closes the channel waits for it: the other side.
-        Flag::FinAck => {}
-        Flag::StopSending => {
-            if state.writing != Writing::Finished {
-                state.stop_writing();
-            }
-        }
-        Flag::Reset => table.reset(channel.key),
-    }
-    table.wake_swarm();
-    table.enqueue(channel.key);
-}
-
-/// Closes a channel at SCTP, behind what is under way.
-fn close(association: &mut Association, number: u16) {
-    // It may be gone already.
-    let _ = association
-        .stream(number)
-        .and_then(|mut stream| stream.close());
 }
 
 /// A stream without a channel stays for as long as its user has it.

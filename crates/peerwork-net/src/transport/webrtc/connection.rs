@@ -1,10 +1,10 @@
-//! One connection without its socket: datagrams and the time go in, datagrams come out.
+//! The protocols of a connection without its socket: takes datagrams and the time, gives datagrams.
 //!
 //! ```text
 //!  datagrams ⇄ DTLS ⇄ SCTP ⇄ data channels (channels.rs) ⇄ Table ⇄ users
 //! ```
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use dimpl::{Dtls, DtlsCertificate, Output};
@@ -15,13 +15,14 @@ use sctp_proto::{
 
 use super::{
     channels::Channels,
+    end::End,
     streams::{Handle, Key},
 };
 use crate::webrtc;
 
 /// Bytes of a datagram that every way on the internet carries, as QUIC assumes.
 const DATAGRAM_BYTES_MAX: usize = 1200;
-/// Of it, what DTLS and SCTP add to the payload: 48 and 12 + 16 bytes at most.
+/// Bytes of a datagram that DTLS and SCTP add to the payload: 48 and 12 + 16 at most.
 const OVERHEAD_BYTES: usize = 80;
 /// Bytes that SCTP holds for users who do not read: the window of the connection.
 const WINDOW_BYTES: u32 = 512 << 10;
@@ -32,11 +33,8 @@ const MESSAGE_BYTES_MAX: u32 = 64 << 10;
 const RETRANSMISSIONS_MAX: usize = 8;
 /// SCTP runs inside DTLS and knows no addresses.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
-/// What DTLS decrypts at once.
+/// Bytes of the buffer for decrypted records.
 const PLAIN_BYTES_MAX: usize = 4096;
-
-/// Why a connection ended.
-pub(super) type End = io::ErrorKind;
 
 /// The protocols of a connection.
 pub(super) struct Connection {
@@ -49,12 +47,15 @@ pub(super) struct Connection {
     plain: Vec<u8>,
     /// Datagrams to send.
     pub(super) outgoing: Vec<Vec<u8>>,
-    /// Whether something came in that only the other side can have sent.
+    /// Whether a record came in that only the other side can have sent.
     pub(super) authentic: bool,
+    /// Whether the other side answered this side's part of the DTLS handshake: a sender with a forged
+    /// address cannot.
+    pub(super) proven: bool,
 }
 
-/// DTLS as all connections have it. Diallers prove that they receive at their address before the
-/// handshake costs more than an answer.
+/// The settings of DTLS that all connections share. Diallers prove that they receive at their address
+/// before the handshake costs more than an answer.
 pub(super) fn dtls_config() -> Result<dimpl::Config, dimpl::Error> {
     dimpl::Config::builder()
         .mtu(DATAGRAM_BYTES_MAX)
@@ -95,7 +96,37 @@ impl Connection {
             plain: vec![0; PLAIN_BYTES_MAX],
             outgoing: Vec::new(),
             authentic: false,
+            proven: false,
         }
+    }
+
+    /// The side that dials, for tests.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(super) fn dialling(certificate: DtlsCertificate, shared: Handle, now: Instant) -> Self {
+        let config = Arc::new(dtls_config().unwrap());
+        let mut connection = Self::new(config, certificate, shared, now);
+        connection.dtls.set_active(true);
+        connection.dtls.handle_timeout(now).unwrap();
+        let mut client = sctp_proto::ClientConfig::new();
+        // DTLS loses the first message of SCTP, which is sent before it is connected.
+        let transport = TransportConfig::default().with_rto_initial_ms(100);
+        client.transport = Arc::new(transport);
+        let association = connection.endpoint.connect(client, NOWHERE).unwrap();
+        connection.association = Some(association);
+        connection
+    }
+
+    /// SCTP's side of the connection, for tests that send messages of their own.
+    #[cfg(test)]
+    pub(super) fn association(&mut self) -> &mut Association {
+        let association = self.association.as_mut();
+        &mut association.expect("the connection has begun").1
+    }
+
+    #[cfg(test)]
+    pub(super) fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// The stream of the handshake.
@@ -109,7 +140,7 @@ impl Connection {
         self.dtls.handle_packet(datagram).map_err(lost)
     }
 
-    /// Does what there is to do; gives when to look again at the latest.
+    /// Runs the protocols until none has work left; gives the time of the next timer.
     pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, End> {
         if self.dtls_timeout.is_some_and(|at| at <= now) {
             self.dtls.handle_timeout(now).map_err(lost)?;
@@ -134,7 +165,7 @@ impl Connection {
         Ok(timeouts.into_iter().flatten().min())
     }
 
-    /// Whether everything that users wrote has arrived.
+    /// Whether all bytes that users wrote have arrived.
     pub(super) fn is_idle(&mut self) -> bool {
         match &mut self.association {
             Some((_, association)) => self.channels.is_idle(association),
@@ -142,10 +173,10 @@ impl Connection {
         }
     }
 
-    /// Says goodbye.
+    /// Closes DTLS, which tells the other side.
     pub(super) fn close(&mut self, now: Instant) {
         let closed = self.dtls.close();
-        // What is left of it, as far as it goes: the other side may be gone.
+        // An error means that the other side is gone already.
         let _ = closed.map_err(lost).and_then(|()| self.poll_dtls(now));
     }
 
@@ -162,6 +193,7 @@ impl Connection {
                 Output::PeerCert(certificate) => {
                     let hash = webrtc::hash(certificate);
                     self.shared.lock().identified(hash);
+                    self.proven = true;
                 }
                 Output::ApplicationData(data) => {
                     self.authentic = true;
@@ -178,7 +210,7 @@ impl Connection {
 
     fn on_sctp(&mut self, data: Bytes, now: Instant) {
         match self.endpoint.handle(now, NOWHERE, None, None, data) {
-            // A dialler has one; another is an old attempt that arrives late.
+            // A dialler has one association; a second is an old attempt that arrives late.
             Some((handle, DatagramEvent::NewAssociation(association))) => {
                 self.association.get_or_insert((handle, association));
             }
@@ -205,7 +237,8 @@ impl Connection {
             busy = true;
             match event {
                 Event::Connected => self.channels.on_connected(association)?,
-                Event::Stream(event) => self.channels.on_event(&event),
+                Event::Stream(event) => self.channels.on_event(&event, association),
+                Event::DatagramReceived => self.channels.on_chunk(),
                 Event::HandshakeFailed { .. } | Event::AssociationLost { .. } => {
                     return Err(End::ConnectionReset);
                 }

@@ -1,4 +1,4 @@
-//! A connection's task: its datagrams, its clock, its end.
+//! The task of a connection: passes datagrams and the time to its protocols, and closes it.
 
 use std::{
     future, io,
@@ -15,7 +15,10 @@ use tokio::{
 };
 
 use super::{
-    connection::{Connection, End},
+    begun::Unproven,
+    connection::Connection,
+    end::End,
+    stream::{Muxer, Stream},
     streams::Handle,
 };
 
@@ -23,17 +26,20 @@ use super::{
 pub(super) const DATAGRAMS_MAX: usize = 256;
 /// Datagrams taken before users have their turn.
 const BATCH_MAX: usize = 64;
-/// Diallers say every few seconds that they are there (RFC 7675); who is silent for so long is gone.
+/// The silence after which a connection counts as lost: diallers send a request every few seconds
+/// (RFC 7675).
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How long the other side may take to receive what is left when a connection closes.
+/// The time that the other side has to prove its address.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time that the other side has to receive the remaining bytes when a connection closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the port has for a connection.
+/// An event that the port passes to a connection.
 #[derive(Debug)]
 pub(super) enum Inbound {
-    /// The dialler said that it is there.
+    /// The dialler sent a request of ICE.
     Alive,
-    /// From this address.
+    /// A datagram from this address.
     Datagram(SocketAddr, Bytes),
 }
 
@@ -44,6 +50,8 @@ pub(super) struct Driver {
     pub(super) socket: Arc<UdpSocket>,
     pub(super) remote: SocketAddr,
     pub(super) inbound: mpsc::Receiver<Inbound>,
+    /// Until the other side has proven its address.
+    pub(super) unproven: Option<Unproven>,
 }
 
 impl Driver {
@@ -60,6 +68,7 @@ impl Driver {
 
     /// Phase "serve": until the user closes.
     async fn serve(&mut self) -> Result<(), End> {
+        self.prove().await?;
         let mut heard = Instant::now();
         while !self.shared.lock().closing {
             let silence = heard + SILENCE_MAX;
@@ -84,7 +93,35 @@ impl Driver {
         Ok(())
     }
 
-    /// Phase "finish": sends what is left, as far as the other side takes it in time.
+    /// Phase "prove": until the other side has answered the handshake, which a sender with a forged
+    /// address cannot. Only then does the swarm know of the connection.
+    async fn prove(&mut self) -> Result<(), End> {
+        let Some(mut unproven) = self.unproven.take() else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + PROOF_TIMEOUT;
+        while !self.connection.proven {
+            let next = self.turn().await?;
+            let next = next.map_or(deadline, |next| next.min(deadline));
+            tokio::select! {
+                biased;
+                _ = &mut unproven.evicted => return Err(End::ConnectionRefused),
+                inbound = self.inbound.recv() => {
+                    self.receive_all(inbound.ok_or(End::NotConnected)?)?;
+                }
+                () = sleep_until(next.into()) => {
+                    if Instant::now() >= deadline {
+                        return Err(End::TimedOut);
+                    }
+                }
+            }
+        }
+        let muxer = Muxer::new(Handle::clone(&self.shared));
+        let stream = Stream::new(Handle::clone(&self.shared), self.connection.handshake());
+        unproven.hand_over(self.remote, muxer, stream)
+    }
+
+    /// Phase "finish": sends the remaining bytes, as far as the other side takes them in time.
     async fn finish(&mut self) -> End {
         let rest = async {
             loop {
@@ -121,7 +158,7 @@ impl Driver {
             if let Inbound::Datagram(from, datagram) = inbound {
                 self.connection.receive(&datagram, Instant::now())?;
                 self.connection.turn(Instant::now())?;
-                // Where the dialler is now, as far as only it can have sent this.
+                // The dialler may have a new address; only the dialler can have sent this datagram.
                 if std::mem::take(&mut self.connection.authentic) {
                     self.remote = from;
                 }
@@ -143,7 +180,7 @@ impl Driver {
     async fn send(&mut self) {
         for datagram in std::mem::take(&mut self.connection.outgoing) {
             if let Err(error) = self.socket.send_to(&datagram, self.remote).await {
-                // Lost like any other datagram: SCTP sends it again.
+                // The datagram is lost like any other: SCTP sends its content again.
                 tracing::trace!(remote = %self.remote, %error, "a datagram was not sent");
                 if error.kind() == io::ErrorKind::PermissionDenied {
                     return;

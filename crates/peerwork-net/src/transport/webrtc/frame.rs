@@ -1,4 +1,4 @@
-//! What goes over a data channel: small protobuf messages, each with its length in front
+//! Encodes and decodes the messages of data channels: protobuf, each with its length in front
 //! (libp2p's specification of WebRTC, "Multiplexing").
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -11,7 +11,7 @@ pub(super) const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX - 8;
 /// A length has at most three bytes within the bound; more are not waited for.
 const LENGTH_BYTES_MAX: usize = 3;
 
-/// What a message says beside its payload.
+/// The flag of a message, beside its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 pub(super) enum Flag {
     /// The sender sends nothing more.
@@ -39,7 +39,7 @@ pub(super) struct Frame {
     pub(super) payload: Bytes,
 }
 
-/// The other side sends what is no message.
+/// The other side sent bytes that are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a message of a WebRTC stream")]
 pub(super) struct Malformed;
@@ -64,7 +64,7 @@ pub(super) fn flag(flag: Flag) -> Vec<u8> {
     .encode_length_delimited_to_vec()
 }
 
-/// Takes messages out of what arrives, however it is cut.
+/// Takes messages out of the received bytes, however these are cut.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     buffer: BytesMut,
@@ -73,6 +73,18 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Bytes of memory that the beginning of a message holds.
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Gives back the memory that no beginning of a message needs.
+    pub(super) fn shrink(&mut self) {
+        if self.buffer.capacity() > self.buffer.len() {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
     }
 
     /// The next whole message, if there is one.

@@ -1,15 +1,15 @@
-//! How a dialler introduces itself: STUN binding requests whose user name carries the ICE password.
+//! Reads and answers the STUN binding requests of diallers, whose user name carries the ICE password.
 //!
-//! Nobody exchanges session descriptions with a dialler of WebRTC-direct. Its requests are checked and
-//! answered from what they carry, so that they need no state at all: whatever comes from a forged
-//! address costs nothing but an answer, which is no longer than the question.
+//! A dialler of WebRTC-direct exchanges no session descriptions with the listener. Its requests are
+//! checked and answered from their own content, so that they need no state: a request from a forged
+//! address costs an answer, which is no longer than the request.
 
 use std::net::SocketAddr;
 
 use is::{DefaultSha1HmacProvider, Sha1HmacProvider as _, stun::StunMessage};
 
-/// Beginnings of the user name, libp2p's specification of WebRTC-direct: in version 1 both sides have the
-/// same name and password, in version 2 the dialler's password follows.
+/// Beginnings of the user name, libp2p's specification of WebRTC-direct: in version 1 both sides have
+/// the same name and password, in version 2 the dialler's password follows.
 const VERSIONS: [&str; 2] = ["libp2p+webrtc+v1/", "libp2p+webrtc+v2/"];
 /// An answer's bytes: header, address, integrity and fingerprint have less than half.
 const ANSWER_BYTES_MAX: usize = 256;
@@ -19,7 +19,7 @@ const ANSWER_BYTES_MAX: usize = 256;
 pub(super) struct Greeting {
     /// The name that the dialler gave this side; one for each connection.
     pub(super) name: String,
-    /// What it is answered with.
+    /// The datagram that answers the request.
     pub(super) answer: Vec<u8>,
 }
 

@@ -1,7 +1,12 @@
-//! One UDP port: which datagram is for which connection, and which begins one.
+//! One UDP port: finds the connection that a datagram is for, and begins a connection for a new sender.
 //!
-//! Nothing here grows with what strangers send: greetings are answered without being remembered, but for
-//! the last names, and a connection begins with DTLS, as many at once as there are places.
+//! ```text
+//!  hello ─▶ unproven: the last 1024 that began ─ answers the handshake ─▶ proven: 256 places ─▶ swarm
+//!                └─ 1024 others began after it: dropped
+//! ```
+//! Nothing here grows with the datagrams of strangers. Greetings are answered without state, except for
+//! the last names. Any host can send the first datagram of a handshake from a forged address, so that
+//! handshakes whose sender has not answered live in a pool of their own, where the oldest makes room.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,57 +15,76 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::{
     net::UdpSocket,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Semaphore, mpsc, oneshot},
     time::{MissedTickBehavior, interval},
 };
 
 use super::{
+    accept::Acceptor,
+    begun::{Begun, Unproven},
     driver::{DATAGRAMS_MAX, Inbound},
     greeting,
 };
 
-/// Connections of a port in their handshake at once, of 20 to 60 KiB each; whoever comes then is not
-/// answered, and tries again.
+/// Handshakes of a port at once whose sender has not proven its address, of about 20 KiB each; the
+/// oldest makes room for a new one. A genuine node leaves this pool after two round trips.
+const UNPROVEN_MAX: usize = 1024;
+/// Handshakes of a port at once whose sender has proven its address, of 20 to 60 KiB each; a further one is
+/// refused.
 const HANDSHAKES_MAX: usize = 256;
 /// Connections that wait for the swarm.
 const WAITING_MAX: usize = 64;
 /// Names remembered until their connection begins, and as many of connections that are no more.
 const NAMES_MAX: usize = 1024;
-/// Addresses of one connection: a dialler tries from each that its machine has.
+/// Addresses of one connection: a dialler tries from each address that its machine has.
 const ADDRESSES_MAX: usize = 8;
 /// The pause between two looks for connections that ended.
 const SWEEP_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of a datagram; diallers send no larger ones.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
-/// A connection that begins.
-#[derive(Debug)]
-pub(super) struct Begun {
-    pub(super) remote: SocketAddr,
-    pub(super) inbound: mpsc::Receiver<Inbound>,
-    /// Given back when the handshake is over.
-    pub(super) place: OwnedSemaphorePermit,
-}
-
-/// Where the datagrams of a connection go.
+/// The way of datagrams to the task of a connection.
 #[derive(Debug, Clone)]
 struct Route {
     sender: mpsc::Sender<Inbound>,
-    addresses: Arc<AtomicUsize>,
+    state: Arc<RouteState>,
+}
+
+#[derive(Debug)]
+struct RouteState {
+    /// At most [`ADDRESSES_MAX`].
+    addresses: Mutex<Vec<SocketAddr>>,
+    name: Option<String>,
+    proven: Arc<AtomicBool>,
 }
 
 impl Route {
-    /// Full means lost: it is UDP.
+    /// Passes an event on. It is lost when the queue is full, like any datagram.
     fn send(&self, inbound: Inbound) {
         let _ = self.sender.try_send(inbound);
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.sender.same_channel(&other.sender)
+    }
+
+    /// Whether the connection has one more address.
+    fn add(&self, address: SocketAddr) -> bool {
+        let mut addresses = self.state.addresses.lock();
+        let room = addresses.len() < ADDRESSES_MAX;
+        if room {
+            addresses.push(address);
+        }
+        room
     }
 }
 
@@ -95,8 +119,12 @@ impl<K: Hash + Eq + Clone, V> Latest<K, V> {
 /// The state of a port.
 pub(super) struct Port {
     socket: Arc<UdpSocket>,
+    acceptor: Arc<Acceptor>,
     begun: mpsc::Sender<Begun>,
+    /// Places of proven handshakes.
     places: Arc<Semaphore>,
+    /// The last handshakes that began, the oldest first. Dropping a sender ends an unproven one.
+    unproven: VecDeque<(Route, oneshot::Sender<()>)>,
     by_address: HashMap<SocketAddr, Route>,
     by_name: HashMap<String, Route>,
     /// Names by the address they were last heard from.
@@ -106,13 +134,18 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// A port, and what comes in there.
-    pub(super) fn new(socket: Arc<UdpSocket>) -> (Self, mpsc::Receiver<Begun>) {
+    /// A port, and its proven connections.
+    pub(super) fn new(
+        socket: Arc<UdpSocket>,
+        acceptor: Arc<Acceptor>,
+    ) -> (Self, mpsc::Receiver<Begun>) {
         let (begun, receiver) = mpsc::channel(WAITING_MAX);
         let port = Self {
             socket,
+            acceptor,
             begun,
             places: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            unproven: VecDeque::new(),
             by_address: HashMap::new(),
             by_name: HashMap::new(),
             names: Latest::new(),
@@ -121,7 +154,7 @@ impl Port {
         (port, receiver)
     }
 
-    /// Serves until nobody wants what comes in.
+    /// Receives datagrams until the receiver of connections is dropped.
     pub(super) async fn run(mut self) {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
         let mut sweep = interval(SWEEP_PAUSE);
@@ -167,8 +200,7 @@ impl Port {
         match route.filter(|route| !route.sender.is_closed()) {
             Some(route) => {
                 route.send(Inbound::Alive);
-                let known = self.by_address.contains_key(&from);
-                if !known && route.addresses.fetch_add(1, Ordering::Relaxed) < ADDRESSES_MAX {
+                if !self.by_address.contains_key(&from) && route.add(from) {
                     self.by_address.insert(from, route.clone());
                 }
             }
@@ -192,26 +224,56 @@ impl Port {
     }
 
     fn begin(&mut self, datagram: &[u8], from: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            tracing::debug!(remote = %from, "too many WebRTC handshakes");
-            return;
-        };
         let (sender, inbound) = mpsc::channel(DATAGRAMS_MAX);
+        let proven = Arc::new(AtomicBool::new(false));
+        let name = self.names.entries.get(&from).cloned();
         let route = Route {
             sender,
-            addresses: Arc::new(AtomicUsize::new(1)),
+            state: Arc::new(RouteState {
+                addresses: Mutex::new(vec![from]),
+                name: name.clone(),
+                proven: Arc::clone(&proven),
+            }),
         };
         route.send(Inbound::Datagram(from, Bytes::copy_from_slice(datagram)));
-        let begun = Begun {
-            remote: from,
-            inbound,
-            place,
+        let evicted = self.keep_unproven(&route);
+        let unproven = Unproven {
+            evicted,
+            proven,
+            places: Arc::clone(&self.places),
+            begun: self.begun.clone(),
         };
-        if self.begun.try_send(begun).is_ok() {
-            if let Some(name) = self.names.entries.get(&from) {
-                self.by_name.insert(name.clone(), route.clone());
+        let socket = Arc::clone(&self.socket);
+        self.acceptor.begin(socket, from, inbound, unproven);
+        if let Some(name) = name {
+            self.by_name.insert(name, route.clone());
+        }
+        self.by_address.insert(from, route);
+    }
+
+    /// Puts a handshake into the pool of unproven ones, in place of the oldest when the pool is full.
+    fn keep_unproven(&mut self, route: &Route) -> oneshot::Receiver<()> {
+        if self.unproven.len() >= UNPROVEN_MAX
+            && let Some((oldest, _)) = self.unproven.pop_front()
+            && !oldest.state.proven.load(Ordering::Relaxed)
+        {
+            self.forget(&oldest);
+        }
+        let (keep, evicted) = oneshot::channel();
+        self.unproven.push_back((route.clone(), keep));
+        evicted
+    }
+
+    fn forget(&mut self, route: &Route) {
+        for address in &*route.state.addresses.lock() {
+            if self.by_address.get(address).is_some_and(|r| r.is(route)) {
+                self.by_address.remove(address);
             }
-            self.by_address.insert(from, route);
+        }
+        if let Some(name) = &route.state.name
+            && self.by_name.get(name).is_some_and(|r| r.is(route))
+        {
+            self.by_name.remove(name);
         }
     }
 }
@@ -233,7 +295,8 @@ mod tests {
     async fn port() -> (Port, mpsc::Receiver<Begun>) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.writable().await.unwrap();
-        Port::new(Arc::new(socket))
+        let acceptor = Acceptor::for_tests(tokio_util::task::TaskTracker::new());
+        Port::new(Arc::new(socket), Arc::new(acceptor))
     }
 
     fn from(n: usize) -> SocketAddr {
@@ -246,20 +309,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn as_many_connections_begin_as_there_are_places() {
+    async fn the_oldest_unproven_handshake_makes_room_for_a_new_one() {
         let (mut port, mut begun) = port().await;
-        let mut held = Vec::new();
-        for n in 0..=HANDSHAKES_MAX {
+        for n in 0..UNPROVEN_MAX {
             port.on_datagram(&HELLO, from(n));
-            held.extend(begun.try_recv().ok());
         }
-        assert_eq!(held.len(), HANDSHAKES_MAX);
-        held.pop();
-        port.on_datagram(&HELLO, from(HANDSHAKES_MAX));
-        assert!(begun.try_recv().is_ok(), "a place was given back");
-        drop(held);
-        port.sweep();
-        assert!(port.by_address.is_empty());
+        assert_eq!(port.by_address.len(), UNPROVEN_MAX);
+        assert!(port.by_address.contains_key(&from(0)));
+        port.on_datagram(&HELLO, from(UNPROVEN_MAX));
+        assert_eq!(port.unproven.len(), UNPROVEN_MAX);
+        assert_eq!(port.by_address.len(), UNPROVEN_MAX);
+        assert!(!port.by_address.contains_key(&from(0)));
+        assert!(port.by_address.contains_key(&from(UNPROVEN_MAX)));
+        assert!(begun.try_recv().is_err(), "the swarm knows of none");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_handshake_leaves_no_address_and_no_name() {
+        let (mut port, _begun) = port().await;
+        let name = "libp2p+webrtc+v1/first";
+        for n in 0..3 {
+            port.on_datagram(&greeting(name), from(n));
+            port.on_datagram(&HELLO, from(0));
+        }
+        assert_eq!((port.by_address.len(), port.by_name.len()), (3, 1));
+        for n in 0..UNPROVEN_MAX {
+            port.on_datagram(&HELLO, from(100 + n));
+        }
+        assert_eq!(port.by_address.len(), UNPROVEN_MAX);
+        assert!(port.by_name.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_proven_handshake_stays_when_others_begin() {
+        let (mut port, _begun) = port().await;
+        port.on_datagram(&HELLO, from(0));
+        let proven = &port.by_address[&from(0)].state.proven;
+        proven.store(true, Ordering::Relaxed);
+        for n in 1..=UNPROVEN_MAX {
+            port.on_datagram(&HELLO, from(n));
+        }
+        assert!(port.by_address.contains_key(&from(0)));
+        assert_eq!(port.by_address.len(), UNPROVEN_MAX + 1);
     }
 
     #[tokio::test]
@@ -294,7 +385,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_has_a_few_addresses_and_not_more() {
-        let (mut port, mut begun) = port().await;
+        let (mut port, _begun) = port().await;
         let name = "libp2p+webrtc+v1/many";
         port.on_datagram(&greeting(name), from(0));
         port.on_datagram(&HELLO, from(0));
@@ -302,13 +393,8 @@ mod tests {
             port.on_datagram(&greeting(name), from(n));
         }
         assert_eq!(port.by_address.len(), ADDRESSES_MAX);
-        let mut begun = begun.try_recv().unwrap();
-        assert_eq!(begun.remote, from(0));
-        port.on_datagram(&DATA, from(3));
-        let mut last = None;
-        while let Ok(inbound) = begun.inbound.try_recv() {
-            last = Some(inbound);
-        }
-        assert!(matches!(last, Some(Inbound::Datagram(at, _)) if at == from(3)));
+        let first = &port.by_address[&from(0)];
+        assert!(port.by_address[&from(3)].is(first));
+        assert!(!port.by_address.contains_key(&from(ADDRESSES_MAX)));
     }
 }

@@ -1,4 +1,4 @@
-//! A connection and its streams as libp2p sees them.
+//! Implements libp2p's muxer and streams over the shared state of a connection.
 
 use std::{
     io,
@@ -11,6 +11,7 @@ use libp2p::{
     core::muxing::{StreamMuxer, StreamMuxerEvent},
     noise,
 };
+use multiaddr::multihash::Multihash;
 
 use super::streams::{Handle, Key};
 
@@ -82,6 +83,11 @@ impl Muxer {
             shared,
             _handshake: None,
         }
+    }
+
+    /// Waits for the certificate that the other side showed.
+    pub(super) fn poll_certificate(&self, cx: &mut Context<'_>) -> Poll<io::Result<Multihash<64>>> {
+        self.shared.lock().poll_certificate(cx)
     }
 
     /// Holds the handshake's stream for as long as the connection lives.

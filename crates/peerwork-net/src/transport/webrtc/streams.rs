@@ -1,4 +1,4 @@
-//! The streams of one connection: what their users and the connection's task share.
+//! The streams of one connection: the state that their users and the connection's task share.
 //!
 //! ```text
 //!  users: Muxer, Stream ──▶ Table ◀── Connection, in a task of its own
@@ -12,17 +12,20 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
 use multiaddr::multihash::Multihash;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// Bytes that wait for a stream's user; more stay with SCTP, whose window is the connection's.
-const UNREAD_BYTES_MAX: usize = 256 << 10;
-/// Such bytes of all streams of a connection.
-const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one stream that wait to be sent.
-const OUTGOING_BYTES_MAX: usize = 64 << 10;
+use super::{
+    outgoing::{Outgoing, Total},
+    unread::Unread,
+};
+
+/// Bytes of memory that the unread bytes of one stream take before no further message is read from
+/// SCTP, whose window then holds the other side back. The last message may exceed it.
+pub(super) const UNREAD_BYTES_MAX: usize = 256 << 10;
+/// Bytes of memory of all unread bytes of a connection, in the same way.
+pub(super) const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
 /// Inbound streams that wait for the swarm.
 const INBOUND_MAX: usize = 256;
 
@@ -38,11 +41,21 @@ pub(super) enum Reading {
     Reset,
 }
 
+/// Whether a message may be read for a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Free,
+    /// The stream's user has to read first.
+    StreamFull,
+    /// Users of other streams have to read first.
+    AllFull,
+}
+
 /// The direction to the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writing {
     Open,
-    /// The end is to be sent behind what waits.
+    /// The end is to be sent after the bytes that wait.
     Finishing,
     /// The end was sent.
     Finished,
@@ -57,23 +70,21 @@ pub(super) struct State {
     pub(super) writing: Writing,
     /// The user has dropped it.
     pub(super) dropped: bool,
-    pub(super) outgoing: BytesMut,
-    received: VecDeque<Bytes>,
-    unread: usize,
+    pub(super) outgoing: Outgoing,
+    unread: Unread,
     queued: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl State {
-    fn new() -> Self {
+    fn new(outgoing: Outgoing) -> Self {
         Self {
             reading: Reading::Open,
             writing: Writing::Open,
             dropped: false,
-            outgoing: BytesMut::new(),
-            received: VecDeque::new(),
-            unread: 0,
+            outgoing,
+            unread: Unread::default(),
             queued: false,
             reader: None,
             writer: None,
@@ -88,7 +99,7 @@ impl State {
         wake(&mut self.writer);
     }
 
-    /// Takes no more from the user, and forgets what waits.
+    /// Takes no more bytes from the user, and forgets those that wait.
     pub(super) fn stop_writing(&mut self) {
         self.writing = Writing::Stopped;
         self.outgoing.clear();
@@ -102,7 +113,7 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// What both sides share.
+/// The state that users and the task share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     table: Mutex<Table>,
@@ -110,7 +121,7 @@ pub(super) struct Shared {
     work: Notify,
 }
 
-/// The streams and what is asked of the connection.
+/// The streams, and the requests of users to the connection.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) streams: HashMap<Key, State>,
@@ -121,7 +132,12 @@ pub(super) struct Table {
     /// The user is gone or closes.
     pub(super) closing: bool,
     next_key: u64,
+    /// Bytes of memory that unread bytes take.
     unread: usize,
+    /// Bytes of all streams that wait to be sent.
+    outgoing: Total,
+    /// Streams whose users wait until others have sent.
+    waiting: Vec<Key>,
     inbound: VecDeque<Key>,
     opened: Option<Key>,
     certificate: Option<Multihash<64>>,
@@ -154,7 +170,8 @@ impl Table {
     pub(super) fn insert(&mut self) -> Key {
         let key = Key(self.next_key);
         self.next_key += 1;
-        self.streams.insert(key, State::new());
+        let outgoing = Outgoing::new(self.outgoing.clone());
+        self.streams.insert(key, State::new(outgoing));
         key
     }
 
@@ -177,24 +194,37 @@ impl Table {
         key
     }
 
-    /// Whether the stream's user has room for more.
-    pub(super) fn has_room(&self, key: Key) -> bool {
-        let Some(state) = self.streams.get(&key) else {
-            return true;
-        };
-        state.dropped || (state.unread < UNREAD_BYTES_MAX && self.unread < UNREAD_ALL_BYTES_MAX)
+    /// Bytes of memory that unread bytes take.
+    #[cfg(test)]
+    pub(super) fn unread(&self) -> usize {
+        self.unread
     }
 
-    pub(super) fn receive(&mut self, key: Key, payload: Bytes) {
+    /// Whether the unread bytes of all streams take as much memory as they may.
+    pub(super) fn is_full(&self) -> bool {
+        self.unread >= UNREAD_ALL_BYTES_MAX
+    }
+
+    /// Whether one more message of the stream may be read.
+    pub(super) fn room(&self, key: Key) -> Room {
+        match self.streams.get(&key) {
+            Some(state) if state.dropped || state.reading != Reading::Open => Room::Free,
+            Some(state) if state.unread.memory() >= UNREAD_BYTES_MAX => Room::StreamFull,
+            Some(_) if self.is_full() => Room::AllFull,
+            _ => Room::Free,
+        }
+    }
+
+    pub(super) fn receive(&mut self, key: Key, payload: &[u8]) {
         let Some(state) = self.streams.get_mut(&key) else {
             return;
         };
         if payload.is_empty() || state.dropped || state.reading != Reading::Open {
             return;
         }
-        state.unread += payload.len();
-        self.unread += payload.len();
-        state.received.push_back(payload);
+        self.unread -= state.unread.memory();
+        state.unread.push(payload);
+        self.unread += state.unread.memory();
         state.wake_reader();
     }
 
@@ -205,8 +235,7 @@ impl Table {
         };
         if state.reading == Reading::Open {
             state.reading = Reading::Reset;
-            self.unread -= std::mem::take(&mut state.unread);
-            state.received.clear();
+            self.unread -= std::mem::take(&mut state.unread).memory();
             state.wake_reader();
         }
         if state.writing != Writing::Finished {
@@ -322,16 +351,12 @@ impl Table {
         let Some(state) = self.streams.get_mut(&key) else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        if let Some(first) = state.received.front_mut() {
-            let length = first.len().min(buf.len());
-            first.copy_to_slice(&mut buf[..length]);
-            if first.is_empty() {
-                state.received.pop_front();
-            }
-            state.unread -= length;
-            self.unread -= length;
-            // There is room again for what SCTP holds.
-            let only_end_left = state.unread == 0 && state.reading != Reading::Open;
+        if !state.unread.is_empty() {
+            self.unread -= state.unread.memory();
+            let length = state.unread.read(buf);
+            self.unread += state.unread.memory();
+            // There may be room again for messages that SCTP holds.
+            let only_end_left = state.unread.is_empty() && state.reading != Reading::Open;
             self.enqueue(key);
             if only_end_left {
                 self.wake_swarm();
@@ -361,15 +386,27 @@ impl Table {
         if state.writing != Writing::Open {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let length = OUTGOING_BYTES_MAX
-            .saturating_sub(state.outgoing.len())
-            .min(buf.len());
+        let length = state.outgoing.push(buf);
         if length == 0 && !buf.is_empty() {
+            if self.outgoing.is_full() && !self.waiting.contains(&key) {
+                self.waiting.push(key);
+            }
             return later(&mut state.writer, cx);
         }
-        state.outgoing.extend_from_slice(&buf[..length]);
         self.enqueue(key);
         Poll::Ready(Ok(length))
+    }
+
+    /// Wakes the users who waited until other streams have sent, if they have.
+    pub(super) fn wake_waiting(&mut self) {
+        if self.waiting.is_empty() || self.outgoing.is_full() {
+            return;
+        }
+        for key in std::mem::take(&mut self.waiting) {
+            if let Some(state) = self.streams.get_mut(&key) {
+                state.wake_writer();
+            }
+        }
     }
 
     /// Sends the end, behind everything that was written.
@@ -393,8 +430,7 @@ impl Table {
             return;
         };
         state.dropped = true;
-        state.received.clear();
-        self.unread -= std::mem::take(&mut state.unread);
+        self.unread -= std::mem::take(&mut state.unread).memory();
         self.enqueue(key);
     }
 }

@@ -1,0 +1,154 @@
+//! Finds the frames of yamux in the bytes of a connection, to count what its streams hold.
+
+/// Bytes of a frame's header.
+const HEADER_BYTES: usize = 12;
+/// The type of frames that carry data; the length of all others says something else.
+const DATA: u8 = 0;
+/// The type of frames that give credit; they open streams too.
+const WINDOW_UPDATE: u8 = 1;
+/// The flag that opens a stream.
+const SYN: u8 = 1;
+
+/// An event in the bytes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A stream was opened.
+    Opened { stream: u32 },
+    /// A data frame has begun; the muxer makes a buffer for all of it.
+    Began { bytes: usize },
+    /// A data frame is complete.
+    Ended { stream: u32, bytes: usize },
+}
+
+/// Scans one direction of a connection, however its bytes are cut.
+#[derive(Debug, Default)]
+pub(super) struct Scanner {
+    header: [u8; HEADER_BYTES],
+    filled: usize,
+    /// Bytes of the body that are still to come.
+    body: usize,
+}
+
+impl Scanner {
+    /// Takes the next bytes; gives how many of them are data.
+    pub(super) fn scan(&mut self, mut bytes: &[u8], mut on: impl FnMut(Event)) -> usize {
+        let mut data = 0;
+        while !bytes.is_empty() {
+            if self.body > 0 {
+                let length = self.body.min(bytes.len());
+                bytes = &bytes[length..];
+                self.body -= length;
+                data += length;
+            } else {
+                let length = (HEADER_BYTES - self.filled).min(bytes.len());
+                let (part, rest) = bytes.split_at(length);
+                self.header[self.filled..self.filled + length].copy_from_slice(part);
+                self.filled += length;
+                bytes = rest;
+                if self.filled < HEADER_BYTES {
+                    break;
+                }
+                self.begin(&mut on);
+            }
+            if self.body == 0 && self.filled == HEADER_BYTES {
+                self.end(&mut on);
+            }
+        }
+        data
+    }
+
+    fn begin(&mut self, on: &mut impl FnMut(Event)) {
+        let opens = self.header[3] & SYN != 0;
+        if opens && matches!(self.header[1], DATA | WINDOW_UPDATE) {
+            on(Event::Opened {
+                stream: self.number(4),
+            });
+        }
+        if self.header[1] == DATA {
+            self.body = self.number(8) as usize;
+            on(Event::Began { bytes: self.body });
+        }
+    }
+
+    fn end(&mut self, on: &mut impl FnMut(Event)) {
+        self.filled = 0;
+        if self.header[1] == DATA {
+            on(Event::Ended {
+                stream: self.number(4),
+                bytes: self.number(8) as usize,
+            });
+        }
+    }
+
+    fn number(&self, at: usize) -> u32 {
+        let bytes = [0, 1, 2, 3].map(|n| self.header[at + n]);
+        u32::from_be_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, length: u32) -> Vec<u8> {
+        let mut frame = vec![0, kind, 0, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(length.to_be_bytes());
+        if kind == DATA {
+            frame.resize(HEADER_BYTES + length as usize, 7);
+        }
+        frame
+    }
+
+    fn scan(bytes: &[u8], cut: usize) -> (Vec<Event>, usize) {
+        let (mut scanner, mut events, mut data) = (Scanner::default(), Vec::new(), 0);
+        for part in bytes.chunks(cut) {
+            data += scanner.scan(part, |event| events.push(event));
+        }
+        (events, data)
+    }
+
+    #[test]
+    fn streams_open_with_data_and_with_credit_and_other_frames_have_no_body() {
+        let mut bytes = frame(WINDOW_UPDATE, SYN, 1, 1 << 20);
+        bytes.extend(frame(2, SYN, 0, 77));
+        bytes.extend(frame(DATA, SYN, 3, 5));
+        bytes.extend(frame(DATA, 0, 1, 0));
+        bytes.extend(frame(3, 0, 0, 9));
+        let (stream, bytes_3) = (3, 5);
+        let expected = [
+            Event::Opened { stream: 1 },
+            Event::Opened { stream },
+            Event::Began { bytes: bytes_3 },
+            Event::Ended {
+                stream,
+                bytes: bytes_3,
+            },
+            Event::Began { bytes: 0 },
+            Event::Ended {
+                stream: 1,
+                bytes: 0,
+            },
+        ];
+        assert_eq!(scan(&bytes, 1000), (expected.to_vec(), 5));
+    }
+
+    proptest! {
+        #[test]
+        fn events_are_the_same_however_the_bytes_are_cut(
+            frames in proptest::collection::vec((0..4_u8, 0..4_u8, 0..9_u32, 0..200_u32), 1..20),
+            cut in 1..50_usize,
+        ) {
+            let frames = frames.into_iter().map(|(kind, flags, stream, length)| frame(kind, flags, stream, length));
+            let bytes: Vec<u8> = frames.flatten().collect();
+            prop_assert_eq!(scan(&bytes, cut), scan(&bytes, bytes.len()));
+        }
+
+        #[test]
+        fn any_bytes_are_scanned_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            scan(&bytes, 7);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Two connections without sockets, and a port that a client of the test's own dials.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use libp2p::{
+    PeerId, Transport as _,
+    core::{
+        UpgradeInfo as _,
+        transport::{ListenerId, TransportEvent},
+        upgrade::InboundConnectionUpgrade as _,
+    },
+    identity, noise,
+};
+use multiaddr::multihash::Multihash;
+use peerwork_identity::{KeyType, Keypair};
+use sctp_proto::PayloadProtocolIdentifier as Kind;
+use tokio::{net::UdpSocket, sync::mpsc, time::timeout};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    WebRtc,
+    accept::{Acceptor, prologue},
+    connection::Connection,
+    driver::{Driver, Inbound},
+    end::End,
+    frame,
+    reading::CHUNKS_HELD_MAX,
+    stream::Stream,
+    streams::{Handle, Key, Reading, Shared, UNREAD_BYTES_MAX},
+};
+use crate::webrtc::Certificate;
+
+const OPEN: [u8; 12] = [3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// A frame with one byte of payload.
+const ONE_BYTE: [u8; 4] = [3, 18, 1, 7];
+/// Bytes of the largest message that SCTP takes here.
+const MESSAGE_BYTES: usize = 64 << 10;
+
+/// A connection that accepts and the one that dialled it, joined by memory, with a clock of their own.
+struct Pair {
+    near: Connection,
+    near_shared: Handle,
+    far: Connection,
+    now: Instant,
+    datagrams: usize,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let now = Instant::now();
+        let shared = || Handle::new(Shared::default());
+        let certificate = || Certificate::generate().unwrap().dtls();
+        let near_shared = shared();
+        let config = Arc::new(super::connection::dtls_config().unwrap());
+        let near = Connection::new(config, certificate(), Handle::clone(&near_shared), now);
+        let mut pair = Self {
+            near,
+            near_shared,
+            far: Connection::dialling(certificate(), shared(), now),
+            now,
+            datagrams: 0,
+        };
+        pair.run(Duration::from_secs(5)).unwrap();
+        assert!(pair.near.proven && !pair.far.association().is_handshaking());
+        pair
+    }
+
+    /// Carries datagrams for a while, both ways.
+    fn run(&mut self, time: Duration) -> Result<(), End> {
+        let end = self.now + time;
+        while self.now < end {
+            while self.exchange()? {}
+            self.now += Duration::from_millis(50);
+        }
+        Ok(())
+    }
+
+    fn exchange(&mut self) -> Result<bool, End> {
+        self.far.turn(self.now).unwrap();
+        self.near.turn(self.now)?;
+        let there = std::mem::take(&mut self.far.outgoing);
+        let back = std::mem::take(&mut self.near.outgoing);
+        for datagram in &there {
+            self.datagrams += 1;
+            self.near.receive(datagram, self.now)?;
+            self.near.turn(self.now)?;
+        }
+        for datagram in &back {
+            self.far.receive(datagram, self.now).unwrap();
+            self.far.turn(self.now).unwrap();
+        }
+        Ok(!there.is_empty() || !back.is_empty())
+    }
+
+    /// Opens a channel from the far side; gives the near side's stream.
+    fn open(&mut self, number: u16) -> Key {
+        let opened = self.far.association().open_stream(number, Kind::Binary);
+        opened.unwrap().write_with_ppi(&OPEN, Kind::Dcep).unwrap();
+        loop {
+            assert!(self.exchange().unwrap(), "no stream came in");
+            let mut cx = Context::from_waker(Waker::noop());
+            if let Poll::Ready(key) = self.near_shared.lock().poll_inbound(&mut cx) {
+                return key.unwrap();
+            }
+        }
+    }
+
+    fn send(&mut self, number: u16, message: &[u8]) {
+        let mut stream = self.far.association().stream(number).unwrap();
+        stream.write_with_ppi(message, Kind::Binary).unwrap();
+    }
+
+    fn read(&mut self, key: Key) -> Poll<io::Result<usize>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut buf = [0; 4096];
+        self.near_shared.lock().poll_read(key, &mut cx, &mut buf)
+    }
+
+    fn reading(&self, key: Key) -> Reading {
+        self.near_shared.lock().streams[&key].reading
+    }
+}
+
+/// The looks at channels that one datagram of a channel makes, beside idle channels.
+fn visits_beside(idle: u16) -> usize {
+    let mut pair = Pair::new();
+    for n in 0..idle {
+        pair.open(2 * n + 2);
+    }
+    pair.open(2 * idle + 2);
+    pair.run(Duration::from_secs(2)).unwrap();
+    let (visits, datagrams) = (pair.near.channels().visits, pair.datagrams);
+    pair.send(2 * idle + 2, &ONE_BYTE);
+    pair.run(Duration::from_secs(1)).unwrap();
+    assert!(pair.datagrams > datagrams);
+    pair.near.channels().visits - visits
+}
+
+#[test]
+fn the_work_for_a_datagram_does_not_grow_with_idle_channels() {
+    let alone = visits_beside(0);
+    assert!((1..10).contains(&alone), "{alone}");
+    assert_eq!(visits_beside(4_000), alone);
+}
+
+#[test]
+fn one_byte_frames_hold_the_sender_back_by_the_memory_that_they_take() {
+    const MESSAGES: usize = 40;
+    const FRAMES: usize = MESSAGE_BYTES / ONE_BYTE.len();
+    let mut pair = Pair::new();
+    let key = pair.open(2);
+    for _ in 0..MESSAGES {
+        pair.send(2, &ONE_BYTE.repeat(FRAMES));
+    }
+    pair.run(Duration::from_secs(5)).unwrap();
+    let unread = pair.near_shared.lock().unread();
+    // One message more than the limit, and the chunk that its bytes are in.
+    let most = UNREAD_BYTES_MAX + FRAMES + MESSAGE_BYTES / 2;
+    assert!((UNREAD_BYTES_MAX..most).contains(&unread), "{unread}");
+    let mut read = 0;
+    while read < MESSAGES * FRAMES {
+        match pair.read(key) {
+            Poll::Ready(length) => read += length.unwrap(),
+            Poll::Pending => pair.run(Duration::from_millis(500)).unwrap(),
+        }
+    }
+    assert_eq!(pair.near_shared.lock().unread(), 0);
+}
+
+#[test]
+fn a_stream_with_too_many_small_unread_messages_is_reset_and_others_go_on() {
+    let mut pair = Pair::new();
+    let (flooded, other) = (pair.open(2), pair.open(4));
+    let full = ONE_BYTE.repeat(MESSAGE_BYTES / ONE_BYTE.len());
+    while pair.near_shared.lock().unread() < UNREAD_BYTES_MAX {
+        pair.send(2, &full);
+        pair.run(Duration::from_millis(200)).unwrap();
+    }
+    for _ in 0..CHUNKS_HELD_MAX {
+        pair.send(2, &ONE_BYTE);
+    }
+    pair.run(Duration::from_secs(2)).unwrap();
+    assert_eq!(pair.near.channels().chunks_held, CHUNKS_HELD_MAX);
+    assert_eq!(pair.reading(flooded), Reading::Open, "at the limit");
+    pair.send(2, &ONE_BYTE);
+    pair.run(Duration::from_secs(1)).unwrap();
+    assert_eq!(pair.reading(flooded), Reading::Reset);
+    assert_eq!(pair.near.channels().chunks_held, 0);
+    pair.send(4, &ONE_BYTE);
+    pair.run(Duration::from_secs(1)).unwrap();
+    assert!(matches!(pair.read(other), Poll::Ready(Ok(1))));
+}
+
+#[test]
+fn beginnings_of_messages_are_bounded_over_all_channels() {
+    // The first 16,000 bytes of a frame of 16,380.
+    let mut beginning = frame::data(Bytes::from(vec![7; 16_370]));
+    beginning.truncate(16_000);
+    let mut pair = Pair::new();
+    let keys: Vec<Key> = (1..=70).map(|n| pair.open(2 * n)).collect();
+    for n in 1..=70 {
+        pair.send(2 * n, &beginning);
+        pair.run(Duration::from_millis(100)).unwrap();
+    }
+    pair.run(Duration::from_secs(2)).unwrap();
+    assert!(pair.near.channels().partial <= 1 << 20);
+    let open = keys
+        .iter()
+        .filter(|key| pair.reading(**key) == Reading::Open);
+    assert_eq!(open.count(), (1 << 20) / 16_000);
+}
+
+/// A port that reports the nodes that connect.
+fn listen(tasks: &TaskTracker) -> (SocketAddr, mpsc::Receiver<PeerId>) {
+    let certificate = Certificate::generate().unwrap();
+    let keypair = Keypair::generate(KeyType::Secp256k1);
+    let mut webrtc = WebRtc::new(&keypair, certificate, tasks.clone()).unwrap();
+    let address = "/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap();
+    webrtc.listen_on(ListenerId::next(), address).unwrap();
+    let at = webrtc.listeners[0].socket.local_addr().unwrap();
+    let (sender, peers) = mpsc::channel(16);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let event = poll_fn(|cx| Pin::new(&mut webrtc).poll(cx)).await;
+            if let TransportEvent::Incoming { upgrade, .. } = event {
+                let (peer, muxer) = upgrade.await.unwrap();
+                held.push(muxer);
+                sender.send(peer).await.unwrap();
+            }
+        }
+    });
+    (at, peers)
+}
+
+/// Connects to a port as a node of its own.
+async fn dial(at: SocketAddr, tasks: &TaskTracker) -> (PeerId, PeerId) {
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let acceptor = Acceptor::for_tests(tasks.clone());
+    let shared = Handle::new(Shared::default());
+    let handle = Handle::clone(&shared);
+    let certificate = acceptor.certificate.clone();
+    let connection = Connection::dialling(certificate, handle, Instant::now());
+    let stream = Stream::new(Handle::clone(&shared), connection.handshake());
+    let (sender, inbound) = mpsc::channel(64);
+    let receiver = Arc::clone(&socket);
+    tokio::spawn(async move {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, from) = receiver.recv_from(&mut buffer).await.unwrap();
+            let datagram = Bytes::copy_from_slice(&buffer[..length]);
+            if sender
+                .send(Inbound::Datagram(from, datagram))
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    let driver = Driver {
+        connection,
+        shared: Handle::clone(&shared),
+        socket,
+        remote: at,
+        inbound,
+        unproven: None,
+    };
+    tasks.spawn(driver.run());
+    let theirs: Multihash<64> = poll_fn(|cx| shared.lock().poll_certificate(cx))
+        .await
+        .unwrap();
+    let key: &identity::Keypair = &acceptor.keypair;
+    let noise = noise::Config::new(key).unwrap();
+    let noise = noise.with_prologue(prologue(acceptor.hash, theirs));
+    let info = noise.protocol_info().next().unwrap();
+    let (server, _) = noise.upgrade_inbound(stream, info).await.unwrap();
+    (key.public().to_peer_id(), server)
+}
+
+/// The first datagram of a handshake, as a client sends it.
+fn hello() -> Vec<u8> {
+    let certificate = Certificate::generate().unwrap().dtls();
+    let shared = Handle::new(Shared::default());
+    let now = Instant::now();
+    let mut connection = Connection::dialling(certificate, shared, now);
+    connection.turn(now).unwrap();
+    connection.outgoing.remove(0)
+}
+
+#[tokio::test]
+async fn a_client_connects_while_forged_hellos_hold_every_unproven_place() {
+    let tasks = TaskTracker::new();
+    let (at, mut peers) = listen(&tasks);
+    let hello = hello();
+    // More than both pools have room for, each from another port.
+    let mut strangers = Vec::new();
+    for _ in 0..1_500 {
+        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        stranger.send_to(&hello, at).await.unwrap();
+        // Answered: this one holds a place.
+        strangers.push(stranger);
+        if strangers.len() == 100 {
+            for stranger in strangers.drain(..) {
+                let mut buffer = [0; 2048];
+                let answer = stranger.recv(&mut buffer);
+                timeout(Duration::from_secs(20), answer)
+                    .await
+                    .unwrap()
+                    .unwrap();
+            }
+        }
+    }
+    let connected = async { (dial(at, &tasks).await.0, peers.recv().await.unwrap()) };
+    // Before the forged handshakes time out.
+    let (client, seen) = timeout(Duration::from_secs(8), connected).await.unwrap();
+    assert_eq!(client, seen);
+}
