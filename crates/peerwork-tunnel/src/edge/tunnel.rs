@@ -15,7 +15,6 @@ use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
     limiter::Permit,
-    socket,
     wire::{self, Answer, Head, Kind, Reason, Refusal},
 };
 
@@ -145,7 +144,7 @@ impl Tunnel {
         };
         self.shared.metrics.carried(copied);
         if result.is_err() {
-            // The app sees a reset, as the caller does: what broke off must not look complete.
+            // The app sees a reset, as the caller does: an answer that broke off must not look complete.
             let _ = app.set_zero_linger();
         }
         tracing::debug!(
@@ -172,7 +171,7 @@ async fn dial(host: &str, head: &Head) -> Result<TcpStream, Refusal> {
             let detail = format!("port {}: {error}", head.port);
             refused(Reason::AppUnreachable, &detail)
         })?;
-    socket::prepare(&app);
+    peerwork_listener::prepare(&app);
     Ok(app)
 }
 
