@@ -20,20 +20,20 @@ pub mod codes;
 pub mod config;
 mod deadline;
 pub mod dto;
+mod error;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod jsonrpc;
-mod listener;
 mod metrics;
 pub mod operator;
-mod places;
+mod purpose;
+mod routes;
 mod server;
 pub mod service;
 
-pub use front::{
-    Bound, CertificateError, FrontConfig, FrontService, Proxies, TlsFiles, WebSocketBytes,
-};
-pub use listener::Purpose;
+pub use error::StartError;
+pub use front::{FrontService, WebSocketBytes};
 pub use metrics::SharedRegistry;
-pub use server::{Handle, Server, StartError, Stopped};
+pub use purpose::Purpose;
+pub use server::{Handle, Server, bind_front};

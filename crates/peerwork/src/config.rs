@@ -6,8 +6,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use multiaddr::Multiaddr;
-use peerwork_api::FrontConfig;
 use peerwork_identity::{Keypair, NetworkFile, NodeId};
+use peerwork_listener::Config as ListenerConfig;
 pub use peerwork_net::config::{Hub, RelayServer};
 
 pub use crate::access::RelayToken;
@@ -125,8 +125,8 @@ impl Default for P2p {
 pub struct Front {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// How it behaves.
-    pub settings: FrontConfig,
+    /// TLS, trusted proxies, bounds and deadlines.
+    pub settings: ListenerConfig,
     /// Folders that get a `relay-config.json`.
     pub config_folders: Vec<PathBuf>,
 }

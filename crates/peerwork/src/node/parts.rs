@@ -7,13 +7,14 @@ use std::{
 
 use multiaddr::Multiaddr;
 use peerwork_api::{
-    Bound, Server, SharedRegistry,
+    Server, SharedRegistry,
     config::{JsonRpcConfig, OperatorConfig},
 };
 use peerwork_directory::{
     self as directory, Description, Directory, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
+use peerwork_listener::Bound;
 use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
 use prometheus_client::registry::Registry;
@@ -93,7 +94,7 @@ pub(super) fn front_listeners(config: &Config, bound: &Bound) -> Listeners {
     let encrypts = config
         .front
         .as_ref()
-        .is_some_and(|f| f.settings.tls.is_some());
+        .is_some_and(|f| f.settings.preamble.tls.is_some());
     Listeners::new(bound.address(), encrypts)
 }
 

@@ -4,13 +4,14 @@ use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer, RelayToken};
-use peerwork_api::{FrontConfig, Proxies, TlsFiles};
 use peerwork_identity::NodeId;
 use peerwork_limits::Rate;
+use peerwork_listener::{Bounds, Config as ListenerConfig};
 
-use super::flags::{FrontFlags, GossipFlags, LimitFlags, RelayNodeFlags};
+use super::flags::{GossipFlags, LimitFlags, RelayNodeFlags};
 use crate::cli::{
     node::{Found, count},
+    preamble::PreambleFlags,
     server::{Claim, Listener, announced, clashes},
     settings::Mistakes,
     values::Listen,
@@ -211,15 +212,15 @@ fn hub(flags: &GossipFlags, hubs: HashSet<NodeId>) -> Option<Hub> {
     })
 }
 
-fn front_config(flags: &FrontFlags, limits: &LimitFlags) -> FrontConfig {
-    let files = flags.tls_cert.clone().zip(flags.tls_key.clone());
-    FrontConfig {
-        tls: files.map(|(certificate, key)| TlsFiles { certificate, key }),
-        proxies: Proxies::new(flags.trusted_proxy.clone()),
-        proxy_protocol: flags.proxy_protocol,
-        // Pages are looked at beside the connections of the network.
-        connections_max: count(limits.max_connections.saturating_add(2048)),
-        connections_per_address_max: count(limits.max_connections_per_address),
-        ..FrontConfig::default()
+fn front_config(flags: &PreambleFlags, limits: &LimitFlags) -> ListenerConfig {
+    ListenerConfig {
+        preamble: flags.preamble(),
+        bounds: Bounds {
+            // Pages are looked at beside the connections of the network.
+            connections_max: count(limits.max_connections.saturating_add(2048)),
+            connections_per_address_max: count(limits.max_connections_per_address),
+            local_places: 16,
+        },
+        ..ListenerConfig::default()
     }
 }
