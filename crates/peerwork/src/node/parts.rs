@@ -180,6 +180,9 @@ pub(super) async fn api(
     let json_rpc = config.jsonrpc.map(|address| {
         let mut json_rpc = JsonRpcConfig::new(address);
         json_rpc.cors_origins = config.cors_origins.clone();
+        let ingress = config.ingress.as_ref();
+        let proxies = ingress.map(|ingress| ingress.preamble.proxies.clone());
+        json_rpc.http.preamble.proxies = proxies.unwrap_or_default();
         json_rpc.limits.batch_max = usize::try_from(config.jsonrpc_batch_max).unwrap_or(usize::MAX);
         json_rpc
     });
@@ -219,6 +222,7 @@ pub(super) async fn ingress(
     let mut ingress = ingress::Config::new(settings.listen, about);
     ingress.auth = settings.auth.then(|| keys(config)).transpose()?;
     ingress.cors_origins = config.cors_origins.clone();
+    ingress.http.preamble = settings.preamble.clone();
     ingress.limits.requests_max = settings.requests_max;
     ingress.limits.requests_per_node_max = settings.requests_per_node_max;
     ingress.deadlines.response = settings.response_timeout;

@@ -83,6 +83,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
             response_timeout: flags.relay.response_timeout,
             requests_max: count(flags.relay.max_requests),
             requests_per_node_max: count(flags.relay.max_requests_per_node),
+            preamble: flags.preamble.preamble(),
         }),
         front: None,
         jsonrpc: http.jsonrpc,
