@@ -85,8 +85,32 @@ fn an_ingress_takes_the_proxy_protocol_from_its_proxy() {
 }
 
 #[test]
-fn half_a_certificate_is_an_error_that_names_the_other_flag() {
+fn half_of_a_pair_of_settings_is_an_error_that_names_the_other_flag() {
     let world = World::new();
-    let failed = run(world.path(), "server --tls-cert cert.pem").failed();
-    assert!(failed.contains("--tls-key"), "{failed}");
+    world.keys("d");
+    world.run("genesis");
+    let mixed = world.path().join("half.toml");
+    std::fs::write(mixed, "tls-key = \"key.pem\"\nproxy-protocol = true\n").unwrap();
+    for (more, missing) in [
+        ("--tls-cert cert.pem", &["--tls-key"][..]),
+        ("--tls-key key.pem", &["--tls-cert"]),
+        ("--proxy-protocol", &["--trusted-proxy"]),
+        ("--config half.toml", &["--tls-cert", "--trusted-proxy"]),
+    ] {
+        let line = format!("server --data-dir d --network ./genesis.json {more}");
+        let failed = run(world.path(), &line).failed();
+        for flag in missing {
+            assert!(failed.contains(flag), "{more}: {failed}");
+        }
+    }
+}
+
+#[test]
+fn certificate_and_key_may_come_from_different_places() {
+    let world = World::new();
+    certificate(world.path());
+    std::fs::write(world.path().join("key.toml"), "tls-key = \"key.pem\"\n").unwrap();
+    let more = "--app-no-auth --tls-cert cert.pem --config key.toml";
+    let relay = world.relay("relay", &[], more);
+    assert!(root(&world, &relay, "https", &["--cacert", "cert.pem"]).is_some());
 }

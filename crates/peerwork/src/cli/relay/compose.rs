@@ -6,12 +6,11 @@ use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer, RelayToken};
 use peerwork_identity::NodeId;
 use peerwork_limits::Rate;
-use peerwork_listener::{Bounds, Config as ListenerConfig};
+use peerwork_listener::{Bounds, Config as ListenerConfig, Preamble};
 
 use super::flags::{GossipFlags, LimitFlags, RelayNodeFlags};
 use crate::cli::{
     node::{Found, count},
-    preamble::PreambleFlags,
     server::{Claim, Listener, announced, clashes},
     settings::Mistakes,
     values::Listen,
@@ -58,6 +57,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
     });
     let allowed = allowed(&flags.limits, &mut mistakes);
     let tokens = tokens(&flags.limits, &mut mistakes);
+    let preamble = flags.front.preamble(&mut mistakes);
     let mut network = found.network;
     network.bootnodes.extend(flags.peer.iter().cloned());
     if !mistakes.is_empty() {
@@ -89,7 +89,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
         metrics: None,
         front: front.map(|listen| Front {
             listen,
-            settings: front_config(&flags.front, &flags.limits),
+            settings: front_config(preamble, &flags.limits),
             config_folders: flags.write_config.clone(),
         }),
         app: App::default(),
@@ -212,9 +212,9 @@ fn hub(flags: &GossipFlags, hubs: HashSet<NodeId>) -> Option<Hub> {
     })
 }
 
-fn front_config(flags: &PreambleFlags, limits: &LimitFlags) -> ListenerConfig {
+fn front_config(preamble: Preamble, limits: &LimitFlags) -> ListenerConfig {
     ListenerConfig {
-        preamble: flags.preamble(),
+        preamble,
         bounds: Bounds {
             // Pages are looked at beside the connections of the network.
             connections_max: count(limits.max_connections.saturating_add(2048)),
