@@ -39,7 +39,7 @@ pub struct TlsFiles {
 /// Bounds on the connections of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Connections open at once. Each costs up to 16 KiB of buffers until it sends a request.
+    /// Connections open at once, with or without a request.
     pub connections_max: usize,
     /// Connections of one network address (an IPv4 address, an IPv6 /64). Connections from this
     /// machine and from trusted proxies are not counted; behind the PROXY protocol the client's are.

@@ -45,11 +45,11 @@ async fn an_http1_answer_that_the_client_does_not_take_ends() {
 
 #[tokio::test]
 async fn a_slow_reader_keeps_its_answer() {
-    let port = Port::start(Wire::Both, |config| config.deadlines.stuck = SHORT * 2).await;
+    let port = Port::start(Wire::Both, |config| config.deadlines.stuck = SHORT * 10).await;
     let mut slow = port.raw(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut buffer = vec![0; 4 << 20];
-    let mut ticks = tokio::time::interval(SHORT / 3);
-    for _ in 0..12 {
+    let mut ticks = tokio::time::interval(SHORT);
+    for _ in 0..13 {
         ticks.tick().await;
         slow.read_exact(&mut buffer).await.unwrap();
     }
