@@ -34,7 +34,11 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(wire: Wire) -> Self {
-        let lingering = Shares::new(LINGERING_MAX);
+        Self::with(wire, LINGERING_MAX)
+    }
+
+    fn with(wire: Wire, lingering_max: usize) -> Self {
+        let lingering = Shares::new(lingering_max);
         Self { lingering, wire }
     }
 
@@ -98,4 +102,42 @@ pub(crate) async fn tell_opened(mut io: Io) {
 async fn answer(io: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
     io.write_all(BUSY).await?;
     io.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn above_the_limit_of_lingering_connections_the_answer_is_one_write_and_the_close() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let refusal = Refusal::with(Wire::Both, 1);
+        let mut answers = Vec::new();
+        let mut lingering = Vec::new();
+        for _ in 0..2 {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+            let (socket, _) = listener.accept().await.unwrap();
+            lingering.push(refusal.refuse(socket, true));
+            answers.push(client.unwrap());
+        }
+        assert!(lingering[0].is_some() && lingering[1].is_none());
+        let mut answer = String::new();
+        let mut above = answers.pop().unwrap();
+        above.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.as_bytes(), BUSY);
+        let first = lingering.swap_remove(0).unwrap();
+        let mut below = answers.pop().unwrap();
+        answer.clear();
+        let client = async {
+            below.read_to_string(&mut answer).await.unwrap();
+            drop(below);
+        };
+        tokio::join!(first, client);
+        assert_eq!(answer.as_bytes(), BUSY);
+        assert!(refusal.lingering.is_empty());
+    }
 }

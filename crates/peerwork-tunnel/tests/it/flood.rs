@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerwork_listener::Proxies;
-use peerwork_testkit::eventually;
+use peerwork_testkit::{eventually, eventually_async};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 
 use crate::world::{SOON, World, text};
@@ -21,17 +21,44 @@ async fn idle_connections_at_the_limit_shut_no_caller_out() {
     }
 }
 
-/// A GET of a client behind a proxy, on a connection that stays open; the answer's first line.
-async fn proxied(world: &World, client: &str) -> (TcpStream, String) {
-    let said = format!(
-        "PROXY TCP4 {client} 127.0.0.1 4711 443\r\nGET {} HTTP/1.1\r\nhost: x\r\n\r\n",
-        world.path("/echo")
-    );
-    let mut stream = world.raw(&said).await;
+/// A connection that said something and stays open, with the start of the answer.
+async fn answered(world: &World, said: &str) -> (TcpStream, String) {
+    let mut stream = world.raw(said).await;
     let mut line = [0; 12];
     let read = timeout(SOON, stream.read_exact(&mut line)).await;
     read.unwrap().unwrap();
     (stream, String::from_utf8_lossy(&line).into_owned())
+}
+
+/// A GET of a client behind a proxy.
+async fn proxied(world: &World, client: &str) -> (TcpStream, String) {
+    let proxy = format!("PROXY TCP4 {client} 127.0.0.1 4711 443\r\n");
+    let path = world.path("/echo");
+    answered(
+        world,
+        &format!("{proxy}GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_keeps_its_place() {
+    let world = World::with(|setup| setup.ingress.http.bounds.connections_max = 1).await;
+    let get = |path: &str, more: &str| {
+        let path = world.path(path);
+        format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n")
+    };
+    let upgrade = get("/upgrade", "connection: upgrade\r\nupgrade: echo\r\n");
+    let (upgraded, line) = answered(&world, &upgrade).await;
+    assert_eq!(line, "HTTP/1.1 101");
+    let (_, line) = answered(&world, &get("/echo", "")).await;
+    assert_eq!(line, "HTTP/1.1 503");
+    drop(upgraded);
+    eventually_async("the place to be free again", async || {
+        let (_, line) = answered(&world, &get("/echo", "")).await;
+        (line == "HTTP/1.1 200").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
