@@ -1,7 +1,8 @@
-//! What the listeners need to know: addresses, limits and deadlines, with safe defaults.
+//! Settings of the API: addresses, limits and deadlines, with safe defaults.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
+use peerwork_listener::{Bounds, Config as ListenerConfig};
 use subtle::ConstantTimeEq as _;
 
 /// Which contracts are opened, where, and how a stop is bounded.
@@ -34,14 +35,16 @@ impl Default for Config {
 /// The JSON-RPC listener.
 #[derive(Debug, Clone)]
 pub struct JsonRpcConfig {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free port.
     pub address: SocketAddr,
+    /// Bounds and deadlines of its connections, WebSockets included; further ones get 503.
+    pub http: ListenerConfig,
     /// Web origins whose pages may call, as in `https://example.org`; `*` is any, empty is none.
     /// Programs that send no `Origin` are not concerned.
     pub cors_origins: Vec<String>,
     /// Whether this listener also answers `/metrics`, `/healthz` and `/readyz`.
     pub admin_pages: AdminPages,
-    /// What a caller may ask for.
+    /// Bounds of requests and WebSockets.
     pub limits: JsonRpcLimits,
 }
 
@@ -51,6 +54,13 @@ impl JsonRpcConfig {
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            http: ListenerConfig {
+                bounds: Bounds {
+                    local_places: 0,
+                    ..Bounds::default()
+                },
+                ..ListenerConfig::default()
+            },
             cors_origins: Vec::new(),
             admin_pages: AdminPages::Served,
             limits: JsonRpcLimits::default(),
@@ -67,12 +77,10 @@ pub enum AdminPages {
     Absent,
 }
 
-/// Bounds of JSON-RPC. The defaults keep all sockets together under 2 GiB in the worst case:
-/// 1024 connections with one message of up to 2 MiB being read; waiting events are shared.
+/// Bounds of JSON-RPC. The defaults keep all sockets together under 2 GiB in the worst case: the
+/// listener's 1024 connections with one message of up to 2 MiB being read; waiting events are shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JsonRpcLimits {
-    /// Connections open at a time, WebSockets included; further ones get 503.
-    pub connections_max: usize,
     /// Bytes of an HTTP body or of a WebSocket message.
     pub request_bytes_max: usize,
     /// Requests in a batch.
@@ -92,7 +100,6 @@ pub struct JsonRpcLimits {
 impl Default for JsonRpcLimits {
     fn default() -> Self {
         Self {
-            connections_max: 1024,
             request_bytes_max: 1024 * 1024,
             batch_max: 20,
             subscriptions_max: 64,
@@ -107,14 +114,14 @@ impl Default for JsonRpcLimits {
 /// The operator gRPC listener.
 #[derive(Debug, Clone)]
 pub struct OperatorConfig {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free port.
     pub address: SocketAddr,
-    /// What a caller from elsewhere must show; without one such callers are always refused.
+    /// Bounds and deadlines of its connections; further ones are closed.
+    pub http: ListenerConfig,
+    /// The token that callers from elsewhere show; without a token such callers are always refused.
     pub token: Option<OperatorToken>,
     /// Whether callers on this machine need the token too.
     pub loopback: Loopback,
-    /// Connections open at a time; further ones are closed.
-    pub connections_max: usize,
     /// Calls at a time on one connection.
     pub streams_max: u32,
 }
@@ -126,8 +133,15 @@ impl OperatorConfig {
         Self {
             address,
             token,
+            http: ListenerConfig {
+                bounds: Bounds {
+                    connections_max: 128,
+                    connections_per_address_max: 64,
+                    local_places: 16,
+                },
+                ..ListenerConfig::default()
+            },
             loopback: Loopback::Trusted,
-            connections_max: 128,
             streams_max: 64,
         }
     }

@@ -26,23 +26,24 @@ mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod jsonrpc;
-mod listener;
 mod metrics;
 pub mod node;
 pub mod operator;
 pub mod peers;
-mod places;
+mod purpose;
 pub mod relays;
+mod routes;
 mod server;
 mod services;
+mod start_error;
 
 pub use error::{ErrorKind, ServiceError};
 pub use front::{
-    Bound, CertificateError, Circuits, FrontConfig, FrontService, History, LIST_MAX, OpenCircuit,
-    Proxies, RelayAddresses, RelayLimits, RelayPeer, RelayReport, RelayTopic, Reservations, Sample,
-    TlsFiles, Traffic, WebSocketBytes,
+    Circuits, FrontService, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayLimits, RelayPeer,
+    RelayReport, RelayTopic, Reservations, Sample, Traffic, WebSocketBytes,
 };
-pub use listener::Purpose;
 pub use metrics::SharedRegistry;
-pub use server::{Handle, Server, StartError, Stopped};
+pub use purpose::Purpose;
+pub use server::{Handle, Server, bind_front};
 pub use services::NodeServices;
+pub use start_error::StartError;

@@ -1,8 +1,9 @@
-//! What the API counts about itself, and the one place that reports a finished request.
+//! Metrics of the API, and the one place that reports a finished request.
 
 use std::{sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
+use peerwork_listener::Counters;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -100,7 +101,7 @@ impl Metrics {
         );
         api.register(
             "connections_refused",
-            "Connections closed because the listener was full",
+            "Connections that found no place, or lost it to another before their first request",
             metrics.connections_refused.clone(),
         );
         api.register(
@@ -139,24 +140,17 @@ impl Metrics {
         tracing::debug!(?contract, method, ?outcome, duration = ?started.elapsed(), "request finished");
     }
 
-    pub(crate) fn refused(&self, listener: &'static str) {
-        self.connections_refused
-            .get_or_create(&ListenerLabels { listener })
-            .inc();
-        tracing::debug!(listener, "connection refused: the listener is full");
-    }
-
-    /// Counts a connection as open until the answer is dropped.
-    pub(crate) fn connection(&self, listener: &'static str) -> Open {
-        Open::new(
-            self.connections
-                .get_or_create(&ListenerLabels { listener })
-                .clone(),
-        )
+    /// The counters of a listener's connections.
+    pub(crate) fn connections_of(&self, listener: &'static str) -> Counters {
+        let labels = ListenerLabels { listener };
+        Counters {
+            open: self.connections.get_or_create(&labels).clone(),
+            refused: self.connections_refused.get_or_create(&labels).clone(),
+        }
     }
 }
 
-/// One open thing in a gauge.
+/// Counts in a gauge until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Open(Gauge);
 
@@ -173,7 +167,7 @@ impl Drop for Open {
     }
 }
 
-/// Logs what the node owes, before the caller's copy of it is shortened.
+/// Logs an internal error in full, before the caller's copy of it is shortened.
 pub(crate) fn log_failure(method: &'static str, error: &ServiceError) {
     if error.kind == ErrorKind::Internal {
         tracing::error!(method, %error, "the node broke a promise");

@@ -1,63 +1,37 @@
 //! Opens the listeners and closes them in order.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use peerwork_listener::{
+    Bound, Bounds, Config as ListenerConfig, Lifetime, Listener, Stopped, Wire,
+};
 
 use crate::{
     admin::{self, Admin},
     config::{AdminPages, Config, JsonRpcConfig, OperatorConfig},
-    front::{self, Bound, CertificateError, FrontConfig, FrontService, Opening},
+    front::{self, FrontService},
     jsonrpc,
-    listener::{Lifetime, Listener, Purpose, Wire, bind},
     metrics::{Metrics, SharedRegistry},
     operator,
-    places::Places,
+    purpose::Purpose,
+    routes::Routes,
     services::NodeServices,
+    start_error::StartError,
 };
 
 /// Connections of the metrics listener: a few scrapers and probes.
-const METRICS_CONNECTIONS_MAX: usize = 64;
-/// Further connections to the operator's and the metrics listener for callers on the same machine.
-const LOCAL_PLACES: usize = 16;
+const METRICS_BOUNDS: Bounds = Bounds {
+    connections_max: 64,
+    connections_per_address_max: 32,
+    local_places: 16,
+};
+/// Bytes of the header fields of one gRPC call.
+const GRPC_HEADER_BYTES_MAX: u32 = 16 * 1024;
 
 /// Starts the API of a node.
 #[derive(Debug)]
 pub struct Server;
-
-/// Why the API could not be started. Nothing stays open then.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A listener's address could not be taken.
-    #[error("cannot listen on {address} for {purpose}{}", hint(source))]
-    Bind {
-        /// What the listener is for, with its flag.
-        purpose: Purpose,
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A text in `cors_origins` is no origin.
-    #[error("`{origin}` is no web origin: write `*`, or one like `https://example.org`")]
-    Origin {
-        /// The text.
-        origin: String,
-    },
-    /// The certificate of the port for browsers cannot be used.
-    #[error(transparent)]
-    Certificate(CertificateError),
-    /// The system has no more threads.
-    #[error("reading a certificate: {0}")]
-    Io(io::Error),
-}
-
-fn hint(source: &io::Error) -> &'static str {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => ": choose another port or stop the program that holds it",
-        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
-        io::ErrorKind::PermissionDenied => ": choose a port above 1023",
-        _ => "",
-    }
-}
 
 /// The running API. Dropping it cuts everything; [`Handle::stop`] lets open requests finish.
 pub struct Handle {
@@ -76,15 +50,6 @@ impl std::fmt::Debug for Handle {
             .field("metrics", &self.metrics)
             .finish_non_exhaustive()
     }
-}
-
-/// How a stop went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// Every request was answered.
-    Drained,
-    /// The deadline passed and open requests were cut.
-    Cut,
 }
 
 struct Shared {
@@ -122,7 +87,7 @@ impl Server {
             shared: Arc::clone(&shared),
         };
         if let Err(error) = shared.open(&mut handle).await {
-            handle.cut().await;
+            shared.lifetime.cut().await;
             return Err(error);
         }
         Ok(handle)
@@ -157,26 +122,20 @@ impl Shared {
             AdminPages::Served => Some(self.admin()),
             AdminPages::Absent => None,
         };
-        let (socket, bound) = self.bind(Purpose::JsonRpc, config.address).await?;
-        Listener {
-            purpose: Purpose::JsonRpc,
-            socket,
-            router: endpoint.router(pages),
-            opening: Opening::plain(),
-            wire: Wire::Http1,
-            places: Arc::new(Places::new(config.limits.connections_max, 0)),
-            metrics: self.metrics.clone(),
-            lifetime: self.lifetime.clone(),
-        }
-        .start();
-        Ok(bound)
+        let bound = bind(Purpose::JsonRpc, config.address).await?;
+        let address = bound.address();
+        let (settings, router) = (config.http.clone(), jsonrpc::router(endpoint, pages));
+        self.serve(Purpose::JsonRpc, bound, settings, Wire::Http1, router)
+            .await?;
+        Ok(address)
     }
 
     async fn start_operator(
         &self,
         config: &OperatorConfig,
     ) -> Result<(SocketAddr, operator::Health), StartError> {
-        let (socket, bound) = self.bind(Purpose::Operator, config.address).await?;
+        let bound = bind(Purpose::Operator, config.address).await?;
+        let address = bound.address();
         let (router, health) = operator::router(
             self.services.clone(),
             self.metrics.clone(),
@@ -184,36 +143,46 @@ impl Shared {
             self.config.call_deadline,
         )
         .await;
-        Listener {
-            purpose: Purpose::Operator,
-            socket,
-            router,
-            opening: Opening::plain(),
-            wire: Wire::Http2 {
-                streams_max: config.streams_max,
-            },
-            places: Arc::new(Places::new(config.connections_max, LOCAL_PLACES)),
-            metrics: self.metrics.clone(),
-            lifetime: self.lifetime.clone(),
-        }
-        .start();
-        Ok((bound, health))
+        let wire = Wire::Http2 {
+            streams_max: config.streams_max,
+            header_bytes_max: GRPC_HEADER_BYTES_MAX,
+        };
+        self.serve(Purpose::Operator, bound, config.http.clone(), wire, router)
+            .await?;
+        Ok((address, health))
     }
 
     async fn start_metrics(&self, address: SocketAddr) -> Result<SocketAddr, StartError> {
-        let (socket, bound) = self.bind(Purpose::Metrics, address).await?;
-        Listener {
-            purpose: Purpose::Metrics,
-            socket,
-            router: admin::router(self.admin()),
-            opening: Opening::plain(),
-            wire: Wire::Http1,
-            places: Arc::new(Places::new(METRICS_CONNECTIONS_MAX, LOCAL_PLACES)),
-            metrics: self.metrics.clone(),
+        let bound = bind(Purpose::Metrics, address).await?;
+        let address = bound.address();
+        let settings = ListenerConfig {
+            bounds: METRICS_BOUNDS,
+            ..ListenerConfig::default()
+        };
+        let router = admin::router(self.admin());
+        self.serve(Purpose::Metrics, bound, settings, Wire::Http1, router)
+            .await?;
+        Ok(address)
+    }
+
+    async fn serve(
+        &self,
+        purpose: Purpose,
+        bound: Bound,
+        config: ListenerConfig,
+        wire: Wire,
+        router: Router,
+    ) -> Result<(), StartError> {
+        let listener = Listener {
+            name: purpose.name(),
+            bound,
+            config,
+            wire,
+            serve: Arc::new(Routes(router)),
+            counters: self.metrics.connections_of(purpose.name()),
             lifetime: self.lifetime.clone(),
-        }
-        .start();
-        Ok(bound)
+        };
+        Ok(listener.start().await?)
     }
 
     fn admin(&self) -> Admin {
@@ -223,36 +192,41 @@ impl Shared {
             call_deadline: self.config.call_deadline,
         }
     }
+}
 
-    async fn bind(
-        &self,
-        purpose: Purpose,
-        address: SocketAddr,
-    ) -> Result<(tokio::net::TcpListener, SocketAddr), StartError> {
-        let (socket, bound) = bind(address).await.map_err(|source| StartError::Bind {
-            purpose,
-            address,
-            source,
-        })?;
-        tracing::info!(purpose = purpose.name(), %bound, "listening");
-        Ok((socket, bound))
-    }
+async fn bind(purpose: Purpose, address: SocketAddr) -> Result<Bound, StartError> {
+    let bound = Bound::take(address).await;
+    let bound = bound.map_err(|source| StartError::Bind {
+        purpose,
+        address,
+        source,
+    })?;
+    tracing::info!(purpose = purpose.name(), bound = %bound.address(), "listening");
+    Ok(bound)
+}
+
+/// Binds a port for browsers, to be served by [`Handle::serve_front`]; port 0 takes a free port.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn bind_front(address: SocketAddr) -> Result<Bound, StartError> {
+    bind(Purpose::Front, address).await
 }
 
 impl Handle {
-    /// Where JSON-RPC listens.
+    /// The address of JSON-RPC.
     #[must_use]
     pub fn json_rpc_address(&self) -> Option<SocketAddr> {
         self.json_rpc
     }
 
-    /// Where the operator gRPC listens.
+    /// The address of the operator gRPC.
     #[must_use]
     pub fn operator_address(&self) -> Option<SocketAddr> {
         self.operator
     }
 
-    /// Where the metrics listener listens.
+    /// The address of metrics and health.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics
@@ -265,32 +239,14 @@ impl Handle {
     pub async fn serve_front(
         &self,
         bound: Bound,
-        config: &FrontConfig,
+        config: &ListenerConfig,
         service: Arc<dyn FrontService>,
     ) -> Result<(), StartError> {
         let shared = &self.shared;
-        let (opening, router) = front::build(config, service, shared.admin()).await?;
-        let (stop, keep) = (shared.lifetime.stop.clone(), opening.clone());
-        shared.lifetime.tasks.spawn(async move {
-            stop.run_until_cancelled(keep.keep_certificate()).await;
-        });
-        Listener {
-            purpose: Purpose::Front,
-            socket: bound.socket,
-            opening,
-            router,
-            wire: Wire::Http1,
-            places: Arc::new(
-                Places::new(config.connections_max, LOCAL_PLACES).per_address(
-                    config.connections_per_address_max,
-                    config.proxies.networks(),
-                ),
-            ),
-            metrics: shared.metrics.clone(),
-            lifetime: shared.lifetime.clone(),
-        }
-        .start();
-        Ok(())
+        let router = front::router(&config.preamble.proxies, service, shared.admin());
+        shared
+            .serve(Purpose::Front, bound, config.clone(), Wire::Http1, router)
+            .await
     }
 
     /// Takes no more connections, lets open requests finish within the stop deadline, cuts the rest.
@@ -301,29 +257,12 @@ impl Handle {
         let Shared {
             lifetime, config, ..
         } = self.shared.as_ref();
-        lifetime.stop.cancel();
-        lifetime.tasks.close();
-        let drained = tokio::time::timeout(config.stop_deadline, lifetime.tasks.wait()).await;
-        if drained.is_ok() {
-            return Stopped::Drained;
-        }
-        self.cut().await;
-        Stopped::Cut
-    }
-
-    /// Every task ends at its next await once this is asked for.
-    async fn cut(&self) {
-        let lifetime = &self.shared.lifetime;
-        lifetime.stop.cancel();
-        lifetime.abort.cancel();
-        lifetime.tasks.close();
-        lifetime.tasks.wait().await;
+        lifetime.stop(config.stop_deadline).await
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.lifetime.stop.cancel();
-        self.shared.lifetime.abort.cancel();
+        self.shared.lifetime.cut_now();
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong at the start of a service.
+//! Errors at the start of a part of the tunnel.
 
 use std::{io, net::SocketAddr};
 
@@ -17,6 +17,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The certificate of the ingress cannot be used.
+    #[error("TLS of the ingress")]
+    Certificate(#[from] peerwork_listener::CertificateError),
     /// The tunnel protocol cannot be served.
     #[error("serving tunnels")]
     Serve(#[from] ServeError),
@@ -25,7 +28,7 @@ pub enum StartError {
     Setting {
         /// The setting's name.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The mistake in it.
         reason: String,
     },
 }

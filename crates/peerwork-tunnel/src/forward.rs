@@ -149,7 +149,7 @@ enum CarryError {
 
 impl Carrier {
     async fn carry(&self, mut local: TcpStream) {
-        crate::socket::prepare(&local);
+        peerwork_listener::prepare(&local);
         let request_id = RequestId::random();
         let mut copied = Copied::default();
         let work = self.work(&mut local, request_id, &mut copied);

@@ -7,16 +7,16 @@
 //!                                              one libp2p stream /peerwork/tunnel/1 (wire.rs)
 //!                                                       Head ──▶        ◀── Answer
 //!                                                                      │
-//!  web app ◀── TCP ── Edge: who may call, which ports are allowed → dial → copy both ways
+//!  web app ◀── TCP ── Edge: check caller and port → dial → copy both ways
 //! ```
 //! The edge is a byte pipe with a policy, so all that HTTP can do passes. It dials exactly the ports
-//! its owner named, on the host its owner named, and nobody follows a redirect.
+//! its owner named, on the host its owner named, and follows no redirect.
 //!
 //! * [`Ingress`]: HTTP at a relay. Its failures are one table in [`problem`].
-//! * [`Edge`]: the other end.
+//! * [`Edge`]: the end of a tunnel in front of the app.
 //! * [`Forwarder`]: plain TCP from a local port to a port of an edge.
 //! * [`KeyStore`]: bearer keys, for ingress and for edges.
-//! * [`routes::Routes`]: what this crate asks of a directory.
+//! * [`routes::Routes`]: the questions of this crate to a directory.
 
 pub mod connect;
 mod copy;
@@ -26,10 +26,11 @@ pub mod forward;
 pub mod ingress;
 pub mod keys;
 mod metrics;
+mod outcome;
 mod pool;
 pub mod problem;
 pub mod routes;
-mod socket;
+mod upload;
 pub mod wire;
 
 pub use edge::Edge;

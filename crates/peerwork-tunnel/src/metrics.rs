@@ -1,13 +1,14 @@
-//! What the tunnel counts.
+//! Metrics of the ingress and of the edge.
 
 use std::time::Duration;
 
+use peerwork_listener::Counters;
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
-use crate::{copy::Copied, ingress::Outcome, wire::Reason};
+use crate::{copy::Copied, outcome::Outcome, wire::Reason};
 
 type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 
@@ -21,6 +22,7 @@ pub(crate) struct IngressMetrics {
     received: Counter,
     sent: Counter,
     pub(crate) tunnels_opened: Counter,
+    pub(crate) connections: Counters,
 }
 
 impl IngressMetrics {
@@ -42,7 +44,18 @@ impl IngressMetrics {
             received: direction("received"),
             sent: direction("sent"),
             tunnels_opened: Counter::default(),
+            connections: Counters::default(),
         };
+        registry.register(
+            "connections",
+            "Connections of clients open, upgraded ones included",
+            metrics.connections.open.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "Connections that found no place, or lost it to another before their first request",
+            metrics.connections.refused.clone(),
+        );
         registry.register("requests", "Requests, by how they ended", requests);
         registry.register("body_bytes", "Body bytes, as clients see them", bytes);
         registry.register(

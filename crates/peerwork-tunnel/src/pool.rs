@@ -21,7 +21,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{connect::Destination, ingress::body::Upload};
+use crate::{connect::Destination, upload::Upload};
 
 /// Kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
@@ -68,7 +68,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose last answer was read to its end. Where there is no room it takes the
-    /// place of the one that was unused longest.
+    /// place of the connection that was unused longest.
     pub(crate) fn put(&self, to: &Destination, sender: Sender) {
         if sender.is_closed() {
             return;
@@ -90,7 +90,7 @@ impl Pool {
         kept.count += 1;
     }
 
-    /// Drops what is closed or unused for [`IDLE_TIMEOUT`].
+    /// Drops connections that are closed, or unused for [`IDLE_TIMEOUT`].
     pub(crate) fn sweep(&self) {
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
@@ -114,7 +114,7 @@ pub(crate) async fn handshake(
 ) -> hyper::Result<Sender> {
     let io = TokioIo::new(AppStream(stream));
     let (sender, connection) = http1::handshake(io).await?;
-    // What went wrong is told by the request that was on it.
+    // The request on the connection reports its error.
     tasks.spawn(async move { drop(connection.with_upgrades().await) });
     Ok(sender)
 }
@@ -122,7 +122,7 @@ pub(crate) async fn handshake(
 /// A tunnel that is reset, not ended, when HTTP is through with it.
 ///
 /// hyper shuts a connection down before it drops it. At the edge that is a half-close, and an app
-/// that sends events to somebody who left would never notice.
+/// that sends events to a client that left would never notice.
 pub(crate) struct AppStream(Stream);
 
 impl AppStream {

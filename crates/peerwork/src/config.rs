@@ -6,8 +6,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use multiaddr::Multiaddr;
-use peerwork_api::FrontConfig;
 use peerwork_identity::{Keypair, NetworkFile, NodeId};
+use peerwork_listener::{Config as ListenerConfig, Preamble};
 pub use peerwork_net::config::{Hub, RelayServer};
 
 pub use crate::access::RelayToken;
@@ -125,8 +125,8 @@ impl Default for P2p {
 pub struct Front {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// How it behaves.
-    pub settings: FrontConfig,
+    /// TLS, trusted proxies, bounds and deadlines.
+    pub settings: ListenerConfig,
     /// Folders that get a `relay-config.json`.
     pub config_folders: Vec<PathBuf>,
 }
@@ -144,6 +144,8 @@ pub struct Ingress {
     pub requests_max: usize,
     /// Requests under way to one node.
     pub requests_per_node_max: usize,
+    /// TLS and trusted proxies; their networks have no share of JSON-RPC's connections either.
+    pub preamble: Preamble,
 }
 
 impl Default for Ingress {
@@ -154,6 +156,7 @@ impl Default for Ingress {
             response_timeout: Duration::from_secs(300),
             requests_max: 4096,
             requests_per_node_max: 200,
+            preamble: Preamble::default(),
         }
     }
 }

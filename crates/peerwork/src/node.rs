@@ -8,9 +8,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
-use peerwork_api::{Bound, FrontService as _, RelayReport};
+use peerwork_api::{FrontService as _, RelayReport, bind_front};
 use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
+use peerwork_listener::Bound;
 use peerwork_net::{Network, Served};
 use peerwork_tunnel::{Edge, Forwarder, Ingress};
 use prometheus_client::registry::Registry;
@@ -127,7 +128,7 @@ impl Node {
         let data_dir = config.data_dir.as_deref().map(DataDir::take).transpose()?;
         let mut registry = Registry::default();
         let front = match &config.front {
-            Some(front) => Some(Bound::take(front.listen).await.map_err(StartError::Api)?),
+            Some(front) => Some(bind_front(front.listen).await.map_err(StartError::Api)?),
             None => None,
         };
         let listeners = front

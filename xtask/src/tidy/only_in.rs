@@ -75,6 +75,10 @@ const TABLE: &[OnlyIn] = &[
     OnlyIn {
         library: "hyper*",
         members: &[
+            (
+                "peerwork-listener",
+                "accepts and serves connections of HTTP ports",
+            ),
             ("peerwork-tunnel", "HTTP through libp2p streams"),
             ("peerwork-api", "serves the outside contracts"),
             ("peerwork-testkit", "web apps that misbehave"),

@@ -1,7 +1,6 @@
-//! What the port shows: the live page, the figures behind it, and how to connect.
+//! Pages of the port: the live page, its figures, and how to connect.
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,24 +15,27 @@ use axum::{
     routing::get,
 };
 use parking_lot::Mutex;
+use peerwork_listener::{Caller, Proxies};
 use serde_json::{Value, json};
 use tower_http::cors::{Any, CorsLayer};
 
-use super::RelayReport;
-use super::{FrontService, Proxies, socket};
-use crate::listener::RemoteAddress;
+use super::{
+    report::RelayReport,
+    service::FrontService,
+    socket::{self, Sockets},
+};
 
-/// How old a report may be: however many look, it is made once a second.
+/// How old a report may be: it is made once a second for all readers together.
 const REPORT_AGE_MAX: Duration = Duration::from_secs(1);
 
 const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// The page loads from this port alone, and nobody frames it.
+/// The page loads from this port alone, and no other page may frame it.
 const PAGE_POLICY: &str = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What the handlers share.
+/// State that the handlers share.
 #[derive(Clone)]
 pub(super) struct Pages {
     pub(super) service: Arc<dyn FrontService>,
@@ -46,13 +48,13 @@ struct Reports {
     last: Arc<Mutex<Option<Arc<Made>>>>,
 }
 
-/// A report, and its JSON for those who ask.
+/// A report and its JSON.
 struct Made {
     at: Instant,
     report: RelayReport,
     /// With the addresses of nodes, for callers on this machine.
     whole: Bytes,
-    /// Where nodes are is for the operator: others see who is there, and not from where.
+    /// Without the addresses of nodes, which are for the operator alone.
     public: Bytes,
 }
 
@@ -90,8 +92,12 @@ fn text(value: &impl serde::Serialize) -> Bytes {
 
 impl Pages {
     pub(super) fn router(self) -> Router {
+        let sockets = Sockets {
+            service: Arc::clone(&self.service),
+            proxies: self.proxies.clone(),
+        };
         let reports = Reports {
-            pages: self.clone(),
+            pages: self,
             last: Arc::default(),
         };
         // Any page may read how to connect; a browser asks before it lets a public page read from a
@@ -114,7 +120,7 @@ impl Pages {
             .fallback(nothing)
             .with_state(reports)
             .layer(cors)
-            .layer(middleware::from_fn_with_state(self, socket::or_page))
+            .layer(middleware::from_fn_with_state(sockets, socket::or_page))
     }
 }
 
@@ -160,18 +166,19 @@ fn about(report: &RelayReport) -> Value {
 
 async fn status(State(reports): State<Reports>, request: Request) -> Response {
     let made = reports.latest();
-    let remote = request.extensions().get::<RemoteAddress>();
-    let client = remote.map(|r| reports.pages.proxies.client(r.0, request.headers()));
-    let local = client.is_some_and(|client: SocketAddr| client.ip().is_loopback());
-    // A proxy that nobody named is a caller on this machine too, and speaks for callers elsewhere.
-    let proxied = request.headers().contains_key("x-forwarded-for");
+    let (caller, headers) = (request.extensions().get::<Caller>(), request.headers());
+    let client = caller.map(|caller| reports.pages.proxies.client(caller, headers));
+    let local = client.is_some_and(|client| client.address.ip().is_loopback());
+    // A proxy that the operator did not name is a caller on this machine too, and speaks for callers elsewhere.
+    let proxied = ["x-forwarded-for", "forwarded"].map(|name| headers.contains_key(name));
+    let proxied = proxied.contains(&true);
     answer(match local && !proxied {
         true => made.whole.clone(),
         false => made.public.clone(),
     })
 }
 
-/// What pages of PeerCompute read.
+/// The document that pages of PeerCompute read.
 async fn relay_config(State(reports): State<Reports>) -> Response {
     let made = reports.latest();
     answer(text(

@@ -1,5 +1,7 @@
 //! WebSockets for the network, on any path.
 
+use std::sync::Arc;
+
 use axum::{
     RequestExt as _,
     extract::{Request, State, WebSocketUpgrade},
@@ -7,13 +9,23 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use peerwork_listener::{Caller, Proxies};
 
-use super::{WebSocketBytes, bytes::MESSAGE_BYTES_MAX, pages::Pages};
-use crate::listener::{RemoteAddress, Secure};
+use super::{
+    bytes::{MESSAGE_BYTES_MAX, WebSocketBytes},
+    service::FrontService,
+};
 
-/// Takes what wants to be a WebSocket, and lets everything else pass to the pages.
+/// State of the upgrades.
+#[derive(Clone)]
+pub(super) struct Sockets {
+    pub(super) service: Arc<dyn FrontService>,
+    pub(super) proxies: Proxies,
+}
+
+/// Upgrades WebSocket requests, and lets all other requests pass to the pages.
 pub(super) async fn or_page(
-    State(pages): State<Pages>,
+    State(sockets): State<Sockets>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -21,12 +33,10 @@ pub(super) async fn or_page(
     if upgrade.is_none_or(|to| !to.as_bytes().eq_ignore_ascii_case(b"websocket")) {
         return next.run(request).await;
     }
-    let extensions = request.extensions();
-    let remote = extensions.get::<RemoteAddress>().map(|remote| remote.0);
-    let secure = extensions.get::<Secure>().is_some_and(|secure| secure.0);
-    let Some(remote) = remote.map(|remote| pages.proxies.client(remote, request.headers())) else {
+    let Some(caller) = request.extensions().get::<Caller>().copied() else {
         return next.run(request).await;
     };
+    let remote = sockets.proxies.client(&caller, request.headers()).address;
     let upgrade = match request.extract_parts::<WebSocketUpgrade>().await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
@@ -38,7 +48,7 @@ pub(super) async fn or_page(
         .write_buffer_size(0)
         .on_upgrade(async move |socket| {
             let io = WebSocketBytes::new(socket);
-            if let Err(error) = pages.service.accept(io, remote, secure) {
+            if let Err(error) = sockets.service.accept(io, remote, caller.tls) {
                 tracing::debug!(%remote, %error, "a WebSocket was not taken over");
             }
         })

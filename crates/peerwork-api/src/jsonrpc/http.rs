@@ -1,132 +1,46 @@
 //! The HTTP side: POST on any path is JSON-RPC, GET `/` names the network.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::error::Error as _;
 
 use axum::{
     Json, Router,
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header, header::HeaderName},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get},
 };
 use http_body_util::LengthLimitError;
 use hyper::body::Body as _;
 use serde_json::json;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
-    StartError,
     admin::{self, Admin},
-    codes::{INVALID_REQUEST, METHOD_NOT_FOUND},
-    config::{JsonRpcConfig, JsonRpcLimits},
+    codes::INVALID_REQUEST,
+    config::JsonRpcLimits,
     deadline::within,
     error::ErrorKind,
     jsonrpc::{
         dispatch::{Dispatcher, Session},
+        endpoint::{Endpoint, json_rpc, refusal},
         socket, wire,
     },
-    listener::Lifetime,
-    metrics::{Metrics, log_failure},
-    services::NodeServices,
+    metrics::log_failure,
 };
 
-/// What the handlers share.
-#[derive(Clone)]
-pub(crate) struct Endpoint {
-    pub(super) dispatcher: Arc<Dispatcher>,
-    pub(super) limits: JsonRpcLimits,
-    pub(super) origins: Arc<Origins>,
-    pub(super) lifetime: Lifetime,
-}
-
-/// Web origins whose pages may call.
-#[derive(Debug)]
-pub(super) enum Origins {
-    Any,
-    Listed(Vec<HeaderValue>),
-}
-
-impl Origins {
-    fn parse(texts: &[String]) -> Result<Self, StartError> {
-        if texts.iter().any(|text| text == "*") {
-            return Ok(Self::Any);
-        }
-        let origins = texts.iter().map(|text| {
-            let scheme = ["http://", "https://"]
-                .iter()
-                .any(|scheme| text.starts_with(scheme));
-            let origin = HeaderValue::from_str(text).ok().filter(|_| scheme);
-            origin.ok_or_else(|| StartError::Origin {
-                origin: text.clone(),
-            })
-        });
-        Ok(Self::Listed(origins.collect::<Result<_, _>>()?))
+/// All routes, with the admin pages when there are any.
+pub(crate) fn router(endpoint: Endpoint, pages: Option<Admin>) -> Router {
+    let cors = endpoint.origins.layer();
+    let router = Router::new()
+        .route("/", get(network).fallback(any_path))
+        .route("/edge_ws", any(socket::upgrade))
+        .fallback(any_path)
+        .with_state(endpoint);
+    match pages {
+        Some(pages) => router.merge(admin::router(pages)),
+        None => router,
     }
-
-    /// Browsers let any page open a WebSocket anywhere, so the server has to look itself.
-    pub(super) fn allows(&self, origin: &HeaderValue) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Listed(origins) => origins.contains(origin),
-        }
-    }
-
-    fn layer(&self) -> CorsLayer {
-        let origin = match self {
-            Self::Any => AllowOrigin::any(),
-            Self::Listed(origins) => AllowOrigin::list(origins.clone()),
-        };
-        CorsLayer::new()
-            .allow_origin(origin)
-            .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
-            .allow_headers([
-                header::ACCEPT,
-                header::CONTENT_TYPE,
-                header::CONTENT_LENGTH,
-                header::ACCEPT_ENCODING,
-                HeaderName::from_static("x-csrf-token"),
-                header::AUTHORIZATION,
-            ])
-    }
-}
-
-impl Endpoint {
-    /// Prepares the endpoint of one listener.
-    pub(crate) fn new(
-        services: NodeServices,
-        metrics: Metrics,
-        lifetime: Lifetime,
-        config: &JsonRpcConfig,
-        call_deadline: Duration,
-    ) -> Result<Self, StartError> {
-        Ok(Self {
-            dispatcher: Arc::new(Dispatcher {
-                services,
-                metrics,
-                batch_max: config.limits.batch_max,
-                call_deadline,
-            }),
-            limits: config.limits,
-            origins: Arc::new(Origins::parse(&config.cors_origins)?),
-            lifetime,
-        })
-    }
-
-    /// All routes, with the admin pages when there are any.
-    pub(crate) fn router(self, pages: Option<Admin>) -> Router {
-        let cors = self.origins.layer();
-        let router = Router::new()
-            .route("/", get(network).fallback(any_path))
-            .route("/edge_ws", any(socket::upgrade))
-            .fallback(any_path)
-            .with_state(self);
-        match pages {
-            Some(pages) => router.merge(admin::router(pages)),
-            None => router,
-        }
-        .layer(cors)
-    }
+    .layer(cors)
 }
 
 /// `{"name","networkID","version"}`.
@@ -206,13 +120,4 @@ async fn read(body: Body, limits: &JsonRpcLimits) -> Result<Bytes, (StatusCode, 
             format!("the request ended early: {error}"),
         ),
     })
-}
-
-fn json_rpc(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-/// A refusal outside JSON-RPC calls, which is still JSON that JSON-RPC clients understand.
-pub(super) fn refusal(status: StatusCode, message: &'static str) -> Response {
-    json_rpc(status, wire::error_text(METHOD_NOT_FOUND, message))
 }

@@ -13,10 +13,12 @@
 //! `edge_sendRawTelegram` is absent on purpose: it let anyone post to any app of any edge.
 
 mod dispatch;
+mod endpoint;
 mod filter;
 mod http;
 mod socket;
 mod subscriptions;
 pub(crate) mod wire;
 
-pub(crate) use http::Endpoint;
+pub(crate) use endpoint::Endpoint;
+pub(crate) use http::router;

@@ -1,4 +1,4 @@
-//! The WebSocket at `/edge_ws`: requests, node events, and an end for whoever does not keep up.
+//! The WebSocket at `/edge_ws`: requests, node events, and an end for clients that do not keep up.
 //!
 //! ```text
 //!  client ─▶ read ─▶ dispatch ─ replies wait for a place ─┐
@@ -8,7 +8,7 @@
 //!
 //! The three loops are one task. A client that does not read stops its own `read` (replies wait) and
 //! loses its socket when an event finds the queue full or one message is not taken in time.
-//! Nobody else waits: events are shared, and every socket has its own receiver.
+//! No other client waits: events are shared, and every socket has its own receiver.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,6 +24,7 @@ use futures::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
+use peerwork_listener::Place;
 use tokio::{
     sync::{
         broadcast::{self, error::RecvError},
@@ -39,11 +40,10 @@ use crate::{
     events::{EventsService, NodeEvent},
     jsonrpc::{
         dispatch::Session,
-        http::{Endpoint, refusal},
+        endpoint::{Endpoint, refusal},
         subscriptions::Subscriptions,
         wire,
     },
-    listener::Place,
 };
 
 /// The last words to a client that may not listen any more.
@@ -51,7 +51,7 @@ const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
 /// Two missed pings, and a second for the way.
 const SILENT_PINGS: u32 = 2;
 
-/// What waits for the client. Events are shared and written out only when their turn comes.
+/// A message that waits for the client. Events are shared, and serialized only when they are sent.
 enum Outgoing {
     Reply(Message),
     Event {
@@ -113,7 +113,7 @@ async fn serve(socket: WebSocket, endpoint: &Endpoint) {
     let events = events.ok().map(EventsService::subscribe);
     let ending = tokio::select! {
         biased;
-        () = endpoint.lifetime.abort.cancelled() => return,
+        () = endpoint.lifetime.cut.cancelled() => return,
         () = endpoint.lifetime.stop.cancelled() => Ending::Stopping,
         ending = write(endpoint, &mut sink, waiting) => ending,
         ending = fan_out(events, &subscriptions, &queue) => ending,

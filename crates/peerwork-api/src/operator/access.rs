@@ -1,4 +1,4 @@
-//! Who may call the operator's gRPC.
+//! The access rule of the operator's gRPC.
 
 use std::net::SocketAddr;
 
@@ -8,12 +8,12 @@ use axum::{
     http::{HeaderMap, Response, header},
     middleware::Next,
 };
+use peerwork_listener::Caller;
 use tonic::Status;
 
 use crate::{
     config::{Loopback, OperatorConfig, OperatorToken},
     error::{ErrorKind, ServiceError},
-    listener::RemoteAddress,
 };
 
 /// The rule of one listener.
@@ -31,7 +31,7 @@ impl Access {
         }
     }
 
-    /// Lets the caller in or says what is missing.
+    /// Admits the caller, or names the missing token.
     ///
     /// A `remote` that is not known counts as from elsewhere.
     fn check(&self, remote: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), ServiceError> {
@@ -71,10 +71,8 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let remote = request
-        .extensions()
-        .get::<RemoteAddress>()
-        .map(|remote| remote.0);
+    let caller = request.extensions().get::<Caller>();
+    let remote = caller.map(|caller| caller.address);
     match access.check(remote, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => {

@@ -5,6 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use http_body_util::Full;
 use hyper::{Method, header};
 use peerwork_api::config::AdminPages;
+use peerwork_listener::Proxies;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -151,11 +152,9 @@ async fn a_body_that_never_comes_is_408() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_above_the_limit_gets_503() {
-    let running = start_json_rpc(|config| config.limits.connections_max = 1).await;
-    let held = TcpStream::connect(running.json_rpc()).await.unwrap();
-    running
-        .metric_becomes(r#"peerwork_api_connections{listener="json-rpc"}"#, 1.0)
-        .await;
+    let running = start_json_rpc(|config| config.http.bounds.connections_max = 1).await;
+    let (held, served) = kept(&running, "").await;
+    assert!(served.starts_with("HTTP/1.1 200"));
     assert!(raw(&running, "").await.starts_with("HTTP/1.1 503"));
     let refused = r#"peerwork_api_connections_refused_total{listener="json-rpc"}"#;
     assert_eq!(running.metric(refused), Some(1.0));
@@ -167,6 +166,50 @@ async fn a_connection_above_the_limit_gets_503() {
         post(running.json_rpc(), "/", NETWORK_ID).await.status(),
         200
     );
+}
+
+#[tokio::test]
+async fn idle_connections_at_the_limit_shut_no_caller_out() {
+    let running = start_json_rpc(|config| config.http.bounds.connections_max = 4).await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(TcpStream::connect(running.json_rpc()).await.unwrap());
+    }
+    for _ in 0..6 {
+        let response = post(running.json_rpc(), "/", NETWORK_ID).await;
+        assert_eq!(response.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn one_address_holds_its_share_of_connections_and_others_are_served() {
+    let running = start_json_rpc(|config| {
+        config.http.bounds.connections_per_address_max = 2;
+        let proxy = "127.0.0.1/32".parse().unwrap();
+        config.http.preamble.proxies = Proxies::new(vec![proxy]);
+        config.http.preamble.proxy_protocol = true;
+    })
+    .await;
+    let from = |client: &str| format!("PROXY TCP4 {client} 127.0.0.1 4711 443\r\n");
+    let mut held = Vec::new();
+    for expected in ["200", "200", "503"] {
+        let (stream, line) = kept(&running, &from("192.0.2.1")).await;
+        assert_eq!(line, format!("HTTP/1.1 {expected}"));
+        held.push(stream);
+    }
+    let (_other, line) = kept(&running, &from("192.0.2.2")).await;
+    assert_eq!(line, "HTTP/1.1 200");
+}
+
+/// A connection that sent `start` and a request, and stays open; with the start of the answer.
+async fn kept(running: &crate::fake::Running, start: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(running.json_rpc()).await.unwrap();
+    let text = format!("{start}GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut line = [0; 12];
+    let read = timeout(PATIENCE, stream.read_exact(&mut line)).await;
+    read.unwrap().unwrap();
+    (stream, String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Sends `text` on a fresh connection and returns the first bytes of the answer.
@@ -272,7 +315,7 @@ async fn the_admin_pages_stand_on_both_listeners() {
 }
 
 #[tokio::test]
-async fn readyz_is_503_and_says_what_is_missing() {
+async fn readyz_is_503_and_names_the_failed_check() {
     let running = start(|_| ()).await;
     running.node.ready.store(false, Ordering::Relaxed);
     let response = get(running.json_rpc(), "/readyz").await;

@@ -8,10 +8,11 @@ use std::{
 
 use parking_lot::Mutex;
 use peerwork_api::{
-    Purpose, Server, StartError, Stopped,
+    Purpose, Server, StartError,
     config::Config,
     operator::{connect, system},
 };
+use peerwork_listener::Stopped;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -92,7 +93,7 @@ async fn a_stop_says_goodbye_to_sockets_and_frees_the_ports() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_cuts_what_outlives_its_deadline() {
+async fn a_stop_cuts_requests_that_outlive_its_deadline() {
     let running = start(|config| config.stop_deadline = Duration::from_millis(50)).await;
     running.node.hanging.store(true, Ordering::Relaxed);
     let address = running.handle.operator_address().unwrap().to_string();

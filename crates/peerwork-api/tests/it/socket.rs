@@ -347,7 +347,7 @@ async fn a_plain_get_of_the_socket_path_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_takes_a_place_among_the_connections() {
-    let running = start_json_rpc(|config| config.limits.connections_max = 1).await;
+    let running = start_json_rpc(|config| config.http.bounds.connections_max = 1).await;
     let mut socket = Socket::open(&running).await;
     socket.subscribe(r#"["node"]"#).await;
     let url = format!("ws://{}/edge_ws", running.json_rpc());

@@ -16,7 +16,6 @@ use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
     metrics::EdgeMetrics,
-    socket,
     wire::{self, Answer, Head, Kind, Reason, Refusal},
 };
 
@@ -221,7 +220,7 @@ async fn dial(host: &str, head: &Head) -> Result<TcpStream, Refusal> {
             let detail = format!("port {}: {error}", head.port);
             refused(Reason::AppUnreachable, &detail)
         })?;
-    socket::prepare(&app);
+    peerwork_listener::prepare(&app);
     Ok(app)
 }
 

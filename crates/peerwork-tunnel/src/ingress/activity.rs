@@ -1,5 +1,5 @@
-//! What a client's connection does: one that does nothing holds a place for nothing, and one whose
-//! key was revoked ends.
+//! The requests of a client's connection: an idle connection ends, and so does a connection whose key
+//! was revoked.
 
 use std::{
     sync::{
@@ -11,6 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
+use peerwork_listener::Place;
 use tokio::time::sleep;
 
 use crate::keys::KeyStore;
@@ -24,11 +25,13 @@ pub(crate) struct KeyUse {
 }
 
 /// The requests of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Activity {
     begun: AtomicU64,
     /// By number, with the key that let it in.
     under_way: Mutex<Vec<(u64, Option<KeyUse>)>>,
+    /// Kept while a request is under way, also when an upgrade outlives the HTTP connection.
+    _place: Place,
 }
 
 /// A request that is under way until this is dropped.
@@ -39,6 +42,14 @@ pub(crate) struct UnderWay {
 }
 
 impl Activity {
+    pub(crate) fn new(place: Place) -> Self {
+        Self {
+            begun: AtomicU64::default(),
+            under_way: Mutex::default(),
+            _place: place,
+        }
+    }
+
     /// Notes that a request began.
     pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);

@@ -6,15 +6,12 @@ use http::{Method, Request, Response, Version};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{
-    Shared,
-    body::{Progress, Upload},
-    finish::Phase,
-};
+use super::{finish::Phase, shared::Shared};
 use crate::{
     connect::Destination,
     pool::{self, Sender},
     problem::{Failure, Problem},
+    upload::{Progress, Upload},
     wire::{Kind, RequestId},
 };
 
@@ -24,7 +21,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long a kept connection may take to become ready; it is as good as ready already.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
 
-/// What an exchange needs beside the request.
+/// Everything that an exchange needs beside the request.
 pub(crate) struct Exchange<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) to: &'a Destination,
@@ -36,7 +33,7 @@ pub(crate) struct Exchange<'a> {
 type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
 impl Exchange<'_> {
-    /// Sends the request and answers the response's head, with the connection it came on.
+    /// Sends the request and answers the response's head, with the connection that carried it.
     pub(crate) async fn run(
         &mut self,
         mut request: Request<Upload>,
@@ -95,7 +92,7 @@ impl Exchange<'_> {
             .await?;
         self.shared.metrics.tunnels_opened.inc();
         let lost = |error: hyper::Error| Problem::new(Failure::EdgeLost, error.to_string());
-        let mut sender = pool::handshake(stream, &self.shared.tasks)
+        let mut sender = pool::handshake(stream, &self.shared.lifetime.tasks)
             .await
             .map_err(lost)?;
         let ready = timeout_at(deadline, sender.ready()).await;

@@ -1,4 +1,4 @@
-//! The end of every request, from one place: one log line and one count, however it ends.
+//! The end of a request: one log line and one count, however it ends.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,49 +6,8 @@ use http::Method;
 use peerwork_identity::NodeId;
 use peerwork_limits::Place;
 
-use super::{Shared, activity::UnderWay, body::Progress};
-use crate::{problem::Failure, wire::RequestId};
-
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The whole response went out, whatever its status.
-    Complete,
-    /// The client left.
-    Cancelled,
-    /// The response broke off in its body.
-    Broken,
-    /// There was no response of an app.
-    Failed(Failure),
-}
-
-impl Outcome {
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let failures = Failure::ALL.iter().copied().map(Self::Failed);
-        [Self::Complete, Self::Cancelled, Self::Broken]
-            .into_iter()
-            .chain(failures)
-    }
-
-    /// The position in [`Outcome::all`].
-    pub(crate) fn index(self) -> usize {
-        match self {
-            Self::Complete => 0,
-            Self::Cancelled => 1,
-            Self::Broken => 2,
-            Self::Failed(failure) => 3 + failure as usize,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Cancelled => "cancelled",
-            Self::Broken => "broken",
-            Self::Failed(failure) => failure.name(),
-        }
-    }
-}
+use super::{activity::UnderWay, shared::Shared};
+use crate::{outcome::Outcome, problem::Failure, upload::Progress, wire::RequestId};
 
 /// How far a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +21,7 @@ pub(crate) enum Phase {
     Upgraded,
 }
 
-/// Travels with a request and its response; when it is dropped, the request is over.
+/// Accompanies a request and its response; when it is dropped, the request is over.
 pub(crate) struct Finish {
     shared: Arc<Shared>,
     request_id: RequestId,
@@ -152,18 +111,6 @@ impl Drop for Finish {
         match self.outcome {
             Outcome::Broken | Outcome::Failed(_) => line!(info),
             Outcome::Complete | Outcome::Cancelled => line!(debug),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_outcome_stands_at_its_index() {
-        for (index, outcome) in Outcome::all().enumerate() {
-            assert_eq!(outcome.index(), index, "{outcome:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What happens to headers on their way through (RFC 9110 section 7.6, RFC 7239).
+//! Rewrites headers between client and app (RFC 9110 section 7.6, RFC 7239).
 //!
-//! * Hop-by-hop headers end here, in both directions, and so does what `Connection` names.
-//! * All that says where a request came from is set here, and never taken from the client.
+//! * Hop-by-hop headers end here, in both directions, and so do the headers that `Connection` names.
+//! * Headers that say where a request came from are set here, and never taken from the client. The
+//!   scheme is `https` when the ingress did TLS or a trusted proxy says that it did.
 //! * `Host` becomes `localhost:<port>`, as if the app were called on its own machine: apps that guard
 //!   against DNS rebinding answer only to that, and the relay's name means nothing to an app. An
 //!   `Origin` that is the client's own `Host` becomes the same, so that a page of the app still counts
@@ -41,7 +42,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
-/// Headers by which proxies of many makers say who the client is, beside `X-Forwarded-…`.
+/// Headers by which proxies of many makers name their client, beside `X-Forwarded-…`.
 const CLAIMS: [&str; 6] = [
     "forwarded",
     "x-real-ip",
@@ -51,16 +52,18 @@ const CLAIMS: [&str; 6] = [
     "cf-connecting-ip",
 ];
 
-/// What is said of a client in forwarding headers; made once for each connection.
+/// The client's part of the forwarding headers; made once for each connection, or for each request
+/// of a trusted proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     x_forwarded_for: HeaderValue,
     /// The `for` parameter of `Forwarded`.
     forwarded_for: String,
+    scheme: &'static str,
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr, https: bool) -> Self {
         let ip = address.ip().to_canonical();
         let forwarded_for = if ip.is_ipv6() {
             format!("for=\"[{ip}]\"")
@@ -70,6 +73,7 @@ impl Client {
         Self {
             x_forwarded_for: value(ip.to_string()),
             forwarded_for,
+            scheme: if https { "https" } else { "http" },
         }
     }
 }
@@ -86,7 +90,7 @@ pub(crate) fn upgrade_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
     (named && plain).then(|| protocol.clone())
 }
 
-/// What the client addressed: of HTTP/2 and absolute targets the authority, else `Host`.
+/// The host that the client addressed: of HTTP/2 and absolute targets the authority, else `Host`.
 pub(crate) fn host_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
     match request.uri().authority() {
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
@@ -94,7 +98,7 @@ pub(crate) fn host_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
     }
 }
 
-/// What a request's headers are rewritten by.
+/// Values for the rewriting of a request's headers.
 pub(crate) struct Rewrite<'a> {
     pub(crate) client: &'a Client,
     pub(crate) host: Option<HeaderValue>,
@@ -159,7 +163,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what only a proxy may say, and what was said to this proxy.
+/// Removes headers that only a proxy may set, and headers that were for this proxy.
 fn strip_claims(headers: &mut HeaderMap) {
     let claims: Vec<HeaderName> = headers
         .keys()
@@ -216,10 +220,11 @@ fn set_forwarding(headers: &mut HeaderMap, rewrite: &Rewrite<'_>) {
         forwarded.push('"');
     }
     // Writing to a string cannot fail.
-    let _ = write!(forwarded, ";proto=http");
+    let scheme = rewrite.client.scheme;
+    let _ = write!(forwarded, ";proto={scheme}");
     headers.insert(FORWARDED, value(forwarded));
     headers.insert(FORWARDED_FOR, rewrite.client.x_forwarded_for.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     headers.insert(FORWARDED_PREFIX, value(rewrite.prefix.to_owned()));
 }
 

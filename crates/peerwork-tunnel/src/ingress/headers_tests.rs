@@ -12,7 +12,7 @@ fn rewritten(pairs: &[(&str, &str)], upgrade: Option<&'static str>) -> HeaderMap
         let name: HeaderName = name.parse().unwrap();
         headers.append(name, value.parse().unwrap());
     }
-    let client = Client::new("192.0.2.1:5".parse().unwrap());
+    let client = Client::new("192.0.2.1:5".parse().unwrap(), false);
     let rewrite = Rewrite {
         client: &client,
         host: headers.get(HOST).cloned(),
@@ -60,10 +60,26 @@ fn forged_forwarding_headers_are_replaced() {
 }
 
 #[test]
+fn https_is_told_as_the_scheme() {
+    let mut headers = HeaderMap::new();
+    let rewrite = Rewrite {
+        client: &Client::new("192.0.2.1:5".parse().unwrap(), true),
+        host: None,
+        prefix: "/edge/N/80",
+        port: 80,
+        request_id: &HeaderValue::from_static("id"),
+        upgrade: None,
+    };
+    to_app(&mut headers, rewrite);
+    assert_eq!(all(&headers, "x-forwarded-proto"), ["https"]);
+    assert_eq!(all(&headers, "forwarded"), ["for=192.0.2.1;proto=https"]);
+}
+
+#[test]
 fn ipv6_clients_and_odd_hosts_are_quoted() {
-    let client = Client::new("[2001:db8::1]:5".parse().unwrap());
+    let client = Client::new("[2001:db8::1]:5".parse().unwrap(), false);
     assert_eq!(client.forwarded_for, "for=\"[2001:db8::1]\"");
-    let mapped = Client::new("[::ffff:192.0.2.1]:5".parse().unwrap());
+    let mapped = Client::new("[::ffff:192.0.2.1]:5".parse().unwrap(), false);
     assert_eq!(mapped.forwarded_for, "for=192.0.2.1");
     let headers = rewritten(&[("host", "a\"b\\c;x=1")], None);
     let expected = "for=192.0.2.1;host=\"a\\\"b\\\\c;x=1\";proto=http";
@@ -71,7 +87,7 @@ fn ipv6_clients_and_odd_hosts_are_quoted() {
 }
 
 #[test]
-fn hop_by_hop_headers_and_what_connection_names_end_here() {
+fn hop_by_hop_headers_and_headers_that_connection_names_end_here() {
     let headers = rewritten(
         &[
             ("connection", "close, X-Mine"),

@@ -1,4 +1,4 @@
-//! The way of one request, phase by phase: parse → authorize → admit → connect → forward → body.
+//! Handles one request, phase by phase: parse → authorize → admit → connect → forward → body.
 
 use std::sync::Arc;
 
@@ -8,20 +8,21 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use peerwork_limits::Full;
 
 use super::{
-    Shared,
     activity::{KeyUse, UnderWay},
     authorize::authorize,
-    body::{Body, Download, Upload},
     cors,
+    download::{Body, Download},
     exchange::Exchange,
     finish::{Finish, Phase},
     headers::{self, Client, REQUEST_ID, Rewrite},
     path::{self, Asked, Target},
+    shared::Shared,
     upgrade,
 };
 use crate::{
     connect::Destination,
     problem::{Failure, Problem},
+    upload::Upload,
     wire::RequestId,
 };
 
@@ -139,7 +140,7 @@ impl Call<'_> {
         path::parse(path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?)
     }
 
-    /// Who this relay is; open to all.
+    /// Answers with the name of the network and the version of the relay; needs no key.
     fn root(
         &self,
         request: &Request<Incoming>,
@@ -157,7 +158,7 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// Authorizes the request and makes it the one that the app gets.
+    /// Authorizes the request and rewrites it for the app.
     fn prepare(
         &self,
         mut request: Request<Incoming>,

@@ -1,4 +1,4 @@
-//! After `101 Switching Protocols`: bytes both ways, whatever they mean.
+//! Copies bytes both ways after `101 Switching Protocols`, for any protocol.
 
 use std::{io, sync::Arc};
 
@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use peerwork_net::Stream;
 use tokio::io::AsyncWriteExt;
 
-use super::{Shared, finish::Finish};
+use super::{finish::Finish, shared::Shared};
 use crate::{
     copy::{Copied, copy_both},
     pool::AppStream,
@@ -16,7 +16,7 @@ use crate::{
 /// Copies between client and app until either leaves, the key that let the request in is revoked, or
 /// the ingress stops. The request is over then.
 pub(crate) fn bridge(shared: &Arc<Shared>, client: OnUpgrade, app: OnUpgrade, finish: Finish) {
-    let (stop, keys) = (shared.stop.clone(), shared.keys.clone());
+    let (stop, keys) = (shared.lifetime.stop.clone(), shared.keys.clone());
     let work = async move {
         let mut finish = finish;
         let mut copied = Copied::default();
@@ -33,7 +33,7 @@ pub(crate) fn bridge(shared: &Arc<Shared>, client: OnUpgrade, app: OnUpgrade, fi
         finish.received = copied.forth;
         finish.sent = copied.back;
     };
-    shared.tasks.spawn(work);
+    shared.lifetime.tasks.spawn(work);
 }
 
 async fn carry(client: OnUpgrade, app: OnUpgrade, copied: &mut Copied) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! What happens when one side goes away in the middle.
+//! One side goes away in the middle of a request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -128,7 +128,7 @@ async fn an_app_that_closed_a_kept_connection_is_called_again() {
         let _ = stream.read(&mut [0; 4096]).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
         let _ = stream.write_all(answer).await;
-        // The next request is read, and then nobody answers it.
+        // The next request is read and not answered.
         let _ = stream.read(&mut [0; 4096]).await;
     })
     .await;
@@ -165,7 +165,7 @@ async fn an_edge_that_vanishes_is_an_error_and_comes_back() {
 }
 
 #[tokio::test]
-async fn stopping_ends_what_is_under_way() {
+async fn stopping_ends_requests_under_way() {
     let world = World::start().await;
     let mut response = world.get("/events").await;
     timeout(SOON, world.ingress.stop()).await.unwrap();
@@ -177,7 +177,9 @@ async fn stopping_ends_what_is_under_way() {
 #[tokio::test]
 async fn clients_that_ask_for_nothing_are_let_go() {
     let world = World::with(|setup| {
-        setup.ingress.deadlines.head = Duration::from_millis(200);
+        let deadlines = &mut setup.ingress.http.deadlines;
+        deadlines.first_byte = Duration::from_millis(200);
+        deadlines.head = Duration::from_millis(200);
     })
     .await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

@@ -6,9 +6,11 @@
 
 mod cutting;
 mod failures;
+mod flood;
 mod keys;
 mod passing;
 mod paths;
+mod secure;
 mod slow_link;
 mod streaming;
 mod tcp;

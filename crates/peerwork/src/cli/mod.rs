@@ -24,6 +24,7 @@ mod node;
 mod operator;
 mod output;
 mod peers;
+mod preamble;
 mod relay;
 mod secrets;
 mod server;

@@ -7,13 +7,14 @@ use std::{
 
 use multiaddr::Multiaddr;
 use peerwork_api::{
-    Bound, NodeServices, Server, SharedRegistry,
+    NodeServices, Server, SharedRegistry,
     config::{JsonRpcConfig, OperatorConfig},
 };
 use peerwork_directory::{
     self as directory, Description, Directory, Offers, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
+use peerwork_listener::Bound;
 use peerwork_net::{Network, Path, Served, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
 use prometheus_client::registry::Registry;
@@ -95,7 +96,7 @@ pub(super) fn front_listeners(config: &Config, bound: &Bound) -> Listeners {
     let encrypts = config
         .front
         .as_ref()
-        .is_some_and(|f| f.settings.tls.is_some());
+        .is_some_and(|f| f.settings.preamble.tls.is_some());
     Listeners::new(bound.address(), encrypts)
 }
 
@@ -184,6 +185,9 @@ pub(super) async fn api(
     let json_rpc = config.jsonrpc.map(|address| {
         let mut json_rpc = JsonRpcConfig::new(address);
         json_rpc.cors_origins = config.cors_origins.clone();
+        let ingress = config.ingress.as_ref();
+        let proxies = ingress.map(|ingress| ingress.preamble.proxies.clone());
+        json_rpc.http.preamble.proxies = proxies.unwrap_or_default();
         json_rpc.limits.batch_max = usize::try_from(config.jsonrpc_batch_max).unwrap_or(usize::MAX);
         json_rpc
     });
@@ -223,6 +227,7 @@ pub(super) async fn ingress(
     let mut ingress = ingress::Config::new(settings.listen, about);
     ingress.auth = settings.auth.then(|| keys(config)).transpose()?;
     ingress.cors_origins = config.cors_origins.clone();
+    ingress.http.preamble = settings.preamble.clone();
     ingress.limits.requests_max = settings.requests_max;
     ingress.limits.requests_per_node_max = settings.requests_per_node_max;
     ingress.deadlines.response = settings.response_timeout;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     network::{Node, World, curl, eventually},
     program::run,
+    secure::certificate,
 };
 
 fn script(name: &str, arguments: &[&str]) -> Option<Child> {
@@ -334,36 +335,10 @@ fn the_port_for_browsers_says_how_to_connect() {
     assert_eq!(refused.status, 400, "a WebSocket without a key");
 }
 
-/// A certificate for localhost that curl does not know.
-fn certificate(world: &World) {
-    let made = Command::new("openssl")
-        .current_dir(world.path())
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-        ])
-        .args([
-            "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-        ])
-        .output();
-    let made = made.expect("openssl is on every machine that has curl");
-    assert!(made.status.success(), "{made:?}");
-}
-
 #[test]
 fn one_port_speaks_plain_and_encrypted() {
     let world = World::new();
-    certificate(&world);
+    certificate(world.path());
     let relay = world.browser_relay("relay", "--tls-cert cert.pem --tls-key key.pem");
     let port = relay.at.front.unwrap().port();
     for scheme in ["http", "https"] {

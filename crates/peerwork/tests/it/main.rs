@@ -8,6 +8,7 @@ mod flow;
 mod foreign;
 mod network;
 mod program;
+mod secure;
 #[cfg(unix)]
 mod signals;
 mod weaknesses;

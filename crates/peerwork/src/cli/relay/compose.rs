@@ -4,11 +4,11 @@ use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer, RelayToken};
-use peerwork_api::{FrontConfig, Proxies, TlsFiles};
 use peerwork_identity::NodeId;
 use peerwork_limits::Rate;
+use peerwork_listener::{Bounds, Config as ListenerConfig, Preamble};
 
-use super::flags::{FrontFlags, GossipFlags, LimitFlags, RelayNodeFlags};
+use super::flags::{GossipFlags, LimitFlags, RelayNodeFlags};
 use crate::cli::{
     node::{Found, count},
     server::{Claim, Listener, announced, clashes},
@@ -58,6 +58,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
     mistakes.extend(too_large_a_share(&flags.limits));
     let allowed = allowed(&flags.limits, &mut mistakes);
     let tokens = tokens(&flags.limits, &mut mistakes);
+    let preamble = flags.front.preamble(&mut mistakes);
     let mut network = found.network;
     network.bootnodes.extend(flags.peer.iter().cloned());
     if !mistakes.is_empty() {
@@ -89,7 +90,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
         metrics: None,
         front: front.map(|listen| Front {
             listen,
-            settings: front_config(&flags.front, &flags.limits),
+            settings: front_config(preamble, &flags.limits),
             config_folders: flags.write_config.clone(),
         }),
         app: App::default(),
@@ -223,16 +224,16 @@ fn hub(flags: &GossipFlags, hubs: HashSet<NodeId>) -> Option<Hub> {
     })
 }
 
-fn front_config(flags: &FrontFlags, limits: &LimitFlags) -> FrontConfig {
-    let files = flags.tls_cert.clone().zip(flags.tls_key.clone());
-    FrontConfig {
-        tls: files.map(|(certificate, key)| TlsFiles { certificate, key }),
-        proxies: Proxies::new(flags.trusted_proxy.clone()),
-        proxy_protocol: flags.proxy_protocol,
-        // Pages are looked at beside the connections of the network.
-        connections_max: count(limits.max_connections.saturating_add(2048)),
-        connections_per_address_max: count(limits.max_connections_per_address),
-        ..FrontConfig::default()
+fn front_config(preamble: Preamble, limits: &LimitFlags) -> ListenerConfig {
+    ListenerConfig {
+        preamble,
+        bounds: Bounds {
+            // Pages are looked at beside the connections of the network.
+            connections_max: count(limits.max_connections.saturating_add(2048)),
+            connections_per_address_max: count(limits.max_connections_per_address),
+            local_places: 16,
+        },
+        ..ListenerConfig::default()
     }
 }
 

@@ -4,11 +4,13 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use ipnet::IpNet;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeAddress;
 
-use crate::cli::values::{DnsName, Listen, duration, multiaddress, network, some_duration};
+use crate::cli::{
+    preamble::PreambleFlags,
+    values::{DnsName, Listen, duration, multiaddress, some_duration},
+};
 
 /// Every setting of a relay for browsers.
 #[derive(Args, Debug, Clone)]
@@ -57,8 +59,8 @@ pub(crate) struct RelayNodeFlags {
     pub(crate) limits: LimitFlags,
     #[command(flatten)]
     pub(crate) gossip: GossipFlags,
-    #[command(flatten)]
-    pub(crate) front: FrontFlags,
+    #[command(flatten, next_help_heading = "Port for browsers")]
+    pub(crate) front: PreambleFlags,
 }
 
 /// What the relay grants.
@@ -147,23 +149,4 @@ pub(crate) struct GossipFlags {
     #[arg(long, value_name = "N", default_value = "2000",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) topic_messages_per_second: u32,
-}
-
-/// The port for browsers.
-#[derive(Args, Debug, Clone)]
-#[command(next_help_heading = "Port for browsers")]
-pub(crate) struct FrontFlags {
-    /// A certificate (PEM, with its chain): the port then speaks wss and https too
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// The key of the certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// A reverse proxy that is believed who its clients are: an address, or a network such as
-    /// 10.0.0.0/8 (repeatable)
-    #[arg(long, value_name = "IP", value_parser = network)]
-    pub(crate) trusted_proxy: Vec<IpNet>,
-    /// The trusted proxies begin each connection with the PROXY protocol (version 1 or 2)
-    #[arg(long, requires = "trusted_proxy")]
-    pub(crate) proxy_protocol: bool,
 }

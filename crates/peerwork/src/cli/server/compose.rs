@@ -44,6 +44,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         Vec::new()
     });
     let app = app(flags, &mut mistakes);
+    let preamble = flags.preamble.preamble(&mut mistakes);
     if flags.p2p.mdns && flags.p2p.no_mdns {
         mistakes.push("--mdns and --no-mdns contradict each other".to_owned());
     }
@@ -83,6 +84,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
             response_timeout: flags.relay.response_timeout,
             requests_max: count(flags.relay.max_requests),
             requests_per_node_max: count(flags.relay.max_requests_per_node),
+            preamble,
         }),
         front: None,
         jsonrpc: http.jsonrpc,

@@ -7,8 +7,9 @@ use clap::Args;
 use multiaddr::Multiaddr;
 use peerwork::config::Mode;
 
-use crate::cli::values::{
-    DnsName, Listen, app_host, duration, multiaddress, running_mode, some_duration,
+use crate::cli::{
+    preamble::PreambleFlags,
+    values::{DnsName, Listen, app_host, duration, multiaddress, running_mode, some_duration},
 };
 
 /// Every setting of a node.
@@ -34,6 +35,8 @@ pub(crate) struct ServerFlags {
     pub(crate) p2p: P2pFlags,
     #[command(flatten)]
     pub(crate) relay: RelayFlags,
+    #[command(flatten, next_help_heading = "TLS and proxies of --trans-proxy")]
+    pub(crate) preamble: PreambleFlags,
     #[command(flatten)]
     pub(crate) edge: EdgeFlags,
     #[command(flatten)]

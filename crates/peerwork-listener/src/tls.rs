@@ -1,4 +1,4 @@
-//! The certificate of the port, read again when its files change.
+//! The TLS certificate of a port, read again when its files change.
 
 use std::{fs, path::Path, sync::Arc, time::Duration, time::SystemTime};
 
@@ -13,29 +13,28 @@ use rustls::{
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 
-use super::TlsFiles;
-use crate::StartError;
+use crate::{TlsFiles, Wire};
 
-/// The pause between looks at the files.
-const LOOK: Duration = Duration::from_secs(10);
+/// The pause between checks of the files.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When and how large: enough to see that a file was replaced.
+/// Modification time and length of both files: enough to see that a file was replaced.
 type Stamp = [(Option<SystemTime>, u64); 2];
 
-/// The certificate that is shown at this moment.
+/// The certificate in use, and the files that it was read from.
 #[derive(Debug)]
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     files: TlsFiles,
-    shown: RwLock<Shown>,
+    current: RwLock<Current>,
 }
 
 #[derive(Debug)]
-struct Shown {
+struct Current {
     key: Arc<CertifiedKey>,
     stamp: Stamp,
 }
 
-/// Why a certificate cannot be shown.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The chain cannot be read, or is no PEM.
@@ -57,9 +56,12 @@ pub enum CertificateError {
         /// Why.
         source: rustls::pki_types::pem::Error,
     },
-    /// The key does not fit the certificate, or is of a kind that is not known.
+    /// The key does not fit the certificate, or is of an unknown kind.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
+    /// The task that reads the files panicked or could not start.
+    #[error("reading a certificate: {0}")]
+    Reading(#[from] tokio::task::JoinError),
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -74,7 +76,7 @@ fn stamp(files: &TlsFiles) -> Stamp {
     })
 }
 
-fn read(files: &TlsFiles) -> Result<Shown, CertificateError> {
+fn read(files: &TlsFiles) -> Result<Current, CertificateError> {
     // Before the files, so that a change while they are read is seen the next time.
     let stamp = stamp(files);
     let shown = |path: &Path| path.display().to_string();
@@ -92,57 +94,55 @@ fn read(files: &TlsFiles) -> Result<Shown, CertificateError> {
         source,
     })?;
     let key = Arc::new(CertifiedKey::from_der(chain, key, &provider())?);
-    Ok(Shown { key, stamp })
+    Ok(Current { key, stamp })
 }
 
 impl Certificates {
     /// # Errors
-    /// When the files cannot be read or do not fit.
-    pub(super) async fn load(files: TlsFiles) -> Result<Arc<Self>, StartError> {
+    /// When the files cannot be read or do not fit each other.
+    pub(crate) async fn load(files: TlsFiles) -> Result<Arc<Self>, CertificateError> {
         let reading = files.clone();
-        let shown = tokio::task::spawn_blocking(move || read(&reading)).await;
-        let shown = shown
-            .map_err(std::io::Error::other)
-            .map_err(StartError::Io)?;
-        let shown = RwLock::new(shown.map_err(StartError::Certificate)?);
-        Ok(Arc::new(Self { files, shown }))
+        let read = tokio::task::spawn_blocking(move || read(&reading)).await?;
+        let current = RwLock::new(read?);
+        Ok(Arc::new(Self { files, current }))
     }
 
-    pub(super) fn acceptor(self: &Arc<Self>) -> TlsAcceptor {
+    /// Accepts TLS 1.2 and 1.3 with the certificate in use at the time of each handshake.
+    pub(crate) fn acceptor(self: &Arc<Self>, wire: Wire) -> TlsAcceptor {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("invariant: the provider has what TLS 1.2 and 1.3 need")
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = wire.alpn();
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Looks at the files again and again. What cannot be read does not replace what can.
-    pub(super) async fn keep(self: Arc<Self>) {
-        let mut ticks = interval(LOOK);
+    /// Checks the files at intervals. Files that cannot be read do not replace the certificate in use.
+    pub(crate) async fn keep_fresh(self: Arc<Self>) {
+        let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let looking = self.clone();
-            // A look that panics is made again.
-            let _ = tokio::task::spawn_blocking(move || looking.look()).await;
+            let checking = self.clone();
+            // A check that panics is made again.
+            let _ = tokio::task::spawn_blocking(move || checking.check()).await;
         }
     }
 
-    fn look(&self) {
+    fn check(&self) {
         let now = stamp(&self.files);
-        if self.shown.read().stamp == now {
+        if self.current.read().stamp == now {
             return;
         }
         match read(&self.files) {
-            Ok(shown) => {
-                *self.shown.write() = shown;
+            Ok(current) => {
+                *self.current.write() = current;
                 tracing::info!(certificate = %self.files.certificate.display(), "read again");
             }
             Err(error) => {
                 tracing::warn!(%error, "the former certificate stays in use");
-                self.shown.write().stamp = now;
+                self.current.write().stamp = now;
             }
         }
     }
@@ -150,7 +150,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.shown.read().key))
+        Some(Arc::clone(&self.current.read().key))
     }
 }
 
@@ -168,12 +168,12 @@ mod tests {
         made.cert.der().to_vec()
     }
 
-    fn shown(certificates: &Certificates) -> Vec<u8> {
-        certificates.shown.read().key.cert[0].to_vec()
+    fn current(certificates: &Certificates) -> Vec<u8> {
+        certificates.current.read().key.cert[0].to_vec()
     }
 
     #[tokio::test]
-    async fn a_replaced_certificate_is_shown_and_a_broken_one_is_not() {
+    async fn a_replaced_certificate_comes_into_use_and_a_broken_file_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let files = TlsFiles {
             certificate: folder.path().join("cert.pem"),
@@ -182,13 +182,13 @@ mod tests {
         assert!(Certificates::load(files.clone()).await.is_err());
         let first = write(&files);
         let certificates = Certificates::load(files.clone()).await.unwrap();
-        assert_eq!(shown(&certificates), first);
+        assert_eq!(current(&certificates), first);
         fs::write(&files.certificate, "nothing").unwrap();
-        certificates.look();
-        assert_eq!(shown(&certificates), first);
+        certificates.check();
+        assert_eq!(current(&certificates), first);
         let second = write(&files);
-        certificates.look();
-        assert_eq!(shown(&certificates), second);
+        certificates.check();
+        assert_eq!(current(&certificates), second);
         assert_ne!(first, second);
     }
 }

@@ -1,0 +1,46 @@
+//! The purposes of listeners, with their flags and labels.
+
+use std::fmt;
+
+/// The purpose of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// JSON-RPC over HTTP and WebSocket.
+    JsonRpc,
+    /// Operator gRPC.
+    Operator,
+    /// Metrics and health.
+    Metrics,
+    /// WebSockets for the network, and the pages of a relay.
+    Front,
+}
+
+impl Purpose {
+    /// The flag of the program that sets the address.
+    #[must_use]
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::JsonRpc => "--jsonrpc",
+            Self::Operator => "--grpc-address",
+            Self::Metrics => "--metrics",
+            Self::Front => "--websocket",
+        }
+    }
+
+    /// The label in metrics and in the list of endpoints.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JsonRpc => "json-rpc",
+            Self::Operator => "operator",
+            Self::Metrics => "metrics",
+            Self::Front => "relay-front",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name(), self.flag())
+    }
+}

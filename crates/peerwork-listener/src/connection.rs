@@ -1,0 +1,123 @@
+//! One connection: its requests, its deadlines and its end.
+
+use std::{
+    convert::Infallible, fmt, future::pending, pin::Pin, pin::pin, sync::Arc, time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Deadlines, Lifetime, Place, Serve, Watched, Wire,
+    opening::{Io, Opened},
+    watched::StreamTasks,
+};
+
+/// Pause between pings that find HTTP/2 clients that vanished, and how long an answer may take.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How HTTP is spoken on all connections of a port.
+pub(crate) struct Speech {
+    builder: auto::Builder<StreamTasks>,
+    deadlines: Deadlines,
+}
+
+impl Speech {
+    pub(crate) fn new(wire: Wire, deadlines: Deadlines, lifetime: &Lifetime) -> Self {
+        let mut builder = auto::Builder::new(StreamTasks {
+            tasks: lifetime.tasks.clone(),
+            stuck: deadlines.stuck,
+        });
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(deadlines.head);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        let builder = match wire {
+            Wire::Http1 => builder.http1_only(),
+            Wire::Http2 {
+                streams_max,
+                header_bytes_max,
+            } => {
+                builder
+                    .http2()
+                    .max_concurrent_streams(streams_max)
+                    .max_header_list_size(header_bytes_max);
+                builder.http2_only()
+            }
+            Wire::Both => builder,
+        };
+        Self { builder, deadlines }
+    }
+
+    /// Answers the requests of a connection until the client is done, a deadline passes, the place is
+    /// given to another connection, or the stop lets the last request finish.
+    pub(crate) async fn speak<S: Serve>(
+        &self,
+        opened: Opened,
+        serve: Arc<S>,
+        place: Place,
+        stop: CancellationToken,
+    ) {
+        let session = Arc::new(serve.begin(opened.caller, place.clone()));
+        let (of_requests, of_session) = (Arc::clone(&serve), Arc::clone(&session));
+        let proof = place.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            proof.prove();
+            let (serve, session) = (Arc::clone(&of_requests), Arc::clone(&of_session));
+            let answer = serve.answer(session, request);
+            async { Ok::<_, Infallible>(answer.await.map(Watched::new)) }
+        });
+        let io = TokioIo::new(with_deadlines(opened.io, &self.deadlines));
+        let connection = self.builder.serve_connection_with_upgrades(io, service);
+        let mut connection = pin!(connection);
+        let result = tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                Some(connection.await)
+            }
+            result = connection.as_mut() => Some(result),
+            grace = serve.ended(&session) => {
+                connection.as_mut().graceful_shutdown();
+                timeout(grace, connection).await.ok()
+            }
+            () = place.evicted() => None,
+            () = no_request(&place, self.deadlines.head) => None,
+        };
+        report(result);
+    }
+}
+
+/// Waits until the deadline for the first request passes without one.
+async fn no_request(place: &Place, head: Duration) {
+    sleep(head).await;
+    if place.is_proven() {
+        pending::<()>().await;
+    }
+}
+
+fn report<E: fmt::Display>(result: Option<Result<(), E>>) {
+    if let Some(Err(error)) = result {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+fn with_deadlines(io: Io, deadlines: &Deadlines) -> Pin<Box<TimeoutStream<Io>>> {
+    let mut stream = TimeoutStream::new(io);
+    stream.set_read_timeout(deadlines.silence);
+    stream.set_write_timeout(Some(deadlines.stuck));
+    Box::pin(stream)
+}

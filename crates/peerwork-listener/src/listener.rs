@@ -1,0 +1,147 @@
+//! The accept loop of a port.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use peerwork_limits::Full;
+use tokio::net::TcpStream;
+
+use crate::{
+    Bound, CertificateError, Config, Counters, Lifetime, Place, Serve, Wire,
+    admission::Admission,
+    bound,
+    connection::Speech,
+    opening::Opening,
+    refusal::{self, Refusal},
+    tls::Certificates,
+};
+
+/// Pause after a failed accept: the process is out of file descriptors until something closes.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A port that is about to be served.
+#[derive(Debug)]
+pub struct Listener<S> {
+    /// The name in log lines.
+    pub name: &'static str,
+    /// The bound port.
+    pub bound: Bound,
+    /// Its settings.
+    pub config: Config,
+    /// The versions of HTTP that it speaks.
+    pub wire: Wire,
+    /// The service that answers.
+    pub serve: Arc<S>,
+    /// Its counters.
+    pub counters: Counters,
+    /// The owner of its tasks.
+    pub lifetime: Lifetime,
+}
+
+struct Port<S> {
+    name: &'static str,
+    admission: Arc<Admission>,
+    opening: Opening,
+    speech: Speech,
+    refusal: Refusal,
+    serve: Arc<S>,
+    lifetime: Lifetime,
+}
+
+impl<S: Serve> Listener<S> {
+    /// Accepts and serves connections in the background until the lifetime ends.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used; then nothing is served.
+    pub async fn start(self) -> Result<(), CertificateError> {
+        let certificates = match &self.config.preamble.tls {
+            Some(files) => Some(Certificates::load(files.clone()).await?),
+            None => None,
+        };
+        let Config {
+            preamble,
+            bounds,
+            deadlines,
+        } = &self.config;
+        let port = Arc::new(Port {
+            name: self.name,
+            admission: Admission::new(bounds, preamble.proxies.clone(), self.counters),
+            opening: Opening::new(&self.config, self.wire, certificates.as_ref()),
+            speech: Speech::new(self.wire, *deadlines, &self.lifetime),
+            refusal: Refusal::new(self.wire),
+            serve: self.serve,
+            lifetime: self.lifetime,
+        });
+        let lifetime = port.lifetime.clone();
+        if let Some(certificates) = certificates {
+            let stop = lifetime.stop.clone();
+            lifetime.spawn(async move {
+                stop.run_until_cancelled(certificates.keep_fresh()).await;
+            });
+        }
+        lifetime.spawn(accept(port, self.bound));
+        Ok(())
+    }
+}
+
+async fn accept<S: Serve>(port: Arc<Port<S>>, bound: Bound) {
+    let work = async {
+        loop {
+            match bound.socket.accept().await {
+                Ok((stream, remote)) => port.admit(stream, remote),
+                Err(error) => {
+                    tracing::warn!(listener = port.name, %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    port.lifetime.stop.run_until_cancelled(work).await;
+}
+
+impl<S: Serve> Port<S> {
+    fn admit(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+        match self.admission.admit(remote.ip()) {
+            Ok(place) => {
+                let port = Arc::clone(self);
+                self.lifetime.spawn(port.serve(stream, remote, place));
+            }
+            Err(full) => {
+                self.note_refusal(remote, full);
+                if let Some(rest) = self.refusal.refuse(stream, self.opening.is_plain()) {
+                    self.lifetime.spawn(rest);
+                }
+            }
+        }
+    }
+
+    fn note_refusal(&self, client: SocketAddr, reason: Full) {
+        self.admission.note_refusal();
+        tracing::debug!(listener = self.name, %client, %reason, "connection refused");
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, place: Place) {
+        bound::prepare(&stream);
+        let stop = self.lifetime.stop.clone();
+        let opened = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = place.evicted() => return,
+            opened = self.opening.open(stream, remote) => opened,
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::debug!(%remote, %error, "a connection did not begin as it should");
+                return;
+            }
+        };
+        let client = opened.caller.address;
+        if let Err(full) = place.count_for(client.ip()) {
+            self.note_refusal(client, full);
+            refusal::tell_opened(opened.io).await;
+            return;
+        }
+        let serve = Arc::clone(&self.serve);
+        self.speech.speak(opened, serve, place, stop).await;
+    }
+}

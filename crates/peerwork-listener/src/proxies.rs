@@ -1,0 +1,181 @@
+//! Trusted proxies, and the client of a request behind them.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+
+use crate::{
+    Caller,
+    forwarded::{self, Hop},
+};
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// Networks of trusted proxies; by default none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies(Vec<IpNet>);
+
+/// The client of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address; the port is that of the connection, as no header has one.
+    pub address: SocketAddr,
+    /// Whether the client used https, to this port or to the outermost trusted proxy.
+    pub https: bool,
+}
+
+impl Proxies {
+    /// Trusts callers from these networks.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether `ip` belongs to a trusted proxy.
+    #[must_use]
+    pub fn contain(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.0.iter().any(|network| network.contains(&ip))
+    }
+
+    /// The client of a request: the caller itself, or the client that trusted proxies name.
+    ///
+    /// `X-Forwarded-For` counts, and `Forwarded` (RFC 7239) where there is none. Either is read from
+    /// its end as far as trusted proxies wrote it; the client may have written all before that.
+    #[must_use]
+    pub fn client(&self, caller: &Caller, headers: &HeaderMap) -> Client {
+        let mut client = Client {
+            address: caller.address,
+            https: caller.https,
+        };
+        if !self.contain(caller.address.ip()) {
+            return client;
+        }
+        let mut ip = caller.address.ip().to_canonical();
+        let hops = match headers.contains_key(FORWARDED_FOR) {
+            true => x_forwarded(headers),
+            false if headers.contains_key(http::header::FORWARDED) => forwarded::hops(headers),
+            false => x_forwarded(headers),
+        };
+        for hop in hops {
+            if !self.contain(ip) {
+                break;
+            }
+            client.https = hop.https.unwrap_or(client.https);
+            let Some(sender) = hop.sender else {
+                break;
+            };
+            ip = sender;
+        }
+        client.address.set_ip(ip);
+        client
+    }
+}
+
+/// The hops of `X-Forwarded-For` and `X-Forwarded-Proto`, the nearest proxy's first. A proxy that
+/// writes no scheme of its own stands for the one before it.
+fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
+    let list = |name| {
+        let values = headers.get_all(name).iter().rev();
+        let entries = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+        entries.map(str::trim).collect::<Vec<_>>()
+    };
+    let (senders, schemes) = (list(FORWARDED_FOR), list(FORWARDED_PROTO));
+    let hop = |at: usize| Hop {
+        sender: senders.get(at).and_then(|text| forwarded::address(text)),
+        https: schemes.get(at).and_then(|text| forwarded::https(text)),
+    };
+    (0..senders.len().max(1)).map(hop).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn found(remote: &str, pairs: &[(&'static str, &str)]) -> (String, bool) {
+        let proxies = ["127.0.0.0/8", "10.0.0.0/24", "2001:db8:1::/48"];
+        let proxies = Proxies::new(proxies.map(|text| text.parse().unwrap()).to_vec());
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let caller = Caller {
+            address: remote.parse().unwrap(),
+            tls: false,
+            https: false,
+        };
+        let client = proxies.client(&caller, &headers);
+        (client.address.to_string(), client.https)
+    }
+
+    fn client(remote: &str, forwarded: &[&str]) -> String {
+        let pairs: Vec<_> = forwarded
+            .iter()
+            .map(|text| (FORWARDED_FOR, *text))
+            .collect();
+        found(remote, &pairs).0
+    }
+
+    #[test]
+    fn a_trusted_proxy_names_its_client() {
+        assert_eq!(client("10.0.0.1:7", &["192.0.2.5"]), "192.0.2.5:7");
+        assert_eq!(
+            client("[::ffff:10.0.0.1]:7", &["192.0.2.5:99"]),
+            "192.0.2.5:7"
+        );
+        let v6 = client("[2001:db8:1::1]:7", &["[2001:db8:9::5]:1"]);
+        assert_eq!(v6, "[2001:db8:9::5]:7");
+    }
+
+    #[test]
+    fn only_entries_of_trusted_proxies_count() {
+        let forged = ["1.1.1.1, 192.0.2.5, 10.0.0.2"];
+        assert_eq!(client("10.0.0.1:7", &forged), "192.0.2.5:7");
+        let lines = ["1.1.1.1", "192.0.2.5", "10.0.0.2"];
+        assert_eq!(client("10.0.0.1:7", &lines), "192.0.2.5:7");
+        let forged = [("forwarded", "for=1.1.1.1, for=192.0.2.5, for=10.0.0.2")];
+        assert_eq!(found("10.0.0.1:7", &forged).0, "192.0.2.5:7");
+    }
+
+    #[test]
+    fn other_callers_are_their_own_clients() {
+        assert_eq!(client("192.0.2.9:7", &["1.1.1.1"]), "192.0.2.9:7");
+        assert_eq!(client("10.0.0.1:7", &[]), "10.0.0.1:7");
+        assert_eq!(client("10.0.0.1:7", &["unknown"]), "10.0.0.1:7");
+        let claims = [("x-forwarded-proto", "https"), ("forwarded", "proto=https")];
+        assert_eq!(found("192.0.2.9:7", &claims), ("192.0.2.9:7".into(), false));
+        assert_eq!(Proxies::default().0, []);
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_whether_its_client_used_https() {
+        let scheme = |pairs: &[(&'static str, &str)]| found("10.0.0.1:7", pairs).1;
+        assert!(scheme(&[("x-forwarded-proto", "https")]));
+        assert!(!scheme(&[("x-forwarded-proto", "gopher")]));
+        assert!(scheme(&[
+            (FORWARDED_FOR, "192.0.2.5"),
+            (FORWARDED_PROTO, "HTTPS")
+        ]));
+        assert!(scheme(&[("forwarded", "for=192.0.2.5;proto=https")]));
+        // The client wrote the first scheme, the only trusted proxy the second.
+        assert!(!scheme(&[
+            (FORWARDED_FOR, "192.0.2.5"),
+            (FORWARDED_PROTO, "https, http")
+        ]));
+        // Two trusted proxies: the outer has TLS, whether or not the inner says how it was reached.
+        let both = [(FORWARDED_FOR, "192.0.2.5, 10.0.0.2")];
+        for schemes in ["https, http", "https"] {
+            assert!(scheme(&[both[0], (FORWARDED_PROTO, schemes)]), "{schemes}");
+        }
+    }
+
+    #[test]
+    fn a_client_cannot_claim_an_address_by_the_header_that_its_proxy_passes_on() {
+        let pairs = [(FORWARDED_FOR, "192.0.2.5"), ("forwarded", "for=127.0.0.1")];
+        assert_eq!(found("10.0.0.1:7", &pairs).0, "192.0.2.5:7");
+    }
+}

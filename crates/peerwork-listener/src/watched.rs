@@ -1,0 +1,147 @@
+//! A deadline for bodies of HTTP/2 answers that the client does not take.
+//!
+//! Over HTTP/1.1 such a client blocks its socket, and the deadline on writes ends the connection. An
+//! HTTP/2 client can go on reading the socket and give one stream no window; its other streams are
+//! well then, so only the stream ends. hyper polls a body only when the client has room, and each
+//! stream is a task of its own: the task notes since when the body waits for the client.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+tokio::task_local! {
+    /// Since when the body of this stream waits for the client; `None` while the client waits.
+    static WAITING_SINCE: Cell<Option<Instant>>;
+}
+
+/// Outside a stream's task (HTTP/1.1) nothing is noted.
+fn note(since: impl FnOnce() -> Option<Instant>) {
+    let _ = WAITING_SINCE.try_with(|waiting| waiting.set(since()));
+}
+
+/// The body of an answer; tells its HTTP/2 stream whose turn it is.
+#[derive(Debug)]
+pub struct Watched<B>(B);
+
+impl<B> Watched<B> {
+    /// To be called in the task that will poll the body: from here on the client may take it.
+    pub(crate) fn new(body: B) -> Self {
+        note(|| Some(Instant::now()));
+        Self(body)
+    }
+}
+
+impl<B: Body + Unpin> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        note(|| frame.is_ready().then(Instant::now));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// Spawns the tasks of HTTP/2 streams into a tracker, and ends those whose client takes nothing for
+/// too long; the client sees the stream reset.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamTasks {
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stuck: Duration,
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for StreamTasks {
+    fn execute(&self, stream: F) {
+        self.tasks.spawn(watched(stream, self.stuck));
+    }
+}
+
+async fn watched(stream: impl Future<Output = ()>, stuck: Duration) {
+    let work = async {
+        let mut stream = pin!(stream);
+        // Not registered with the timer before the stream waits for its client.
+        let mut late = pin!(sleep(stuck));
+        poll_fn(|cx| {
+            if stream.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let Some(since) = WAITING_SINCE.with(Cell::get) else {
+                return Poll::Pending;
+            };
+            if late.deadline() != since + stuck {
+                late.as_mut().reset(since + stuck);
+            }
+            late.as_mut().poll(cx)
+        })
+        .await;
+    };
+    WAITING_SINCE.scope(Cell::default(), work).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const STUCK: Duration = Duration::from_millis(100);
+
+    /// A body with one frame.
+    struct OneFrame(Option<Bytes>);
+
+    impl Body for OneFrame {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            match self.0.take() {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    fn next(body: &mut Watched<OneFrame>) -> Poll<Option<()>> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let frame = Pin::new(body).poll_frame(&mut cx);
+        frame.map(|frame| frame.map(|_| ()))
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_only_while_its_body_waits_for_the_client() {
+        for (frames_asked, ends) in [(0, true), (1, true), (2, false)] {
+            let stream = async move {
+                let mut body = Watched::new(OneFrame(Some(Bytes::from_static(b"x"))));
+                for _ in 0..frames_asked {
+                    let _ = next(&mut body);
+                }
+                std::future::pending::<()>().await;
+            };
+            let ended = timeout(STUCK * 5, watched(stream, STUCK)).await;
+            assert_eq!(ended.is_ok(), ends, "{frames_asked}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Listeners over loopback: real sockets and foreign clients (hyper, curl).
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod admission;
+mod deadlines;
+mod port;
+mod preamble;
+mod stopping;

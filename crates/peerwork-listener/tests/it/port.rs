@@ -1,0 +1,200 @@
+//! A port with a service that tells what it knows of its client, and ways to call it.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use peerwork_listener::{
+    Bound, Caller, Config, Counters, Lifetime, Listener, Place, Proxies, Serve, Wire,
+};
+use peerwork_testkit::eventually;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::Notify,
+    time::timeout,
+};
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Short for a deadline that a test waits for.
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
+
+/// Answers `address scheme` of the client; `/endless` with a body without end, `/held` when told.
+pub(crate) struct Tell {
+    proxies: Proxies,
+    /// Bodies without end that are being sent.
+    pub(crate) endless: Arc<AtomicUsize>,
+    pub(crate) go: Notify,
+    pub(crate) asked: AtomicUsize,
+}
+
+pub(crate) enum Answer {
+    Text(Option<Bytes>),
+    Endless(Arc<AtomicUsize>),
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Self::Endless(count) = self {
+            count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = match &mut *self {
+            Self::Text(text) => text.take(),
+            Self::Endless(_) => Some(Bytes::from_static(&[0; 64 * 1024])),
+        };
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+impl Serve for Tell {
+    type Session = Caller;
+    type Body = Answer;
+
+    fn begin(&self, caller: Caller, _: Place) -> Caller {
+        caller
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        caller: Arc<Caller>,
+        request: Request<Incoming>,
+    ) -> Response<Answer> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if request.uri().path() == "/endless" {
+            self.endless.fetch_add(1, Ordering::SeqCst);
+            return Response::new(Answer::Endless(Arc::clone(&self.endless)));
+        }
+        if request.uri().path() == "/held" {
+            self.go.notified().await;
+        }
+        let client = self.proxies.client(&caller, request.headers());
+        let scheme = if client.https { "https" } else { "http" };
+        let text = format!("{} {scheme} {:?}", client.address.ip(), request.version());
+        Response::new(Answer::Text(Some(text.into())))
+    }
+}
+
+pub(crate) struct Port {
+    pub(crate) address: SocketAddr,
+    pub(crate) tell: Arc<Tell>,
+    pub(crate) counters: Counters,
+    pub(crate) lifetime: Lifetime,
+}
+
+impl Port {
+    pub(crate) async fn start(wire: Wire, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.bounds.local_places = 0;
+        change(&mut config);
+        let bound = Bound::take(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let port = Self {
+            address: bound.address(),
+            tell: Arc::new(Tell {
+                proxies: config.preamble.proxies.clone(),
+                endless: Arc::default(),
+                go: Notify::new(),
+                asked: AtomicUsize::default(),
+            }),
+            counters: Counters::default(),
+            lifetime: Lifetime::default(),
+        };
+        let listener = Listener {
+            name: "test",
+            bound,
+            config,
+            wire,
+            serve: Arc::clone(&port.tell),
+            counters: port.counters.clone(),
+            lifetime: port.lifetime.clone(),
+        };
+        listener.start().await.unwrap();
+        port
+    }
+
+    /// A connection that has sent `bytes`.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    /// A connection that sent `start`, made a request, got `status`, and stays open.
+    pub(crate) async fn proven(&self, start: &str) -> TcpStream {
+        let request = format!("{start}GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+        let mut stream = self.raw(request.as_bytes()).await;
+        let mut head = [0; 12];
+        let read = timeout(PATIENCE, stream.read_exact(&mut head)).await;
+        read.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&head), "HTTP/1.1 200");
+        stream
+    }
+
+    /// All that the port answers on a connection that sent `bytes`, until the port closes it.
+    pub(crate) async fn all(&self, bytes: &str) -> String {
+        let stream = self.raw(bytes.as_bytes()).await;
+        rest(stream).await
+    }
+
+    pub(crate) async fn open_becomes(&self, count: i64) {
+        eventually("the connections to be so many", || {
+            (self.counters.open.get() == count).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn endless_becomes(&self, count: usize) {
+        eventually("the endless bodies to be so many", || {
+            (self.tell.endless.load(Ordering::SeqCst) == count).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Everything until the other side closes.
+pub(crate) async fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    read.unwrap().unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A request over a connection of its own.
+pub(crate) async fn get(address: SocketAddr, headers: &[(&str, &str)]) -> String {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::get("/").header("host", "x");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    let answer = timeout(PATIENCE, sender.send_request(request)).await;
+    let body = answer.unwrap().unwrap().into_body().collect().await;
+    String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap()
+}

@@ -1,0 +1,61 @@
+//! One connection of a client: its requests, and the reasons for which the ingress ends it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use peerwork_listener::{Caller, Place, Serve};
+
+use super::{activity::Activity, download::Body, headers::Client, service, shared::Shared};
+
+/// How long a request may go on when its key is revoked: a short one that came with the last use of
+/// its key is answered.
+const REVOKED_GRACE: Duration = Duration::from_millis(500);
+/// How long an idle client may take to leave once it was asked to.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The state of one connection.
+pub(crate) struct Session {
+    activity: Arc<Activity>,
+    client: Arc<Client>,
+    /// The caller where it is a trusted proxy, whose requests come from many clients.
+    proxy: Option<Caller>,
+}
+
+impl Serve for Shared {
+    type Session = Session;
+    type Body = Body;
+
+    fn begin(&self, caller: Caller, place: Place) -> Session {
+        let is_proxy = self.proxies.contain(caller.address.ip());
+        Session {
+            activity: Arc::new(Activity::new(place)),
+            client: Arc::new(Client::new(caller.address, caller.https)),
+            proxy: is_proxy.then_some(caller),
+        }
+    }
+
+    fn answer(
+        self: Arc<Self>,
+        session: Arc<Session>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send + 'static {
+        let client = match &session.proxy {
+            Some(proxy) => {
+                let client = self.proxies.client(proxy, request.headers());
+                Arc::new(Client::new(client.address, client.https))
+            }
+            None => Arc::clone(&session.client),
+        };
+        let under_way = session.activity.begin();
+        service::handle(self, client, under_way, request)
+    }
+
+    async fn ended(&self, session: &Session) -> Duration {
+        tokio::select! {
+            biased;
+            () = session.activity.revoked(self.keys.as_ref()) => REVOKED_GRACE,
+            () = session.activity.idle(self.idle) => LEAVE_DEADLINE,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The state that all requests of an ingress share.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use peerwork_identity::NodeId;
+use peerwork_limits::Places;
+use peerwork_listener::{Lifetime, Proxies};
+
+use super::{config::Deadlines, cors::Cors};
+use crate::{connect::Connector, keys::KeyStore, metrics::IngressMetrics, pool::Pool};
+
+/// The state that all requests share.
+pub(crate) struct Shared {
+    pub(crate) connector: Connector,
+    pub(crate) keys: Option<KeyStore>,
+    pub(crate) cors: Cors,
+    pub(crate) about: Bytes,
+    pub(crate) requests: Places<NodeId>,
+    pub(crate) deadlines: Deadlines,
+    /// How long a connection may be without a request.
+    pub(crate) idle: Duration,
+    pub(crate) proxies: Proxies,
+    pub(crate) metrics: IngressMetrics,
+    pub(crate) pool: Pool,
+    pub(crate) lifetime: Lifetime,
+}

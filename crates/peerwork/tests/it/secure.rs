@@ -1,0 +1,116 @@
+//! The HTTP ingress of `peerwork server` with TLS and behind proxies, called by curl.
+
+use std::{path::Path, process::Command};
+
+use crate::{
+    network::{Node, World},
+    program::run,
+};
+
+/// A certificate for localhost, `cert.pem` with `key.pem`.
+pub(crate) fn certificate(dir: &Path) {
+    let made = Command::new("openssl")
+        .current_dir(dir)
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args([
+            "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .output();
+    let made = made.expect("openssl is on every machine that has curl");
+    assert!(made.status.success(), "{made:?}");
+}
+
+/// The version of HTTP and the body of `GET /` at the ingress; `None` when curl fails.
+fn root(world: &World, relay: &Node, scheme: &str, more: &[&str]) -> Option<(String, String)> {
+    let port = relay.at.ingress.unwrap().port();
+    let output = Command::new("curl")
+        .current_dir(world.path())
+        .args(["-sS", "-4", "--max-time", "20", "-w", "\n%{http_version}"])
+        .args(more)
+        .arg(format!("{scheme}://localhost:{port}/"))
+        .output()
+        .expect("curl is installed by cargo xtask test");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (body, version) = text.rsplit_once('\n')?;
+    output
+        .status
+        .success()
+        .then(|| (version.to_owned(), body.to_owned()))
+}
+
+#[test]
+fn an_ingress_speaks_https_with_the_certificate_of_its_settings() {
+    let world = World::new();
+    certificate(world.path());
+    let settings = "tls-cert = \"cert.pem\"\ntls-key = \"key.pem\"\n";
+    std::fs::write(world.path().join("secure.toml"), settings).unwrap();
+    let by_flags = "--tls-cert cert.pem --tls-key key.pem";
+    for (name, more) in [("flags", by_flags), ("file", "--config secure.toml")] {
+        let relay = world.relay(name, &[], &format!("--app-no-auth {more}"));
+        let known = ["--cacert", "cert.pem"];
+        for (scheme, flag, version) in [
+            ("https", "--http2", "2"),
+            ("https", "--http1.1", "1.1"),
+            ("http", "--http1.1", "1.1"),
+        ] {
+            let answer = root(&world, &relay, scheme, &[&known, &[flag][..]].concat());
+            let (got, body) = answer.unwrap();
+            assert_eq!(got, version, "{name} {flag}");
+            assert!(body.contains("\"networkID\":1000"), "{body}");
+        }
+        assert_eq!(root(&world, &relay, "https", &[]), None);
+    }
+}
+
+#[test]
+fn an_ingress_takes_the_proxy_protocol_from_its_proxy() {
+    let world = World::new();
+    let more = "--app-no-auth --trusted-proxy 127.0.0.1 --proxy-protocol";
+    let relay = world.relay("relay", &[], more);
+    assert!(root(&world, &relay, "http", &["--haproxy-protocol"]).is_some());
+    assert_eq!(root(&world, &relay, "http", &[]), None);
+}
+
+#[test]
+fn half_of_a_pair_of_settings_is_an_error_that_names_the_other_flag() {
+    let world = World::new();
+    world.keys("d");
+    world.run("genesis");
+    let mixed = world.path().join("half.toml");
+    std::fs::write(mixed, "tls-key = \"key.pem\"\nproxy-protocol = true\n").unwrap();
+    for (more, missing) in [
+        ("--tls-cert cert.pem", &["--tls-key"][..]),
+        ("--tls-key key.pem", &["--tls-cert"]),
+        ("--proxy-protocol", &["--trusted-proxy"]),
+        ("--config half.toml", &["--tls-cert", "--trusted-proxy"]),
+    ] {
+        let line = format!("server --data-dir d --network ./genesis.json {more}");
+        let failed = run(world.path(), &line).failed();
+        for flag in missing {
+            assert!(failed.contains(flag), "{more}: {failed}");
+        }
+    }
+}
+
+#[test]
+fn certificate_and_key_may_come_from_different_places() {
+    let world = World::new();
+    certificate(world.path());
+    std::fs::write(world.path().join("key.toml"), "tls-key = \"key.pem\"\n").unwrap();
+    let more = "--app-no-auth --tls-cert cert.pem --config key.toml";
+    let relay = world.relay("relay", &[], more);
+    assert!(root(&world, &relay, "https", &["--cacert", "cert.pem"]).is_some());
+}
