@@ -155,8 +155,8 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// No further requests; upgraded connections end.
     pub(crate) stop: CancellationToken,
-    /// What is still under way ends.
-    kill: CancellationToken,
+    /// Everything that is still under way ends.
+    pub(crate) kill: CancellationToken,
 }
 
 /// A running ingress. Dropping it cuts everything off; [`Ingress::stop`] ends it in order.
@@ -239,6 +239,8 @@ impl Ingress {
         shared.tasks.close();
         let drain = shared.deadlines.drain;
         if timeout(drain, shared.tasks.wait()).await.is_err() {
+            let requests = shared.limiter.count();
+            tracing::info!(requests, ?drain, "requests outlasted the stop and are cut");
             shared.kill.cancel();
             shared.tasks.wait().await;
         }
@@ -249,7 +251,7 @@ impl Drop for Ingress {
     fn drop(&mut self) {
         self.shared.stop.cancel();
         self.shared.kill.cancel();
-        self.shared.pool.clear();
+        self.shared.pool.close();
     }
 }
 
@@ -355,5 +357,5 @@ async fn sweep(shared: Arc<Shared>) {
         }
     };
     shared.stop.run_until_cancelled(work).await;
-    shared.pool.clear();
+    shared.pool.close();
 }

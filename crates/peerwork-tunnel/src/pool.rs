@@ -20,6 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{connect::Destination, ingress::body::Upload};
 
@@ -39,6 +40,8 @@ struct Idle {
 
 #[derive(Default)]
 struct Kept {
+    /// Nothing is kept any more.
+    closed: bool,
     count: usize,
     /// The one used last stands last.
     by_destination: HashMap<Destination, VecDeque<Idle>>,
@@ -76,6 +79,9 @@ impl Pool {
         let since = Instant::now();
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
+        if kept.closed {
+            return;
+        }
         let idle = match kept.by_destination.get_mut(to) {
             Some(idle) => idle,
             None => kept.by_destination.entry(to.clone()).or_default(),
@@ -101,21 +107,35 @@ impl Pool {
         kept.count = kept.by_destination.values().map(VecDeque::len).sum();
     }
 
-    pub(crate) fn clear(&self) {
-        *self.kept.lock() = Kept::default();
+    /// Drops all kept connections, and from here on every connection that is put back: a request
+    /// that ends after this must leave nothing that a stop would wait for.
+    pub(crate) fn close(&self) {
+        let dropped = std::mem::replace(
+            &mut *self.kept.lock(),
+            Kept {
+                closed: true,
+                ..Kept::default()
+            },
+        );
+        // Outside of the lock.
+        drop(dropped);
     }
 }
 
-/// Speaks HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped or either side
-/// closes.
+/// Speaks HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
+/// closes, or `kill` is cancelled.
 pub(crate) async fn handshake(
     stream: Stream,
-    tasks: &tokio_util::task::TaskTracker,
+    tasks: &TaskTracker,
+    kill: &CancellationToken,
 ) -> hyper::Result<Sender> {
     let io = TokioIo::new(AppStream(stream));
     let (sender, connection) = http1::handshake(io).await?;
-    // What went wrong is told by the request that was on it.
-    tasks.spawn(async move { drop(connection.with_upgrades().await) });
+    let kill = kill.clone();
+    tasks.spawn(async move {
+        // The request on the connection tells its failures.
+        kill.run_until_cancelled(connection.with_upgrades()).await;
+    });
     Ok(sender)
 }
 

@@ -95,7 +95,7 @@ impl Exchange<'_> {
             .await?;
         self.shared.metrics.tunnels_opened.inc();
         let lost = |error: hyper::Error| Problem::new(Failure::EdgeLost, error.to_string());
-        let mut sender = pool::handshake(stream, &self.shared.tasks)
+        let mut sender = pool::handshake(stream, &self.shared.tasks, &self.shared.kill)
             .await
             .map_err(lost)?;
         let ready = timeout_at(deadline, sender.ready()).await;

@@ -9,6 +9,7 @@ mod failures;
 mod keys;
 mod passing;
 mod paths;
+mod stopping;
 mod streaming;
 mod tcp;
 mod world;
