@@ -21,7 +21,13 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    error::StartError, keys::KeyStore, limiter::Limiter, metrics::EdgeMetrics, wire::PROTOCOL,
+    connect::ConnectError,
+    error::StartError,
+    keys::KeyStore,
+    limiter::Limiter,
+    metrics::EdgeMetrics,
+    stream::{self, Pipe, TunnelStream},
+    wire::PROTOCOL,
 };
 
 /// Streams that may wait to be looked at; looking takes microseconds.
@@ -78,7 +84,10 @@ impl Default for Limits {
 
 pub(crate) struct Shared {
     config: Config,
+    this: NodeId,
     limiter: Limiter,
+    /// Places for callers that are told that the edge is full.
+    refusals: Arc<Semaphore>,
     metrics: EdgeMetrics,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -117,15 +126,15 @@ impl Edge {
         let incoming = network.serve(PROTOCOL, QUEUE)?;
         let limits = &config.limits;
         let shared = Arc::new(Shared {
+            this: network.node_id(),
             limiter: Limiter::new(limits.tunnels_max, limits.tunnels_per_caller_max),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             metrics: EdgeMetrics::register(metrics),
             tasks: TaskTracker::new(),
             stop: network.stopping(),
             config,
         });
-        shared
-            .tasks
-            .spawn(accept(Arc::clone(&shared), incoming, network.node_id()));
+        shared.tasks.spawn(accept(Arc::clone(&shared), incoming));
         if let Some(keys) = &shared.config.auth {
             let refresh = keys.clone().keep_fresh(shared.stop.clone());
             shared.tasks.spawn(refresh);
@@ -137,6 +146,14 @@ impl Edge {
     pub fn counter(&self) -> impl Fn() -> usize + Send + Sync + 'static {
         let limiter = self.shared.limiter.clone();
         move || limiter.count()
+    }
+
+    /// The way to this edge for calls of its own node.
+    #[must_use]
+    pub fn own(&self) -> Own {
+        Own {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Takes no further tunnels and cuts off the open ones.
@@ -153,24 +170,53 @@ impl Drop for Edge {
     }
 }
 
-async fn accept(shared: Arc<Shared>, mut incoming: Incoming, this: NodeId) {
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-    while let Some(Some(inbound)) = shared.stop.run_until_cancelled(incoming.next()).await {
-        let permit = shared.limiter.admit(inbound.node);
-        let tunnel = tunnel::Tunnel {
-            shared: Arc::clone(&shared),
-            this,
-            caller: inbound.node,
-            stream: inbound.stream,
-        };
-        if let Ok(permit) = permit {
-            shared.tasks.spawn(tunnel.run(permit));
-        } else if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
-            shared.tasks.spawn(async move {
-                tunnel.refuse_full().await;
-                drop(place);
-            });
-        }
-        // Past that many refusals at once the stream is dropped, which resets it.
+/// Opens tunnels to the edge of this very node, which the network cannot: a node does not dial
+/// itself. Policy and bounds are those of every caller. Cheap to clone.
+#[derive(Clone)]
+pub struct Own {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Own")
     }
+}
+
+impl Own {
+    /// The caller's end of a new tunnel, which still has to send its head.
+    pub(crate) fn open(&self) -> Result<Pipe, ConnectError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(ConnectError::Stopped);
+        }
+        let (ours, theirs) = stream::pipe();
+        admit(&self.shared, self.shared.this, TunnelStream::Own(theirs));
+        Ok(ours)
+    }
+}
+
+async fn accept(shared: Arc<Shared>, mut incoming: Incoming) {
+    while let Some(Some(inbound)) = shared.stop.run_until_cancelled(incoming.next()).await {
+        let stream = TunnelStream::Network(inbound.stream);
+        admit(&shared, inbound.node, stream);
+    }
+}
+
+/// Serves a tunnel, or refuses it where the edge is full.
+fn admit(shared: &Arc<Shared>, caller: NodeId, stream: TunnelStream) {
+    let permit = shared.limiter.admit(caller);
+    let tunnel = tunnel::Tunnel {
+        shared: Arc::clone(shared),
+        caller,
+        stream,
+    };
+    if let Ok(permit) = permit {
+        shared.tasks.spawn(tunnel.run(permit));
+    } else if let Ok(place) = Arc::clone(&shared.refusals).try_acquire_owned() {
+        shared.tasks.spawn(async move {
+            tunnel.refuse_full().await;
+            drop(place);
+        });
+    }
+    // Past that many refusals at once the stream is dropped, which resets it.
 }

@@ -173,6 +173,32 @@ impl std::fmt::Debug for Ingress {
     }
 }
 
+/// The address of an ingress, taken and not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Takes `address`; port 0 is any free port.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`] when the address cannot be listened on.
+    pub async fn take(address: SocketAddr) -> Result<Self, StartError> {
+        let failed = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address that was taken.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 impl Ingress {
     /// Listens, and carries requests over `network` to the nodes that `routes` knows.
     ///
@@ -184,19 +210,28 @@ impl Ingress {
         routes: Arc<dyn Routes>,
         metrics: &mut Registry,
     ) -> Result<Self, StartError> {
+        let bound = Bound::take(config.listen).await?;
+        Self::serve(bound, config, Connector::new(network, routes), metrics)
+    }
+
+    /// Serves at `bound`, and carries requests over the tunnels of `connector`.
+    ///
+    /// # Errors
+    /// [`StartError::Setting`] when a setting is out of bounds.
+    pub fn serve(
+        bound: Bound,
+        config: Config,
+        connector: Connector,
+        metrics: &mut Registry,
+    ) -> Result<Self, StartError> {
+        let Bound { listener, address } = bound;
         let cors = cors::Cors::new(&config.cors_origins).map_err(|reason| {
             let setting = "cors_origins";
             StartError::Setting { setting, reason }
         })?;
-        let failed = |source| StartError::Listen {
-            address: config.listen,
-            source,
-        };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         let limits = &config.limits;
         let shared = Arc::new(Shared {
-            connector: Connector::new(network, routes),
+            connector,
             keys: config.auth,
             cors,
             about: about(&config.about),

@@ -13,7 +13,7 @@
 //! its owner named, on the host its owner named, and nobody follows a redirect.
 //!
 //! * [`Ingress`]: HTTP at a relay. Its failures are one table in [`problem`].
-//! * [`Edge`]: the other end.
+//! * [`Edge`]: the other end. The ingress of the same node reaches it by a pipe ([`stream`]).
 //! * [`Forwarder`]: plain TCP from a local port to a port of an edge.
 //! * [`KeyStore`]: bearer keys, for ingress and for edges.
 //! * [`routes::Routes`]: what this crate asks of a directory.
@@ -31,6 +31,7 @@ mod pool;
 pub mod problem;
 pub mod routes;
 mod socket;
+pub mod stream;
 pub mod wire;
 
 pub use edge::Edge;

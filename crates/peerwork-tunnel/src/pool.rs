@@ -15,14 +15,13 @@ use std::{
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use peerwork_net::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{connect::Destination, ingress::body::Upload};
+use crate::{connect::Destination, ingress::body::Upload, stream::TunnelStream};
 
 /// Kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
@@ -125,7 +124,7 @@ impl Pool {
 /// Speaks HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
 /// closes, or `kill` is cancelled.
 pub(crate) async fn handshake(
-    stream: Stream,
+    stream: TunnelStream,
     tasks: &TaskTracker,
     kill: &CancellationToken,
 ) -> hyper::Result<Sender> {
@@ -143,10 +142,10 @@ pub(crate) async fn handshake(
 ///
 /// hyper shuts a connection down before it drops it. At the edge that is a half-close, and an app
 /// that sends events to somebody who left would never notice.
-pub(crate) struct AppStream(Stream);
+pub(crate) struct AppStream(TunnelStream);
 
 impl AppStream {
-    pub(crate) fn into_inner(self) -> Stream {
+    pub(crate) fn into_inner(self) -> TunnelStream {
         self.0
     }
 }

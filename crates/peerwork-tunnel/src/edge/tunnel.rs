@@ -3,7 +3,6 @@
 use std::{io, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
-use peerwork_net::Stream;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -16,6 +15,7 @@ use crate::{
     keys::{Denied, KeyText},
     limiter::Permit,
     socket,
+    stream::TunnelStream,
     wire::{self, Answer, Head, Kind, Reason, Refusal},
 };
 
@@ -26,9 +26,8 @@ const LINGER: Duration = Duration::from_secs(10);
 
 pub(super) struct Tunnel {
     pub(super) shared: Arc<Shared>,
-    pub(super) this: NodeId,
     pub(super) caller: NodeId,
-    pub(super) stream: Stream,
+    pub(super) stream: TunnelStream,
 }
 
 /// A tunnel that was granted.
@@ -114,7 +113,7 @@ impl Tunnel {
         let key: KeyText = text
             .parse()
             .map_err(|error| refused(Reason::KeyInvalid, &format!("{error}")))?;
-        match keys.verify(&key, self.this, head.port) {
+        match keys.verify(&key, self.shared.this, head.port) {
             Ok(()) => Ok(Some(key.id())),
             Err(error @ Denied::Unknown) => Err(refused(Reason::KeyInvalid, &error.to_string())),
             Err(error @ Denied::Elsewhere) => {
@@ -138,7 +137,7 @@ impl Tunnel {
         let result = tokio::select! {
             biased;
             () = self.shared.stop.cancelled() => Err(io::Error::other("the edge is stopping")),
-            () = revoked(&self.shared, self.this, head.port, key) => {
+            () = revoked(&self.shared, head.port, key) => {
                 Err(io::Error::other("the key was revoked or expired"))
             }
             result = work => result,
@@ -177,9 +176,9 @@ async fn dial(host: &str, head: &Head) -> Result<TcpStream, Refusal> {
 }
 
 /// Waits until a key that opened a tunnel opens none any more.
-async fn revoked(shared: &Shared, this: NodeId, port: u16, key: Option<String>) {
+async fn revoked(shared: &Shared, port: u16, key: Option<String>) {
     match (&shared.config.auth, key) {
-        (Some(keys), Some(id)) => keys.revoked(&id, this, port).await,
+        (Some(keys), Some(id)) => keys.revoked(&id, shared.this, port).await,
         _ => std::future::pending().await,
     }
 }

@@ -7,6 +7,7 @@
 mod cutting;
 mod failures;
 mod keys;
+mod own;
 mod passing;
 mod paths;
 mod stopping;
