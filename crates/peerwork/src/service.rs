@@ -1,9 +1,10 @@
-//! What the node answers to the outside: the API's service trait over the parts.
+//! The API's service trait over the parts of a node.
+
+mod dials;
 
 use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, OnceLock},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -14,38 +15,72 @@ use peerwork_api::{
     },
     service::{NodeService, ServiceError},
 };
-use peerwork_directory::Directory;
+use peerwork_directory::{Directory, Entry, advertisement::Role};
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::{Network, PeerInfo, Reachability};
-use tokio::{sync::broadcast, time::Instant};
+use tokio::sync::broadcast;
 
-use crate::{Config, config::Mode, node::is_relay};
+pub(crate) use self::dials::Dials;
+use crate::{Addresses, Config};
 
-/// How long a dial asked for by an operator may take; nobody waits for it.
-const DIAL_DEADLINE: Duration = Duration::from_secs(30);
+/// Counts the tunnels of one part that are open at this moment.
+pub(crate) type TunnelCount = Arc<dyn Fn() -> usize + Send + Sync>;
 
-/// Counts the tunnels open at this moment.
-pub(crate) type TunnelCount = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// The settings that the service tells.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    network: dto::Network,
+    /// Reservations that the node's relay grants; `None` on a node that is no relay.
+    reservations_max: Option<usize>,
+    is_edge: bool,
+    /// Whether the node holds reservations at relays.
+    reserves: bool,
+}
 
+impl About {
+    pub(crate) fn of(config: &Config) -> Self {
+        let relay = config.relay.as_ref();
+        Self {
+            network: dto::Network {
+                name: config.network.name.clone(),
+                network_id: u64::try_from(config.network.network_id).unwrap_or_default(),
+                version: config.version.clone(),
+            },
+            reservations_max: relay.map(|relay| relay.server.reservations_max),
+            is_edge: config.edge.is_some(),
+            reserves: config.directory.keep_reservations,
+        }
+    }
+
+    fn is_relay(&self) -> bool {
+        self.reservations_max.is_some()
+    }
+
+    /// The node's part in the words of EdgeMatrix, which knows no node with two: a relay that is an
+    /// edge at once is `full`.
+    fn mode(&self) -> dto::Mode {
+        match (self.is_relay(), self.is_edge) {
+            (true, _) => dto::Mode::Full,
+            (false, true) => dto::Mode::Edge,
+            (false, false) => dto::Mode::Peer,
+        }
+    }
+}
+
+/// Answers JSON-RPC, gRPC and the admin pages.
 pub(crate) struct Service {
-    pub(crate) config: Config,
+    pub(crate) about: About,
     pub(crate) network: Network,
     pub(crate) directory: Directory,
+    pub(crate) dials: Arc<Dials>,
     pub(crate) events: broadcast::Sender<Arc<NodeEvent>>,
-    pub(crate) tunnels: TunnelCount,
-    pub(crate) ingress: Option<SocketAddr>,
+    pub(crate) tunnels: Vec<TunnelCount>,
+    /// Known once all listeners are open.
+    pub(crate) addresses: Arc<OnceLock<Addresses>>,
     pub(crate) started: SystemTime,
 }
 
 impl Service {
-    fn network_dto(&self) -> dto::Network {
-        dto::Network {
-            name: self.config.network.name.clone(),
-            network_id: u64::try_from(self.config.network.network_id).unwrap_or_default(),
-            version: self.config.version.clone(),
-        }
-    }
-
     fn held(&self) -> Option<Peer> {
         let held = self.directory.reservations().borrow().first().cloned()?;
         Some(Peer {
@@ -61,6 +96,30 @@ impl Service {
             }),
         })
     }
+
+    /// The listeners of HTTP and gRPC, with the ports that they took.
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let at = self.addresses.get().cloned().unwrap_or_default();
+        let named = [
+            ("trans-proxy", at.ingress),
+            ("json-rpc", at.jsonrpc),
+            ("operator", at.grpc),
+            ("metrics", at.metrics),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(name, address)| {
+                let name = name.to_owned();
+                address.map(|address| Endpoint { name, address })
+            })
+            .collect()
+    }
+}
+
+/// Whether calls can be routed to the node: everybody but relays that are no edge.
+fn takes_calls(entry: &Arc<Entry>) -> bool {
+    let ad = &entry.advertisement;
+    !ad.is_relay() || ad.roles.contains(&Role::Edge)
 }
 
 fn protocols(info: Option<&PeerInfo>) -> Vec<String> {
@@ -87,25 +146,21 @@ fn peer_dto(info: &PeerInfo) -> Peer {
 #[async_trait]
 impl NodeService for Service {
     async fn network(&self) -> Result<dto::Network, ServiceError> {
-        Ok(self.network_dto())
+        Ok(self.about.network.clone())
     }
 
     async fn status(&self) -> Result<NodeStatus, ServiceError> {
         let (bytes_received, bytes_sent) = self.network.traffic_total();
-        let relay = is_relay(self.config.mode);
+        let relay = self.about.is_relay();
         let peers = self.network.peers();
         let given = peers.iter().filter(|peer| peer.reserved).count() as u64;
         let edges = self.directory.all();
-        let edges = edges.iter().filter(|e| !e.advertisement.is_relay()).count() as u64;
+        let edges = edges.iter().filter(|e| takes_calls(e)).count() as u64;
         let listen = self.network.listen_addresses().borrow().clone();
         Ok(NodeStatus {
             node_id: self.network.node_id().to_string(),
-            mode: match self.config.mode {
-                Mode::Relay => dto::Mode::Full,
-                Mode::Edge => dto::Mode::Edge,
-                Mode::Peer => dto::Mode::Peer,
-            },
-            network: self.network_dto(),
+            mode: self.about.mode(),
+            network: self.about.network.clone(),
             uptime: self.started.elapsed().unwrap_or_default(),
             listen_addresses: listen.iter().map(ToString::to_string).collect(),
             reachability: match *self.network.reachability().borrow() {
@@ -117,7 +172,7 @@ impl NodeService for Service {
             reservations_held: self.directory.reservations().borrow().len() as u64,
             reservations_given: relay.then_some(given),
             edges_known: relay.then_some(edges),
-            tunnels_active: (self.tunnels)(),
+            tunnels_active: self.tunnels.iter().map(|count| count() as u64).sum(),
             bytes_received,
             bytes_sent,
             endpoints: self.endpoints(),
@@ -151,15 +206,7 @@ impl NodeService for Service {
         let to: NodeAddress = address
             .parse()
             .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
-        let network = self.network.clone();
-        // Bounded by its deadline and by the network's own limit of dials; ends with the network.
-        tokio::spawn(async move {
-            let deadline = Instant::now() + DIAL_DEADLINE;
-            if let Err(error) = network.dial(to.node, vec![to.transport], deadline).await {
-                tracing::info!(node = %to.node, %error, "the peer that was added is not reachable");
-            }
-        });
-        Ok(())
+        self.dials.start(to)
     }
 
     async fn relays(&self) -> Result<Vec<Peer>, ServiceError> {
@@ -180,12 +227,12 @@ impl NodeService for Service {
     }
 
     async fn relay_connections(&self) -> Result<RelayConnections, ServiceError> {
-        if !is_relay(self.config.mode) {
+        let Some(reservations_max) = self.about.reservations_max else {
             return Ok(RelayConnections::default());
-        }
+        };
         Ok(RelayConnections {
             connected: self.network.peer_count() as u64,
-            reservations_max: self.config.p2p.relay.reservations_max as u64,
+            reservations_max: reservations_max as u64,
         })
     }
 
@@ -200,14 +247,14 @@ impl NodeService for Service {
             ok: !self.network.stopping().is_cancelled(),
             detail: "the network runs".to_owned(),
         }];
-        if is_relay(self.config.mode) {
+        if self.about.is_relay() {
             checks.push(Check {
                 name: "listening".to_owned(),
                 ok: listening,
                 detail: "the relay has an address for nodes".to_owned(),
             });
         }
-        if self.config.mode == Mode::Edge && self.config.p2p.reserve {
+        if self.about.is_edge && self.about.reserves {
             let held = self.directory.reservations().borrow().len();
             checks.push(Check {
                 name: "reservation".to_owned(),
@@ -216,24 +263,5 @@ impl NodeService for Service {
             });
         }
         Readiness::from_checks(checks)
-    }
-}
-
-impl Service {
-    /// The listeners asked for; the API's own are where it was told to listen.
-    fn endpoints(&self) -> Vec<Endpoint> {
-        let named = [
-            ("trans-proxy", self.ingress),
-            ("json-rpc", self.config.jsonrpc),
-            ("operator", self.config.grpc),
-            ("metrics", self.config.metrics),
-        ];
-        named
-            .into_iter()
-            .filter_map(|(name, address)| {
-                let name = name.to_owned();
-                address.map(|address| Endpoint { name, address })
-            })
-            .collect()
     }
 }

@@ -7,8 +7,11 @@ mod cli;
 mod flow;
 mod foreign;
 mod network;
+mod node;
 mod program;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod stopping;
 mod weaknesses;
 mod webapp;
