@@ -6,10 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use peerwork::{
-    Config, Node,
-    config::{App, Mode, P2p},
-};
+use peerwork::{Config, Node, config::Edge};
 use peerwork_identity::{KeyType, Keypair, NetworkFile};
 
 use crate::{
@@ -86,26 +83,10 @@ pub(crate) async fn hold(network: &Path, count: usize) -> anyhow::Result<()> {
 }
 
 fn edge(network: NetworkFile) -> Config {
-    Config {
-        data_dir: None,
-        keypair: Keypair::generate(KeyType::default()),
-        network,
-        mode: Mode::Edge,
-        p2p: P2p {
-            reserve: true,
-            ..P2p::default()
-        },
-        ingress: None,
-        front: None,
-        jsonrpc: None,
-        grpc: None,
-        metrics: None,
-        app: App {
-            auth: false,
-            ..App::default()
-        },
-        cors_origins: Vec::new(),
-        jsonrpc_batch_max: 20,
-        version: "bench".to_owned(),
-    }
+    let mut config = Config::new(Keypair::generate(KeyType::default()), network, "bench");
+    config.directory.keep_reservations = true;
+    let mut edge = Edge::new("127.0.0.1", [9527]);
+    edge.auth = false;
+    config.edge = Some(edge);
+    config
 }

@@ -1,16 +1,19 @@
-//! From a node and a port to a tunnel: known → connected → opened → accepted.
+//! Opens the tunnel to a port of a node: known → connected → opened → accepted.
 
 use std::{fmt, sync::Arc};
 
 use peerwork_identity::NodeId;
 use peerwork_net::{
-    Network, Stream,
+    Network,
     error::{DialError, OpenError},
 };
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    edge::Own,
     routes::Routes,
+    stream::TunnelStream,
     wire::{self, Head, Kind, PROTOCOL, Reason, Refusal, RequestId, WireError},
 };
 
@@ -41,8 +44,8 @@ pub enum ConnectError {
     /// The node cannot be reached.
     #[error("the node cannot be reached: {0}")]
     Unreachable(String),
-    /// The node is this node.
-    #[error("the node is this node, which does not call itself")]
+    /// The node is this node, which has no edge.
+    #[error("the node is this node, which offers no apps")]
     Oneself,
     /// The node offers no tunnels.
     #[error("the node offers no apps")]
@@ -72,6 +75,7 @@ pub enum ConnectError {
 pub struct Connector {
     network: Network,
     routes: Arc<dyn Routes>,
+    own_edge: Option<Own>,
 }
 
 impl fmt::Debug for Connector {
@@ -84,7 +88,23 @@ impl Connector {
     /// Opens tunnels over `network` to the nodes that `routes` knows.
     #[must_use]
     pub fn new(network: Network, routes: Arc<dyn Routes>) -> Self {
-        Self { network, routes }
+        Self {
+            network,
+            routes,
+            own_edge: None,
+        }
+    }
+
+    /// Carries calls to this node's own id to `edge`: a node cannot dial itself.
+    #[must_use]
+    pub fn with_own_edge(mut self, edge: Own) -> Self {
+        self.own_edge = Some(edge);
+        self
+    }
+
+    /// Cancelled once the network stops.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.network.stopping()
     }
 
     /// Opens a tunnel that the edge accepted: the app is connected, bytes may flow.
@@ -97,7 +117,7 @@ impl Connector {
         kind: Kind,
         request_id: RequestId,
         deadline: Instant,
-    ) -> Result<Stream, ConnectError> {
+    ) -> Result<TunnelStream, ConnectError> {
         let mut stream = self.open(to.node, deadline).await?;
         let head = Head {
             port: to.port,
@@ -124,24 +144,26 @@ impl Connector {
     }
 
     pub(crate) fn is_connected(&self, node: NodeId) -> bool {
-        self.network.path(node).is_some()
+        node == self.network.node_id() || self.network.path(node).is_some()
     }
 
     /// A connection can be lost between the look and the opening, so one further dial is worth it.
-    async fn open(&self, node: NodeId, deadline: Instant) -> Result<Stream, ConnectError> {
+    async fn open(&self, node: NodeId, deadline: Instant) -> Result<TunnelStream, ConnectError> {
         if node == self.network.node_id() {
-            return Err(ConnectError::Oneself);
+            let edge = self.own_edge.as_ref().ok_or(ConnectError::Oneself)?;
+            return edge.open().map(TunnelStream::Own);
         }
         for _ in 0..2 {
             match self.network.open(node, &PROTOCOL, deadline).await {
                 Err(OpenError::NotConnected) => self.dial(node, deadline).await?,
                 Err(error) => return Err(error.into()),
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok(TunnelStream::Network(stream)),
             }
         }
         self.network
             .open(node, &PROTOCOL, deadline)
             .await
+            .map(TunnelStream::Network)
             .map_err(ConnectError::from)
     }
 
@@ -152,7 +174,7 @@ impl Connector {
     }
 }
 
-async fn ask(stream: &mut Stream, head: &Head) -> Result<wire::Answer, WireError> {
+async fn ask(stream: &mut TunnelStream, head: &Head) -> Result<wire::Answer, WireError> {
     wire::write_message(stream, &head.encode()).await?;
     wire::decode_answer(&wire::read_message(stream).await?)
 }

@@ -25,7 +25,14 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{error::StartError, keys::KeyStore, metrics::EdgeMetrics, wire::PROTOCOL};
+use crate::{
+    connect::ConnectError,
+    error::StartError,
+    keys::KeyStore,
+    metrics::EdgeMetrics,
+    stream::{self, Pipe},
+    wire::PROTOCOL,
+};
 
 /// Streams beyond the tunnels whose callers are being told at once that the edge is full. Past that the
 /// network answers `Busy`, which says the same to callers.
@@ -112,6 +119,8 @@ pub(crate) struct Shared {
     node: NodeId,
     config: Config,
     tunnels: Places<NodeId>,
+    /// Owns the tunnels of this node's own calls, and the refreshing of keys.
+    tasks: TaskTracker,
     metrics: EdgeMetrics,
     stop: CancellationToken,
 }
@@ -120,8 +129,6 @@ pub(crate) struct Shared {
 pub struct Edge {
     shared: Arc<Shared>,
     served: Served,
-    /// Keeps the keys fresh.
-    tasks: TaskTracker,
     /// Ends the tunnels and the refreshing of keys when the edge is dropped.
     _stop: DropGuard,
 }
@@ -154,6 +161,7 @@ impl Edge {
         let shared = Arc::new(Shared {
             node: network.node_id(),
             tunnels: Places::new(config.limits.tunnels()),
+            tasks: TaskTracker::new(),
             metrics: EdgeMetrics::register(metrics),
             stop: network.stopping(),
             config,
@@ -163,15 +171,15 @@ impl Edge {
         let tunnels = Arc::clone(&shared);
         let answer = move |inbound| tunnel::answer(Arc::clone(&tunnels), inbound);
         let served = network.serve_each(PROTOCOL, streams.with_deadline(None), answer)?;
-        let tasks = TaskTracker::new();
         if let Some(keys) = &shared.config.auth {
-            tasks.spawn(keys.clone().keep_fresh(shared.stop.clone()));
+            shared
+                .tasks
+                .spawn(keys.clone().keep_fresh(shared.stop.clone()));
         }
         Ok(Self {
             _stop: shared.stop.clone().drop_guard(),
             shared,
             served,
-            tasks,
         })
     }
 
@@ -181,6 +189,14 @@ impl Edge {
         move || tunnels.taken()
     }
 
+    /// The way to this edge for calls of its own node.
+    #[must_use]
+    pub fn own(&self) -> Own {
+        Own {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
     /// Takes no further tunnels and cuts off the open ones.
     pub async fn stop(self) {
         self.shared.stop.cancel();
@@ -188,7 +204,33 @@ impl Edge {
         if let Err(error) = self.served.stop(Instant::now() + CANCEL).await {
             tracing::warn!(%error, "stopping the edge");
         }
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+/// Opens tunnels to the edge of this very node, which the network cannot: a node does not dial
+/// itself. Policy and bounds are those of every caller. Cheap to clone.
+#[derive(Clone)]
+pub struct Own {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Own")
+    }
+}
+
+impl Own {
+    /// The caller's end of a new tunnel, which still has to send its head.
+    pub(crate) fn open(&self) -> Result<Pipe, ConnectError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(ConnectError::Stopped);
+        }
+        let (ours, theirs) = stream::pipe();
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(tunnel::answer_own(shared, theirs));
+        Ok(ours)
     }
 }

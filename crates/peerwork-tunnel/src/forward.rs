@@ -60,6 +60,18 @@ impl Forwarder {
         network: Network,
         routes: Arc<dyn Routes>,
     ) -> Result<Self, StartError> {
+        Self::over(local, to, Connector::new(network, routes)).await
+    }
+
+    /// As [`Forwarder::start`], over the tunnels of `connector`.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`] when the address cannot be listened on.
+    pub async fn over(
+        local: SocketAddr,
+        to: Target,
+        connector: Connector,
+    ) -> Result<Self, StartError> {
         let failed = |source| StartError::Listen {
             address: local,
             source,
@@ -67,9 +79,9 @@ impl Forwarder {
         let listener = TcpListener::bind(local).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let tasks = TaskTracker::new();
-        let stop = network.stopping();
+        let stop = connector.stopping();
         let carrier = Carrier {
-            connector: Connector::new(network, routes),
+            connector,
             to: Destination {
                 node: to.node,
                 port: to.port,

@@ -65,19 +65,37 @@ impl Ingress {
         routes: Arc<dyn Routes>,
         metrics: &mut Registry,
     ) -> Result<Self, StartError> {
+        let bound = Self::bind(config.listen).await?;
+        Self::serve(bound, config, Connector::new(network, routes), metrics).await
+    }
+
+    /// Takes `address`, for [`Ingress::serve`]; port 0 is any free port.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`] when the address cannot be listened on.
+    pub async fn bind(address: SocketAddr) -> Result<Bound, StartError> {
+        let bound = Bound::take(address).await;
+        bound.map_err(|source| StartError::Listen { address, source })
+    }
+
+    /// Serves at `bound`, and carries requests over the tunnels of `connector`.
+    ///
+    /// # Errors
+    /// [`StartError`] when the certificate cannot be used, or a setting is out of bounds.
+    pub async fn serve(
+        bound: Bound,
+        config: Config,
+        connector: Connector,
+        metrics: &mut Registry,
+    ) -> Result<Self, StartError> {
+        let address = bound.address();
         let cors = cors::Cors::new(&config.cors_origins).map_err(|reason| {
             let setting = "cors_origins";
             StartError::Setting { setting, reason }
         })?;
-        let failed = |source| StartError::Listen {
-            address: config.listen,
-            source,
-        };
-        let bound = Bound::take(config.listen).await.map_err(failed)?;
-        let address = bound.address();
         let limits = &config.limits;
         let shared = Arc::new(Shared {
-            connector: Connector::new(network, routes),
+            connector,
             keys: config.auth,
             cors,
             about: about(&config.about),
@@ -134,7 +152,7 @@ impl Ingress {
 impl Drop for Ingress {
     fn drop(&mut self) {
         self.shared.lifetime.cut_now();
-        self.shared.pool.clear();
+        self.shared.pool.close();
     }
 }
 
@@ -157,5 +175,5 @@ async fn sweep(shared: Arc<Shared>) {
         }
     };
     shared.lifetime.stop.run_until_cancelled(work).await;
-    shared.pool.clear();
+    shared.pool.close();
 }

@@ -13,7 +13,8 @@
 //! its owner named, on the host its owner named, and follows no redirect.
 //!
 //! * [`Ingress`]: HTTP at a relay. Its failures are one table in [`problem`].
-//! * [`Edge`]: the end of a tunnel in front of the app.
+//! * [`Edge`]: the end of a tunnel in front of the app. The ingress of the same node reaches it by a pipe
+//!   ([`stream`]).
 //! * [`Forwarder`]: plain TCP from a local port to a port of an edge.
 //! * [`KeyStore`]: bearer keys, for ingress and for edges.
 //! * [`routes::Routes`]: the questions of this crate to a directory.
@@ -30,6 +31,7 @@ mod outcome;
 mod pool;
 pub mod problem;
 pub mod routes;
+pub mod stream;
 mod upload;
 pub mod wire;
 

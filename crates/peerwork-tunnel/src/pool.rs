@@ -15,13 +15,13 @@ use std::{
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use peerwork_net::Stream;
+use peerwork_listener::Lifetime;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
 
-use crate::{connect::Destination, upload::Upload};
+use crate::{connect::Destination, stream::TunnelStream, upload::Upload};
 
 /// Kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
@@ -39,6 +39,8 @@ struct Idle {
 
 #[derive(Default)]
 struct Kept {
+    /// Nothing is kept any more.
+    closed: bool,
     count: usize,
     /// The one used last stands last.
     by_destination: HashMap<Destination, VecDeque<Idle>>,
@@ -76,6 +78,9 @@ impl Pool {
         let since = Instant::now();
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
+        if kept.closed {
+            return;
+        }
         let idle = match kept.by_destination.get_mut(to) {
             Some(idle) => idle,
             None => kept.by_destination.entry(to.clone()).or_default(),
@@ -101,21 +106,28 @@ impl Pool {
         kept.count = kept.by_destination.values().map(VecDeque::len).sum();
     }
 
-    pub(crate) fn clear(&self) {
-        *self.kept.lock() = Kept::default();
+    /// Drops all kept connections, and from here on every connection that is put back: a request
+    /// that ends after this must leave nothing that a stop would wait for.
+    pub(crate) fn close(&self) {
+        let dropped = std::mem::replace(
+            &mut *self.kept.lock(),
+            Kept {
+                closed: true,
+                ..Kept::default()
+            },
+        );
+        // Outside of the lock.
+        drop(dropped);
     }
 }
 
-/// Speaks HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped or either side
-/// closes.
-pub(crate) async fn handshake(
-    stream: Stream,
-    tasks: &tokio_util::task::TaskTracker,
-) -> hyper::Result<Sender> {
+/// Speaks HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
+/// closes, or the lifetime is cut.
+pub(crate) async fn handshake(stream: TunnelStream, lifetime: &Lifetime) -> hyper::Result<Sender> {
     let io = TokioIo::new(AppStream(stream));
     let (sender, connection) = http1::handshake(io).await?;
     // The request on the connection reports its error.
-    tasks.spawn(async move { drop(connection.with_upgrades().await) });
+    lifetime.spawn(async move { drop(connection.with_upgrades().await) });
     Ok(sender)
 }
 
@@ -123,10 +135,10 @@ pub(crate) async fn handshake(
 ///
 /// hyper shuts a connection down before it drops it. At the edge that is a half-close, and an app
 /// that sends events to a client that left would never notice.
-pub(crate) struct AppStream(Stream);
+pub(crate) struct AppStream(TunnelStream);
 
 impl AppStream {
-    pub(crate) fn into_inner(self) -> Stream {
+    pub(crate) fn into_inner(self) -> TunnelStream {
         self.0
     }
 }

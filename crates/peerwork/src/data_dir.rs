@@ -13,7 +13,7 @@ use peerwork_net::webrtc::Certificate;
 
 /// Held while a node runs with the directory.
 const LOCK_FILE: &str = "node.lock";
-/// What operators on other machines show.
+/// The secret that operators on other machines show.
 const TOKEN_FILE: &str = "operator.token";
 const TOKEN_BYTES_MAX: usize = 4096;
 /// The certificate of WebRTC-direct listeners, with its key.
@@ -32,11 +32,11 @@ pub enum DataDirError {
     /// A file in it could not be read or written.
     #[error("{doing} {path}: {source}", path = path.display())]
     File {
-        /// What was being done.
+        /// The attempt.
         doing: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// Why it failed.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
@@ -52,7 +52,7 @@ pub enum DataDirError {
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The mistake in it.
         reason: String,
     },
 }

@@ -17,7 +17,7 @@ pub use check::{CheckReport, Step};
 
 use crate::{
     Config, Node, StartError,
-    config::{App, Ingress, Mode, P2p},
+    config::{Edge, Ingress, JsonRpcConfig, Relay},
     webapp::WebApp,
 };
 
@@ -142,13 +142,11 @@ impl Demo {
         check::run(self).await
     }
 
-    /// Stops everything, the edge first.
+    /// Stops everything, the edge first, so that its relays hear its goodbye.
     pub async fn stop(self) {
         self.edge.stop().await;
-        for relay in self.relays {
-            relay.stop().await;
-        }
-        self.webapp.stop().await;
+        let [first, second] = self.relays;
+        tokio::join!(first.stop(), second.stop(), self.webapp.stop());
     }
 }
 
@@ -185,59 +183,51 @@ impl Ports {
         ([127, 0, 0, 1], self.port(nth)).into()
     }
 
-    fn p2p(&self, nth: u16) -> P2p {
+    fn p2p(&self, nth: u16) -> Vec<Multiaddr> {
         let listen = format!("/ip4/127.0.0.1/tcp/{}", self.port(nth));
-        P2p {
-            listen: listen.parse().into_iter().collect(),
-            ..P2p::default()
-        }
+        listen.parse().into_iter().collect()
     }
 }
 
-fn common(mode: Mode, p2p: P2p, bootnodes: Vec<NodeAddress>, relays: Vec<NodeAddress>) -> Config {
-    Config {
-        data_dir: None,
-        keypair: Keypair::generate(KeyType::default()),
-        network: NetworkFile {
-            name: "Demo".to_owned(),
-            network_id: 1000,
-            bootnodes,
-            relaynodes: relays,
-        },
-        mode,
-        p2p,
-        ingress: None,
-        front: None,
-        jsonrpc: None,
-        grpc: None,
-        metrics: None,
-        app: App::default(),
-        cors_origins: vec!["*".to_owned()],
-        jsonrpc_batch_max: 20,
-        version: format!("v{}", env!("CARGO_PKG_VERSION")),
-    }
+fn common(
+    listen: Vec<Multiaddr>,
+    bootnodes: Vec<NodeAddress>,
+    relaynodes: Vec<NodeAddress>,
+) -> Config {
+    let network = NetworkFile {
+        name: "Demo".to_owned(),
+        network_id: 1000,
+        bootnodes,
+        relaynodes,
+    };
+    let version = format!("v{}", env!("CARGO_PKG_VERSION"));
+    let mut config = Config::new(Keypair::generate(KeyType::default()), network, version);
+    config.net.listen = listen;
+    config
 }
 
 fn relay(ports: &Ports, nth: u16, bootnodes: Vec<NodeAddress>) -> Config {
-    Config {
-        ingress: Some(Ingress {
-            listen: ports.at(nth + 1),
-            auth: false,
-            ..Ingress::default()
-        }),
-        jsonrpc: Some(ports.at(nth + 2)),
-        ..common(Mode::Relay, ports.p2p(nth), bootnodes, Vec::new())
-    }
+    let mut config = common(ports.p2p(nth), bootnodes, Vec::new());
+    let any_origin = vec!["*".to_owned()];
+    let mut ingress = Ingress::new(ports.at(nth + 1));
+    ingress.auth = false;
+    ingress.settings.cors_origins.clone_from(&any_origin);
+    config.relay = Some(Relay {
+        ingress: Some(ingress),
+        ..Relay::default()
+    });
+    let mut json_rpc = JsonRpcConfig::new(ports.at(nth + 2));
+    json_rpc.cors_origins = any_origin;
+    config.api.json_rpc = Some(json_rpc);
+    config
 }
 
 fn edge(ports: &Ports, app_port: u16, relays: Vec<NodeAddress>) -> Config {
-    let mut config = common(Mode::Edge, ports.p2p(7), Vec::new(), relays);
-    config.p2p.reserve = true;
-    config.app = App {
-        name: "demo".to_owned(),
-        ports: vec![app_port],
-        auth: false,
-        ..App::default()
-    };
+    let mut config = common(ports.p2p(7), Vec::new(), relays);
+    config.directory.me.name = "demo".to_owned();
+    config.directory.keep_reservations = true;
+    let mut edge = Edge::new("127.0.0.1", [app_port]);
+    edge.auth = false;
+    config.edge = Some(edge);
     config
 }

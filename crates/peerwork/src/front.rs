@@ -1,19 +1,14 @@
-//! The port for browsers, over the parts: what comes in goes to the network, and what the relay does
-//! is reported.
+//! The port for browsers: hands its WebSockets to the network, and reports the relay's figures.
 
 mod history;
 mod report;
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork_api::{ErrorKind, FrontService, RelayReport, ServiceError, WebSocketBytes};
+use peerwork_api::{
+    ErrorKind, FrontService, RelayLimits, RelayReport, ServiceError, WebSocketBytes,
+};
 use peerwork_identity::{WriteMode, atomic_write};
 use peerwork_net::Network;
 
@@ -54,9 +49,34 @@ pub struct RelayConfigError {
     source: io::Error,
 }
 
-/// What the port for browsers asks.
+/// The settings that a report tells.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    version: String,
+    limits: RelayLimits,
+}
+
+impl Shape {
+    pub(crate) fn of(config: &Config) -> Self {
+        let server = config.relay.as_ref().map(|relay| relay.server.clone());
+        let server = server.unwrap_or_default();
+        Self {
+            version: config.version.clone(),
+            limits: RelayLimits {
+                reservations: server.reservations_max,
+                reservation_seconds: server.reservation_duration.as_secs(),
+                circuit_bytes: server.circuit_bytes_max,
+                circuit_seconds: server.circuit_duration.map(|duration| duration.as_secs()),
+                circuits: server.circuits_max,
+                connections: config.net.limits.connections_max,
+            },
+        }
+    }
+}
+
+/// The service behind the port for browsers.
 pub(crate) struct FrontSide {
-    config: Config,
+    shape: Shape,
     network: Network,
     listeners: Listeners,
     started: SystemTime,
@@ -64,28 +84,32 @@ pub(crate) struct FrontSide {
 }
 
 impl FrontSide {
-    /// Records the figures until the network stops.
-    pub(crate) fn start(config: Config, network: Network, listeners: Listeners) -> Arc<Self> {
+    /// Records figures until [`FrontSide::stop`].
+    pub(crate) fn start(shape: Shape, network: Network, listeners: Listeners) -> Arc<Self> {
         Arc::new(Self {
             recorder: Recorder::start(&network),
             started: SystemTime::now(),
-            config,
+            shape,
             network,
             listeners,
         })
     }
 
-    /// Writes `relay-config.json` into the configured folders.
+    /// Records no further figures; those recorded stay.
+    pub(crate) async fn stop(&self) {
+        self.recorder.stop().await;
+    }
+
+    /// Writes `relay-config.json` into `folders`.
     ///
     /// # Errors
     /// For the first folder that cannot be written.
-    pub(crate) fn write_config(&self) -> Result<(), RelayConfigError> {
-        let folders = self.config.front.iter().flat_map(|f| &f.config_folders);
+    pub(crate) fn write_config(&self, folders: &[PathBuf]) -> Result<(), RelayConfigError> {
         let browsers = self.report().addresses.browsers;
         let text = serde_json::json!({ "bootstrapPeers": browsers });
         let text = format!("{text:#}\n");
-        folders.into_iter().try_for_each(|folder: &PathBuf| {
-            let path = Path::new(folder).join(RELAY_CONFIG);
+        folders.iter().try_for_each(|folder| {
+            let path = folder.join(RELAY_CONFIG);
             let written = atomic_write(&path, text.as_bytes(), WriteMode::Replace(0o644));
             written.map_err(|source| RelayConfigError { path, source })
         })
@@ -107,7 +131,7 @@ impl FrontService for FrontSide {
 
     fn report(&self) -> RelayReport {
         report::make(
-            &self.config,
+            &self.shape,
             &self.network,
             self.started,
             self.recorder.history(),

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 /// read. There is no deadline: the caller sets one.
 ///
 /// # Errors
-/// What went wrong, in words.
+/// The failure, in words.
 pub async fn call(
     method: Method,
     url: &str,

@@ -1,13 +1,15 @@
 //! Peerwork: a peer-to-peer computing network in one program.
 //!
 //! ```text
-//!  Config ──▶ Node::start ──▶ data directory ▶ network ▶ directory ▶ ingress or edge ▶ API
-//!             Node::stop  ──▶ the same in reverse
+//!  Config ──▶ Node::start ──▶ data directory ▶ network ▶ edge ▶ directory ▶ ingress │ API
+//!             Node::stop  ──▶ the same in reverse (node/stack.rs)
 //! ```
-//! This crate only composes: each part lives in a crate of its own. With the default feature `cli` it
-//! is the program; without it, it is a node as a library.
+//! This crate only composes: each part lives in a crate of its own. Roles compose too: a node is a
+//! relay, an edge, both, or neither. With the default feature `cli` it is the program; without it,
+//! it is a node as a library.
 
 pub mod access;
+mod addresses;
 pub mod config;
 mod data_dir;
 pub mod demo;
@@ -18,9 +20,12 @@ mod node_event;
 mod operate;
 mod routes;
 pub mod runtime_file;
+mod tasks;
+mod time;
 pub mod webapp;
 
+pub use addresses::Addresses;
 pub use config::Config;
 pub use data_dir::DataDirError;
 pub use front::RelayConfigError;
-pub use node::{Addresses, Node, StartError};
+pub use node::{Forwarding, Node, StartError};

@@ -3,7 +3,7 @@
 use peerwork_api::events::{NodeEvent, ip_addr_masked, relay_host};
 use peerwork_directory::Entry;
 
-/// What an entry does not say by itself.
+/// Facts beside an entry of the directory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     /// Where the node was seen connecting from, when it is connected here.

@@ -1,4 +1,4 @@
-//! `node.json`: what a running node leaves in its data directory so that commands find it.
+//! `node.json`: the addresses that a running node leaves in its data directory for commands.
 
 use std::{
     io,
@@ -48,12 +48,12 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
-    /// It is not what a node writes.
+    /// Its content is not a node's.
     #[error("{path} is not what a node writes ({reason}); remove it if no node runs", path = path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The mistake in it.
         reason: String,
     },
 }

@@ -3,8 +3,8 @@
 use std::{io, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
-use peerwork_limits::Full;
-use peerwork_net::{InboundStream, Stream};
+use peerwork_limits::{Full, Origin};
+use peerwork_net::InboundStream;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -16,6 +16,7 @@ use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
     metrics::EdgeMetrics,
+    stream::{Pipe, TunnelStream},
     wire::{self, Answer, Head, Kind, Reason, Refusal},
 };
 
@@ -29,7 +30,7 @@ const LINGER: Duration = Duration::from_secs(10);
 struct Tunnel {
     shared: Arc<Shared>,
     caller: NodeId,
-    stream: Stream,
+    stream: TunnelStream,
 }
 
 /// A tunnel that was granted.
@@ -49,6 +50,17 @@ pub(super) async fn answer(shared: Arc<Shared>, inbound: InboundStream) {
         place: _place,
         ..
     } = inbound;
+    admit(shared, caller, origin, TunnelStream::Network(stream)).await;
+}
+
+/// Answers a call of this node itself, which has no place in the network's bounds.
+pub(super) async fn answer_own(shared: Arc<Shared>, pipe: Pipe) {
+    let caller = shared.node;
+    admit(shared, caller, None, TunnelStream::Own(pipe)).await;
+}
+
+/// Serves a tunnel within the edge's own bounds, or refuses it.
+async fn admit(shared: Arc<Shared>, caller: NodeId, origin: Option<Origin>, stream: TunnelStream) {
     let tunnel = shared.tunnels.take(caller, origin);
     let this = Tunnel {
         shared,

@@ -24,8 +24,11 @@ impl Cors {
     pub(crate) fn new(origins: &[String]) -> Result<Self, String> {
         let any = origins.iter().any(|origin| origin == "*");
         let parsed = origins.iter().map(|origin| {
-            HeaderValue::from_str(origin.trim_end_matches('/'))
-                .map_err(|_| format!("{origin:?} is not an origin"))
+            let value = HeaderValue::from_str(origin.trim_end_matches('/')).ok();
+            let value = value.filter(|_| origin == "*" || origin.contains("://"));
+            value.ok_or_else(|| {
+                format!("{origin:?} is no web origin: write `*`, or one like https://example.org")
+            })
         });
         Ok(Self {
             any,

@@ -92,7 +92,7 @@ impl Exchange<'_> {
             .await?;
         self.shared.metrics.tunnels_opened.inc();
         let lost = |error: hyper::Error| Problem::new(Failure::EdgeLost, error.to_string());
-        let mut sender = pool::handshake(stream, &self.shared.lifetime.tasks)
+        let mut sender = pool::handshake(stream, &self.shared.lifetime)
             .await
             .map_err(lost)?;
         let ready = timeout_at(deadline, sender.ready()).await;

@@ -4,13 +4,13 @@ use std::{io, sync::Arc};
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use peerwork_net::Stream;
 use tokio::io::AsyncWriteExt;
 
 use super::{finish::Finish, shared::Shared};
 use crate::{
     copy::{Copied, copy_both},
     pool::AppStream,
+    stream::TunnelStream,
 };
 
 /// Copies between client and app until either leaves, the key that let the request in is revoked, or
@@ -47,7 +47,7 @@ async fn carry(client: OnUpgrade, app: OnUpgrade, copied: &mut Copied) -> io::Re
     copy_both(&mut client, &mut app, copied, None).await
 }
 
-fn app_stream(app: Upgraded) -> io::Result<(Stream, bytes::Bytes)> {
+fn app_stream(app: Upgraded) -> io::Result<(TunnelStream, bytes::Bytes)> {
     let parts = app.downcast::<TokioIo<AppStream>>();
     let parts = parts.map_err(|_| io::Error::other("the upgraded connection is not a tunnel"))?;
     Ok((parts.io.into_inner().into_inner(), parts.read_buf))

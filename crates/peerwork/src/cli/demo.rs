@@ -3,20 +3,42 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use clap::Args;
 use peerwork::demo::{CheckReport, Demo, DemoOptions};
 use serde::Serialize;
 
 use super::{
-    args::DemoFlags,
+    command::{Call, Command},
     output::{Answer, Form, aligned},
+    runtime::block_on,
     signals::{STOP_DEADLINE, Signals},
 };
 
+/// `peerwork demo`
+#[derive(Args, Debug)]
+pub(crate) struct DemoFlags {
+    /// Make the calls, print what was seen, and end with 0 or 1
+    #[arg(long)]
+    check: bool,
+    /// The first of the ports to use; without it, free ones are taken
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65_000))]
+    base_port: Option<u16>,
+}
+
+impl Command for DemoFlags {
+    const NAME: &'static str = "demo";
+    const ABOUT: &'static str =
+        "Run a whole network on this machine: two relays, an edge and a web app";
+
+    /// Fails when the network cannot start, does not end in time, or the check saw something wrong.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (_, form) = call.with_quiet_log()?;
+        block_on(run(self, form))
+    }
+}
+
 /// Runs the demo until a signal, or checks it and ends.
-///
-/// # Errors
-/// When the network cannot start, does not end in time, or the check saw something wrong.
-pub(super) async fn run(flags: DemoFlags, form: Form) -> anyhow::Result<()> {
+async fn run(flags: DemoFlags, form: Form) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let options = DemoOptions {
         base_port: flags.base_port,
@@ -85,7 +107,7 @@ impl Answer for Running {
     }
 }
 
-/// What the check saw.
+/// The result of the check.
 #[derive(Serialize)]
 struct Checked {
     passed: bool,

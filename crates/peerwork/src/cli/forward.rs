@@ -5,18 +5,17 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use multiaddr::{Multiaddr, Protocol};
-use peerwork::{
-    Node,
-    config::{App, Config, Mode, P2p},
-};
+use peerwork::{Config, Forwarding as Forwarded, Node};
 use peerwork_api::operator::v1::{Peer, ServerStatus};
 use peerwork_identity::{KeyType, Keypair, NetworkFile, NodeAddress, NodeId};
-use peerwork_tunnel::{Forwarder, forward};
+use peerwork_tunnel::forward;
 use serde::Serialize;
 
 use super::{
+    command::{Call, Command},
     operator::{connect, refused},
     output::{Answer, Form},
+    runtime::block_on,
     settings::Resolved,
     signals::Signals,
     values::socket_address,
@@ -88,15 +87,19 @@ impl Answer for Forwarding {
 /// How long the network may take to tell of the node that is to be reached.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(10);
 
+impl Command for ForwardFlags {
+    const NAME: &'static str = "forward";
+    const ABOUT: &'static str = "Carry a local TCP port to a port of a node";
+
+    /// Fails when the network cannot be joined, or the local port is taken.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (resolved, form) = call.with_quiet_log()?;
+        block_on(run(self, &resolved, form))
+    }
+}
+
 /// Carries connections until a signal.
-///
-/// # Errors
-/// When the network cannot be joined, or the local port is taken.
-pub(super) async fn run(
-    flags: ForwardFlags,
-    resolved: &Resolved,
-    form: Form,
-) -> anyhow::Result<()> {
+async fn run(flags: ForwardFlags, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let Target { node: target, port } = flags.target;
     let (node, forwarder) = tokio::select! {
@@ -118,7 +121,7 @@ pub(super) async fn run(
 }
 
 /// Joins the network and opens the local port.
-async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node, Forwarder)> {
+async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node, Forwarded)> {
     let network = match &flags.network {
         Some(file) => NetworkFile::load(file)?,
         None => network_of_running_node(resolved).await?,
@@ -145,22 +148,7 @@ async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node,
 
 /// A node for this call alone: it keeps nothing, listens nowhere and offers nothing.
 fn peer(network: NetworkFile) -> Config {
-    Config {
-        data_dir: None,
-        keypair: Keypair::generate(KeyType::default()),
-        network,
-        mode: Mode::Peer,
-        p2p: P2p::default(),
-        ingress: None,
-        front: None,
-        jsonrpc: None,
-        grpc: None,
-        metrics: None,
-        app: App::default(),
-        cors_origins: Vec::new(),
-        jsonrpc_batch_max: 1,
-        version: RELEASE.to_owned(),
-    }
+    Config::new(Keypair::generate(KeyType::default()), network, RELEASE)
 }
 
 /// The network as the running node knows it: that node and the relays it knows are the way in.

@@ -6,7 +6,10 @@ use clap::Args;
 use peerwork_identity::{NetworkFile, NodeAddress};
 use serde::Serialize;
 
-use super::output::{Answer, Form, section};
+use super::{
+    command::{Call, Command},
+    output::{Answer, section},
+};
 
 /// `peerwork genesis`
 #[derive(Args, Debug)]
@@ -44,26 +47,29 @@ impl Answer for Written {
     }
 }
 
-/// Writes the network file.
-///
-/// # Errors
-/// When the file exists or cannot be written, or with all wrong addresses at once.
-pub(super) fn run(flags: GenesisFlags, form: Form) -> anyhow::Result<()> {
-    let mut mistakes = Vec::new();
-    let file = NetworkFile {
-        name: flags.name,
-        network_id: flags.network_id,
-        bootnodes: entry_points("--bootnode", &flags.bootnode, &mut mistakes),
-        relaynodes: entry_points("--relaynode", &flags.relaynode, &mut mistakes),
-    };
-    anyhow::ensure!(
-        mistakes.is_empty(),
-        "cannot write the network file: {}",
-        mistakes.join("\n")
-    );
-    file.create_new(&flags.dir)?;
-    let message = format!("Genesis written to {}\n", flags.dir.display());
-    form.show(&Written { message })
+impl Command for GenesisFlags {
+    const NAME: &'static str = "genesis";
+    const ABOUT: &'static str = "Write the network file that the nodes of a network share";
+
+    /// Fails when the file exists or cannot be written, or with all wrong addresses at once.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (_, form) = call.global()?;
+        let mut mistakes = Vec::new();
+        let file = NetworkFile {
+            name: self.name,
+            network_id: self.network_id,
+            bootnodes: entry_points("--bootnode", &self.bootnode, &mut mistakes),
+            relaynodes: entry_points("--relaynode", &self.relaynode, &mut mistakes),
+        };
+        anyhow::ensure!(
+            mistakes.is_empty(),
+            "cannot write the network file: {}",
+            mistakes.join("\n")
+        );
+        file.create_new(&self.dir)?;
+        let message = format!("Genesis written to {}\n", self.dir.display());
+        form.show(&Written { message })
+    }
 }
 
 fn entry_points(flag: &str, addresses: &[String], mistakes: &mut Vec<String>) -> Vec<NodeAddress> {

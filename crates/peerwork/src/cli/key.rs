@@ -12,15 +12,22 @@ use peerwork_tunnel::{KeyStore, NewKey, StoredKey};
 use serde::Serialize;
 
 use super::{
-    output::{Answer, Form, block, section, table},
-    settings::Resolved,
+    command::{Call, Command},
+    output::{Answer, block, section, table},
     values::duration,
 };
 
 /// The file in the data directory.
 const FILE: &str = "keys.json";
 
-/// What can be done with keys.
+/// `peerwork key …`
+#[derive(Args, Debug)]
+pub(crate) struct KeyArgs {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+/// The commands for keys.
 #[derive(Subcommand, Debug)]
 pub(crate) enum KeyCommand {
     /// Make a key and show it, once
@@ -51,17 +58,24 @@ pub(crate) struct CreateFlags {
     expires: Option<Duration>,
 }
 
-/// Runs the command; no node has to run.
-///
-/// # Errors
-/// When the file of keys cannot be read or written, or there is no such key.
-pub(super) fn run(command: KeyCommand, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
-    let file = resolved.data_dir.join(FILE);
-    let store = KeyStore::open(&file).context("cannot open the keys of this data directory")?;
-    match command {
-        KeyCommand::Create(flags) => form.show(&create(&store, flags)?),
-        KeyCommand::List => form.show(&Keys(store.list().into_iter().map(Key::from).collect())),
-        KeyCommand::Revoke { id } => form.show(&revoke(&store, id)?),
+impl Command for KeyArgs {
+    const NAME: &'static str = "key";
+    const ABOUT: &'static str = "Make, list and revoke the keys that callers of apps show";
+
+    fn describe(command: clap::Command) -> clap::Command {
+        command.arg_required_else_help(true)
+    }
+
+    /// Works on the data directory; no node has to run.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (resolved, form) = call.global()?;
+        let file = resolved.data_dir.join(FILE);
+        let store = KeyStore::open(&file).context("cannot open the keys of this data directory")?;
+        match self.command {
+            KeyCommand::Create(flags) => form.show(&create(&store, flags)?),
+            KeyCommand::List => form.show(&Keys(store.list().into_iter().map(Key::from).collect())),
+            KeyCommand::Revoke { id } => form.show(&revoke(&store, id)?),
+        }
     }
 }
 

@@ -1,24 +1,26 @@
 //! The program: arguments, settings, environment, log, signals, exit codes.
 //!
 //! The library does the work; here it is only asked, and its answers are shown. Each command has a
-//! module of its own; what they share is below.
+//! module of its own and a line in [`COMMANDS`]; their shared parts are below.
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`args`] | the command line |
+//! | [`command`] | the form of a command |
 //! | [`settings`] | flag before environment before file before default |
 //! | [`values`] | the kinds of values that flags take |
 //! | [`output`] | text and JSON |
-//! | [`node`] | the log and the keys of a node that runs |
+//! | [`running`] | the log and the keys of a node that runs |
+//! | [`listen`] | addresses and ports that flags ask for |
 //! | [`operator`] | finding and asking the running node |
-//! | [`signals`], [`logging`], [`files`] | what their names say |
+//! | [`runtime`], [`signals`], [`logging`], [`files`] | what their names say |
 
-mod args;
+mod command;
 mod demo;
 mod files;
 mod forward;
 mod genesis;
 mod key;
+mod listen;
 mod logging;
 mod node;
 mod operator;
@@ -26,6 +28,8 @@ mod output;
 mod peers;
 mod preamble;
 mod relay;
+mod running;
+mod runtime;
 mod secrets;
 mod server;
 mod settings;
@@ -38,20 +42,52 @@ mod webapp;
 
 use std::{
     ffi::{OsStr, OsString},
-    future::Future,
     process::ExitCode,
 };
 
-use anyhow::Context as _;
-use clap::{ArgMatches, FromArgMatches as _, error::ErrorKind};
+use clap::{ArgMatches, Args as _, error::ErrorKind};
 
 use self::{
-    args::{Cli, Command},
-    logging::Log,
+    command::{Call, Entry},
     output::{Form, failure_text, show_failure},
-    settings::{Resolved, Scope, resolve},
-    values::LogLevel,
+    settings::{Global, with_switches},
 };
+
+/// All commands, in the order of `--help`.
+const COMMANDS: &[Entry] = &[
+    Entry::of::<secrets::SecretsArgs>(),
+    Entry::of::<genesis::GenesisFlags>(),
+    Entry::of::<server::ServerArgs>(),
+    Entry::of::<node::NodeArgs>(),
+    Entry::of::<peers::PeersArgs>(),
+    Entry::of::<relay::RelayArgs>(),
+    Entry::of::<key::KeyArgs>(),
+    Entry::of::<forward::ForwardFlags>(),
+    Entry::of::<status::StatusArgs>(),
+    Entry::of::<demo::DemoFlags>(),
+    Entry::of::<webapp::WebappFlags>(),
+    Entry::of::<version::VersionArgs>(),
+    Entry::of::<shell::Completions>(),
+    Entry::of::<shell::Man>(),
+];
+
+const ABOUT: &str = "A peer-to-peer computing network in one program";
+const LONG_ABOUT: &str = "A peer-to-peer computing network in one program.\n\n\
+    Web apps on any machine can be called from anywhere: an edge behind a router keeps a place at a \
+    relay, and HTTP calls to any relay reach the app.";
+
+/// The whole command line as clap knows it.
+fn command_line() -> clap::Command {
+    let program = clap::Command::new("peerwork")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .long_about(LONG_ABOUT)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .infer_long_args(false);
+    let program = Global::augment_args(program);
+    with_switches(program.subcommands(COMMANDS.iter().map(|entry| (entry.describe)())))
+}
 
 /// Runs the program with these arguments; the first one is its own name.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -66,108 +102,32 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn try_main(arguments: Vec<OsString>, form: Form) -> anyhow::Result<()> {
-    let matches = match args::command().try_get_matches_from(arguments) {
+    let matches = match command_line().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return explained(&error, form),
     };
-    let cli = Cli::from_arg_matches(&matches)?;
-    run(cli, innermost(&matches), form)
-}
-
-/// `form` is what command line and environment ask for; a settings file may ask for JSON too.
-fn run(cli: Cli, matches: &ArgMatches, form: Form) -> anyhow::Result<()> {
-    let settings = || -> anyhow::Result<(Resolved, Form)> {
-        let resolved = resolve(matches, Scope::Global, &|name| std::env::var_os(name))?;
-        let form = match resolved.settings.global.json {
-            true => Form::Json,
-            false => Form::Text,
-        };
-        Ok((resolved, form))
+    let (entry, flags) = asked(&matches)?;
+    let schemas: Vec<_> = COMMANDS.iter().filter_map(|entry| entry.settings).collect();
+    let call = Call {
+        flags,
+        form,
+        environment: &|name| std::env::var_os(name),
+        schemas: &schemas,
+        command_line: &command_line,
     };
-    match cli.command {
-        // These work whatever the settings are.
-        Command::Version => form.show(&version::Version::of_this_program()),
-        Command::Completions { shell } => shell::completions(shell, form),
-        Command::Man { dir } => shell::man(dir.as_deref(), form),
-        Command::Server(server) => server::run(&server, matches, form),
-        Command::Genesis(flags) => {
-            let (_, form) = settings()?;
-            genesis::run(flags, form)
-        }
-        Command::Secrets(command) => {
-            let (resolved, form) = settings()?;
-            secrets::run(&command, &resolved, form)
-        }
-        Command::Key(command) => {
-            let (resolved, form) = settings()?;
-            key::run(command, &resolved, form)
-        }
-        Command::Peers(command) => {
-            let (resolved, form) = settings()?;
-            block_on(peers::run(command, &resolved, form))
-        }
-        Command::Relay(relay) => relay::run(&relay, matches, settings, form),
-        Command::Status => {
-            let (resolved, form) = settings()?;
-            block_on(status::run(&resolved, form))
-        }
-        Command::Forward(flags) => {
-            let (resolved, form) = settings()?;
-            start_log(&resolved, form)?;
-            block_on(forward::run(flags, &resolved, form))
-        }
-        Command::Demo(flags) => {
-            let (resolved, form) = settings()?;
-            start_log(&resolved, form)?;
-            block_on(demo::run(flags, form))
-        }
-        Command::Webapp(flags) => {
-            let (resolved, form) = settings()?;
-            start_log(&resolved, form)?;
-            block_on(webapp::run(&flags, form))
-        }
-    }
+    (entry.run)(flags, &call)
 }
 
-/// The log of a command that a person looks at: only what needs attention, unless asked for more.
-fn start_log(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
-    let level = if resolved.log_level_is_default {
-        LogLevel("warn")
-    } else {
-        resolved.settings.global.log_level
-    };
-    let file = None;
-    logging::start(&Log { level, form, file })
+/// The command that was asked for, with its flags.
+fn asked(matches: &ArgMatches) -> anyhow::Result<(&'static Entry, &ArgMatches)> {
+    let found = matches.subcommand().and_then(|(name, flags)| {
+        let entry = COMMANDS.iter().find(|entry| entry.name == name)?;
+        Some((entry, flags))
+    });
+    found.ok_or_else(|| anyhow::anyhow!("no command was named"))
 }
 
-/// Runs `work` and does not wait for what it left behind.
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker_threads())
-        .enable_all()
-        .build()
-        .context("cannot start the threads of the program")?;
-    let result = runtime.block_on(work);
-    runtime.shutdown_background();
-    result
-}
-
-/// Half of the machine's cores: what a node does is mostly handing bytes from one task to the next,
-/// and each further worker that is woken for it costs more than it carries.
-fn worker_threads() -> usize {
-    let cores = std::thread::available_parallelism();
-    cores.map_or(1, |cores| cores.get().div_ceil(2))
-}
-
-/// The flags of the command that was reached: global ones count wherever they stand.
-fn innermost(matches: &ArgMatches) -> &ArgMatches {
-    match matches.subcommand() {
-        Some((_, inner)) => innermost(inner),
-        None => matches,
-    }
-}
-
-/// What clap has to say: help and versions are answers, the rest are failures.
+/// Shows clap's message: help and versions are answers, the rest are failures.
 fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
     let asked_for = matches!(
         error.kind(),
@@ -213,23 +173,4 @@ fn asked_form(arguments: &[OsString], environment: Option<&OsStr>) -> Form {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_recognised_even_when_the_command_line_is_wrong() {
-        let asked = |line: &str, environment: Option<&str>| {
-            let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            asked_form(&line, environment.map(OsStr::new))
-        };
-        let form = |line: &str| asked(line, None);
-        assert_eq!(asked("peerwork", Some("true")), Form::Json);
-        assert_eq!(asked("peerwork --json=false", Some("true")), Form::Text);
-        assert_eq!(asked("peerwork", Some("no")), Form::Text);
-        assert_eq!(form("peerwork nonsense --json"), Form::Json);
-        assert_eq!(form("peerwork --json=true nonsense"), Form::Json);
-        assert_eq!(form("peerwork --json --json=false"), Form::Text);
-        assert_eq!(form("peerwork -- --json"), Form::Text);
-        assert_eq!(form("peerwork"), Form::Text);
-    }
-}
+mod tests;

@@ -41,7 +41,7 @@ pub(crate) async fn connection(resolved: &Resolved) -> anyhow::Result<Connection
         node_id,
     } = address(resolved)?;
     let token = if is_local(&address) {
-        // Nodes ask callers on their own machine for no token; a listener that did would be no node.
+        // A node asks no caller on its own machine for the token, so a program that asks is none.
         None
     } else {
         token(&resolved.data_dir)?
@@ -70,6 +70,12 @@ struct Found {
     node_id: Option<String>,
 }
 
+/// Whether `address` is one to connect to. A settings file in the data directory may tell the node to
+/// take a free port or none; the port that it took stands in `node.json`.
+fn can_be_asked(address: &str) -> bool {
+    address != "off" && !address.ends_with(":0")
+}
+
 /// Whether `address` is on this machine whatever anybody's resolver says.
 fn is_local(address: &str) -> bool {
     let at = address.parse::<SocketAddr>();
@@ -94,7 +100,9 @@ pub(crate) fn refused(status: &tonic::Status) -> anyhow::Error {
 
 /// The address to ask, and how it was found.
 fn address(resolved: &Resolved) -> anyhow::Result<Found> {
-    if let Some(address) = &resolved.settings.global.grpc_address {
+    if let Some(address) = &resolved.global.grpc_address
+        && can_be_asked(address)
+    {
         return Ok(Found {
             address: address.clone(),
             how: "its address was given as --grpc-address".into(),
@@ -168,6 +176,17 @@ mod tests {
         assert_eq!(asked("0.0.0.0:50000"), "127.0.0.1:50000");
         assert_eq!(asked("[::]:50000"), "[::1]:50000");
         assert_eq!(asked("10.0.0.1:50000"), "10.0.0.1:50000");
+    }
+
+    #[test]
+    fn a_free_port_and_no_port_are_looked_up_in_the_data_directory() {
+        for (address, asked) in [
+            ("127.0.0.1:0", false),
+            ("off", false),
+            ("127.0.0.1:10", true),
+        ] {
+            assert_eq!(can_be_asked(address), asked, "{address}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// Something that a command answers with.
 pub(crate) trait Answer: Serialize {
-    /// What a person reads, without the line end behind the last line.
+    /// The text for people, without the line end behind the last line.
     fn text(&self) -> String;
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn show_failure(form: Form, message: &str) {
     }
 }
 
-/// What went wrong and why, in one text; causes that the text names already are not told twice.
+/// A failure and its causes in one text; causes that the text names already are not told twice.
 pub(crate) fn failure_text(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -1,5 +1,6 @@
 //! `peerwork peers …`: the peers of the running node.
 
+use clap::{Args, Subcommand};
 use peerwork_api::operator::{
     Client,
     v1::{PeersAddRequest, PeersStatusRequest},
@@ -7,21 +8,56 @@ use peerwork_api::operator::{
 use serde::Serialize;
 
 use super::{
-    args::PeersCommand,
+    command::{Call, Command},
     operator::{connect, refused},
     output::{Answer, Form, block, numbered, section},
+    runtime::block_on,
     settings::Resolved,
 };
 
-/// Asks the node, and shows the answer.
-///
-/// # Errors
-/// When no node answers, or it refuses.
-pub(super) async fn run(
+/// `peerwork peers …`
+#[derive(Args, Debug)]
+pub(crate) struct PeersArgs {
+    #[command(subcommand)]
     command: PeersCommand,
-    resolved: &Resolved,
-    form: Form,
-) -> anyhow::Result<()> {
+}
+
+#[derive(Subcommand, Debug)]
+enum PeersCommand {
+    /// Ask the node to connect to peers
+    Add {
+        /// The peer's full address, which ends in /p2p/ID (repeatable)
+        #[arg(long, value_name = "MULTIADDR", required = true)]
+        addr: Vec<String>,
+    },
+    /// The peers that the node is connected to, without itself
+    List,
+    /// One peer
+    Status {
+        /// Its node id
+        #[arg(long, value_name = "NODE")]
+        peer_id: String,
+    },
+    /// How full the node's own relay is
+    Relay,
+}
+
+impl Command for PeersArgs {
+    const NAME: &'static str = "peers";
+    const ABOUT: &'static str = "Ask the running node about its peers";
+
+    fn describe(command: clap::Command) -> clap::Command {
+        command.arg_required_else_help(true)
+    }
+
+    /// Fails when no node answers, or it refuses.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (resolved, form) = call.global()?;
+        block_on(run(self.command, &resolved, form))
+    }
+}
+
+async fn run(command: PeersCommand, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let mut client = connect(resolved).await?;
     match command {
         PeersCommand::Add { addr } => {
@@ -36,7 +72,7 @@ pub(super) async fn run(
     }
 }
 
-/// What became of the addresses given.
+/// The result for the addresses given.
 #[derive(Serialize)]
 struct Added {
     num_requested: usize,

@@ -1,13 +1,14 @@
 //! `peerwork completions` and `peerwork man`: made from the command line's own description.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
+use clap::Args;
 use serde::Serialize;
 
 use super::{
-    args,
-    output::{Answer, Form},
+    command::{Call, Command},
+    output::Answer,
 };
 
 /// A text that is the same in both forms but for its wrapping.
@@ -24,39 +25,63 @@ impl Answer for Made {
     }
 }
 
-/// Prints the completion script for `shell`.
-///
-/// # Errors
-/// When standard output cannot be written.
-pub(super) fn completions(shell: clap_complete::Shell, form: Form) -> anyhow::Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::command(), "peerwork", &mut script);
-    show(script, form)
+/// `peerwork completions`
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// bash, elvish, fish, powershell or zsh
+    shell: clap_complete::Shell,
 }
 
-/// Prints the manual page, or writes one for each command into `dir`.
-///
-/// # Errors
-/// When a page cannot be written.
-pub(super) fn man(dir: Option<&Path>, form: Form) -> anyhow::Result<()> {
-    let Some(dir) = dir else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(args::command()).render(&mut page)?;
-        return show(page, form);
-    };
-    std::fs::create_dir_all(dir)
-        .and_then(|()| clap_mangen::generate_to(args::command(), dir))
-        .with_context(|| format!("cannot write manual pages into {}", dir.display()))?;
-    let message = format!("Manual pages written to {}", dir.display());
-    form.show(&Made {
-        shown: message.clone(),
-        message,
-    })
+impl Command for Completions {
+    const NAME: &'static str = "completions";
+    const ABOUT: &'static str = "Print the completion script for a shell";
+
+    fn describe(command: clap::Command) -> clap::Command {
+        command.alias("completion")
+    }
+
+    /// Works whatever the settings are.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let mut script = Vec::new();
+        let mut described = (call.command_line)();
+        clap_complete::generate(self.shell, &mut described, "peerwork", &mut script);
+        show(script, call)
+    }
 }
 
-fn show(text: Vec<u8>, form: Form) -> anyhow::Result<()> {
+/// `peerwork man`
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// The folder
+    dir: Option<PathBuf>,
+}
+
+impl Command for Man {
+    const NAME: &'static str = "man";
+    const ABOUT: &'static str =
+        "Print the manual page, or write a page for each command into a folder";
+
+    /// Works whatever the settings are.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let Some(dir) = self.dir else {
+            let mut page = Vec::new();
+            clap_mangen::Man::new((call.command_line)()).render(&mut page)?;
+            return show(page, call);
+        };
+        std::fs::create_dir_all(&dir)
+            .and_then(|()| clap_mangen::generate_to((call.command_line)(), &dir))
+            .with_context(|| format!("cannot write manual pages into {}", dir.display()))?;
+        let message = format!("Manual pages written to {}", dir.display());
+        call.form.show(&Made {
+            shown: message.clone(),
+            message,
+        })
+    }
+}
+
+fn show(text: Vec<u8>, call: &Call<'_>) -> anyhow::Result<()> {
     let text = String::from_utf8(text).context("the text made is not UTF-8")?;
-    form.show(&Made {
+    call.form.show(&Made {
         shown: text.trim_end().to_owned(),
         message: text,
     })

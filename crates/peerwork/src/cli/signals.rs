@@ -6,8 +6,9 @@ use anyhow::Context as _;
 
 use super::output::print_line;
 
-/// How long an orderly end may take.
-pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// The bound of an orderly end. A node bounds its own stop by 5 s; this is for a process that can no
+/// longer run it.
+pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(6);
 
 /// The signals that end a program.
 pub(crate) struct Signals {

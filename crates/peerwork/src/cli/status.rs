@@ -1,21 +1,35 @@
-//! `peerwork status`: what the running node is doing.
+//! `peerwork status`: the state and figures of the running node.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use clap::Args;
 use peerwork_api::operator::v1::ServerStatus;
 use serde::Serialize;
 
 use super::{
+    command::{Call, Command},
     operator::{connect, refused},
     output::{Answer, Form, block},
+    runtime::block_on,
     settings::Resolved,
 };
 
-/// Asks the node, and shows the answer.
-///
-/// # Errors
-/// When no node answers, or it refuses.
-pub(super) async fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
+/// `peerwork status`
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {}
+
+impl Command for StatusArgs {
+    const NAME: &'static str = "status";
+    const ABOUT: &'static str = "Say what the running node is doing";
+
+    /// Fails when no node answers, or it refuses.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (resolved, form) = call.global()?;
+        block_on(run(&resolved, form))
+    }
+}
+
+async fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let mut client = connect(resolved).await?;
     let answer = client
         .get_status(())
@@ -24,7 +38,7 @@ pub(super) async fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     form.show(&Status::from(answer.into_inner()))
 }
 
-/// What the node says; what does not apply to it is absent.
+/// The node's status; figures that do not apply to it are absent.
 #[derive(Serialize)]
 struct Status {
     node_id: String,

@@ -3,12 +3,12 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
+    sync::LazyLock,
     time::Duration,
 };
 
 use ipnet::IpNet;
 use multiaddr::{Multiaddr, Protocol};
-use peerwork::config::Mode;
 
 /// Where to listen: an address, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,19 +59,6 @@ pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
         },
     };
     Ok(SocketAddr::new(host, port))
-}
-
-/// Reads a running mode.
-///
-/// # Errors
-/// A text that lists the modes.
-pub(crate) fn running_mode(text: &str) -> Result<Mode, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "full" | "relay" => Ok(Mode::Relay),
-        "edge" => Ok(Mode::Edge),
-        "peer" => Ok(Mode::Peer),
-        _ => Err("the modes are full (a relay node; `relay` means the same), edge and peer".into()),
-    }
 }
 
 /// The name that others know this machine by: `/dns4/example.org`, or a bare name for `/dns/…`.
@@ -166,6 +153,25 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "that is more than a thousand years".to_owned())
 }
 
+/// The ingress' own deadline of an app's answer, as [`duration`] reads it.
+pub(crate) fn response_timeout() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let timeout = peerwork_tunnel::ingress::Deadlines::default().response;
+        format!("{}s", timeout.as_secs())
+    });
+    &TEXT
+}
+
+/// A part's own bound as the number that a flag shows as its default.
+pub(crate) fn bound(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The bound that a flag's number means.
+pub(crate) fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 /// Reads a multiaddress to listen on or to tell others.
 ///
 /// # Errors
@@ -218,15 +224,6 @@ mod tests {
         for wrong in ["", "7", "::1:7", "host:7", "1.2.3.4:65536", "1.2.3.4:"] {
             assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_misspelt_running_mode_is_answered_with_the_modes() {
-        assert_eq!(running_mode("full"), Ok(Mode::Relay));
-        assert_eq!(running_mode("relay"), Ok(Mode::Relay));
-        assert_eq!(running_mode("Edge"), Ok(Mode::Edge));
-        let error = running_mode("egde").unwrap_err();
-        assert!(error.contains("full") && error.contains("edge") && error.contains("peer"));
     }
 
     #[test]

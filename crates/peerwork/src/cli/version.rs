@@ -1,15 +1,33 @@
 //! `peerwork version`.
 
+use clap::Args;
 use serde::Serialize;
 
-use super::output::{Answer, block};
+use super::{
+    command::{Call, Command},
+    output::{Answer, block},
+};
 
 /// The release, as it is told everywhere.
 pub(super) const RELEASE: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
-/// What was built, from what.
+/// `peerwork version`
+#[derive(Args, Debug)]
+pub(crate) struct VersionArgs {}
+
+impl Command for VersionArgs {
+    const NAME: &'static str = "version";
+    const ABOUT: &'static str = "Say which version this is";
+
+    /// Works whatever the settings are.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        call.form.show(&Version::of_this_program())
+    }
+}
+
+/// The release, and the sources it was built from.
 #[derive(Serialize)]
-pub(super) struct Version {
+struct Version {
     version: &'static str,
     branch: &'static str,
     build: &'static str,
@@ -18,7 +36,7 @@ pub(super) struct Version {
 impl Version {
     /// Of this program; branch and build are known when `PEERWORK_BRANCH` and `PEERWORK_BUILD`
     /// were set as it was compiled.
-    pub(super) fn of_this_program() -> Self {
+    fn of_this_program() -> Self {
         Self {
             version: RELEASE,
             branch: option_env!("PEERWORK_BRANCH").unwrap_or_default(),

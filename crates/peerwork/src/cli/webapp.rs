@@ -8,7 +8,9 @@ use peerwork::webapp::WebApp;
 use serde::Serialize;
 
 use super::{
+    command::{Call, Command},
     output::{Answer, Form},
+    runtime::block_on,
     signals::Signals,
     values::socket_address,
 };
@@ -32,11 +34,19 @@ impl Answer for Running {
     }
 }
 
+impl Command for WebappFlags {
+    const NAME: &'static str = "webapp";
+    const ABOUT: &'static str = "Run the example web app";
+
+    /// Fails when it cannot listen, or does not end in time.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (_, form) = call.with_quiet_log()?;
+        block_on(run(&self, form))
+    }
+}
+
 /// Runs the web app until a signal.
-///
-/// # Errors
-/// When it cannot listen, or does not end in time.
-pub(super) async fn run(flags: &WebappFlags, form: Form) -> anyhow::Result<()> {
+async fn run(flags: &WebappFlags, form: Form) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let app = WebApp::start(flags.listen).await.with_context(|| {
         format!(

@@ -1,4 +1,4 @@
-//! What `peerwork demo --check` does: the calls of the README, made and judged.
+//! `peerwork demo --check`: makes the calls of the README and judges the answers.
 
 use std::{fmt, time::Duration};
 
@@ -15,9 +15,9 @@ const MESSAGE: &str = r#"{"message":"hello"}"#;
 /// One call and what came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What was called.
+    /// The call.
     pub what: String,
-    /// What was seen.
+    /// The answer.
     pub saw: String,
     /// Whether it is what it should be.
     pub ok: bool,

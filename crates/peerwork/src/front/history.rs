@@ -7,7 +7,7 @@ use peerwork_api::{History, Sample};
 use peerwork_net::Network;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::node::millis_since_1970;
+use crate::{tasks::Tasks, time::millis_since_1970};
 
 /// The time between two samples.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -15,32 +15,35 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const SAMPLES_MAX: usize = 720;
 
 /// Takes a sample every few seconds.
-pub(super) struct Recorder(Arc<Mutex<VecDeque<Sample>>>);
+pub(super) struct Recorder {
+    samples: Arc<Mutex<VecDeque<Sample>>>,
+    tasks: Tasks,
+}
 
 impl Recorder {
-    /// Ends with the network.
     pub(super) fn start(network: &Network) -> Self {
         let samples = Arc::new(Mutex::new(VecDeque::with_capacity(SAMPLES_MAX)));
         let (recorded, network) = (Arc::clone(&samples), network.clone());
-        let stopping = network.stopping();
-        tokio::spawn(async move {
-            let record = async {
-                let mut ticks = interval(INTERVAL);
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    ticks.tick().await;
-                    push(&mut recorded.lock(), sample(&network));
-                }
-            };
-            stopping.run_until_cancelled(record).await;
+        let tasks = Tasks::default();
+        tasks.spawn(async move {
+            let mut ticks = interval(INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                push(&mut recorded.lock(), sample(&network));
+            }
         });
-        Self(samples)
+        Self { samples, tasks }
+    }
+
+    pub(super) async fn stop(&self) {
+        self.tasks.stop().await;
     }
 
     pub(super) fn history(&self) -> History {
         History {
             interval_seconds: INTERVAL.as_secs(),
-            samples: self.0.lock().iter().copied().collect(),
+            samples: self.samples.lock().iter().copied().collect(),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What a relay shows of itself, from what the network measured.
+//! Makes a relay's report from the network's figures.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork_api::{
-    Circuits, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayLimits, RelayPeer, RelayReport,
-    RelayTopic, Reservations, Traffic,
+    Circuits, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayPeer, RelayReport, RelayTopic,
+    Reservations, Traffic,
 };
 use peerwork_net::{
     Network, Path, PeerInfo,
@@ -15,10 +15,11 @@ use peerwork_net::{
     webrtc,
 };
 
-use crate::{Config, node::millis_since_1970};
+use super::Shape;
+use crate::time::{millis, millis_since_1970};
 
 pub(super) fn make(
-    config: &Config,
+    shape: &Shape,
     network: &Network,
     started: SystemTime,
     history: History,
@@ -31,12 +32,12 @@ pub(super) fn make(
     let first = |infos: &[TopicInfo]| infos.iter().take(LIST_MAX).map(topic).collect();
     RelayReport {
         name: "peerwork relay".to_owned(),
-        version: config.version.clone(),
+        version: shape.version.clone(),
         peer_id: network.node_id().to_string(),
         started_at: millis(started),
         now: millis_since_1970(),
         addresses: addresses(network),
-        limits: limits(config),
+        limits: shape.limits.clone(),
         connections: peers.iter().map(|peer| peer.connections.len()).sum(),
         traffic: Traffic {
             received_bytes,
@@ -66,24 +67,7 @@ pub(super) fn make(
     }
 }
 
-fn millis(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn limits(config: &Config) -> RelayLimits {
-    let relay = &config.p2p.relay;
-    RelayLimits {
-        reservations: relay.reservations_max,
-        reservation_seconds: relay.reservation_duration.as_secs(),
-        circuit_bytes: relay.circuit_bytes_max,
-        circuit_seconds: relay.circuit_duration.map(|duration| duration.as_secs()),
-        circuits: relay.circuits_max,
-        connections: config.p2p.connections_max,
-    }
-}
-
-/// What others should dial: what the operator announces, or else what is listened on.
+/// The addresses that others should dial: the announced ones, or else those listened on.
 fn addresses(network: &Network) -> RelayAddresses {
     let mut all = network.told_addresses();
     // WebRTC behind WebSocket: every client has the latter.

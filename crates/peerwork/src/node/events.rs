@@ -1,4 +1,4 @@
-//! Turns what the directory tells into node events for JSON-RPC.
+//! Turns the directory's events into node events for JSON-RPC.
 
 use std::sync::Arc;
 
@@ -6,9 +6,11 @@ use peerwork_api::events::NodeEvent;
 use peerwork_directory::{Directory, Entry, Event};
 use peerwork_net::{Network, Path};
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::node_event::{Seen, node_event};
+use crate::{
+    node_event::{Seen, node_event},
+    tasks::Tasks,
+};
 
 /// Node events that a slow reader may be behind; each is a few KiB and shared by all readers.
 const EVENTS_MAX: usize = 4096;
@@ -16,27 +18,17 @@ const EVENTS_MAX: usize = 4096;
 /// The task between directory and JSON-RPC.
 pub(super) struct EventPump {
     events: broadcast::Sender<Arc<NodeEvent>>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 impl EventPump {
     pub(super) fn start(network: &Network, directory: &Directory) -> Self {
         let (events, _) = broadcast::channel(EVENTS_MAX);
-        let pump = Self {
-            events: events.clone(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
+        let tasks = Tasks::default();
         let (network, directory) = (network.clone(), directory.clone());
         let told = directory.events();
-        let work = run(network, directory, told, events);
-        let stop = pump.stop.clone();
-        pump.tasks.spawn(async move {
-            stop.run_until_cancelled(work).await;
-        });
-        pump.tasks.close();
-        pump
+        tasks.spawn(run(network, directory, told, events.clone()));
+        Self { events, tasks }
     }
 
     pub(super) fn sender(&self) -> broadcast::Sender<Arc<NodeEvent>> {
@@ -44,8 +36,7 @@ impl EventPump {
     }
 
     pub(super) async fn stop(&self) {
-        self.stop.cancel();
-        self.tasks.wait().await;
+        self.tasks.stop().await;
     }
 }
 
@@ -59,7 +50,7 @@ async fn run(
         match told.recv().await {
             Ok(Event::Announced(entry)) => {
                 let event = node_event(&entry, seen(&network, &directory, &entry));
-                // Nobody subscribed is fine.
+                // An event without a subscriber is lost on purpose.
                 let _ = events.send(Arc::new(event));
             }
             Ok(_) => {}

@@ -1,80 +1,34 @@
-//! Each part's own settings, from the node's.
-
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+//! The settings of each part, completed from the node's roles, network file and data directory.
 
 use multiaddr::Multiaddr;
-use peerwork_api::{
-    NodeServices, Server, SharedRegistry,
-    config::{JsonRpcConfig, OperatorConfig},
-};
 use peerwork_directory::{
-    self as directory, Description, Directory, Offers, Participation,
+    self as directory, Description, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
-use peerwork_listener::Bound;
-use peerwork_net::{Network, Path, Served, config::Dht, dial_policy::is_private_address};
-use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
-use prometheus_client::registry::Registry;
+use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
+use peerwork_tunnel::{KeyStore, edge, ingress};
 
-use super::{StartError, certificate::Shown, is_relay};
-use crate::{
-    Config, access,
-    config::Mode,
-    data_dir::DataDir,
-    front::{FrontSide, Listeners},
-    operate::TunnelCount,
-    routes::DirectoryRoutes,
-};
+use super::error::StartError;
+use crate::{Config, config, data_dir::DataDir};
 
 /// The file with the bearer keys in the data directory.
 const KEYS_FILE: &str = "keys.json";
 
-pub(super) async fn network(
-    config: &Config,
-    handed: Vec<Multiaddr>,
-    shown: Shown,
-    registry: &mut Registry,
-) -> Result<Network, StartError> {
-    let mut net = peerwork_net::Config::new(
-        config.keypair.clone(),
-        config.network.network_id.to_string(),
-    );
-    let p2p = &config.p2p;
+/// The network's settings. `handed` are the addresses that the port for browsers accepts on.
+pub(super) fn network(config: &Config, handed: Vec<Multiaddr>) -> peerwork_net::Config {
+    let mut net = config.net.clone();
     net.agent = format!("peerwork/{}", config.version.trim_start_matches('v'));
-    net.listen = p2p.listen.clone();
-    net.announce = p2p.announce.clone();
     net.allow_private = is_private(config);
-    net.mdns = p2p.mdns;
-    net.upnp = p2p.upnp;
-    net.autonat = p2p.autonat;
-    net.hole_punching = p2p.hole_punching;
     net.handed = handed;
-    shown.give(&mut net);
-    net.ping_interval = p2p.ping_interval;
-    net.gossip.hub = p2p.hub.clone();
-    net.limits.connections_max = p2p.connections_max;
-    net.limits.connections_per_address_max = p2p.connections_per_address_max;
-    net.relay_server = is_relay(config.mode).then(|| p2p.relay.clone());
-    net.dht = if is_relay(config.mode) {
-        Dht::Server
-    } else {
-        Dht::Client
+    net.relay_server = config.relay.as_ref().map(|relay| relay.server.clone());
+    net.dht = match config.relay {
+        Some(_) => Dht::Server,
+        None => Dht::Client,
     };
-    let network = Network::start(net, registry).await;
-    network.map_err(|error| StartError::Network(Box::new(error)))
+    net
 }
 
-/// The check of tokens at a relay that is closed to strangers.
-pub(super) fn access(config: &Config, network: &Network) -> Result<Option<Served>, StartError> {
-    let tokens = config.p2p.relay_tokens.clone();
-    let asked = (!tokens.is_empty()).then(|| access::serve(network, tokens));
-    asked.transpose().map_err(StartError::Access)
-}
-
-/// Addresses for nodes that are no circuits.
+/// The direct addresses at which the network listens.
 pub(super) fn direct_addresses(network: &Network) -> Vec<Multiaddr> {
     let listen = network.listen_addresses();
     let listen = listen.borrow();
@@ -91,169 +45,86 @@ fn is_private(config: &Config) -> bool {
     named.any(is_private_address)
 }
 
-/// What the network hears of a port for browsers.
-pub(super) fn front_listeners(config: &Config, bound: &Bound) -> Listeners {
-    let encrypts = config
-        .front
-        .as_ref()
-        .is_some_and(|f| f.settings.preamble.tls.is_some());
-    Listeners::new(bound.address(), encrypts)
-}
-
-/// Serves the port for browsers, and says to pages where it is.
-pub(super) async fn front(
-    config: &Config,
-    network: &Network,
-    api: &peerwork_api::Handle,
-    bound: Bound,
-    listeners: Listeners,
-) -> Result<Arc<FrontSide>, StartError> {
-    let settings = config.front.as_ref().map(|front| front.settings.clone());
-    let side = FrontSide::start(config.clone(), network.clone(), listeners);
-    api.serve_front(bound, &settings.unwrap_or_default(), side.clone())
-        .await
-        .map_err(StartError::Api)?;
-    side.write_config()?;
-    Ok(side)
-}
-
-pub(crate) fn millis_since_1970() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
-}
-
-pub(super) async fn directory(
-    config: &Config,
-    network: &Network,
-    proxy_port: Option<u16>,
-    registry: &mut Registry,
-) -> Result<Directory, StartError> {
-    let relay = is_relay(config.mode);
-    let participation = if relay {
-        Participation::Relay
-    } else {
-        Participation::Leaf
+/// The directory's settings. `ingress_port` is the port that the node's own ingress has taken.
+pub(super) fn directory(config: &Config, ingress_port: Option<u16>) -> directory::Config {
+    let mut directory = config.directory.clone();
+    directory.participation = match config.relay {
+        Some(_) => Participation::Relay,
+        None => Participation::Leaf,
     };
-    let mut directory =
-        directory::Config::new(config.network.network_id.to_string(), participation);
-    directory.me = description(config, proxy_port);
-    directory.bootnodes = config.network.bootnodes.clone();
+    directory.bootnodes.clone_from(&config.network.bootnodes);
     let relays = config.network.relaynodes.iter();
     directory.trusted = relays.map(|relay| relay.node).collect();
     // A relay joins the network file's relays only when told to find relays there.
-    if !relay || config.p2p.relay_discovery {
-        directory.relays = config.network.relaynodes.clone();
+    let joins = config.relay.as_ref().is_none_or(|relay| relay.join_relays);
+    if joins || directory.keep_reservations {
+        directory.relays.clone_from(&config.network.relaynodes);
     }
-    directory.keep_reservations = !relay && config.p2p.reserve;
-    directory.heartbeat = config.p2p.heartbeat;
-    directory.expiry = config.p2p.expiry;
     directory.allow_private = is_private(config);
-    let keypair = config.keypair.clone();
-    Directory::start(directory, network.clone(), keypair, registry)
-        .await
-        .map_err(StartError::Directory)
+    directory.me = description(config, ingress_port);
+    directory
 }
 
 fn description(config: &Config, relay_proxy_port: Option<u16>) -> Description {
-    let app = &config.app;
-    let edge = config.mode == Mode::Edge;
-    let ports = app.ports.iter().filter(|_| edge).take(SERVICES_MAX);
+    let edge = config.edge.as_ref();
+    let ports = edge.iter().flat_map(|edge| &edge.settings.ports);
     Description {
-        name: app.name.clone(),
         version: config.version.clone(),
-        roles: vec![match config.mode {
-            Mode::Relay => Role::Relay,
-            Mode::Edge => Role::Edge,
-            Mode::Peer => Role::Peer,
-        }],
-        services: ports.map(|port| Offered { port: *port }).collect(),
-        requires_key: edge && app.auth,
-        app_origin: app.origin.clone(),
-        model_hash: String::new(),
+        roles: roles(config),
+        services: ports
+            .take(SERVICES_MAX)
+            .map(|port| Offered { port: *port })
+            .collect(),
+        requires_key: edge.is_some_and(|edge| edge.auth),
         relay_proxy_port,
-        offers: Offers::default(),
+        ..config.directory.me.clone()
     }
 }
 
-/// JSON-RPC, operator gRPC and metrics.
-pub(super) async fn api(
-    config: &Config,
-    services: NodeServices,
-    data_dir: Option<&DataDir>,
-    registry: SharedRegistry,
-) -> Result<peerwork_api::Handle, StartError> {
-    let json_rpc = config.jsonrpc.map(|address| {
-        let mut json_rpc = JsonRpcConfig::new(address);
-        json_rpc.cors_origins = config.cors_origins.clone();
-        let ingress = config.ingress.as_ref();
-        let proxies = ingress.map(|ingress| ingress.preamble.proxies.clone());
-        json_rpc.http.preamble.proxies = proxies.unwrap_or_default();
-        json_rpc.limits.batch_max = usize::try_from(config.jsonrpc_batch_max).unwrap_or(usize::MAX);
-        json_rpc
-    });
-    let operator = match config.grpc {
-        Some(address) => {
-            let token = data_dir.map(DataDir::operator_token).transpose()?;
-            Some(OperatorConfig::new(address, token))
-        }
-        None => None,
-    };
-    let api = peerwork_api::config::Config {
-        json_rpc,
-        operator,
-        metrics_address: config.metrics,
-        ..peerwork_api::config::Config::default()
-    };
-    Server::start(api, services, registry)
-        .await
-        .map_err(StartError::Api)
+fn roles(config: &Config) -> Vec<Role> {
+    let relay = config.relay.is_some().then_some(Role::Relay);
+    let edge = config.edge.is_some().then_some(Role::Edge);
+    let roles: Vec<Role> = relay.into_iter().chain(edge).collect();
+    match roles.is_empty() {
+        true => vec![Role::Peer],
+        false => roles,
+    }
 }
 
-/// HTTP ingress, on a relay that has an address for it.
-pub(super) async fn ingress(
+/// The API's settings, with the operator token of the data directory where none is given.
+pub(super) fn api(
     config: &Config,
-    network: &Network,
-    routes: Arc<DirectoryRoutes>,
-    registry: &mut Registry,
-) -> Result<Option<Ingress>, StartError> {
-    let Some(settings) = &config.ingress else {
-        return Ok(None);
-    };
-    let about = ingress::About {
+    data_dir: Option<&DataDir>,
+) -> Result<peerwork_api::config::Config, StartError> {
+    let mut api = config.api.clone();
+    if let Some(operator) = &mut api.operator
+        && operator.token.is_none()
+    {
+        operator.token = data_dir.map(DataDir::operator_token).transpose()?;
+    }
+    Ok(api)
+}
+
+/// The settings of the relay's ingress.
+pub(super) fn ingress(
+    config: &Config,
+    wanted: &config::Ingress,
+) -> Result<ingress::Config, StartError> {
+    let mut settings = wanted.settings.clone();
+    settings.about = ingress::About {
         name: config.network.name.clone(),
         network_id: config.network.network_id,
         version: config.version.clone(),
     };
-    let mut ingress = ingress::Config::new(settings.listen, about);
-    ingress.auth = settings.auth.then(|| keys(config)).transpose()?;
-    ingress.cors_origins = config.cors_origins.clone();
-    ingress.http.preamble = settings.preamble.clone();
-    ingress.limits.requests_max = settings.requests_max;
-    ingress.limits.requests_per_node_max = settings.requests_per_node_max;
-    ingress.deadlines.response = settings.response_timeout;
-    Ingress::start(ingress, network.clone(), routes, registry)
-        .await
-        .map(Some)
-        .map_err(StartError::Tunnel)
+    settings.auth = wanted.auth.then(|| keys(config)).transpose()?;
+    Ok(settings)
 }
 
-/// The offering side, on an edge.
-pub(super) fn edge(
-    config: &Config,
-    network: &Network,
-    registry: &mut Registry,
-) -> Result<Option<Edge>, StartError> {
-    if config.mode != Mode::Edge {
-        return Ok(None);
-    }
-    let app = &config.app;
-    let mut edge = edge::Config::new(app.host.clone(), app.ports.iter().copied());
-    edge.auth = app.auth.then(|| keys(config)).transpose()?;
-    edge.callers = app.callers.as_ref().map(|c| c.iter().copied().collect());
-    edge.limits.tunnels_max = app.tunnels_max;
-    Edge::start(edge, network, registry)
-        .map(Some)
-        .map_err(StartError::Tunnel)
+/// The settings of the edge.
+pub(super) fn edge(config: &Config, wanted: &config::Edge) -> Result<edge::Config, StartError> {
+    let mut settings = wanted.settings.clone();
+    settings.auth = wanted.auth.then(|| keys(config)).transpose()?;
+    Ok(settings)
 }
 
 fn keys(config: &Config) -> Result<KeyStore, StartError> {
@@ -262,15 +133,4 @@ fn keys(config: &Config) -> Result<KeyStore, StartError> {
         return Err(StartError::Settings(reason.to_owned()));
     };
     KeyStore::open(&data_dir.join(KEYS_FILE)).map_err(StartError::Keys)
-}
-
-/// Counts what the ingress and the edge have under way.
-pub(super) fn tunnel_counts(ingress: Option<&Ingress>, edge: Option<&Edge>) -> TunnelCount {
-    let ingress = ingress.map(Ingress::counter);
-    let edge = edge.map(Edge::counter);
-    Arc::new(move || {
-        let ingress = ingress.as_ref().map_or(0, |count| count());
-        let edge = edge.as_ref().map_or(0, |count| count());
-        (ingress + edge) as u64
-    })
 }

@@ -2,67 +2,68 @@
 //!
 //! A domain has its room here, in `peerwork-api` and in the command line; this file only lists them.
 
+mod about;
 mod directory;
 mod events;
 mod node;
 mod peers;
 mod relays;
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use peerwork_api::{NodeServices, events::NodeEvent};
 use peerwork_directory::Directory;
 use peerwork_net::Network;
 use tokio::sync::broadcast;
-use tokio_util::task::TaskTracker;
 
-pub(crate) use node::TunnelCount;
-
-use crate::{Config, node::is_relay};
+pub(crate) use self::{about::About, node::TunnelCount, peers::Dials};
+use crate::Addresses;
 
 /// The parts of the node that the services stand on.
 pub(crate) struct Parts {
-    pub(crate) config: Config,
+    pub(crate) about: About,
     pub(crate) network: Network,
     pub(crate) directory: Directory,
+    pub(crate) dials: Arc<Dials>,
     pub(crate) events: broadcast::Sender<Arc<NodeEvent>>,
-    pub(crate) tunnels: TunnelCount,
-    pub(crate) ingress: Option<SocketAddr>,
-    /// Owns the tasks that calls leave behind.
-    pub(crate) tasks: TaskTracker,
+    pub(crate) tunnels: Vec<TunnelCount>,
+    /// Known once all listeners are open.
+    pub(crate) addresses: Arc<OnceLock<Addresses>>,
 }
 
 /// One service for each domain.
 pub(crate) fn services(parts: Parts) -> NodeServices {
     let Parts {
-        config,
+        about,
         network,
         directory,
+        dials,
         events,
         tunnels,
-        ingress,
-        tasks,
+        addresses,
     } = parts;
-    let relay = is_relay(config.mode).then_some(config.p2p.relay.reservations_max);
     NodeServices {
         peers: Some(Arc::new(peers::Peers {
             network: network.clone(),
             directory: directory.clone(),
-            dials: tasks,
+            dials,
         })),
         relays: Some(Arc::new(relays::Relays {
             network: network.clone(),
             directory: directory.clone(),
-            reservations_max: relay,
+            reservations_max: about.reservations_max,
         })),
         directory: Some(Arc::new(directory::Nodes(directory.clone()))),
         events: Some(Arc::new(events::Events(events))),
         node: Some(Arc::new(node::Node {
-            config,
+            about,
             network,
             directory,
             tunnels,
-            ingress,
+            addresses,
             started: SystemTime::now(),
         })),
     }

@@ -1,6 +1,8 @@
 //! The peers' domain: connected and known nodes, and dials that an operator asks for.
 
-use std::time::Duration;
+mod dials;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use peerwork_api::{
@@ -10,18 +12,14 @@ use peerwork_api::{
 use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::{Network, PeerInfo};
-use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
-/// How long a dial asked for by an operator may take; its caller does not wait for it.
-const DIAL_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) use dials::Dials;
 
 /// Answers for the peers.
 pub(super) struct Peers {
     pub(super) network: Network,
     pub(super) directory: Directory,
-    /// Owns the dials; the node awaits them when it stops.
-    pub(super) dials: TaskTracker,
+    pub(super) dials: Arc<Dials>,
 }
 
 #[async_trait]
@@ -53,16 +51,7 @@ impl PeersService for Peers {
         let to: NodeAddress = address
             .parse()
             .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
-        let network = self.network.clone();
-        network.trust(&to.transport);
-        // The deadline and the network's own limit of dials bound it; it ends with the network.
-        self.dials.spawn(async move {
-            let deadline = Instant::now() + DIAL_DEADLINE;
-            if let Err(error) = network.dial(to.node, vec![to.transport], deadline).await {
-                tracing::info!(node = %to.node, %error, "the peer that was added is not reachable");
-            }
-        });
-        Ok(())
+        self.dials.start(to)
     }
 }
 

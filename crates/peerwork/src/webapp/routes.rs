@@ -1,4 +1,4 @@
-//! What the example web app answers.
+//! The routes of the example web app.
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 

@@ -62,7 +62,7 @@ fn a_page_and_a_program_find_each_other_and_talk_over_the_relay() {
         let saw = saw(child);
         assert_eq!(saw["circuit"], true, "{saw}");
         assert_eq!(saw["echoes"], 16, "{saw}");
-        // What is left of ten minutes.
+        // The rest of ten minutes.
         let seconds = saw["limits"]["seconds"].as_u64().unwrap();
         assert!((570..=600).contains(&seconds), "{saw}");
         assert_eq!(saw["heard"]["one"], true, "{saw}");

@@ -44,7 +44,7 @@ fn the_readme_flow_works_through_both_relays() {
             "{info:?}"
         );
     }
-    // What the edge's owner did not allow, and nodes that nobody knows.
+    // A port that the edge's owner did not allow, and a node that is not known.
     let refused = echo(&relay_1, &edge.at.node_id, 1).unwrap();
     assert_eq!(refused.status, 403, "{refused:?}");
     let unknown = echo(
@@ -258,7 +258,7 @@ fn commands_never_act_on_another_node_than_the_one_that_was_named() {
         "{}",
         nobody.stderr
     );
-    // What a killed node left, whose port another node has taken.
+    // The file of a killed node, whose port another node has taken.
     let left = std::fs::read_to_string(world.path().join("node_1/node.json")).unwrap();
     let gone = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
     std::fs::create_dir(world.path().join("killed")).unwrap();

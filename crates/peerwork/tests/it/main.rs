@@ -7,9 +7,12 @@ mod cli;
 mod flow;
 mod foreign;
 mod network;
+mod node;
 mod program;
 mod secure;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod stopping;
 mod weaknesses;
 mod webapp;

@@ -26,6 +26,11 @@ impl Node {
         &self.at.p2p[0]
     }
 
+    /// The data directory, with the log.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The port of the first address for nodes.
     pub(crate) fn p2p_port(&self) -> u16 {
         let port = self.p2p().split('/').nth(4);
@@ -168,8 +173,14 @@ impl World {
     }
 
     fn server(&self, name: &str, flags: &str) -> Node {
-        let data = self.path().join(name);
         let line = format!("server --data-dir {name} --grpc-address 127.0.0.1:0 {flags}");
+        self.start(name, &line)
+    }
+
+    /// Starts a node by the whole `line`; its data directory is `name`.
+    pub(crate) fn start(&self, name: &str, line: &str) -> Node {
+        let data = self.path().join(name);
+        std::fs::create_dir_all(&data).unwrap();
         let arguments = line.split_whitespace().map(str::to_owned).collect();
         start(self.path(), &data, arguments)
     }

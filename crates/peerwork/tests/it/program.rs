@@ -20,7 +20,7 @@ pub(crate) fn peerwork(dir: &Path) -> Command {
     command
 }
 
-/// What a run of the program said and how it ended.
+/// The output of a run of the program, and its end.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,

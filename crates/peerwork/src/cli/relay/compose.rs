@@ -1,19 +1,19 @@
-//! From the settings of a relay to the node's configuration; all contradictions are told at once.
+//! The node's configuration from the settings of `peerwork relay`; all contradictions at once.
 
-use std::{collections::HashSet, net::SocketAddr, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork::config::{App, Config, Front, Hub, Mode, P2p, RelayServer, RelayToken};
+use peerwork::config::{Config, Front, Hub, OperatorConfig, Relay, RelayServer};
 use peerwork_identity::NodeId;
 use peerwork_limits::Rate;
 use peerwork_listener::{Bounds, Config as ListenerConfig, Preamble};
 
 use super::flags::{GossipFlags, LimitFlags, RelayNodeFlags};
 use crate::cli::{
-    node::{Found, count},
-    server::{Claim, Listener, announced, clashes},
+    listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
+    running::{Found, nodes, tokens},
     settings::Mistakes,
-    values::Listen,
+    values::{Listen, count},
     version::RELEASE,
 };
 
@@ -56,8 +56,9 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
         Vec::new()
     });
     mistakes.extend(too_large_a_share(&flags.limits));
-    let allowed = allowed(&flags.limits, &mut mistakes);
-    let tokens = tokens(&flags.limits, &mut mistakes);
+    let allowed = nodes("--allow", &flags.limits.allow, &mut mistakes);
+    let tokens = tokens("--token", &flags.limits.token, &mut mistakes);
+    let closed = !flags.limits.allow.is_empty() || !flags.limits.token.is_empty();
     let preamble = flags.front.preamble(&mut mistakes);
     let mut network = found.network;
     network.bootnodes.extend(flags.peer.iter().cloned());
@@ -66,59 +67,45 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
     }
     let hubs = network.bootnodes.iter().chain(&network.relaynodes);
     let hubs = hubs.map(|relay| relay.node).collect();
-    let front = flags.websocket.address();
-    Ok(Config {
-        data_dir: Some(found.data_dir),
-        keypair: found.keypair,
-        mode: Mode::Relay,
-        p2p: P2p {
-            listen: of_the_network(listeners),
-            announce,
-            relay_discovery: true,
-            connections_max: flags.limits.max_connections,
-            connections_per_address_max: flags.limits.max_connections_per_address,
-            ping_interval: PING_INTERVAL,
-            relay: relay_server(&flags.limits, allowed),
-            relay_tokens: tokens,
-            hub: hub(&flags.gossip, hubs),
-            ..P2p::default()
-        },
-        network,
+    let mut config = Config::new(found.keypair, network, RELEASE);
+    config.data_dir = Some(found.data_dir);
+    let net = &mut config.net;
+    net.listen = of_the_network(listeners);
+    net.announce = announce;
+    net.limits.connections_max = flags.limits.max_connections;
+    net.limits.connections_per_address_max = flags.limits.max_connections_per_address;
+    net.ping_interval = PING_INTERVAL;
+    net.gossip.hub = hub(&flags.gossip, hubs);
+    config.relay = Some(Relay {
+        server: relay_server(&flags.limits, closed.then_some(allowed)),
+        tokens,
+        join_relays: true,
         ingress: None,
-        jsonrpc: None,
-        grpc: grpc.address(),
-        metrics: None,
-        front: front.map(|listen| Front {
+        front: flags.websocket.address().map(|listen| Front {
             listen,
             settings: front_config(preamble, &flags.limits),
             config_folders: flags.write_config.clone(),
         }),
-        app: App::default(),
-        cors_origins: Vec::new(),
-        jsonrpc_batch_max: 1,
-        version: RELEASE.to_owned(),
-    })
+    });
+    let grpc = grpc.address();
+    config.api.operator = grpc.map(|at| OperatorConfig::new(at, None));
+    Ok(config)
 }
 
 const WEBSOCKET: &str = "--websocket";
-
-fn tcp(at: SocketAddr) -> Multiaddr {
-    Multiaddr::from(at.ip()).with(Protocol::Tcp(at.port()))
-}
 
 /// Everything that is listened on, the port for browsers among it.
 fn listeners(flags: &RelayNodeFlags) -> Vec<Listener> {
     let mut listeners = Vec::new();
     let mut push = |flag, address| listeners.push(Listener { flag, address });
     if let Some(at) = flags.websocket.address() {
-        push(WEBSOCKET, tcp(at).with(Protocol::Ws("/".into())));
+        push(WEBSOCKET, web_socket(at));
     }
     if let Some(at) = flags.tcp.address() {
         push("--tcp", tcp(at));
     }
     if let Some(at) = flags.quic.address() {
-        let udp = Multiaddr::from(at.ip()).with(Protocol::Udp(at.port()));
-        push("--quic", udp.with(Protocol::QuicV1));
+        push("--quic", quic(at));
     }
     if let Some(at) = flags.webrtc.address() {
         let udp = Multiaddr::from(at.ip()).with(Protocol::Udp(at.port()));
@@ -157,29 +144,6 @@ fn too_large_a_share(flags: &LimitFlags) -> Option<String> {
              lower the one or raise the other"
         )
     })
-}
-
-fn allowed(flags: &LimitFlags, mistakes: &mut Vec<String>) -> Option<HashSet<NodeId>> {
-    let mut allowed = HashSet::new();
-    for node in &flags.allow {
-        match node.parse() {
-            Ok(node) => _ = allowed.insert(node),
-            Err(error) => mistakes.push(format!("--allow = `{node}`: {error}")),
-        }
-    }
-    let closed = !flags.allow.is_empty() || !flags.token.is_empty();
-    closed.then_some(allowed)
-}
-
-fn tokens(flags: &LimitFlags, mistakes: &mut Vec<String>) -> Vec<RelayToken> {
-    let mut tokens = Vec::new();
-    for token in &flags.token {
-        match RelayToken::new(token) {
-            Ok(token) => tokens.push(token),
-            Err(error) => mistakes.push(format!("--token: {error}")),
-        }
-    }
-    tokens
 }
 
 fn relay_server(flags: &LimitFlags, allowed: Option<HashSet<NodeId>>) -> RelayServer {

@@ -6,10 +6,11 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use clap::Args;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeAddress;
+use peerwork_net::config::{Hub, Limits, RelayServer};
 
 use crate::cli::{
     preamble::PreambleFlags,
-    values::{DnsName, Listen, duration, multiaddress, some_duration},
+    values::{DnsName, Listen, bound, duration, multiaddress, some_duration},
 };
 
 /// Every setting of a relay for browsers.
@@ -63,12 +64,12 @@ pub(crate) struct RelayNodeFlags {
     pub(crate) front: PreambleFlags,
 }
 
-/// What the relay grants.
+/// Limits of reservations, circuits and connections.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitFlags {
     /// Connections at once
-    #[arg(long, value_name = "N", default_value = "8192",
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
     /// Connections from one network address; this machine's own are not counted
@@ -87,7 +88,7 @@ pub(crate) struct LimitFlags {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = some_duration)]
     pub(crate) reservation_duration: Duration,
     /// Circuits at once
-    #[arg(long, value_name = "N", default_value = "8192",
+    #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().circuits_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_circuits: u32,
     /// Circuits of one node
@@ -130,15 +131,15 @@ pub(crate) struct GossipFlags {
     #[arg(long)]
     pub(crate) no_follow: bool,
     /// Topics at once
-    #[arg(long, value_name = "N", default_value = "1024",
+    #[arg(long, value_name = "N", default_value_t = bound(Hub::default().topics_max),
           value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(crate) max_topics: u32,
     /// Topics that are forwarded because of one node
-    #[arg(long, value_name = "N", default_value = "64",
+    #[arg(long, value_name = "N", default_value_t = bound(Hub::default().topics_per_node_max),
           value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(crate) max_topics_per_peer: u32,
     /// Bytes of one message
-    #[arg(long, value_name = "BYTES", default_value = "262144",
+    #[arg(long, value_name = "BYTES", default_value_t = bound(Hub::default().message_bytes_max),
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub(crate) max_message_bytes: u32,
     /// Messages a second of one node on one topic, with bursts of four seconds

@@ -7,13 +7,13 @@ mod flags;
 mod run;
 mod top;
 
-use clap::{ArgMatches, Args, Subcommand};
+use clap::{Args, Subcommand};
 
-pub(crate) use self::flags::RelayNodeFlags;
+use self::flags::RelayNodeFlags;
 use super::{
-    block_on,
-    output::Form,
-    settings::{Resolved, Scope, resolve},
+    command::{Call, Command},
+    runtime::block_on,
+    settings::{Schema, schema},
 };
 
 /// `peerwork relay`
@@ -23,7 +23,7 @@ pub(crate) struct RelayArgs {
     #[command(subcommand)]
     action: Option<RelayCommand>,
     #[command(flatten)]
-    pub(crate) flags: Box<RelayNodeFlags>,
+    flags: Box<RelayNodeFlags>,
 }
 
 /// `peerwork relay …`
@@ -37,32 +37,24 @@ pub(crate) enum RelayCommand {
     Top(top::TopFlags),
 }
 
-/// Runs a relay, or asks the node that runs.
-///
-/// # Errors
-/// When settings are wrong, the relay cannot start, or nobody answers.
-pub(super) fn run(
-    relay: &RelayArgs,
-    matches: &ArgMatches,
-    settings: impl FnOnce() -> anyhow::Result<(Resolved, Form)>,
-    form: Form,
-) -> anyhow::Result<()> {
-    match &relay.action {
-        Some(RelayCommand::Top(flags)) => {
-            let (resolved, form) = settings()?;
-            block_on(top::run(flags, &resolved, form))
-        }
-        Some(RelayCommand::List) => {
-            let (resolved, form) = settings()?;
-            block_on(ask::list(&resolved, form))
-        }
-        Some(RelayCommand::Status) => {
-            let (resolved, form) = settings()?;
-            block_on(ask::status(&resolved, form))
-        }
-        None => {
-            let resolved = resolve(matches, Scope::Relay, &|name| std::env::var_os(name))?;
-            run::run(&resolved, form)
+impl Command for RelayArgs {
+    const NAME: &'static str = "relay";
+    const ABOUT: &'static str =
+        "Run a relay for browsers and programs, or ask the running node about its relays";
+    const SETTINGS: Option<Schema> = Some(schema::<RelayNodeFlags>);
+
+    /// Runs a relay, or asks the node that runs. Fails when settings are wrong, the relay cannot
+    /// start, or no node answers.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let Some(action) = &self.action else {
+            let (resolved, form) = call.settings::<RelayNodeFlags>()?;
+            return run::run(&resolved, form);
+        };
+        let (resolved, form) = call.global()?;
+        match action {
+            RelayCommand::Top(flags) => block_on(top::run(flags, &resolved, form)),
+            RelayCommand::List => block_on(ask::list(&resolved, form)),
+            RelayCommand::Status => block_on(ask::status(&resolved, form)),
         }
     }
 }

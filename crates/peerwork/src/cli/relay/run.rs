@@ -9,24 +9,19 @@ use serde::Serialize;
 use tokio::time::{Instant, interval_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::compose;
+use super::{compose, flags::RelayNodeFlags};
 use crate::cli::{
-    block_on,
-    node::{Found, start_log},
     output::{Answer, Form},
+    running::{Found, start_log},
+    runtime::block_on,
     settings::Resolved,
     signals::Signals,
 };
 
 /// # Errors
 /// When settings are wrong, the relay cannot start, or it does not end in time.
-pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
-    let settings = &resolved.settings;
-    let form = match settings.global.json {
-        true => Form::Json,
-        false => form,
-    };
-    let flags = &settings.relay;
+pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Result<()> {
+    let flags = &resolved.own;
     start_log(resolved, form, flags.log_to.as_deref())?;
     let found = Found::new(resolved, || network(flags.network.as_deref()))?;
     let config = compose::config(flags, found)?;

@@ -4,14 +4,21 @@ mod generate;
 mod init;
 mod show;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use peerwork_identity::{Address, IdentitySummary};
 
 pub(crate) use self::generate::check_secrets_config;
 use self::{generate::GenerateFlags, init::InitFlags, show::OutputFlags};
-use super::{output::Form, settings::Resolved};
+use super::command::{Call, Command};
 
-/// What can be done with keys.
+/// `peerwork secrets …`
+#[derive(Args, Debug)]
+pub(crate) struct SecretsArgs {
+    #[command(subcommand)]
+    command: SecretsCommand,
+}
+
+/// The commands for keys.
 #[derive(Subcommand, Debug)]
 pub(crate) enum SecretsCommand {
     /// Make the keys of a node; those that exist are never overwritten
@@ -22,15 +29,21 @@ pub(crate) enum SecretsCommand {
     Generate(GenerateFlags),
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// When keys are missing, exist already, or cannot be read or written.
-pub(super) fn run(command: &SecretsCommand, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
-    match command {
-        SecretsCommand::Init(flags) => init::run(flags, resolved, form),
-        SecretsCommand::Output(flags) => show::run(flags, resolved, form),
-        SecretsCommand::Generate(flags) => generate::run(flags, form),
+impl Command for SecretsArgs {
+    const NAME: &'static str = "secrets";
+    const ABOUT: &'static str = "Make and show the keys of a node";
+
+    fn describe(command: clap::Command) -> clap::Command {
+        command.arg_required_else_help(true)
+    }
+
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        let (resolved, form) = call.global()?;
+        match &self.command {
+            SecretsCommand::Init(flags) => init::run(flags, &resolved, form),
+            SecretsCommand::Output(flags) => show::run(flags, &resolved, form),
+            SecretsCommand::Generate(flags) => generate::run(flags, form),
+        }
     }
 }
 

@@ -1,24 +1,26 @@
-//! From settings to the node's configuration; all contradictions are told at once.
+//! The node's configuration from the settings of `peerwork server`; all contradictions at once.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
-use peerwork::config::{App, Config, Ingress, Mode, P2p, RelayServer};
-use peerwork_identity::{NetworkFile, NodeId};
+use peerwork::config::{Config, Edge, Ingress, JsonRpcConfig, OperatorConfig, Relay, RelayServer};
+use peerwork_identity::NetworkFile;
+use peerwork_listener::Preamble;
+use peerwork_net::config::Limits;
 
 use super::{
-    addresses::{Listener, announced, listeners, loopback_only},
-    flags::{P2pFlags, ServerFlags},
-    ports::{Claim, clashes},
+    flags::{P2pFlags, RunningMode, ServerFlags},
+    listeners::listeners,
 };
 use crate::cli::{
-    node::{Found, count},
+    listen::{Claim, Listener, announced, clashes, loopback_only},
     operator::DEFAULT_ADDRESS,
+    running::{Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
-    values::Listen,
+    values::{Listen, count},
     version::RELEASE,
 };
 
-/// What EdgeMatrix takes for the one of inbound and outbound peers that is not given.
+/// EdgeMatrix's number for the one of inbound and outbound peers that is not given.
 const INBOUND_DEFAULT: u32 = 32;
 const OUTBOUND_DEFAULT: u32 = 8;
 
@@ -28,8 +30,7 @@ const OUTBOUND_DEFAULT: u32 = 8;
 /// All contradictions between the settings.
 pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Config> {
     let mut mistakes = Vec::new();
-    let mode = flags.running_mode;
-    let listeners = listeners(&flags.p2p, mode);
+    let listeners = listeners(&flags.p2p, flags.running_mode);
     let http = HttpListeners::new(flags, found.grpc_address, &mut mistakes);
     let claims: Vec<Claim> = listeners
         .iter()
@@ -43,7 +44,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         mistakes.push(mistake);
         Vec::new()
     });
-    let app = app(flags, &mut mistakes);
+    let edge = edge(flags, &mut mistakes);
     let preamble = flags.preamble.preamble(&mut mistakes);
     if flags.p2p.mdns && flags.p2p.no_mdns {
         mistakes.push("--mdns and --no-mdns contradict each other".to_owned());
@@ -52,49 +53,69 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         return Err(Mistakes(mistakes).into());
     }
     warn_lonely(flags, &found.network, &listeners);
-    Ok(Config {
-        data_dir: Some(found.data_dir),
-        keypair: found.keypair,
-        network: found.network,
-        mode,
-        p2p: P2p {
-            mdns: mdns(&flags.p2p, &listeners),
-            listen: listeners
-                .into_iter()
-                .map(|listener| listener.address)
-                .collect(),
-            announce,
-            upnp: flags.p2p.upnp,
-            hole_punching: !flags.p2p.no_hole_punching,
-            reserve: flags.edge.relay_on,
-            relay_discovery: flags.relay.relay_discovery,
-            connections_max: connections_max(&flags.p2p),
-            relay: RelayServer {
-                reservations_max: count(flags.relay.max_reservations),
-                circuits_max: count(flags.relay.max_circuits),
-                circuit_bytes_max: Some(flags.relay.circuit_bytes).filter(|bytes| *bytes > 0),
-                circuit_duration: Some(flags.relay.circuit_duration).filter(|d| !d.is_zero()),
-                ..RelayServer::default()
-            },
-            ..P2p::default()
+    let mut config = Config::new(found.keypair, found.network, RELEASE);
+    config.data_dir = Some(found.data_dir);
+    let net = &mut config.net;
+    net.mdns = mdns(p2p, &listeners);
+    net.listen = listeners.into_iter().map(|l| l.address).collect();
+    net.announce = announce;
+    net.upnp = p2p.upnp;
+    net.hole_punching = !p2p.no_hole_punching;
+    net.limits.connections_max = connections_max(p2p);
+    // A relay is reached at its own addresses.
+    config.directory.keep_reservations =
+        flags.edge.relay_on && flags.running_mode != RunningMode::Full;
+    let me = &mut config.directory.me;
+    me.name.clone_from(&flags.edge.app_name);
+    me.app_origin.clone_from(&flags.edge.app_origin);
+    match flags.running_mode {
+        RunningMode::Full => config.relay = Some(relay(flags, http.ingress, preamble.clone())),
+        RunningMode::Edge => config.edge = Some(edge),
+        RunningMode::Peer => {}
+    }
+    config.api.json_rpc = http.jsonrpc.map(|at| json_rpc(flags, at, &preamble));
+    config.api.operator = http.grpc.map(|at| OperatorConfig::new(at, None));
+    config.api.metrics_address = http.metrics;
+    Ok(config)
+}
+
+fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -> Relay {
+    let relay = &flags.relay;
+    Relay {
+        server: RelayServer {
+            reservations_max: count(relay.max_reservations),
+            circuits_max: count(relay.max_circuits),
+            circuit_bytes_max: Some(relay.circuit_bytes).filter(|bytes| *bytes > 0),
+            circuit_duration: Some(relay.circuit_duration).filter(|d| !d.is_zero()),
+            ..RelayServer::default()
         },
-        ingress: http.ingress.map(|listen| Ingress {
-            listen,
-            auth: !flags.edge.app_no_auth,
-            response_timeout: flags.relay.response_timeout,
-            requests_max: count(flags.relay.max_requests),
-            requests_per_node_max: count(flags.relay.max_requests_per_node),
-            preamble,
+        join_relays: relay.relay_discovery,
+        ingress: ingress.map(|listen| {
+            let mut ingress = Ingress::new(listen);
+            ingress.settings.http.preamble = preamble;
+            ingress.auth = !flags.edge.app_no_auth;
+            let settings = &mut ingress.settings;
+            settings
+                .cors_origins
+                .clone_from(&relay.access_control_allow_origins);
+            settings.deadlines.response = relay.response_timeout;
+            settings.limits.requests_max = count(relay.max_requests);
+            settings.limits.requests_per_node_max = count(relay.max_requests_per_node);
+            ingress
         }),
-        front: None,
-        jsonrpc: http.jsonrpc,
-        grpc: http.grpc,
-        metrics: http.metrics,
-        app,
-        cors_origins: flags.relay.access_control_allow_origins.clone(),
-        jsonrpc_batch_max: flags.relay.json_rpc_batch_request_limit,
-        version: RELEASE.to_owned(),
-    })
+        ..Relay::default()
+    }
+}
+
+fn json_rpc(flags: &ServerFlags, at: SocketAddr, preamble: &Preamble) -> JsonRpcConfig {
+    let mut json_rpc = JsonRpcConfig::new(at);
+    let relay = &flags.relay;
+    json_rpc
+        .cors_origins
+        .clone_from(&relay.access_control_allow_origins);
+    json_rpc.http.preamble.proxies = preamble.proxies.clone();
+    json_rpc.limits.batch_max = count(relay.json_rpc_batch_request_limit);
+    json_rpc
 }
 
 /// The port of an app whose owner named none: the example web app's.
@@ -111,8 +132,8 @@ struct HttpListeners {
 impl HttpListeners {
     fn new(flags: &ServerFlags, grpc: Option<&str>, mistakes: &mut Vec<String>) -> Self {
         let relay_only = |listen: Listen| match flags.running_mode {
-            Mode::Relay => listen.address(),
-            Mode::Edge | Mode::Peer => None,
+            RunningMode::Full => listen.address(),
+            RunningMode::Edge | RunningMode::Peer => None,
         };
         let grpc = grpc.unwrap_or(DEFAULT_ADDRESS);
         let grpc: Listen = grpc.parse().unwrap_or_else(|reason| {
@@ -139,41 +160,24 @@ impl HttpListeners {
     }
 }
 
-fn app(flags: &ServerFlags, mistakes: &mut Vec<String>) -> App {
-    /// Node events carry it to everyone.
-    const ORIGIN_BYTES_MAX: usize = 1024;
+fn edge(flags: &ServerFlags, mistakes: &mut Vec<String>) -> Edge {
     let edge = &flags.edge;
     if edge.app_origin.len() > ORIGIN_BYTES_MAX {
         mistakes.push(format!(
             "--app-origin is longer than {ORIGIN_BYTES_MAX} bytes"
         ));
     }
-    let mut callers: Vec<NodeId> = Vec::new();
-    for caller in &edge.allow_caller {
-        match caller.parse() {
-            Ok(node) => callers.push(node),
-            Err(error) => mistakes.push(format!("--allow-caller = `{caller}`: {error}")),
-        }
-    }
+    let callers = nodes("--allow-caller", &edge.allow_caller, mistakes);
     // Nothing is open that its owner did not name, except where nothing at all was named.
-    let mut ports: Vec<u16> = Vec::new();
-    for port in edge.app_default_port.iter().chain(&edge.app_port) {
-        if !ports.contains(port) {
-            ports.push(*port);
-        }
-    }
+    let mut ports: BTreeSet<u16> = edge.app_port.iter().copied().collect();
+    ports.extend(edge.app_default_port);
     if ports.is_empty() {
-        ports.push(APP_PORT);
+        ports.insert(APP_PORT);
     }
-    App {
-        name: edge.app_name.clone(),
-        host: edge.app_url.clone(),
-        ports,
-        auth: !edge.app_no_auth,
-        callers: (!edge.allow_caller.is_empty()).then_some(callers),
-        origin: edge.app_origin.clone(),
-        ..App::default()
-    }
+    let mut config = Edge::new(edge.app_url.clone(), ports);
+    config.auth = !edge.app_no_auth;
+    config.settings.callers = (!edge.allow_caller.is_empty()).then_some(callers);
+    config
 }
 
 /// On unless switched off; but a node that only this machine can reach has no one to find.
@@ -182,14 +186,9 @@ fn mdns(flags: &P2pFlags, listeners: &[Listener]) -> bool {
 }
 
 fn connections_max(flags: &P2pFlags) -> u32 {
-    match (
-        flags.max_peers,
-        flags.max_inbound_peers,
-        flags.max_outbound_peers,
-    ) {
-        (Some(all), ..) => all,
-        (None, None, None) => P2p::default().connections_max,
-        (None, inbound, outbound) => {
+    match (flags.max_inbound_peers, flags.max_outbound_peers) {
+        (None, None) => flags.max_peers.unwrap_or(Limits::default().connections_max),
+        (inbound, outbound) => {
             let inbound = inbound.unwrap_or(INBOUND_DEFAULT);
             inbound
                 .saturating_add(outbound.unwrap_or(OUTBOUND_DEFAULT))
@@ -201,14 +200,14 @@ fn connections_max(flags: &P2pFlags) -> u32 {
 /// Says what will not work with settings that are allowed.
 fn warn_lonely(flags: &ServerFlags, network: &NetworkFile, listeners: &[Listener]) {
     let no_entry = network.bootnodes.is_empty() && network.relaynodes.is_empty();
-    if no_entry && !mdns(&flags.p2p, listeners) && flags.running_mode != Mode::Relay {
+    if no_entry && !mdns(&flags.p2p, listeners) && flags.running_mode != RunningMode::Full {
         tracing::warn!(
             file = %flags.network.display(),
             "the network file names no node to start from, and this node does not look on the local \
              network: it waits for `peerwork peers add`"
         );
     }
-    if flags.running_mode == Mode::Edge && !flags.edge.relay_on {
+    if flags.running_mode == RunningMode::Edge && !flags.edge.relay_on {
         tracing::warn!("without --relay-on this edge is only reached by nodes that can dial it");
     }
     let told = flags.p2p.nat.is_some() || flags.p2p.dns.is_some();

@@ -3,12 +3,13 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::{ArgAction, Args, builder::PossibleValuesParser};
+use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 
+use super::flags::ServerFlags;
 use crate::cli::{
     output::{Answer, Form, section},
-    settings,
+    settings::{Setting, defaults_of, schema},
 };
 
 /// `peerwork server export`
@@ -48,53 +49,9 @@ pub(super) fn run(flags: &ExportFlags, form: Form) -> anyhow::Result<()> {
     form.show(&Exported { export_result })
 }
 
-/// A setting with its default.
-struct Setting {
-    key: String,
-    help: String,
-    default: Value,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Value {
-    Absent,
-    Switch(bool),
-    Number(i64),
-    Text(String),
-    List(Vec<String>),
-}
-
+/// All settings of `peerwork server`.
 fn all() -> Vec<Setting> {
-    let command = settings::schema();
-    let shown = command.get_arguments().filter(|arg| {
-        !arg.is_hide_set()
-            && arg
-                .get_long()
-                .is_some_and(|long| !matches!(long, "config" | "version"))
-    });
-    let each = shown.map(|arg| {
-        let defaults: Vec<String> = arg
-            .get_default_values()
-            .iter()
-            .map(|v| v.to_string_lossy().into_owned())
-            .collect();
-        let default = match (arg.get_action(), defaults.as_slice()) {
-            (ArgAction::Append, _) => Value::List(defaults),
-            (_, [text]) => match (text.parse(), text.parse()) {
-                (Ok(switch), _) => Value::Switch(switch),
-                (_, Ok(number)) => Value::Number(number),
-                _ => Value::Text(text.clone()),
-            },
-            _ => Value::Absent,
-        };
-        Setting {
-            key: arg.get_long().unwrap_or_default().to_owned(),
-            help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
-            default,
-        }
-    });
-    each.collect()
+    defaults_of(&schema::<ServerFlags>())
 }
 
 fn toml_text() -> String {
@@ -103,14 +60,7 @@ fn toml_text() -> String {
          # A flag counts before an environment variable (PEERWORK_…), that before this file.\n",
     );
     for Setting { key, help, default } in all() {
-        let value = match default {
-            Value::Absent => None,
-            Value::Switch(switch) => Some(toml::Value::Boolean(switch)),
-            Value::Number(number) => Some(toml::Value::Integer(number)),
-            Value::Text(text) => Some(toml::Value::String(text)),
-            Value::List(list) => Some(list.into()),
-        };
-        let line = match value {
+        let line = match default.to_toml() {
             Some(value) => format!("{key} = {value}"),
             None => format!("# {key} ="),
         };

@@ -5,12 +5,37 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use multiaddr::Multiaddr;
-use peerwork::config::Mode;
+use peerwork_api::config::JsonRpcLimits;
+use peerwork_net::config::{Limits, RelayServer};
+use peerwork_tunnel::ingress;
 
 use crate::cli::{
     preamble::PreambleFlags,
-    values::{DnsName, Listen, app_host, duration, multiaddress, running_mode, some_duration},
+    values::{
+        DnsName, Listen, app_host, bound, duration, multiaddress, response_timeout, some_duration,
+    },
 };
+
+/// The part that a node plays, in EdgeMatrix's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunningMode {
+    /// Relay node: circuit relay, HTTP ingress, JSON-RPC, directory for others.
+    Full,
+    /// Edge: offers local ports to the network.
+    Edge,
+    /// Neither: calls others.
+    Peer,
+}
+
+/// Reads a running mode.
+fn running_mode(text: &str) -> Result<RunningMode, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "full" | "relay" => Ok(RunningMode::Full),
+        "edge" => Ok(RunningMode::Edge),
+        "peer" => Ok(RunningMode::Peer),
+        _ => Err("the modes are full (a relay node; `relay` means the same), edge and peer".into()),
+    }
+}
 
 /// Every setting of a node.
 #[derive(Args, Debug, Clone)]
@@ -21,7 +46,7 @@ pub(crate) struct ServerFlags {
     pub(crate) network: PathBuf,
     /// The node's part: full (a relay node), edge, or peer (calls others only)
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = running_mode)]
-    pub(crate) running_mode: Mode,
+    pub(crate) running_mode: RunningMode,
     /// Write the log to this file, behind what it holds, and not to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) log_to: Option<PathBuf>,
@@ -86,8 +111,9 @@ pub(crate) struct P2pFlags {
     /// Do not try to replace circuits by direct connections
     #[arg(long)]
     pub(crate) no_hole_punching: bool,
-    /// Connections at most, edges included [default: 8192]
     #[arg(long, value_name = "N", conflicts_with_all = ["max_inbound_peers", "max_outbound_peers"],
+          help = format!("Connections at most, edges included [default: {}]",
+                         Limits::default().connections_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_peers: Option<u32>,
     /// Connections from others at most; added to --max-outbound-peers
@@ -98,7 +124,7 @@ pub(crate) struct P2pFlags {
     pub(crate) max_outbound_peers: Option<u32>,
 }
 
-/// What only a relay node does.
+/// Settings of a relay node alone.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Relay node")]
 pub(crate) struct RelayFlags {
@@ -112,11 +138,11 @@ pub(crate) struct RelayFlags {
     #[arg(long)]
     pub(crate) relay_discovery: bool,
     /// Places that nodes may reserve at this relay, 0 for none
-    #[arg(long, value_name = "N", default_value = "2048",
+    #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().reservations_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_reservations: u32,
     /// Circuits that this relay carries at once
-    #[arg(long, value_name = "N", default_value = "8192",
+    #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().circuits_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_circuits: u32,
     /// Bytes that one circuit may carry, both directions together; 0 is no limit
@@ -129,23 +155,25 @@ pub(crate) struct RelayFlags {
     #[arg(long, value_name = "ORIGIN", default_value = "*")]
     pub(crate) access_control_allow_origins: Vec<String>,
     /// Requests in one JSON-RPC batch at most
-    #[arg(long, value_name = "N", default_value = "20",
+    #[arg(long, value_name = "N", default_value_t = bound(JsonRpcLimits::default().batch_max),
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) json_rpc_batch_request_limit: u32,
     /// How long an app may take until its answer begins
-    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = some_duration)]
+    #[arg(long, value_name = "DURATION",
+          default_value = response_timeout(), value_parser = some_duration)]
     pub(crate) response_timeout: Duration,
     /// HTTP calls under way at once; more are answered with 503
-    #[arg(long, value_name = "N", default_value = "4096",
+    #[arg(long, value_name = "N", default_value_t = bound(ingress::Limits::default().requests_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_requests: u32,
     /// HTTP calls under way to one node, event streams and WebSockets included
-    #[arg(long, value_name = "N", default_value = "200",
+    #[arg(long, value_name = "N",
+          default_value_t = bound(ingress::Limits::default().requests_per_node_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_requests_per_node: u32,
 }
 
-/// What only an edge does, and who may call.
+/// Settings of an edge, and of its callers.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Edge")]
 pub(crate) struct EdgeFlags {
@@ -212,5 +240,21 @@ impl IgnoredFlags {
         .into_iter()
         .filter_map(|(given, name)| given.then_some(name))
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_misspelt_running_mode_is_answered_with_the_modes() {
+        assert_eq!(running_mode("full"), Ok(RunningMode::Full));
+        assert_eq!(running_mode("relay"), Ok(RunningMode::Full));
+        assert_eq!(running_mode("Edge"), Ok(RunningMode::Edge));
+        let error = running_mode("egde").unwrap_err();
+        assert!(error.contains("full") && error.contains("edge") && error.contains("peer"));
     }
 }

@@ -1,27 +1,24 @@
 //! `peerwork server`: runs a node until a signal.
 
-mod addresses;
 mod compose;
 mod export;
 mod flags;
-mod ports;
+mod listeners;
 
-use clap::{ArgMatches, Args, Subcommand};
+use clap::{Args, Subcommand};
 use peerwork::{Node, config::Config};
 use peerwork_identity::{NetworkFile, SecretsDir};
 
-use self::export::ExportFlags;
-pub(crate) use self::{
-    addresses::{Listener, announced},
-    flags::ServerFlags,
-    ports::{Claim, clashes},
+use self::{
+    export::ExportFlags,
+    flags::{RunningMode, ServerFlags},
 };
 use super::{
-    block_on,
-    node::{Found, start_log},
-    output::Form,
+    command::{Call, Command},
+    running::{Found, start_log, tell_listeners},
+    runtime::block_on,
     secrets::check_secrets_config,
-    settings::{Resolved, Scope, resolve},
+    settings::{Resolved, Schema, schema},
     signals::Signals,
 };
 
@@ -45,29 +42,28 @@ enum ServerAction {
     Export(ExportFlags),
 }
 
-/// Runs a node, or what was asked for in its place.
-///
-/// # Errors
-/// When settings are wrong, the node cannot start, or it does not end in time.
-pub(super) fn run(server: &ServerArgs, matches: &ArgMatches, form: Form) -> anyhow::Result<()> {
-    if let Some(ServerAction::Export(flags)) = &server.action {
-        return export::run(flags, form);
+impl Command for ServerArgs {
+    const NAME: &'static str = "server";
+    const ABOUT: &'static str =
+        "Run a node as EdgeMatrix's program does: a relay node, an edge or a peer";
+    const SETTINGS: Option<Schema> = Some(schema::<ServerFlags>);
+
+    /// Fails when settings are wrong, the node cannot start, or it does not end in time.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        if let Some(ServerAction::Export(flags)) = &self.action {
+            return export::run(flags, call.form);
+        }
+        let (resolved, form) = call.settings::<ServerFlags>()?;
+        start_log(&resolved, form, resolved.own.log_to.as_deref())?;
+        tell_ignored(&resolved.own, &self.stray);
+        let config = config(&resolved)?;
+        block_on(serve(config, resolved.own.running_mode))
     }
-    let resolved = resolve(matches, Scope::Server, &|name| std::env::var_os(name))?;
-    let settings = &resolved.settings;
-    let form = match settings.global.json {
-        true => Form::Json,
-        false => Form::Text,
-    };
-    start_log(&resolved, form, settings.server.log_to.as_deref())?;
-    tell_ignored(&settings.server, &server.stray);
-    let config = config(&resolved)?;
-    block_on(serve(config))
 }
 
 /// The node's configuration, from the settings and the files that they name.
-fn config(resolved: &Resolved) -> anyhow::Result<Config> {
-    let flags = &resolved.settings.server;
+fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
+    let flags = &resolved.own;
     if let Some(path) = &flags.secrets_config {
         check_secrets_config(path)?;
     }
@@ -77,28 +73,12 @@ fn config(resolved: &Resolved) -> anyhow::Result<Config> {
     compose::config(flags, found)
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, mode: RunningMode) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
-    let mode = config.mode;
     let network = format!("{} ({})", config.network.name, config.network.network_id);
     let node = Node::start(config).await?;
-    let bound = node.addresses();
     tracing::info!(node = %node.node_id(), ?mode, network, "the node runs");
-    for address in &bound.p2p {
-        tracing::info!(%address, "listens for nodes");
-    }
-    if let Some(at) = bound.ingress {
-        tracing::info!("apps behind edges: http://{at}/edge/NODE/PORT/PATH");
-    }
-    if let Some(at) = bound.jsonrpc {
-        tracing::info!("JSON-RPC: http://{at}/ and ws://{at}/edge_ws");
-    }
-    if let Some(at) = bound.grpc {
-        tracing::info!("operator API: {at}; try `peerwork status`");
-    }
-    if let Some(at) = bound.metrics {
-        tracing::info!("metrics: http://{at}/metrics");
-    }
+    tell_listeners(node.addresses());
     signals
         .stop_on_signal(async move {
             node.stop().await;

@@ -1,6 +1,9 @@
 //! The settings file: TOML, one key for each flag, in kebab-case or snake_case.
+//!
+//! A table holds the settings of one role: key `k` of the table `t` is the flag `--t-k`, and the
+//! table itself is the switch `--t`.
 
-use std::{ffi::OsString, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use anyhow::Context as _;
 use clap::{
@@ -9,20 +12,24 @@ use clap::{
 };
 use toml::Value;
 
-use super::layer::{Layer, settings};
+use super::{
+    Schema,
+    layer::Layer,
+    schema::{is_section, settings, takes},
+};
 
-/// Settings that say how this very call works, and so have no place in a file.
+/// Settings of one call of the program, which have no place in a file.
 const NOT_IN_A_FILE: [&str; 1] = ["config"];
 
-/// Reads the file at `path`, for the settings of `command`; those of `other` are for another time.
-/// What is wrong with single settings goes to `mistakes`.
+/// Reads the file at `path`, for the settings of `command`; keys that only one of the `others` knows
+/// are skipped. Mistakes in single settings go to `mistakes`.
 ///
 /// # Errors
 /// When the file cannot be read, or is not TOML.
 pub(super) fn read(
     path: &Path,
     command: &Command,
-    other: &Command,
+    others: &[Schema],
     mistakes: &mut Vec<String>,
 ) -> anyhow::Result<Layer> {
     let text = std::fs::read_to_string(path)
@@ -30,32 +37,92 @@ pub(super) fn read(
     let table: toml::Table = text
         .parse()
         .with_context(|| format!("the settings file {} is not TOML", path.display()))?;
-    let mut layer = Layer::default();
-    let mut seen = std::collections::BTreeMap::new();
+    let mut reading = Reading {
+        path,
+        command,
+        others: others.iter().map(|schema| schema()).collect(),
+        mistakes,
+        layer: Layer::default(),
+        seen: BTreeMap::new(),
+    };
     for (written, value) in table {
-        let shown = format!("{written} in {}", path.display());
-        let key = written.replace('_', "-");
-        if let Some(earlier) = seen.insert(key.clone(), written.clone()) {
-            mistakes.push(format!("{shown}: the same as {earlier}; keep one of them"));
-            continue;
-        }
-        let Some((_, arg)) = settings(command).find(|(name, _)| *name == key) else {
-            if settings(other).any(|(name, _)| name == key) {
-                continue;
+        reading.entry(written, value);
+    }
+    Ok(reading.layer)
+}
+
+/// A file under reading.
+struct Reading<'a> {
+    path: &'a Path,
+    command: &'a Command,
+    others: Vec<Command>,
+    mistakes: &'a mut Vec<String>,
+    layer: Layer,
+    /// The spelling of each key in the file.
+    seen: BTreeMap<String, String>,
+}
+
+impl Reading<'_> {
+    fn entry(&mut self, written: String, value: Value) {
+        let name = written.replace('_', "-");
+        match value {
+            Value::Table(table) if self.known(&name, is_section) => {
+                self.section(&written, &name, table);
             }
-            mistakes.push(format!("{shown}: {}", unknown(command, &key)));
-            continue;
-        };
-        if NOT_IN_A_FILE.contains(&key.as_str()) {
-            mistakes.push(format!("{shown}: a settings file cannot name another one"));
-            continue;
-        }
-        match texts(value, matches!(arg.get_action(), ArgAction::Append)) {
-            Ok(values) => layer.insert_checked(command, &key, &shown, values, mistakes),
-            Err(reason) => mistakes.push(format!("{shown}: {reason}")),
+            value => self.setting(written, name, value, takes),
         }
     }
-    Ok(layer)
+
+    fn section(&mut self, written: &str, name: &str, mut table: toml::Table) {
+        let on = table.remove("enabled").unwrap_or(Value::Boolean(true));
+        self.setting(written.to_owned(), name.to_owned(), on, takes);
+        for (inner, value) in table {
+            let key = format!("{name}-{}", inner.replace('_', "-"));
+            let shown = format!("{written}.{inner}");
+            self.setting(shown, key, value, |command, key| {
+                is_section(command, name) && takes(command, key)
+            });
+        }
+    }
+
+    /// Takes a setting of the command, where `known` says that a command has it.
+    fn setting(
+        &mut self,
+        written: String,
+        key: String,
+        value: Value,
+        known: impl Fn(&Command, &str) -> bool,
+    ) {
+        let shown = format!("{written} in {}", self.path.display());
+        if let Some(earlier) = self.seen.insert(key.clone(), written) {
+            let text = format!("{shown}: the same as {earlier}; keep one of them");
+            return self.mistakes.push(text);
+        }
+        let command = self.command;
+        let arg = settings(command).find(|(name, _)| *name == key && known(command, name));
+        let Some((_, arg)) = arg else {
+            if !self.others.iter().any(|other| known(other, &key)) {
+                self.mistakes
+                    .push(format!("{shown}: {}", unknown(command, &self.others, &key)));
+            }
+            return;
+        };
+        if NOT_IN_A_FILE.contains(&key.as_str()) {
+            let text = format!("{shown}: a settings file cannot name another one");
+            return self.mistakes.push(text);
+        }
+        match texts(value, matches!(arg.get_action(), ArgAction::Append)) {
+            Ok(values) => {
+                self.layer
+                    .insert_checked(command, &key, &shown, values, self.mistakes);
+            }
+            Err(reason) => self.mistakes.push(format!("{shown}: {reason}")),
+        }
+    }
+
+    fn known(&self, name: &str, known: fn(&Command, &str) -> bool) -> bool {
+        known(self.command, name) || self.others.iter().any(|other| known(other, name))
+    }
 }
 
 fn texts(value: Value, repeatable: bool) -> Result<Vec<OsString>, String> {
@@ -79,22 +146,22 @@ fn text(value: Value) -> Result<OsString, String> {
 }
 
 /// Says that there is no such key, and which one is nearest by clap's own measure.
-fn unknown(command: &Command, key: &str) -> String {
-    let flag = format!("--{key}=x");
+fn unknown(command: &Command, others: &[Command], key: &str) -> String {
+    let mut commands = std::iter::once(command).chain(others);
+    match commands.find_map(|command| nearest(command, key)) {
+        Some(nearest) => format!("there is no such setting; the nearest is `{nearest}`"),
+        None => "there is no such setting; `peerwork server export` writes all of them".into(),
+    }
+}
+
+fn nearest(command: &Command, key: &str) -> Option<String> {
     let error = command
         .clone()
         .no_binary_name(true)
-        .try_get_matches_from([flag]);
-    let nearest = match error
-        .as_ref()
-        .err()
-        .and_then(|e| e.get(ContextKind::SuggestedArg))
-    {
+        .try_get_matches_from([format!("--{key}=x")])
+        .err()?;
+    match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(flag)) => Some(flag.trim_start_matches('-').to_owned()),
         _ => None,
-    };
-    match nearest {
-        Some(nearest) => format!("there is no such setting; the nearest is `{nearest}`"),
-        None => "there is no such setting; `peerwork server export` writes all of them".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! One place that settings come from: names of flags and the texts given for them.
+//! The settings of one source: names of flags and the texts given for them.
 
 use std::{collections::BTreeMap, error::Error as _, ffi::OsString};
 
@@ -8,7 +8,7 @@ use clap::{
     parser::ValueSource,
 };
 
-use super::Environment;
+use super::{Environment, schema::settings};
 
 /// Settings by the names of their flags, without the dashes.
 #[derive(Debug, Default)]
@@ -110,14 +110,6 @@ impl Layer {
             .flat_map(|(key, values)| values.iter().map(move |v| (key, v)));
         each.map(|(key, value)| argument(key, value)).collect()
     }
-}
-
-/// The settings that `command` takes, by name.
-pub(super) fn settings(command: &Command) -> impl Iterator<Item = (String, &Arg)> {
-    command
-        .get_arguments()
-        .filter(|arg| !matches!(arg.get_action(), ArgAction::Help | ArgAction::Version))
-        .filter_map(|arg| Some((arg.get_long()?.to_owned(), arg)))
 }
 
 fn argument(key: &str, value: &OsString) -> OsString {

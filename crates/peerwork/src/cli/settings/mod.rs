@@ -1,11 +1,15 @@
-//! Where a setting comes from: the flag, else the environment, else the settings file, else the
+//! The sources of a setting: the flag, else the environment, else the settings file, else the
 //! default.
 //!
 //! All four speak the same language: a setting is the flag of that name, and each value is read by
-//! the flag's own reader. So the file and the environment need no schema of their own.
+//! the flag's own reader. So the file and the environment need no schema of their own, and a command
+//! gets its settings by [`Source::resolve`] with its own flags.
 
+mod document;
 mod file;
+mod global;
 mod layer;
+mod schema;
 
 use std::{
     ffi::OsString,
@@ -13,67 +17,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{ArgMatches, Args};
 
-use self::layer::Layer;
-use super::{
-    args::{Global, with_switches},
-    relay::RelayNodeFlags,
-    server::ServerFlags,
+pub(crate) use self::{
+    document::{Setting, Value, all as defaults_of},
+    global::{Global, with_switches},
+    schema::{NoSettings, Schema, schema},
 };
+use self::{layer::Layer, schema::All};
 
 /// The settings file that is read when none is named.
-const FILE_NAME: &str = "peerwork.toml";
+pub(crate) const FILE_NAME: &str = "peerwork.toml";
 
-/// All settings, from wherever they came. Those of a command that does not run have their defaults.
+/// The settings of one call of the program.
 #[derive(Debug)]
-pub(crate) struct Settings {
+pub(crate) struct Resolved<F = NoSettings> {
+    /// The settings that every command has.
     pub(crate) global: Global,
-    pub(crate) server: ServerFlags,
-    pub(crate) relay: RelayNodeFlags,
-}
-
-/// What `peerwork server` understands.
-#[derive(Parser, Debug)]
-#[command(name = "settings", no_binary_name = true, disable_help_flag = true)]
-struct ServerSettings {
-    #[command(flatten)]
-    global: Global,
-    #[command(flatten)]
-    server: ServerFlags,
-}
-
-/// What `peerwork relay` understands.
-#[derive(Parser, Debug)]
-#[command(name = "settings", no_binary_name = true, disable_help_flag = true)]
-struct RelaySettings {
-    #[command(flatten)]
-    global: Global,
-    #[command(flatten)]
-    relay: RelayNodeFlags,
-}
-
-/// Which settings a command uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Those of `peerwork server` and the global ones.
-    Server,
-    /// Those of `peerwork relay` and the global ones.
-    Relay,
-    /// The global ones alone.
-    Global,
-}
-
-/// What was found out about the settings of one call of the program.
-#[derive(Debug)]
-pub(crate) struct Resolved {
-    /// The settings.
-    pub(crate) settings: Settings,
+    /// The settings of the command.
+    pub(crate) own: F,
     /// The data directory.
     pub(crate) data_dir: PathBuf,
-    /// True when nobody named the data directory.
+    /// True when the data directory was not named.
     pub(crate) data_dir_is_default: bool,
-    /// True when nobody chose how much is logged.
+    /// True when the log level was not named.
     pub(crate) log_level_is_default: bool,
     /// The settings file that was read.
     pub(crate) file: Option<PathBuf>,
@@ -101,101 +68,73 @@ impl std::error::Error for Mistakes {}
 /// The environment, as far as settings may read it.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// Finds the settings for a command whose flags are in `matches`.
-///
-/// # Errors
-/// All mistakes of the settings file and of the environment together.
-pub(crate) fn resolve(
-    matches: &ArgMatches,
-    scope: Scope,
-    environment: Environment<'_>,
-) -> anyhow::Result<Resolved> {
-    let (command, other) = match scope {
-        Scope::Server | Scope::Global => (schema(), relay_schema()),
-        Scope::Relay => (relay_schema(), schema()),
-    };
-    let mut mistakes = Vec::new();
-    let flags = Layer::from_flags(&in_scope(scope), matches);
-    let environment = Layer::from_environment(&in_scope(scope), environment, &mut mistakes);
+/// Where the settings of one call of the program come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// The command's flags as they were written.
+    pub(crate) flags: &'a ArgMatches,
+    /// Variables by their names.
+    pub(crate) environment: Environment<'a>,
+    /// The settings of all commands: one file may hold those of several.
+    pub(crate) schemas: &'a [Schema],
+}
 
-    let named = |key: &str| {
-        flags
-            .last(key)
-            .or_else(|| environment.last(key))
-            .map(PathBuf::from)
-    };
-    let chosen_dir = named("data-dir");
-    let file = named("config").or_else(|| {
-        let dir = chosen_dir.clone().or_else(platform_data_dir)?;
-        Some(dir.join(FILE_NAME)).filter(|file| file.is_file())
-    });
-    let from_file = match &file {
-        Some(path) => file::read(path, &command, &other, &mut mistakes)?,
-        None => Layer::default(),
-    };
-    if let (Some(path), None, Some(_)) = (&file, named("config"), from_file.last("data-dir")) {
-        mistakes.push(format!(
-            "data-dir in {}: this file was found through the data directory; name it by --data-dir \
-             or PEERWORK_DATA_DIR",
-            path.display()
-        ));
+impl Source<'_> {
+    /// Finds the settings of a command with the flags `F`.
+    ///
+    /// # Errors
+    /// All mistakes of the settings file and of the environment together.
+    pub(crate) fn resolve<F: Args>(&self) -> anyhow::Result<Resolved<F>> {
+        let command = schema::<F>();
+        let mut mistakes = Vec::new();
+        let flags = Layer::from_flags(&command, self.flags);
+        let environment = Layer::from_environment(&command, self.environment, &mut mistakes);
+        let named = |key: &str| {
+            let value = flags.last(key).or_else(|| environment.last(key));
+            value.map(PathBuf::from)
+        };
+        let file = named("config").or_else(|| {
+            let dir = named("data-dir").or_else(platform_data_dir)?;
+            Some(dir.join(FILE_NAME)).filter(|file| file.is_file())
+        });
+        let from_file = match &file {
+            Some(path) => file::read(path, &command, self.schemas, &mut mistakes)?,
+            None => Layer::default(),
+        };
+        if let (Some(path), None, Some(_)) = (&file, named("config"), from_file.last("data-dir")) {
+            mistakes.push(format!(
+                "data-dir in {}: this file was found through the data directory; name it by \
+                 --data-dir or PEERWORK_DATA_DIR",
+                path.display()
+            ));
+        }
+        if !mistakes.is_empty() {
+            return Err(Mistakes(mistakes).into());
+        }
+        resolved(command, Layer::merge([flags, environment, from_file]), file)
     }
-    if !mistakes.is_empty() {
-        return Err(Mistakes(mistakes).into());
-    }
-    let merged = Layer::merge([flags, environment, from_file]);
-    let log_level_is_default = merged.last("log-level").is_none();
-    let settings = settings(scope, command, &merged)?;
-    let data_dir = settings.global.data_dir.clone();
+}
+
+fn resolved<F: Args>(
+    command: clap::Command,
+    merged: Layer,
+    file: Option<PathBuf>,
+) -> anyhow::Result<Resolved<F>> {
+    let matches = command
+        .try_get_matches_from(merged.arguments())
+        .map_err(|error| Mistakes(vec![layer::reason(&error)]))?;
+    let All { global, own } = All::<F>::of(&matches)?;
+    let data_dir = global.data_dir.clone();
     Ok(Resolved {
         data_dir_is_default: data_dir.is_none(),
         data_dir: data_dir.or_else(platform_data_dir).ok_or_else(|| {
             anyhow::anyhow!("this system has no data folder: name one by --data-dir")
         })?,
-        settings,
-        log_level_is_default,
+        log_level_is_default: merged.last("log-level").is_none(),
+        global,
+        own,
         file,
     })
-}
-
-fn settings(scope: Scope, command: clap::Command, merged: &Layer) -> anyhow::Result<Settings> {
-    let matches = command
-        .try_get_matches_from(merged.arguments())
-        .map_err(|error| Mistakes(vec![layer::reason(&error)]))?;
-    let (server, relay) = match scope {
-        Scope::Server | Scope::Global => (matches, relay_schema().get_matches_from([""; 0])),
-        Scope::Relay => (schema().get_matches_from([""; 0]), matches),
-    };
-    let server = ServerSettings::from_arg_matches(&server)?;
-    let relay = RelaySettings::from_arg_matches(&relay)?;
-    Ok(Settings {
-        global: match scope {
-            Scope::Server | Scope::Global => server.global,
-            Scope::Relay => relay.global,
-        },
-        server: server.server,
-        relay: relay.relay,
-    })
-}
-
-/// The settings of `peerwork server` as clap knows them.
-pub(crate) fn schema() -> clap::Command {
-    with_switches(ServerSettings::command())
-}
-
-/// The settings of `peerwork relay` as clap knows them.
-fn relay_schema() -> clap::Command {
-    with_switches(RelaySettings::command())
-}
-
-fn in_scope(scope: Scope) -> clap::Command {
-    match scope {
-        Scope::Server => schema(),
-        Scope::Relay => relay_schema(),
-        Scope::Global => with_switches(<Global as clap::Args>::augment_args(clap::Command::new(
-            "global",
-        ))),
-    }
 }
 
 fn platform_data_dir() -> Option<PathBuf> {

@@ -2,20 +2,77 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, net::SocketAddr};
 
 use super::*;
-use crate::cli::args;
+use crate::cli::values::multiaddress;
 
-fn resolved(line: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Resolved> {
-    let matches = args::command()
-        .try_get_matches_from([&["peerwork", "server"], line].concat())
-        .unwrap();
-    let (_, matches) = matches.subcommand().unwrap();
+/// The settings of a command as they occur: texts, switches, lists, limits, roles.
+#[derive(Args, Debug, Clone)]
+struct Flags {
+    #[arg(long, default_value = "127.0.0.1:50002")]
+    jsonrpc: SocketAddr,
+    #[arg(long, default_value = "127.0.0.1:50001")]
+    libp2p: SocketAddr,
+    #[arg(long, default_value = "127.0.0.1:50005")]
+    trans_proxy: SocketAddr,
+    #[arg(long, default_value = "127.0.0.1:50004")]
+    relay_libp2p: SocketAddr,
+    #[arg(long)]
+    relay_on: bool,
+    #[arg(long)]
+    app_no_auth: bool,
+    #[arg(long, default_value = "")]
+    app_name: String,
+    #[arg(long)]
+    app_port: Vec<u16>,
+    #[arg(long)]
+    allow_caller: Vec<String>,
+    #[arg(long)]
+    nat: Option<std::net::IpAddr>,
+    #[arg(long, value_parser = multiaddress)]
+    announce: Option<multiaddr::Multiaddr>,
+    #[arg(long, conflicts_with = "max_inbound_peers")]
+    max_peers: Option<u32>,
+    #[arg(long)]
+    max_inbound_peers: Option<u32>,
+    #[arg(long, default_value = "./genesis.json")]
+    network: PathBuf,
+    #[arg(long)]
+    edge: bool,
+    #[arg(long, default_value = "1")]
+    edge_port: u16,
+}
+
+/// The settings of another command in the same file.
+#[derive(Args, Debug, Clone)]
+struct OtherFlags {
+    #[arg(long)]
+    topic: Vec<String>,
+    #[arg(long)]
+    worker: bool,
+    #[arg(long)]
+    worker_memory: Option<u64>,
+}
+
+const SCHEMAS: &[Schema] = &[schema::<Flags>, schema::<OtherFlags>];
+
+fn resolved_as<F: Args>(
+    line: &[&str],
+    environment: &[(&str, &str)],
+) -> anyhow::Result<Resolved<F>> {
+    let matches = schema::<F>().try_get_matches_from(line).unwrap();
     let environment: HashMap<_, _> = environment.iter().copied().collect();
-    resolve(matches, Scope::Server, &|name| {
-        environment.get(name).map(Into::into)
-    })
+    let source = Source {
+        flags: &matches,
+        environment: &|name| environment.get(name).map(Into::into),
+        schemas: SCHEMAS,
+    };
+    source.resolve()
+}
+
+fn resolved(line: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Resolved<Flags>> {
+    resolved_as(line, environment)
 }
 
 fn file(text: &str) -> (tempfile::TempDir, String) {
@@ -29,7 +86,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 #[test]
 fn a_flag_counts_before_the_environment_before_the_file_before_the_default() {
     let (_dir, path) =
-        file("jsonrpc = '127.0.0.1:3'\nlibp2p = '127.0.0.1:3'\ntrans_proxy = ':3'\n");
+        file("jsonrpc = '127.0.0.1:3'\nlibp2p = '127.0.0.1:3'\ntrans_proxy = '127.0.0.1:3'\n");
     let found = resolved(
         &["--config", &path, "--jsonrpc", "127.0.0.1:1"],
         &[
@@ -38,51 +95,96 @@ fn a_flag_counts_before_the_environment_before_the_file_before_the_default() {
         ],
     )
     .unwrap();
-    let port = |listen: crate::cli::values::Listen| listen.address().unwrap().port();
-    let server = &found.settings.server;
-    assert_eq!(port(server.relay.jsonrpc), 1);
-    assert_eq!(port(server.p2p.libp2p), 2);
-    assert_eq!(port(server.relay.trans_proxy), 3);
-    assert_eq!(port(server.p2p.relay_libp2p), 50004);
+    let own = &found.own;
+    assert_eq!(own.jsonrpc.port(), 1);
+    assert_eq!(own.libp2p.port(), 2);
+    assert_eq!(own.trans_proxy.port(), 3);
+    assert_eq!(own.relay_libp2p.port(), 50004);
 }
 
 #[test]
 fn a_switch_set_in_the_file_can_be_taken_back_by_its_flag() {
     let (_dir, path) = file("relay-on = true\napp_no_auth = true\n");
     let found = resolved(&["--config", &path, "--relay-on=false"], &[]).unwrap();
-    assert!(!found.settings.server.edge.relay_on);
-    assert!(found.settings.server.edge.app_no_auth);
+    assert!(!found.own.relay_on);
+    assert!(found.own.app_no_auth);
 }
 
 #[test]
 fn lists_come_from_arrays_and_from_commas_and_replace_each_other() {
     let (_dir, path) = file("app-port = [1, 2]\nallow-caller = ['a', 'b']\n");
     let found = resolved(&["--config", &path], &[("PEERWORK_APP_PORT", "3, 4,5")]).unwrap();
-    assert_eq!(found.settings.server.edge.app_port, [3, 4, 5]);
-    assert_eq!(found.settings.server.edge.allow_caller, ["a", "b"]);
+    assert_eq!(found.own.app_port, [3, 4, 5]);
+    assert_eq!(found.own.allow_caller, ["a", "b"]);
 }
 
 #[test]
 fn all_mistakes_are_told_at_once_with_key_and_value() {
     let (_dir, path) = file(
-        "running-mode = 'egde'\njsonrcp = ':1'\napp-default-port = 70000\nlibp2p = [':1']\n\
-         relay_on = 'maybe'\nconfig = 'x'\n[network]\nname = 'x'\n",
+        "announce = 'egde'\njsonrcp = ':1'\napp-port = 70000\nlibp2p = [':1']\n\
+         relay_on = 'maybe'\nconfig = 'x'\n[network]\nname = 'x'\n[edge]\nport = 0x10000\nprot = 1\n",
     );
     let error = resolved(&["--config", &path], &[("PEERWORK_NAT", "here")]).unwrap_err();
     let text = error.to_string();
     for part in [
-        "8 settings are wrong",
+        "10 settings are wrong",
         "PEERWORK_NAT = `here`",
-        "running-mode in ",
-        "`egde`: the modes are full",
+        "announce in ",
+        "`egde`",
         "the nearest is `jsonrpc`",
         "`70000`",
         "not a list",
         "`maybe`: it is one of true, false",
         "cannot name another one",
         "a table has no meaning here",
+        "edge.port in ",
+        "`65536`",
+        "edge.prot in ",
+        "the nearest is `edge-port`",
     ] {
         assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+#[test]
+fn a_table_turns_its_role_on_and_holds_its_settings() {
+    let (_dir, path) = file("[edge]\nport = 7\n[worker]\nmemory = 1\n");
+    let found = resolved(&["--config", &path], &[]).unwrap();
+    assert!(found.own.edge);
+    assert_eq!(found.own.edge_port, 7);
+    let worker = resolved_as::<OtherFlags>(&["--config", &path], &[]).unwrap();
+    assert!(worker.own.worker);
+    assert_eq!(worker.own.worker_memory, Some(1));
+    let (_dir, path) = file("[edge]\nenabled = false\nport = 7\n");
+    let found = resolved(&["--config", &path], &[]).unwrap();
+    assert!(!found.own.edge);
+    assert!(
+        resolved(&["--config", &path, "--edge"], &[])
+            .unwrap()
+            .own
+            .edge
+    );
+    let (_dir, path) = file("edge-port = 8\n[edge]\nport = 7\n");
+    let error = resolved(&["--config", &path], &[]).unwrap_err().to_string();
+    assert!(error.contains("the same as edge"), "{error}");
+}
+
+#[test]
+fn one_file_may_hold_the_settings_of_several_commands() {
+    let (_dir, path) = file("topic = ['a']\napp-name = 'x'\njson = true\n");
+    let found = resolved(&["--config", &path], &[]).unwrap();
+    assert_eq!(found.own.app_name, "x");
+    let other = resolved_as::<OtherFlags>(&["--config", &path], &[]).unwrap();
+    assert_eq!(other.own.topic, ["a"]);
+    let none = resolved_as::<NoSettings>(&["--config", &path], &[]).unwrap();
+    assert!(none.global.json);
+    let (_dir, path) = file("topics = ['a']\n");
+    for error in [
+        resolved(&["--config", &path], &[]).unwrap_err(),
+        resolved_as::<NoSettings>(&["--config", &path], &[]).unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(error.contains("the nearest is `topic`"), "{error}");
     }
 }
 
@@ -110,7 +212,7 @@ fn peerwork_toml_in_the_data_directory_is_read_without_being_named() {
     fs::write(dir.path().join("peerwork.toml"), "app-name = 'found'\n").unwrap();
     let data_dir = dir.path().to_str().unwrap();
     let found = resolved(&["--data-dir", data_dir], &[]).unwrap();
-    assert_eq!(found.settings.server.edge.app_name, "found");
+    assert_eq!(found.own.app_name, "found");
     assert!(!found.data_dir_is_default);
 
     fs::write(

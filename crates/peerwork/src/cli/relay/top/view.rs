@@ -187,7 +187,7 @@ fn table<'a, const N: usize>(
     frame.render_widget(table, area);
 }
 
-/// What strangers wrote, without what would steer a terminal.
+/// A text of other nodes without the characters that steer a terminal.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -8,7 +8,7 @@ use clap::{Args as _, Command, FromArgMatches as _};
 use peerwork_identity::{KeyType, Keypair};
 
 use super::*;
-use crate::cli::args::with_switches;
+use crate::cli::settings::with_switches;
 
 fn built(line: &str) -> anyhow::Result<Config> {
     built_with(line, None)
@@ -26,40 +26,65 @@ fn built_with(line: &str, grpc_address: Option<&str>) -> anyhow::Result<Config> 
     config(&ServerFlags::from_arg_matches(&matches)?, found)
 }
 
+fn relay(line: &str) -> Relay {
+    built(line).unwrap().relay.unwrap()
+}
+
+fn edge(line: &str) -> Edge {
+    let config = built(&format!("--running-mode edge {line}"));
+    config.unwrap().edge.unwrap()
+}
+
 #[test]
 fn the_defaults_are_those_of_the_specification() {
     let config = built("").unwrap();
-    let at = |text: &str| Some(text.parse().unwrap());
-    assert_eq!(config.mode, Mode::Relay);
-    assert_eq!(config.grpc, at("127.0.0.1:50000"));
-    assert_eq!(config.jsonrpc, at("0.0.0.0:50002"));
-    assert_eq!(config.metrics, None);
-    let ingress = config.ingress.unwrap();
-    assert_eq!(Some(ingress.listen), at("0.0.0.0:50005"));
-    assert!(ingress.auth && config.app.auth);
-    assert_eq!(config.app.ports, [9527]);
-    assert_eq!(config.app.host, "172.17.0.1");
-    assert_eq!(config.app.callers, None);
-    assert_eq!(config.cors_origins, ["*"]);
-    assert_eq!(config.jsonrpc_batch_max, 20);
-    assert!(!config.p2p.mdns, "only loopback is listened on");
-    assert!(!config.p2p.reserve && !config.p2p.relay_discovery && !config.p2p.upnp);
+    let at = |text: &str| text.parse().unwrap();
+    assert_eq!(config.api.operator.unwrap().address, at("127.0.0.1:50000"));
+    let json_rpc = config.api.json_rpc.unwrap();
+    assert_eq!(json_rpc.address, at("0.0.0.0:50002"));
+    assert_eq!(json_rpc.cors_origins, ["*"]);
+    assert_eq!(json_rpc.limits.batch_max, 20);
+    assert_eq!(config.api.metrics_address, None);
+    assert!(!config.net.mdns, "only loopback is listened on");
+    assert!(!config.net.upnp && config.edge.is_none());
+    let relay = config.relay.unwrap();
+    assert!(!relay.join_relays && relay.front.is_none());
+    let ingress = relay.ingress.unwrap();
+    assert_eq!(ingress.settings.listen, at("0.0.0.0:50005"));
+    assert_eq!(ingress.settings.cors_origins, ["*"]);
+    assert!(ingress.auth);
+    let edge = edge("");
+    assert!(edge.auth);
+    assert_eq!(edge.settings.ports, [9527].into());
+    assert_eq!(edge.settings.app_host, "172.17.0.1");
+    assert_eq!(edge.settings.callers, None);
 }
 
 #[test]
 fn an_edge_serves_no_http_and_no_json_rpc() {
     let config = built("--running-mode edge --relay-on --app-no-auth").unwrap();
-    assert_eq!(config.mode, Mode::Edge);
-    assert!(config.ingress.is_none() && config.jsonrpc.is_none());
-    assert!(config.p2p.reserve && !config.app.auth);
+    assert!(config.relay.is_none() && config.api.json_rpc.is_none());
+    assert!(config.directory.keep_reservations && !config.edge.unwrap().auth);
+    let relay = built("--relay-on").unwrap();
+    assert!(
+        !relay.directory.keep_reservations,
+        "a relay is reached itself"
+    );
+}
+
+#[test]
+fn a_peer_has_no_role() {
+    let config = built("--running-mode peer").unwrap();
+    assert!(config.relay.is_none() && config.edge.is_none());
+    assert!(config.api.json_rpc.is_none());
 }
 
 #[test]
 fn exactly_the_named_ports_of_the_app_are_allowed() {
-    let ports = |line: &str| built(line).unwrap().app.ports;
+    let ports = |line: &str| Vec::from_iter(edge(line).settings.ports);
     assert_eq!(ports("--app-port 22 --app-port 80 --app-port 22"), [22, 80]);
     let both = "--app-port 22 --app-default-port 3000";
-    assert_eq!(ports(both), [3000, 22]);
+    assert_eq!(ports(both), [22, 3000]);
     assert_eq!(ports(""), [9527]);
 }
 
@@ -67,26 +92,35 @@ fn exactly_the_named_ports_of_the_app_are_allowed() {
 fn what_one_caller_may_take_is_a_setting() {
     let line = "--max-circuits 5 --circuit-bytes 1000 --circuit-duration 2m --max-requests 7 \
                 --max-requests-per-node 3";
-    let config = built(line).unwrap();
-    assert_eq!(config.p2p.relay.circuits_max, 5);
-    assert_eq!(config.p2p.relay.circuit_bytes_max, Some(1000));
+    let limited = relay(line);
+    assert_eq!(limited.server.circuits_max, 5);
+    assert_eq!(limited.server.circuit_bytes_max, Some(1000));
     assert_eq!(
-        config.p2p.relay.circuit_duration,
+        limited.server.circuit_duration,
         Some(Duration::from_secs(120))
     );
-    let ingress = config.ingress.unwrap();
-    assert_eq!(
-        (ingress.requests_max, ingress.requests_per_node_max),
-        (7, 3)
-    );
-    let unlimited = built("").unwrap().p2p;
-    assert_eq!(unlimited.relay.circuit_bytes_max, None);
-    assert_eq!(unlimited.relay.circuit_duration, None);
+    let limits = limited.ingress.unwrap().settings.limits;
+    assert_eq!((limits.requests_max, limits.requests_per_node_max), (7, 3));
+    let unlimited = relay("").server;
+    assert_eq!(unlimited.circuit_bytes_max, None);
+    assert_eq!(unlimited.circuit_duration, None);
+}
+
+#[test]
+fn the_defaults_of_flags_are_those_of_the_parts() {
+    let (ours, parts) = (relay(""), Relay::default());
+    assert_eq!(format!("{:?}", ours.server), format!("{:?}", parts.server));
+    let ingress = ours.ingress.unwrap().settings;
+    assert_eq!(ingress.limits, Default::default());
+    assert_eq!(ingress.deadlines, Default::default());
+    let limits = built("").unwrap().net.limits;
+    let default = peerwork_net::config::Limits::default();
+    assert_eq!(format!("{limits:?}"), format!("{default:?}"));
 }
 
 #[test]
 fn mdns_follows_the_flags_and_the_addresses() {
-    let on = |line: &str| built(line).unwrap().p2p.mdns;
+    let on = |line: &str| built(line).unwrap().net.mdns;
     assert!(on("--libp2p 0.0.0.0:50001"));
     assert!(!on("--libp2p 0.0.0.0:50001 --no-mdns"));
     assert!(!on("--libp2p 0.0.0.0:50001 --no-discover"));
@@ -96,7 +130,7 @@ fn mdns_follows_the_flags_and_the_addresses() {
 
 #[test]
 fn peers_are_limited_together_or_by_direction() {
-    let most = |line: &str| built(line).unwrap().p2p.connections_max;
+    let most = |line: &str| built(line).unwrap().net.limits.connections_max;
     assert_eq!(most(""), 8192);
     assert_eq!(most("--max-peers 40"), 40);
     assert_eq!(most("--max-inbound-peers 100"), 108);
@@ -123,8 +157,8 @@ fn all_contradictions_are_told_at_once() {
 #[test]
 fn listed_callers_are_the_only_ones() {
     let node = Keypair::generate(KeyType::Secp256k1).node_id();
-    let config = built(&format!("--allow-caller {node}")).unwrap();
-    assert_eq!(config.app.callers, Some(vec![node]));
+    let edge = edge(&format!("--allow-caller {node}"));
+    assert_eq!(edge.settings.callers, Some([node].into()));
 }
 
 #[test]
@@ -134,12 +168,14 @@ fn ipv6_and_off_are_understood_everywhere() {
         Some("off"),
     )
     .unwrap();
-    assert_eq!(config.jsonrpc, Some("[::1]:8".parse().unwrap()));
-    assert!(config.ingress.is_none() && config.grpc.is_none());
-    assert_eq!(config.metrics, Some("[::1]:9".parse().unwrap()));
+    let at = |text: &str| text.parse().unwrap();
+    assert_eq!(config.api.json_rpc.unwrap().address, at("[::1]:8"));
+    assert!(config.relay.unwrap().ingress.is_none());
+    assert!(config.api.operator.is_none());
+    assert_eq!(config.api.metrics_address, Some(at("[::1]:9")));
     assert!(
         config
-            .p2p
+            .net
             .listen
             .iter()
             .any(|address| address.to_string() == "/ip6/::1/tcp/7")

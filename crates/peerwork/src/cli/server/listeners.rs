@@ -1,23 +1,11 @@
-//! From flags to the addresses that a node listens on and the ones it tells others.
+//! The peer-to-peer addresses that the flags of `peerwork server` ask for.
 
-use std::net::{IpAddr, SocketAddr};
+use crate::cli::listen::{Listener, quic, tcp, web_socket};
 
-use multiaddr::{Multiaddr, Protocol};
-use peerwork::config::Mode;
-use peerwork_net::peers::ip;
-
-use super::flags::P2pFlags;
-use crate::cli::values::DnsName;
-
-/// An address to listen on, and the flag that asked for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listener {
-    pub(crate) flag: &'static str,
-    pub(crate) address: Multiaddr,
-}
+use super::flags::{P2pFlags, RunningMode};
 
 /// Everything that the peer-to-peer side listens on.
-pub(super) fn listeners(flags: &P2pFlags, mode: Mode) -> Vec<Listener> {
+pub(super) fn listeners(flags: &P2pFlags, mode: RunningMode) -> Vec<Listener> {
     let mut listeners = Vec::new();
     let mut push = |flag, address| listeners.push(Listener { flag, address });
     if let Some(at) = flags.libp2p.address() {
@@ -27,88 +15,18 @@ pub(super) fn listeners(flags: &P2pFlags, mode: Mode) -> Vec<Listener> {
         }
     }
     // Port 0 has always meant "no relay host" for this flag.
-    if let (Mode::Relay, Some(at)) = (mode, flags.relay_libp2p.address())
+    if let (RunningMode::Full, Some(at)) = (mode, flags.relay_libp2p.address())
         && at.port() != 0
     {
         push("--relay-libp2p", tcp(at));
     }
     if let Some(at) = flags.websocket.address() {
-        push("--websocket", tcp(at).with(Protocol::Ws("/".into())));
+        push("--websocket", web_socket(at));
     }
     for address in &flags.listen {
         push("--listen", address.clone());
     }
     listeners
-}
-
-/// What to tell others; empty leaves it to what was bound and observed.
-///
-/// # Errors
-/// When `--nat` or `--dns` would tell a port that is not known before the start.
-pub(crate) fn announced(
-    announce: &[Multiaddr],
-    nat: Option<IpAddr>,
-    dns: Option<&DnsName>,
-    listeners: &[Listener],
-) -> Result<Vec<Multiaddr>, String> {
-    let mut announced = announce.to_vec();
-    let nat = nat.map(|ip| ("--nat", Protocol::from(ip)));
-    let dns = dns.map(|name| ("--dns", name.0.clone()));
-    for (flag, host) in [nat, dns].into_iter().flatten() {
-        for listener in listeners {
-            let address = with_host(&listener.address, &host);
-            if port(&address).is_none_or(|(_, port)| port == 0) {
-                return Err(format!(
-                    "{flag} tells others the ports of this node, but {} {} has none that is fixed: \
-                     give it one",
-                    listener.flag, listener.address
-                ));
-            }
-            if !announced.contains(&address) {
-                announced.push(address);
-            }
-        }
-    }
-    Ok(announced)
-}
-
-/// Whether nothing outside this machine can connect.
-pub(super) fn loopback_only(listeners: &[Listener]) -> bool {
-    listeners
-        .iter()
-        .all(|listener| ip(&listener.address).is_some_and(|ip| ip.is_loopback()))
-}
-
-/// The kind of a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transport {
-    Tcp,
-    Udp,
-}
-
-/// The port that `address` binds.
-pub(super) fn port(address: &Multiaddr) -> Option<(Transport, u16)> {
-    address.iter().find_map(|part| match part {
-        Protocol::Tcp(port) => Some((Transport::Tcp, port)),
-        Protocol::Udp(port) => Some((Transport::Udp, port)),
-        _ => None,
-    })
-}
-
-fn tcp(at: SocketAddr) -> Multiaddr {
-    Multiaddr::from(at.ip()).with(Protocol::Tcp(at.port()))
-}
-
-fn quic(at: SocketAddr) -> Multiaddr {
-    Multiaddr::from(at.ip())
-        .with(Protocol::Udp(at.port()))
-        .with(Protocol::QuicV1)
-}
-
-fn with_host(address: &Multiaddr, host: &Protocol<'static>) -> Multiaddr {
-    std::iter::once(host.clone())
-        .chain(address.iter().skip(1).map(Protocol::acquire))
-        .collect()
 }
 
 #[cfg(test)]
@@ -117,11 +35,16 @@ mod tests {
 
     use clap::{Args as _, Command, FromArgMatches as _};
 
+    use multiaddr::Multiaddr;
+
     use super::*;
-    use crate::cli::args::with_switches;
+    use crate::cli::{
+        listen::{announced as announced_by, loopback_only},
+        settings::with_switches,
+    };
 
     fn announced(flags: &P2pFlags, listeners: &[Listener]) -> Result<Vec<Multiaddr>, String> {
-        super::announced(&flags.announce, flags.nat, flags.dns.as_ref(), listeners)
+        announced_by(&flags.announce, flags.nat, flags.dns.as_ref(), listeners)
     }
 
     fn flags(line: &str) -> P2pFlags {
@@ -139,7 +62,7 @@ mod tests {
             .collect()
     }
 
-    fn listened(line: &str, mode: Mode) -> Vec<String> {
+    fn listened(line: &str, mode: RunningMode) -> Vec<String> {
         shown(
             listeners(&flags(line), mode)
                 .into_iter()
@@ -154,17 +77,17 @@ mod tests {
             "/ip4/127.0.0.1/udp/50001/quic-v1",
             "/ip4/127.0.0.1/tcp/50004",
         ];
-        assert_eq!(listened("", Mode::Relay), expected);
-        assert_eq!(listened("", Mode::Edge), expected[..2]);
+        assert_eq!(listened("", RunningMode::Full), expected);
+        assert_eq!(listened("", RunningMode::Edge), expected[..2]);
         assert_eq!(
-            listened("--no-quic --relay-libp2p off", Mode::Relay),
+            listened("--no-quic --relay-libp2p off", RunningMode::Full),
             expected[..1]
         );
         assert_eq!(
-            listened("--no-quic --relay-libp2p 0.0.0.0:0", Mode::Relay),
+            listened("--no-quic --relay-libp2p 0.0.0.0:0", RunningMode::Full),
             expected[..1]
         );
-        assert!(listened("--libp2p off --relay-libp2p off", Mode::Relay).is_empty());
+        assert!(listened("--libp2p off --relay-libp2p off", RunningMode::Full).is_empty());
     }
 
     #[test]
@@ -172,7 +95,7 @@ mod tests {
         assert_eq!(
             listened(
                 "--libp2p [::]:0 --websocket :8080 --listen /ip4/10.0.0.1/tcp/9 --listen /ip6/::1/tcp/9",
-                Mode::Edge
+                RunningMode::Edge
             ),
             [
                 "/ip6/::/tcp/0",
@@ -187,7 +110,7 @@ mod tests {
     #[test]
     fn weakness_49_nat_and_dns_are_told_with_the_port_of_every_listener_in_every_mode() {
         let flags = flags("--nat 192.0.2.7 --dns dns4/example.org --websocket :8080");
-        for (mode, count) in [(Mode::Relay, 8), (Mode::Edge, 6)] {
+        for (mode, count) in [(RunningMode::Full, 8), (RunningMode::Edge, 6)] {
             let told = shown(announced(&flags, &listeners(&flags, mode)).unwrap());
             assert_eq!(told.len(), count);
             for address in [
@@ -208,14 +131,14 @@ mod tests {
     #[test]
     fn an_announced_address_is_told_as_it_is() {
         let flags = flags("--announce /dns/example.org/tcp/443/wss --libp2p :0");
-        let told = announced(&flags, &listeners(&flags, Mode::Edge)).unwrap();
+        let told = announced(&flags, &listeners(&flags, RunningMode::Edge)).unwrap();
         assert_eq!(shown(told), ["/dns/example.org/tcp/443/wss"]);
     }
 
     #[test]
     fn nat_with_a_port_that_is_not_fixed_is_an_error() {
         let flags = flags("--nat 192.0.2.7 --libp2p :0");
-        let error = announced(&flags, &listeners(&flags, Mode::Edge)).unwrap_err();
+        let error = announced(&flags, &listeners(&flags, RunningMode::Edge)).unwrap_err();
         assert!(
             error.contains("--nat") && error.contains("--libp2p"),
             "{error}"
@@ -224,7 +147,7 @@ mod tests {
 
     #[test]
     fn only_loopback_listeners_count_as_loopback_only() {
-        let only = |line| loopback_only(&listeners(&flags(line), Mode::Relay));
+        let only = |line| loopback_only(&listeners(&flags(line), RunningMode::Full));
         assert!(only(""));
         assert!(only("--libp2p off --relay-libp2p [::1]:7"));
         assert!(!only("--libp2p 0.0.0.0:7"));

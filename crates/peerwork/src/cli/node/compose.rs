@@ -1,0 +1,192 @@
+//! The node's configuration from the settings of `peerwork node`; all contradictions at once.
+
+use std::net::SocketAddr;
+
+use peerwork::config::{Config, Edge, Ingress, JsonRpcConfig, OperatorConfig, Relay, RelayServer};
+use peerwork_identity::NetworkFile;
+
+use super::flags::{NodeFlags, P2pFlags, RelayFlags};
+use crate::cli::{
+    listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
+    running::{Found, ORIGIN_BYTES_MAX, nodes, tokens},
+    settings::Mistakes,
+    values::{Listen, count},
+    version::RELEASE,
+};
+
+/// Where operators ask a node: a free port, which stands in the data directory.
+pub(super) const GRPC_ADDRESS: &str = "127.0.0.1:0";
+
+/// The configuration that `flags` describe.
+///
+/// # Errors
+/// All contradictions between the settings.
+pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Config> {
+    let mut mistakes = Vec::new();
+    let listeners = listeners(&flags.p2p);
+    let grpc = grpc(found.grpc_address, &mut mistakes);
+    let ingress = flags.relay.relay_ingress.address();
+    let ingress = ingress.filter(|_| flags.relay.relay);
+    mistakes.extend(clashes(&claims(flags, &listeners, grpc, ingress)));
+    let relay = relay(flags, ingress, &mut mistakes);
+    let edge = edge(flags, &mut mistakes);
+    if flags.origin.len() > ORIGIN_BYTES_MAX {
+        mistakes.push(format!("--origin is longer than {ORIGIN_BYTES_MAX} bytes"));
+    }
+    let p2p = &flags.p2p;
+    let announce = announced(&p2p.announce, p2p.nat, p2p.dns.as_ref(), &listeners);
+    let announce = announce.unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        Vec::new()
+    });
+    if !mistakes.is_empty() {
+        return Err(Mistakes(mistakes).into());
+    }
+    let mut config = Config::new(found.keypair, found.network, RELEASE);
+    config.data_dir = Some(found.data_dir);
+    let net = &mut config.net;
+    net.listen = listeners.into_iter().map(|l| l.address).collect();
+    net.announce = announce;
+    net.mdns = p2p.mdns;
+    net.upnp = p2p.upnp;
+    net.hole_punching = !p2p.no_hole_punching;
+    net.limits.connections_max = p2p.max_connections;
+    let directory = &mut config.directory;
+    directory.me.name.clone_from(&flags.name);
+    directory.me.app_origin.clone_from(&flags.origin);
+    // A relay is reached at its own addresses.
+    directory.keep_reservations =
+        flags.edge.edge && !flags.edge.edge_no_reserve && !flags.relay.relay;
+    config.relay = flags.relay.relay.then_some(relay);
+    config.edge = flags.edge.edge.then_some(edge);
+    config.api.json_rpc = flags.jsonrpc.address().map(|at| json_rpc(flags, at));
+    config.api.operator = grpc.map(|at| OperatorConfig::new(at, None));
+    config.api.metrics_address = flags.metrics.address();
+    Ok(config)
+}
+
+/// The network of the file and of the entry points that were named beside it.
+pub(super) fn network(flags: &NodeFlags) -> anyhow::Result<NetworkFile> {
+    let mut network = match &flags.network {
+        Some(file) => NetworkFile::load(file)?,
+        // The network that `peerwork genesis` writes by default, but for its name.
+        None => NetworkFile {
+            name: "peerwork".to_owned(),
+            ..NetworkFile::default()
+        },
+    };
+    network.bootnodes.extend(flags.bootnode.iter().cloned());
+    network.relaynodes.extend(flags.relaynode.iter().cloned());
+    Ok(network)
+}
+
+/// The roles of a node, in words.
+pub(super) fn roles(config: &Config) -> Vec<&'static str> {
+    let relay = config.relay.is_some().then_some("relay");
+    let edge = config.edge.is_some().then_some("edge");
+    let roles: Vec<_> = relay.into_iter().chain(edge).collect();
+    match roles.is_empty() {
+        true => vec!["peer"],
+        false => roles,
+    }
+}
+
+fn grpc(address: Option<&str>, mistakes: &mut Vec<String>) -> Option<SocketAddr> {
+    let address = address.unwrap_or(GRPC_ADDRESS);
+    let grpc: Listen = address.parse().unwrap_or_else(|reason| {
+        mistakes.push(format!("--grpc-address = `{address}`: {reason}"));
+        Listen::Off
+    });
+    grpc.address()
+}
+
+/// Everything that the peer-to-peer side listens on.
+fn listeners(flags: &P2pFlags) -> Vec<Listener> {
+    let mut listeners = Vec::new();
+    let mut push = |flag, address| listeners.push(Listener { flag, address });
+    if let Some(at) = flags.libp2p.address() {
+        push("--libp2p", tcp(at));
+        if !flags.no_quic {
+            push("--libp2p", quic(at));
+        }
+    }
+    if let Some(at) = flags.websocket.address() {
+        push("--websocket", web_socket(at));
+    }
+    for address in &flags.listen {
+        push("--listen", address.clone());
+    }
+    listeners
+}
+
+fn claims(
+    flags: &NodeFlags,
+    listeners: &[Listener],
+    grpc: Option<SocketAddr>,
+    ingress: Option<SocketAddr>,
+) -> Vec<Claim> {
+    let http = [
+        ("--relay-ingress", ingress),
+        ("--jsonrpc", flags.jsonrpc.address()),
+        ("--grpc-address", grpc),
+        ("--metrics", flags.metrics.address()),
+    ];
+    let http = http.into_iter();
+    let http = http.filter_map(|(flag, at)| Some(Claim::http(flag, at?)));
+    listeners
+        .iter()
+        .filter_map(Claim::p2p)
+        .chain(http)
+        .collect()
+}
+
+fn relay(flags: &NodeFlags, ingress: Option<SocketAddr>, mistakes: &mut Vec<String>) -> Relay {
+    let relay = &flags.relay;
+    let allowed = nodes("--relay-allow", &relay.relay_allow, mistakes);
+    let tokens = tokens("--relay-token", &relay.relay_token, mistakes);
+    let closed = !allowed.is_empty() || !tokens.is_empty();
+    Relay {
+        server: RelayServer {
+            reservations_max: count(relay.relay_max_reservations),
+            circuits_max: count(relay.relay_max_circuits),
+            circuit_bytes_max: Some(relay.relay_circuit_bytes).filter(|bytes| *bytes > 0),
+            circuit_duration: Some(relay.relay_circuit_duration).filter(|d| !d.is_zero()),
+            allowed: closed.then_some(allowed),
+            ..RelayServer::default()
+        },
+        tokens,
+        join_relays: relay.relay_join,
+        ingress: ingress.map(|listen| {
+            let origins = &flags.access_control_allow_origins;
+            ingress_at(listen, relay, origins)
+        }),
+        front: None,
+    }
+}
+
+fn ingress_at(listen: SocketAddr, flags: &RelayFlags, origins: &[String]) -> Ingress {
+    let mut ingress = Ingress::new(listen);
+    ingress.auth = !flags.relay_open;
+    let settings = &mut ingress.settings;
+    settings.cors_origins = origins.to_vec();
+    settings.deadlines.response = flags.relay_response_timeout;
+    settings.limits.requests_max = count(flags.relay_max_requests);
+    settings.limits.requests_per_node_max = count(flags.relay_max_requests_per_node);
+    ingress
+}
+
+fn edge(flags: &NodeFlags, mistakes: &mut Vec<String>) -> Edge {
+    let flags = &flags.edge;
+    let callers = nodes("--edge-caller", &flags.edge_caller, mistakes);
+    let mut edge = Edge::new(flags.edge_url.clone(), flags.edge_port.iter().copied());
+    edge.auth = !flags.edge_open;
+    edge.settings.callers = Some(callers).filter(|callers| !callers.is_empty());
+    edge
+}
+
+fn json_rpc(flags: &NodeFlags, at: SocketAddr) -> JsonRpcConfig {
+    let mut json_rpc = JsonRpcConfig::new(at);
+    let origins = &flags.access_control_allow_origins;
+    json_rpc.cors_origins.clone_from(origins);
+    json_rpc
+}

@@ -1,0 +1,110 @@
+//! `peerwork node init`: a settings file to start from.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::{compose::GRPC_ADDRESS, flags::NodeFlags};
+use crate::cli::{
+    files::write_new,
+    output::{Answer, Form, section},
+    settings::{FILE_NAME, Resolved, Setting, Value, defaults_of, schema},
+};
+
+/// The roles: each is a table of the file, in this order behind the other settings.
+const ROLES: [&str; 2] = ["relay", "edge"];
+/// A file found through the data directory cannot name the data directory.
+const NOT_IN_THE_FILE: &str = "data-dir";
+
+#[derive(Serialize)]
+struct Written {
+    file: String,
+}
+
+impl Answer for Written {
+    fn text(&self) -> String {
+        let text = format!(
+            "Settings written to {}\nTake the # from a setting to change it, and from [relay] or \
+             [edge] to take the role.\nThen: peerwork node check, and peerwork node",
+            self.file
+        );
+        section("NODE INIT", &text)
+    }
+}
+
+/// Writes `peerwork.toml` into the data directory, which is made when it is missing.
+///
+/// # Errors
+/// When the file exists, or cannot be written.
+pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
+    let dir = &resolved.data_dir;
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let path = dir.join(FILE_NAME);
+    // Tokens may stand in it.
+    write_new(&path, text().as_bytes(), 0o600).context("cannot write the settings")?;
+    form.show(&Written {
+        file: path.display().to_string(),
+    })
+}
+
+/// The file: every setting as a comment, with its default.
+pub(super) fn text() -> String {
+    let mut text = String::from(
+        "# Settings of `peerwork node`, with their defaults.\n\
+         # A flag counts before an environment variable (PEERWORK_…), that before this file.\n",
+    );
+    let (roles, node): (Vec<_>, Vec<_>) = defaults_of(&schema::<NodeFlags>())
+        .into_iter()
+        .filter(|setting| setting.key != NOT_IN_THE_FILE)
+        .partition(|setting| role_of(&setting.key).is_some());
+    for setting in node {
+        write_setting(&mut text, &setting.key, &setting);
+    }
+    for role in ROLES {
+        let of_role = roles.iter().filter(|s| role_of(&s.key) == Some(role));
+        for setting in of_role {
+            match setting
+                .key
+                .strip_prefix(role)
+                .map(|key| key.trim_start_matches('-'))
+            {
+                None | Some("") => write_line(&mut text, &setting.help, &format!("[{role}]")),
+                Some(key) => write_setting(&mut text, key, setting),
+            }
+        }
+    }
+    text
+}
+
+/// The role whose table holds the setting.
+fn role_of(key: &str) -> Option<&'static str> {
+    ROLES.into_iter().find(|role| {
+        let rest = key.strip_prefix(role);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    })
+}
+
+fn write_setting(text: &mut String, key: &str, setting: &Setting) {
+    let (help, default) = match key {
+        // Other commands have another default.
+        "grpc-address" => (
+            "Where the operator API answers, or off; port 0 takes a free one, which commands find \
+             through the data directory",
+            Value::Text(GRPC_ADDRESS.to_owned()),
+        ),
+        _ => (setting.help.as_str(), setting.default.clone()),
+    };
+    let line = match default.to_toml() {
+        Some(value) => format!("{key} = {value}"),
+        None => format!("{key} ="),
+    };
+    write_line(text, help, &line);
+}
+
+fn write_line(text: &mut String, help: &str, line: &str) {
+    write!(text, "\n# {help}\n# {line}\n").expect("invariant: writing to a String succeeds");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! `peerwork node`: a node with any combination of roles, from flags and `peerwork.toml`.
+
+mod check;
+mod compose;
+mod flags;
+mod init;
+
+use clap::{Args, Subcommand};
+use peerwork::Node;
+use peerwork_identity::{InitOptions, KeyType, SecretName, SecretsDir};
+use serde::Serialize;
+
+use self::flags::NodeFlags;
+use super::{
+    command::{Call, Command},
+    output::{Answer, Form, block},
+    running::{Found, start_log, tell_listeners},
+    runtime::block_on,
+    settings::{Resolved, Schema, schema},
+    signals::Signals,
+};
+
+/// `peerwork node`
+#[derive(Args, Debug)]
+#[command(subcommand_precedence_over_arg = true)]
+pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    action: Option<NodeAction>,
+    #[command(flatten)]
+    flags: Box<NodeFlags>,
+}
+
+/// `peerwork node …`
+#[derive(Subcommand, Debug)]
+enum NodeAction {
+    /// Write a peerwork.toml with all settings, commented, into the data directory
+    Init,
+    /// Say what the node would do, without starting it; flags of the node stand before `check`
+    Check,
+}
+
+impl Command for NodeArgs {
+    const NAME: &'static str = "node";
+    const ABOUT: &'static str =
+        "Run a node with any combination of roles: relay, edge, both, or neither";
+    const SETTINGS: Option<Schema> = Some(schema::<NodeFlags>);
+
+    /// Fails when settings are wrong, the node cannot start, or it does not end in time.
+    fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
+        if let Some(NodeAction::Init) = self.action {
+            let (resolved, form) = call.global()?;
+            return init::run(&resolved, form);
+        }
+        let (resolved, form) = call.settings::<NodeFlags>()?;
+        match self.action {
+            Some(NodeAction::Check) => check::run(&resolved, form),
+            _ => run(&resolved, form),
+        }
+    }
+}
+
+/// Runs the node until a signal; its keys and its data directory are made where there are none.
+fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
+    let flags = &resolved.own;
+    start_log(resolved, form, flags.log_to.as_deref())?;
+    make_missing_keys(&SecretsDir::new(&resolved.data_dir))?;
+    let found = Found::new(resolved, || compose::network(flags))?;
+    let config = compose::config(flags, found)?;
+    block_on(async move {
+        let signals = Signals::listen()?;
+        let roles = compose::roles(&config);
+        let node = Node::start(config).await?;
+        tell_listeners(node.addresses());
+        form.show(&Running::of(&node, roles))?;
+        signals
+            .stop_on_signal(async move {
+                node.stop().await;
+            })
+            .await
+    })
+}
+
+fn make_missing_keys(keys: &SecretsDir) -> anyhow::Result<()> {
+    let options = InitOptions {
+        validator: !keys.contains(SecretName::ValidatorKey),
+        network: !keys.contains(SecretName::NetworkKey),
+        key_type: KeyType::default(),
+    };
+    if options.validator || options.network {
+        keys.init(options)?;
+        tracing::info!(data_dir = %keys.root().display(), "made the keys of this node");
+    }
+    Ok(())
+}
+
+/// A node that runs.
+#[derive(Serialize)]
+struct Running {
+    node_id: String,
+    roles: Vec<&'static str>,
+    addresses: Vec<String>,
+    ingress: Option<String>,
+    grpc: Option<String>,
+}
+
+impl Running {
+    fn of(node: &Node, roles: Vec<&'static str>) -> Self {
+        let at = node.addresses();
+        let shown = |at: Option<std::net::SocketAddr>| at.map(|at| at.to_string());
+        Self {
+            node_id: node.node_id().to_string(),
+            roles,
+            addresses: node
+                .p2p_addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            ingress: shown(at.ingress),
+            grpc: shown(at.grpc),
+        }
+    }
+}
+
+impl Answer for Running {
+    fn text(&self) -> String {
+        let mut rows = vec![
+            ("Node ID", self.node_id.clone()),
+            ("Roles", self.roles.join(", ")),
+        ];
+        rows.extend(self.addresses.iter().map(|at| ("Address", at.clone())));
+        rows.extend(self.ingress.iter().map(|at| ("Ingress", at.clone())));
+        rows.extend(self.grpc.iter().map(|at| ("Operator API", at.clone())));
+        block("NODE", &rows)
+    }
+}

@@ -1,0 +1,112 @@
+//! The shared parts of the commands that run a node: its log, its keys and its first lines.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use peerwork::{Addresses, config::RelayToken};
+use peerwork_identity::{Keypair, NetworkFile, NodeId, SecretsDir};
+
+use super::{
+    logging::{self, Log},
+    output::Form,
+    settings::Resolved,
+};
+
+/// Bytes of the app's origin, which node events carry to all nodes.
+pub(crate) const ORIGIN_BYTES_MAX: usize = 1024;
+
+/// The inputs of a node beside its flags.
+pub(crate) struct Found<'a> {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) grpc_address: Option<&'a str>,
+    pub(crate) keypair: Keypair,
+    pub(crate) network: NetworkFile,
+}
+
+impl<'a> Found<'a> {
+    /// With the network key of the data directory, which is made when there is none, and then the
+    /// network.
+    ///
+    /// # Errors
+    /// When the key cannot be read or made, or the network is not found.
+    pub(crate) fn new(
+        resolved: &'a Resolved<impl Sized>,
+        network: impl FnOnce() -> anyhow::Result<NetworkFile>,
+    ) -> anyhow::Result<Self> {
+        let keys = SecretsDir::new(&resolved.data_dir);
+        for exposed in keys.permissions_too_open() {
+            tracing::warn!("{exposed}");
+        }
+        Ok(Self {
+            data_dir: resolved.data_dir.clone(),
+            grpc_address: resolved.global.grpc_address.as_deref(),
+            keypair: keys.load_or_create_network_key()?,
+            network: network()?,
+        })
+    }
+}
+
+/// Starts the log of a node, and says in it where the settings came from.
+///
+/// # Errors
+/// When the log file cannot be opened.
+pub(crate) fn start_log(
+    resolved: &Resolved<impl Sized>,
+    form: Form,
+    to: Option<&Path>,
+) -> anyhow::Result<()> {
+    logging::start(&Log {
+        level: resolved.global.log_level,
+        form,
+        file: to,
+    })?;
+    if let Some(file) = &resolved.file {
+        tracing::info!(file = %file.display(), "settings were read");
+    }
+    Ok(())
+}
+
+/// The nodes that `flag` names by their ids; what is no id goes to `mistakes`.
+pub(crate) fn nodes(flag: &str, texts: &[String], mistakes: &mut Vec<String>) -> HashSet<NodeId> {
+    let mut nodes = HashSet::new();
+    for text in texts {
+        match text.parse() {
+            Ok(node) => _ = nodes.insert(node),
+            Err(error) => mistakes.push(format!("{flag} = `{text}`: {error}")),
+        }
+    }
+    nodes
+}
+
+/// The tokens that `flag` names; mistakes are told without the token.
+pub(crate) fn tokens(flag: &str, texts: &[String], mistakes: &mut Vec<String>) -> Vec<RelayToken> {
+    let mut tokens = Vec::new();
+    for text in texts {
+        match RelayToken::new(text) {
+            Ok(token) => tokens.push(token),
+            Err(error) => mistakes.push(format!("{flag}: {error}")),
+        }
+    }
+    tokens
+}
+
+/// Says in the log where a node listens.
+pub(crate) fn tell_listeners(bound: &Addresses) {
+    for address in &bound.p2p {
+        tracing::info!(%address, "listens for nodes");
+    }
+    if let Some(at) = bound.ingress {
+        tracing::info!("apps behind edges: http://{at}/edge/NODE/PORT/PATH");
+    }
+    if let Some(at) = bound.jsonrpc {
+        tracing::info!("JSON-RPC: http://{at}/ and ws://{at}/edge_ws");
+    }
+    if let Some(at) = bound.grpc {
+        tracing::info!("operator API: {at}; try `peerwork status`");
+    }
+    if let Some(at) = bound.metrics {
+        tracing::info!("metrics: http://{at}/metrics");
+    }
+}

@@ -1,0 +1,409 @@
+//! Starts the parts of a node in order; each part that runs is pushed onto the stack of stops.
+//!
+//! ```text
+//!  data directory ▶ ports of HTTP ▶ network ▶ edge ▶ directory ▶ node events ▶ ingress │ API ▶ node.json
+//! ```
+//! The ports of ingress and browsers are taken early, because directory and network tell them, and
+//! served late, so that their requests end before the directory says goodbye.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use multiaddr::Multiaddr;
+use parking_lot::Mutex;
+use peerwork_api::{Server, bind_front};
+use peerwork_directory::Directory;
+use peerwork_listener::Bound;
+use peerwork_net::Network;
+use peerwork_tunnel::{Edge, Ingress, connect::Connector};
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+use super::{Node, certificate, error::StartError, events::EventPump, parts, stack::Stack};
+use crate::{
+    Addresses, Config, access,
+    data_dir::DataDir,
+    front::{FrontSide, Listeners, Shape},
+    operate::{self, About, Dials, TunnelCount},
+    routes::DirectoryRoutes,
+    runtime_file::RuntimeFile,
+    time::millis_since_1970,
+};
+
+/// The bound of stopping all parts.
+pub(super) const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The deadlines of the parts' stops. Their sum along the stack stays within [`STOP_DEADLINE`], so
+/// that no part takes another one's time.
+mod deadline {
+    use std::time::Duration;
+
+    /// For parts that end at their next await.
+    pub(super) const AT_ONCE: Duration = Duration::from_millis(50);
+    /// The ingress cuts its requests itself after `Deadlines::drain`, 3 s.
+    pub(super) const INGRESS: Duration = Duration::from_millis(3100);
+    /// The API cuts its requests itself after `Config::stop_deadline`, 2 s.
+    pub(super) const API: Duration = Duration::from_millis(2500);
+    /// The goodbye takes at most 1 s.
+    pub(super) const DIRECTORY: Duration = Duration::from_millis(1100);
+    pub(super) const EDGE: Duration = Duration::from_millis(200);
+    pub(super) const NETWORK: Duration = Duration::from_millis(400);
+}
+
+/// Starts all parts that `config` asks for, or none.
+pub(super) async fn start(config: Config) -> Result<Node, StartError> {
+    let mut stack = Stack::default();
+    let mut starting = Starting {
+        config,
+        registry: Registry::default(),
+        stack: &mut stack,
+    };
+    match starting.run().await {
+        Ok(handles) => Ok(handles.into_node(stack)),
+        Err(error) => {
+            stack.unwind(STOP_DEADLINE).await;
+            Err(error)
+        }
+    }
+}
+
+/// A start under way.
+struct Starting<'a> {
+    config: Config,
+    registry: Registry,
+    stack: &'a mut Stack,
+}
+
+/// The handles through which a running node is asked.
+struct Handles {
+    network: Network,
+    directory: Directory,
+    connector: Connector,
+    front: Option<Arc<FrontSide>>,
+    addresses: Addresses,
+}
+
+impl Handles {
+    fn into_node(self, stack: Stack) -> Node {
+        Node {
+            network: self.network,
+            directory: self.directory,
+            connector: self.connector,
+            front: self.front,
+            addresses: self.addresses,
+            stack,
+        }
+    }
+}
+
+/// Ports that are taken and not served yet.
+struct Ports {
+    front: Option<Bound>,
+    ingress: Option<Bound>,
+}
+
+/// The running core, which HTTP stands on.
+struct Core {
+    network: Network,
+    directory: Directory,
+    connector: Connector,
+    tunnels: Vec<TunnelCount>,
+}
+
+impl Starting<'_> {
+    async fn run(&mut self) -> Result<Handles, StartError> {
+        install_crypto_provider();
+        let data_dir = self.data_dir()?;
+        let ports = self.ports().await?;
+        certificate::provide(&mut self.config, data_dir.as_deref())?;
+        let front_at = ports.front.as_ref().map(Bound::address);
+        let ingress_at = ports.ingress.as_ref().map(Bound::address);
+        let listeners = front_at.map(|at| self.front_listeners(at));
+        let network = self.network(listeners.as_ref()).await?;
+        let mut core = self.core(network, ingress_at).await?;
+        let events = self.events(&core);
+        self.ingress(ports.ingress, &mut core).await?;
+        let front = listeners.map(|listeners| self.front(&core.network, listeners));
+        let addresses = self
+            .api(
+                &core,
+                &events,
+                data_dir.as_deref(),
+                ports.front,
+                front.as_ref(),
+            )
+            .await?;
+        let addresses = Addresses {
+            p2p: parts::direct_addresses(&core.network),
+            ingress: ingress_at,
+            front: front_at,
+            ..addresses
+        };
+        if let Some(data_dir) = &data_dir {
+            self.runtime_file(data_dir, &core.network, &addresses);
+        }
+        let Core {
+            network,
+            directory,
+            connector,
+            ..
+        } = core;
+        Ok(Handles {
+            network,
+            directory,
+            connector,
+            front,
+            addresses,
+        })
+    }
+
+    fn data_dir(&mut self) -> Result<Option<Arc<DataDir>>, StartError> {
+        let Some(path) = &self.config.data_dir else {
+            return Ok(None);
+        };
+        let data_dir = Arc::new(DataDir::take(path)?);
+        let held = Arc::clone(&data_dir);
+        self.stack
+            .push("data directory", deadline::AT_ONCE, move || async move {
+                drop(held);
+            });
+        Ok(Some(data_dir))
+    }
+
+    async fn ports(&self) -> Result<Ports, StartError> {
+        let relay = self.config.relay.as_ref();
+        let front = match relay.and_then(|relay| relay.front.as_ref()) {
+            Some(front) => Some(bind_front(front.listen).await.map_err(StartError::Api)?),
+            None => None,
+        };
+        let ingress = match relay.and_then(|relay| relay.ingress.as_ref()) {
+            Some(ingress) => Some(
+                Ingress::bind(ingress.settings.listen)
+                    .await
+                    .map_err(StartError::Tunnel)?,
+            ),
+            None => None,
+        };
+        Ok(Ports { front, ingress })
+    }
+
+    /// The addresses under which the network hears of the port for browsers at `at`.
+    fn front_listeners(&self, at: SocketAddr) -> Listeners {
+        let front = self.config.relay.as_ref().and_then(|r| r.front.as_ref());
+        let encrypts = front.is_some_and(|front| front.settings.preamble.tls.is_some());
+        Listeners::new(at, encrypts)
+    }
+
+    async fn network(&mut self, front: Option<&Listeners>) -> Result<Network, StartError> {
+        let handed: Vec<Multiaddr> = front.iter().flat_map(|front| front.all()).collect();
+        let settings = parts::network(&self.config, handed);
+        let network = Network::start(settings, &mut self.registry)
+            .await
+            .map_err(|error| StartError::Network(Box::new(error)))?;
+        let stopping = network.clone();
+        self.stack
+            .push("network", deadline::NETWORK, move || async move {
+                stopping.stop().await;
+            });
+        let tokens = self.config.relay.iter().flat_map(|relay| &relay.tokens);
+        let tokens: Vec<_> = tokens.cloned().collect();
+        if !tokens.is_empty() {
+            let served = access::serve(&network, tokens).map_err(StartError::Access)?;
+            self.stack
+                .push("token check", deadline::AT_ONCE, move || async move {
+                    // The stack cuts and names a stop that takes longer.
+                    let _ = served.stop(Instant::now() + deadline::AT_ONCE).await;
+                });
+        }
+        Ok(network)
+    }
+
+    /// The edge before the directory: its goodbye goes out while the edge still answers, so that no
+    /// caller is sent to an edge that refuses.
+    async fn core(
+        &mut self,
+        network: Network,
+        ingress_at: Option<SocketAddr>,
+    ) -> Result<Core, StartError> {
+        let edge = self.edge(&network)?;
+        let (own, tunnels) = match edge {
+            Some((own, count)) => (Some(own), vec![count]),
+            None => (None, Vec::new()),
+        };
+        let settings = parts::directory(&self.config, ingress_at.map(|at| at.port()));
+        let keypair = self.config.net.keypair.clone();
+        let directory = Directory::start(settings, network.clone(), keypair, &mut self.registry)
+            .await
+            .map_err(StartError::Directory)?;
+        let stopping = directory.clone();
+        self.stack
+            .push("directory", deadline::DIRECTORY, move || async move {
+                stopping.stop().await;
+            });
+        let routes = Arc::new(DirectoryRoutes(directory.clone()));
+        let connector = Connector::new(network.clone(), routes);
+        Ok(Core {
+            connector: match own {
+                Some(own) => connector.with_own_edge(own),
+                None => connector,
+            },
+            network,
+            directory,
+            tunnels,
+        })
+    }
+
+    fn edge(
+        &mut self,
+        network: &Network,
+    ) -> Result<Option<(peerwork_tunnel::edge::Own, TunnelCount)>, StartError> {
+        let Some(wanted) = &self.config.edge else {
+            return Ok(None);
+        };
+        let settings = parts::edge(&self.config, wanted)?;
+        let edge = Edge::start(settings, network, &mut self.registry);
+        let edge = edge.map_err(StartError::Tunnel)?;
+        let (own, count) = (edge.own(), edge.counter());
+        self.stack.push("edge", deadline::EDGE, move || async move {
+            edge.stop().await;
+        });
+        Ok(Some((own, Arc::new(count))))
+    }
+
+    fn events(&mut self, core: &Core) -> Arc<EventPump> {
+        let events = Arc::new(EventPump::start(&core.network, &core.directory));
+        let stopping = Arc::clone(&events);
+        self.stack
+            .push("node events", deadline::AT_ONCE, move || async move {
+                stopping.stop().await;
+            });
+        events
+    }
+
+    async fn ingress(&mut self, bound: Option<Bound>, core: &mut Core) -> Result<(), StartError> {
+        let wanted = self.config.relay.as_ref().and_then(|r| r.ingress.as_ref());
+        let (Some(wanted), Some(bound)) = (wanted, bound) else {
+            return Ok(());
+        };
+        let settings = parts::ingress(&self.config, wanted)?;
+        let connector = core.connector.clone();
+        let ingress = Ingress::serve(bound, settings, connector, &mut self.registry).await;
+        let ingress = ingress.map_err(StartError::Tunnel)?;
+        core.tunnels.push(Arc::new(ingress.counter()));
+        self.stack
+            .push("ingress", deadline::INGRESS, move || async move {
+                ingress.stop().await;
+            });
+        Ok(())
+    }
+
+    /// Starts the service behind the port for browsers, which the API serves.
+    fn front(&mut self, network: &Network, listeners: Listeners) -> Arc<FrontSide> {
+        let side = FrontSide::start(Shape::of(&self.config), network.clone(), listeners);
+        let stopping = Arc::clone(&side);
+        self.stack
+            .push_beside("relay figures", deadline::AT_ONCE, move || async move {
+                stopping.stop().await;
+            });
+        side
+    }
+
+    /// Starts the API, and gives its own addresses.
+    async fn api(
+        &mut self,
+        core: &Core,
+        events: &EventPump,
+        data_dir: Option<&DataDir>,
+        bound: Option<Bound>,
+        front: Option<&Arc<FrontSide>>,
+    ) -> Result<Addresses, StartError> {
+        let dials = Arc::new(Dials::new(core.network.clone()));
+        let stopping = Arc::clone(&dials);
+        self.stack.push_beside(
+            "dials of operators",
+            deadline::AT_ONCE,
+            move || async move {
+                stopping.stop().await;
+            },
+        );
+        let told = Arc::new(OnceLock::new());
+        let services = operate::services(operate::Parts {
+            about: About::of(&self.config),
+            network: core.network.clone(),
+            directory: core.directory.clone(),
+            dials,
+            events: events.sender(),
+            tunnels: core.tunnels.clone(),
+            addresses: Arc::clone(&told),
+        });
+        let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));
+        let settings = parts::api(&self.config, data_dir)?;
+        let api = Server::start(settings, services, registry)
+            .await
+            .map_err(StartError::Api)?;
+        let addresses = Addresses {
+            jsonrpc: api.json_rpc_address(),
+            grpc: api.operator_address(),
+            metrics: api.metrics_address(),
+            ..Addresses::default()
+        };
+        // Set once, here.
+        let _ = told.set(addresses.clone());
+        let served = self.serve_front(&api, bound, front).await;
+        self.stack
+            .push_beside("API", deadline::API, move || async move {
+                api.stop().await;
+            });
+        served?;
+        Ok(addresses)
+    }
+
+    async fn serve_front(
+        &self,
+        api: &peerwork_api::Handle,
+        bound: Option<Bound>,
+        side: Option<&Arc<FrontSide>>,
+    ) -> Result<(), StartError> {
+        let wanted = self.config.relay.as_ref().and_then(|r| r.front.as_ref());
+        let (Some(wanted), Some(bound), Some(side)) = (wanted, bound, side) else {
+            return Ok(());
+        };
+        let service = Arc::clone(side);
+        api.serve_front(bound, &wanted.settings, service)
+            .await
+            .map_err(StartError::Api)?;
+        Ok(side.write_config(&wanted.config_folders)?)
+    }
+
+    /// A node without the file works; only commands do not find it by its data directory.
+    fn runtime_file(&mut self, data_dir: &Arc<DataDir>, network: &Network, at: &Addresses) {
+        let node = network.node_id();
+        let full = at.p2p.iter().map(|at| format!("{at}/p2p/{node}"));
+        let file = RuntimeFile {
+            pid: std::process::id(),
+            node_id: node.to_string(),
+            grpc: at.grpc,
+            jsonrpc: at.jsonrpc,
+            front: at.front,
+            ingress: at.ingress,
+            p2p: full.collect(),
+            started_at: millis_since_1970(),
+        };
+        if let Err(error) = file.write(data_dir.path()) {
+            tracing::warn!(%error, "node.json could not be written; commands need --grpc-address");
+        }
+        let path = data_dir.path().to_owned();
+        self.stack
+            .push("node.json", deadline::AT_ONCE, move || async move {
+                RuntimeFile::remove(&path);
+            });
+    }
+}
+
+/// Two providers are linked, so rustls cannot choose by itself. A second call changes nothing.
+fn install_crypto_provider() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

@@ -1,0 +1,125 @@
+//! Starts that fail, and the bound of a stop.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{net::TcpListener, path::Path};
+
+use peerwork_identity::{KeyType, Keypair, NetworkFile};
+use peerwork_listener::Config as ListenerConfig;
+
+use super::*;
+use crate::{
+    config::{Edge, Front, Ingress, JsonRpcConfig, OperatorConfig, Relay},
+    data_dir::DataDir,
+    runtime_file::RuntimeFile,
+};
+
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A node with every part, on free ports of loopback.
+fn everything(data_dir: &Path) -> Config {
+    let keypair = Keypair::generate(KeyType::Ed25519);
+    let mut config = Config::new(keypair, NetworkFile::default(), "v1");
+    config.data_dir = Some(data_dir.to_owned());
+    config.net.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    config.relay = Some(Relay {
+        ingress: Some(Ingress::new(ANY)),
+        front: Some(Front {
+            listen: ANY,
+            settings: ListenerConfig::default(),
+            config_folders: vec![data_dir.to_owned()],
+        }),
+        ..Relay::default()
+    });
+    config.edge = Some(Edge::new("127.0.0.1", [9527]));
+    config.api.json_rpc = Some(JsonRpcConfig::new(ANY));
+    config.api.operator = Some(OperatorConfig::new(ANY, None));
+    config.api.metrics_address = Some(ANY);
+    config
+}
+
+fn relay(config: &mut Config) -> &mut Relay {
+    config.relay.as_mut().unwrap()
+}
+
+fn ingress(config: &mut Config) -> &mut Ingress {
+    relay(config).ingress.as_mut().unwrap()
+}
+
+fn front(config: &mut Config) -> &mut Front {
+    relay(config).front.as_mut().unwrap()
+}
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
+}
+
+async fn no_tasks_but(count: usize) {
+    peerwork_testkit::eventually("all tasks of the node to end", || {
+        (tasks() <= count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_every_part_starts_stops_within_its_bound_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = tasks();
+    let node = Node::start(everything(dir.path())).await.unwrap();
+    let promised = node.stop_promised();
+    assert!(promised <= STOP_DEADLINE, "{promised:?}");
+    assert!(RuntimeFile::load(dir.path()).unwrap().is_some());
+    node.stop().await;
+    assert_eq!(RuntimeFile::load(dir.path()).unwrap(), None);
+    drop(DataDir::take(dir.path()).unwrap());
+    no_tasks_but(before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_fails_at_any_part_leaves_nothing_running() {
+    type Break = fn(&mut Config, SocketAddr);
+    let breaks: [(&str, Break); 10] = [
+        ("ports", |config, taken| front(config).listen = taken),
+        ("ports", |config, taken| {
+            ingress(config).settings.listen = taken;
+        }),
+        ("network", |config, taken| {
+            let address = format!("/ip4/127.0.0.1/tcp/{}", taken.port());
+            config.net.listen = vec![address.parse().unwrap()];
+        }),
+        ("edge", |config, _| {
+            config.edge = Some(Edge::new("", [9527]));
+        }),
+        ("directory", |config, _| config.directory.entries_max = 0),
+        ("ingress", |config, _| {
+            ingress(config).settings.cors_origins = vec!["nonsense".to_owned()];
+        }),
+        ("JSON-RPC", |config, taken| {
+            config.api.json_rpc = Some(JsonRpcConfig::new(taken));
+        }),
+        ("operator", |config, taken| {
+            config.api.operator = Some(OperatorConfig::new(taken, None));
+        }),
+        ("metrics", |config, taken| {
+            config.api.metrics_address = Some(taken);
+        }),
+        ("relay-config.json", |config, _| {
+            front(config).config_folders = vec!["/no/such/folder".into()];
+        }),
+    ];
+    let taken = TcpListener::bind(ANY).unwrap();
+    let at = taken.local_addr().unwrap();
+    let before = tasks();
+    for (part, broken) in breaks {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = everything(dir.path());
+        broken(&mut config, at);
+        Node::start(config).await.expect_err(part);
+        let free = DataDir::take(dir.path());
+        assert!(free.is_ok(), "{part}: {free:?}");
+        assert_eq!(RuntimeFile::load(dir.path()).unwrap(), None, "{part}");
+        no_tasks_but(before).await;
+    }
+}

@@ -1,0 +1,46 @@
+//! The settings of a node that its services report.
+
+use peerwork_api::node::{Mode, Network};
+
+use crate::Config;
+
+/// The settings that the services report.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(super) network: Network,
+    /// Reservations that the node's relay grants; `None` on a node that is no relay.
+    pub(super) reservations_max: Option<usize>,
+    pub(super) is_edge: bool,
+    /// Whether the node holds reservations at relays.
+    pub(super) reserves: bool,
+}
+
+impl About {
+    pub(crate) fn of(config: &Config) -> Self {
+        let relay = config.relay.as_ref();
+        Self {
+            network: Network {
+                name: config.network.name.clone(),
+                network_id: u64::try_from(config.network.network_id).unwrap_or_default(),
+                version: config.version.clone(),
+            },
+            reservations_max: relay.map(|relay| relay.server.reservations_max),
+            is_edge: config.edge.is_some(),
+            reserves: config.directory.keep_reservations,
+        }
+    }
+
+    pub(super) fn is_relay(&self) -> bool {
+        self.reservations_max.is_some()
+    }
+
+    /// The node's part in the words of EdgeMatrix, which knows no node with two: a relay that is an
+    /// edge at once is `full`.
+    pub(super) fn mode(&self) -> Mode {
+        match (self.is_relay(), self.is_edge) {
+            (true, _) => Mode::Full,
+            (false, true) => Mode::Edge,
+            (false, false) => Mode::Peer,
+        }
+    }
+}
