@@ -1,8 +1,8 @@
-//! What the tests of several crates need: waiting for a condition, and web apps that misbehave.
+//! Test helpers of several crates: waits for a condition, and web apps that misbehave.
 //!
 //! Development only; nothing that is shipped depends on it.
 //!
-//! * [`eventually`][]: waiting.
+//! * [`eventually`][] and its kin: waits that end with their condition or a deadline.
 //! * [`WebApp`]: a web app with a route for each thing that HTTP can do.
 //! * [`RawApp`]: a TCP server that does what the test says, proper HTTP or not.
 
@@ -11,5 +11,5 @@ mod wait;
 mod web_app;
 
 pub use raw_app::RawApp;
-pub use wait::{DEADLINE, eventually, eventually_async};
+pub use wait::{DEADLINE, eventually, eventually_async, eventually_blocking};
 pub use web_app::WebApp;

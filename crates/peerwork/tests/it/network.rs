@@ -3,29 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use peerwork::runtime_file::RuntimeFile;
+pub(crate) use peerwork_testkit::eventually_blocking as eventually;
 use tempfile::TempDir;
 
 use crate::program::{peerwork, run};
-
-/// How long a test waits for something that should happen soon.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Waits until `condition` yields a value.
-pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
-        std::thread::yield_now();
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
 
 /// A process that is killed when the test ends.
 pub(crate) struct Running(pub(crate) Child);
