@@ -1,12 +1,11 @@
 //! Signed envelopes of both kinds: bytes without a secret key behind them never open by accident or panic.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use peerwork_identity::{PublicKey, SignedEnvelope, edgematrix_envelope};
 
 const BYTES_MAX: usize = 64 * 1024;
 
-fuzz_target!(|data: &[u8]| {
+peerwork_fuzz::target!(|data: &[u8]| {
     let _ = SignedEnvelope::open(data, "peerwork-fuzz", b"", BYTES_MAX);
     if let Ok((_, payload)) = edgematrix_envelope::open(data, 1000, BYTES_MAX) {
         assert!(payload.len() < data.len());
