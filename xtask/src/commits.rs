@@ -4,10 +4,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell;
 
-/// Commits before this second (2026-11-27 17:10 UTC) are older than the rule.
+/// Commits before this second (2026-11-21 18:34:18 UTC) may have longer subjects.
 ///
 /// A time, and no commit: a shallow clone does not have old commits, and a fresh one has one branch.
-const SINCE: u64 = 1_795_799_400;
+const LENGTH_SINCE: u64 = 1_795_286_058;
+
+/// Commits before this second (2026-11-27 18:30 UTC) may have subjects of another form.
+const FORM_SINCE: u64 = 1_795_804_200;
 
 const CHARACTERS_MAX: usize = 60;
 
@@ -35,6 +38,12 @@ impl Commit<'_> {
     /// A merge at the end of a shallow history has lost its parents, and still its subject tells.
     fn is_merge(&self) -> bool {
         self.parents > 1 || self.subject.starts_with("Merge ")
+    }
+
+    fn fault(&self) -> Option<String> {
+        let length = (self.seconds >= LENGTH_SINCE).then(|| length_fault(self.subject));
+        let form = (self.seconds >= FORM_SINCE).then(|| form_fault(self.subject));
+        length.flatten().or_else(|| form.flatten())
     }
 }
 
@@ -73,9 +82,9 @@ pub(crate) fn run() -> Result<()> {
 fn faults(log: &str) -> Vec<String> {
     log.lines()
         .filter_map(parse)
-        .filter(|commit| commit.seconds >= SINCE && !commit.is_merge())
+        .filter(|commit| !commit.is_merge())
         .filter_map(|commit| {
-            let fault = fault(commit.subject)?;
+            let fault = commit.fault()?;
             Some(format!("{}: {fault}: {}", commit.hash, commit.subject))
         })
         .collect()
@@ -91,11 +100,12 @@ fn parse(line: &str) -> Option<Commit<'_>> {
     })
 }
 
-fn fault(subject: &str) -> Option<String> {
+fn length_fault(subject: &str) -> Option<String> {
     let characters = subject.chars().count();
-    if characters > CHARACTERS_MAX {
-        return Some(format!("{characters} characters"));
-    }
+    (characters > CHARACTERS_MAX).then(|| format!("{characters} characters"))
+}
+
+fn form_fault(subject: &str) -> Option<String> {
     let Some((areas, text)) = subject.split_once(": ") else {
         return Some("no area".to_owned());
     };
@@ -135,16 +145,16 @@ mod tests {
             "api: need a key",
             "docs: address the reader",
         ] {
-            assert_eq!(fault(subject), None, "{subject}");
+            assert_eq!(form_fault(subject), None, "{subject}");
         }
     }
 
     #[test]
     fn sixty_characters_are_the_limit() {
         let subject = |length: usize| format!("net: add {}", "x".repeat(length - 9));
-        assert_eq!(fault(&subject(CHARACTERS_MAX)), None);
+        assert_eq!(length_fault(&subject(CHARACTERS_MAX)), None);
         assert_eq!(
-            fault(&subject(CHARACTERS_MAX + 1)).as_deref(),
+            length_fault(&subject(CHARACTERS_MAX + 1)).as_deref(),
             Some("61 characters")
         );
     }
@@ -161,16 +171,21 @@ mod tests {
             ("net: Refuse ports", "`Refuse` is no imperative"),
             ("net: a refusal of ports", "`a` is no imperative"),
         ] {
-            assert_eq!(fault(subject).as_deref(), Some(expected));
+            assert_eq!(form_fault(subject).as_deref(), Some(expected));
         }
     }
 
     #[test]
-    fn commits_before_the_rule_and_merges_are_left_alone() {
-        let log = format!(
-            "{SINCE}\tabc1\tp1\tBad\n{SINCE}\tabc2\tp1 p2\tBoth\n{SINCE}\tabc3\t\tMerge main\n{}\tabc4\tp1\tOld\n",
-            SINCE - 1
-        );
-        assert_eq!(faults(&log), ["abc1: no area: Bad"]);
+    fn commits_before_the_rules_and_merges_are_left_alone() {
+        let bad = format!("Bad {}", "x".repeat(CHARACTERS_MAX));
+        let found = |seconds: u64, parents: &str, subject: &str| {
+            faults(&format!("{seconds}\tabc1\t{parents}\t{subject}\n")).len()
+        };
+        assert_eq!(found(LENGTH_SINCE - 1, "p1", &bad), 0);
+        assert_eq!(found(LENGTH_SINCE, "p1", &bad), 1);
+        assert_eq!(found(FORM_SINCE - 1, "p1", "Bad"), 0);
+        assert_eq!(found(FORM_SINCE, "p1", "Bad"), 1);
+        assert_eq!(found(FORM_SINCE, "p1 p2", "Bad"), 0);
+        assert_eq!(found(FORM_SINCE, "", "Merge main"), 0);
     }
 }

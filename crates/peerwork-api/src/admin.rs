@@ -1,6 +1,6 @@
 //! Pages for machines that watch the node: `/metrics`, `/healthz`, `/readyz`.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Json, Router,
@@ -12,9 +12,10 @@ use axum::{
 use prometheus_client::encoding::text;
 
 use crate::{
-    dto::{Check, Readiness},
+    error::ErrorKind,
     metrics::SharedRegistry,
-    service::{ErrorKind, NodeService},
+    node::{Check, Readiness},
+    services::NodeServices,
 };
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,7 +23,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// What the pages read.
 #[derive(Clone)]
 pub(crate) struct Admin {
-    pub(crate) service: Arc<dyn NodeService>,
+    pub(crate) services: NodeServices,
     pub(crate) registry: SharedRegistry,
     pub(crate) call_deadline: Duration,
 }
@@ -49,9 +50,14 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 }
 
 async fn readiness(State(admin): State<Admin>) -> Response {
-    let readiness = tokio::time::timeout(admin.call_deadline, admin.service.readiness())
-        .await
-        .unwrap_or_else(|_| silent(admin.call_deadline));
+    let asked = async {
+        match admin.services.node() {
+            Ok(node) => node.readiness().await,
+            Err(error) => not_ready("node", error.message),
+        }
+    };
+    let asked = tokio::time::timeout(admin.call_deadline, asked).await;
+    let readiness = asked.unwrap_or_else(|_| silent(admin.call_deadline));
     let status = if readiness.ready {
         StatusCode::OK
     } else {
@@ -61,9 +67,12 @@ async fn readiness(State(admin): State<Admin>) -> Response {
 }
 
 fn silent(deadline: Duration) -> Readiness {
-    Readiness::from_checks(vec![Check {
-        name: "answers".to_owned(),
-        ok: false,
-        detail: format!("the node did not answer within {deadline:?}"),
-    }])
+    let detail = format!("the node did not answer within {deadline:?}");
+    not_ready("answers", detail)
+}
+
+fn not_ready(name: &str, detail: String) -> Readiness {
+    let name = name.to_owned();
+    let ok = false;
+    Readiness::from_checks(vec![Check { name, ok, detail }])
 }

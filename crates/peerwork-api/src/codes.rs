@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use tonic::Code;
 
-use crate::service::{ErrorKind, ServiceError};
+use crate::error::{ErrorKind, ServiceError};
 
 /// JSON-RPC 2.0: the text is not JSON.
 pub const PARSE_ERROR: i32 = -32700;

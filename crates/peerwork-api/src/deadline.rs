@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::service::{ErrorKind, ServiceError};
+use crate::error::{ErrorKind, ServiceError};
 
 /// Waits for `call` at most `deadline` long.
 pub(crate) async fn within<T>(

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::service::{ErrorKind, ServiceError};
+use crate::error::{ErrorKind, ServiceError};
 
 /// The registry of the whole node, written out by `/metrics`.
 pub type SharedRegistry = Arc<Mutex<Registry>>;

@@ -11,7 +11,7 @@ use crate::{
     metrics::{Metrics, SharedRegistry},
     operator,
     places::Places,
-    service::NodeService,
+    services::NodeServices,
 };
 
 /// Connections of the metrics listener: a few scrapers and probes.
@@ -89,7 +89,7 @@ pub enum Stopped {
 
 struct Shared {
     config: Config,
-    service: Arc<dyn NodeService>,
+    services: NodeServices,
     registry: SharedRegistry,
     metrics: Metrics,
     lifetime: Lifetime,
@@ -104,14 +104,14 @@ impl Server {
     /// When an address cannot be taken or an origin is malformed; then nothing stays open.
     pub async fn start(
         config: Config,
-        service: Arc<dyn NodeService>,
+        services: NodeServices,
         registry: SharedRegistry,
     ) -> Result<Handle, StartError> {
         let shared = Arc::new(Shared {
             metrics: Metrics::register(&registry),
             lifetime: Lifetime::default(),
             config,
-            service,
+            services,
             registry,
         });
         let mut handle = Handle {
@@ -147,7 +147,7 @@ impl Shared {
 
     async fn start_json_rpc(&self, config: &JsonRpcConfig) -> Result<SocketAddr, StartError> {
         let endpoint = jsonrpc::Endpoint::new(
-            Arc::clone(&self.service),
+            self.services.clone(),
             self.metrics.clone(),
             self.lifetime.clone(),
             config,
@@ -178,7 +178,7 @@ impl Shared {
     ) -> Result<(SocketAddr, operator::Health), StartError> {
         let (socket, bound) = self.bind(Purpose::Operator, config.address).await?;
         let (router, health) = operator::router(
-            Arc::clone(&self.service),
+            self.services.clone(),
             self.metrics.clone(),
             config,
             self.config.call_deadline,
@@ -218,7 +218,7 @@ impl Shared {
 
     fn admin(&self) -> Admin {
         Admin {
-            service: Arc::clone(&self.service),
+            services: self.services.clone(),
             registry: Arc::clone(&self.registry),
             call_deadline: self.config.call_deadline,
         }

@@ -1,42 +1,44 @@
-//! The answering side of `/peerwork/directory/1`, on relays.
+//! Answers streams of `/peerwork/directory/1`, on relays.
 
 use std::{io, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
-use peerwork_limits::Shares;
-use peerwork_net::{InboundStream, Incoming, Stream, gossip::Publisher};
+use peerwork_limits::{Bounds, Shares};
+use peerwork_net::{InboundStream, Limits, Served, Stream, error::ServeError, gossip::Publisher};
 use tokio::{sync::Semaphore, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     core::Core,
     error::Refusal,
     limiter::Deed,
     protocol::{
-        Accepted, CHUNK_BYTES, CHUNK_ENVELOPES_MAX, Chunk, Frames, REQUESTS_PER_STREAM_MAX,
-        Refused, RefusedReason, Request, Response, SnapshotRequest, request, response,
+        Accepted, CHUNK_BYTES, CHUNK_ENVELOPES_MAX, Chunk, Frames, PROTOCOL,
+        REQUESTS_PER_STREAM_MAX, Refused, RefusedReason, Request, Response, SnapshotRequest,
+        request, response,
     },
     state::Outcome,
 };
 
-/// Streams waiting to be answered.
-pub(crate) const QUEUE: usize = 1024;
-/// Streams answered at once; each holds at most one frame each way, so about 100 MiB at worst.
-const STREAMS_MAX: usize = 256;
-/// Streams of one node, waiting and answered.
-const STREAMS_PER_NODE_MAX: usize = 16;
+/// Streams at once. Each holds at most one frame each way, about 200 KiB, so 100 MiB at worst. One
+/// network address has a quarter: a building full of edges whose relay has started again, and not all.
+const STREAMS: Bounds = Bounds {
+    all: 512,
+    per_key: 16,
+    per_origin: 128,
+};
 /// Snapshots sent at once; one node gets one at a time.
 const SNAPSHOTS_MAX: usize = 8;
 /// How long a node may be silent on a stream, and how long it may take to read a frame.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a stream may take in all, so that who asks or reads slowly does not keep the place.
+/// How long a stream may take in all, so that a node that asks or reads slowly does not keep its
+/// place.
 const STREAM: Duration = Duration::from_secs(120);
 
 pub(crate) struct Server {
     core: Arc<Core>,
     publisher: Publisher,
     snapshots: Semaphore,
-    snapshot_turns: Shares<NodeId>,
+    snapshots_by_node: Shares<NodeId>,
 }
 
 impl Server {
@@ -45,47 +47,35 @@ impl Server {
             core,
             publisher,
             snapshots: Semaphore::new(SNAPSHOTS_MAX),
-            snapshot_turns: Shares::new(1),
+            snapshots_by_node: Shares::new(1),
         })
     }
 
-    /// Answers streams until told to stop. When all places are taken the queue fills, and then the
-    /// network answers `Busy`.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        mut incoming: Incoming,
-        stop: CancellationToken,
-        tasks: TaskTracker,
-    ) {
-        let places = Arc::new(Semaphore::new(STREAMS_MAX));
-        let shares = Shares::new(STREAMS_PER_NODE_MAX);
-        let next = async {
-            while let Some(stream) = incoming.next().await {
-                let Some(share) = shares.take(stream.node) else {
-                    tracing::debug!(node = %stream.node, "too many directory streams at once");
-                    continue;
-                };
-                let Ok(place) = places.clone().acquire_owned().await else {
-                    return;
-                };
-                let server = self.clone();
-                let stop = stop.clone();
-                tasks.spawn(async move {
-                    let node = stream.node;
-                    let answered = timeout(STREAM, server.answer(stream));
-                    if let Some(Ok(Err(error))) = stop.run_until_cancelled(answered).await {
-                        tracing::debug!(%node, %error, "answering a directory stream");
-                    }
-                    drop((place, share));
-                });
-            }
-        };
-        stop.run_until_cancelled(next).await;
+    /// Answers streams of the directory's protocol until the returned handle is stopped or dropped.
+    pub(crate) fn serve(self: Arc<Self>) -> Result<Served, ServeError> {
+        let network = self.core.network.clone();
+        let limits = Limits::new(STREAMS).with_deadline(Some(STREAM));
+        network.serve_each(PROTOCOL, limits, move |inbound| {
+            let server = Arc::clone(&self);
+            async move { server.answer_and_log(inbound).await }
+        })
+    }
+
+    async fn answer_and_log(&self, inbound: InboundStream) {
+        let node = inbound.node;
+        if let Err(error) = self.answer(inbound).await {
+            tracing::debug!(%node, %error, "answering a directory stream");
+        }
     }
 
     async fn answer(&self, inbound: InboundStream) -> io::Result<()> {
-        let node = inbound.node;
-        let mut frames = Frames::answering(inbound.stream);
+        let InboundStream {
+            node,
+            stream,
+            place: _place,
+            ..
+        } = inbound;
+        let mut frames = Frames::answering(stream);
         for _ in 0..REQUESTS_PER_STREAM_MAX {
             let request = match timeout(PATIENCE, frames.read::<Request>()).await? {
                 Ok(Some(request)) => request,
@@ -173,7 +163,7 @@ impl Server {
             return write(frames, busy()).await;
         }
         let place = self.snapshots.try_acquire();
-        let (Ok(_place), Some(_turn)) = (place, self.snapshot_turns.take(node)) else {
+        let (Ok(_place), Some(_share)) = (place, self.snapshots_by_node.take(node)) else {
             return write(frames, busy()).await;
         };
         let relays_only = asked.relays_only;

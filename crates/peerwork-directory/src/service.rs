@@ -5,13 +5,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use multiaddr::Multiaddr;
 use peerwork_identity::{Keypair, NodeId};
 use peerwork_net::{
-    Incoming, Network,
+    Network, Served,
     gossip::{Mode, Publisher, Topic},
 };
 use prometheus_client::registry::Registry;
 use tokio::{
     sync::{Notify, mpsc, watch},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,12 +26,14 @@ use crate::{
     limiter::BLOCK,
     links,
     metrics::Metrics,
-    protocol::{PROTOCOL, topic_name},
+    protocol::topic_name,
     pusher,
     reservations::{Keeper, ReservationStatus},
-    serve::{self, Server},
+    serve::Server,
 };
 
+/// How long answers may take to be cancelled; they wait for the network only.
+const STOP: Duration = Duration::from_secs(5);
 /// How long the start waits for the first inventory; a driver that hangs must not hold up the node.
 const FIRST_INVENTORY: Duration = Duration::from_secs(3);
 
@@ -49,10 +51,10 @@ pub(crate) struct Service {
     pub(crate) tasks: TaskTracker,
 }
 
-/// What a relay has besides.
+/// The topic of relays, and their answers to other nodes.
 struct RelaySide {
     topic: Topic,
-    incoming: Incoming,
+    served: Served,
 }
 
 impl Service {
@@ -94,7 +96,7 @@ impl Service {
             service.reservations.clone(),
         ));
         if let Some(relay) = relay {
-            service.serve(relay);
+            service.keep_relay_side(relay);
         }
         Ok(service)
     }
@@ -165,30 +167,31 @@ impl Service {
         });
     }
 
-    fn serve(&self, relay: RelaySide) {
-        let RelaySide {
-            mut topic,
-            incoming,
-        } = relay;
-        let server = Server::new(self.core.clone(), topic.publisher());
-        let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
-        self.tasks.spawn(server.run(incoming, stop, tasks));
+    fn keep_relay_side(&self, relay: RelaySide) {
+        let RelaySide { mut topic, served } = relay;
         // The validator has taken everything already; a full queue would stop the forwarding.
         self.spawn(async move { while topic.next().await.is_some() {} });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.cancelled().await;
+            if let Err(error) = served.stop(Instant::now() + STOP).await {
+                tracing::warn!(%error, "stopping the directory");
+            }
+        });
     }
 }
 
 impl RelaySide {
     async fn join(core: &Arc<Core>) -> Result<Self, StartError> {
-        let incoming = core.network.serve(PROTOCOL, serve::QUEUE);
-        let incoming = incoming.map_err(StartError::Serve)?;
         let judging = core.clone();
         let name = topic_name(&core.config.network);
         let topic = core.network.topic(&name, Mode::Subscribe, move |message| {
             gossip::judge(&judging, message)
         });
         let topic = topic.await.map_err(StartError::Topic)?;
-        Ok(Self { topic, incoming })
+        let server = Server::new(core.clone(), topic.publisher());
+        let served = server.serve().map_err(StartError::Serve)?;
+        Ok(Self { topic, served })
     }
 }
 

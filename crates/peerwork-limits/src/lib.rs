@@ -4,7 +4,7 @@
 //!  Places<K>   all ─ by key ─ by origin     one admission: a place counts in all three
 //!    └ Shares<K>                            what each key holds at this moment
 //!  Rates<K>    bounded map of Bucket        how often each key may act
-//!  Origin      the network address that a connection counts for
+//!  Origin      the network address, or the relay of a circuit, that a connection counts for
 //! ```
 //! The crate stands on the ground floor and knows neither libp2p nor HTTP, so that the network, the
 //! HTTP listeners and the tunnel count in the same way. Nothing here waits: full is an answer.

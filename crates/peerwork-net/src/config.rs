@@ -63,8 +63,9 @@ pub struct RelayServer {
     /// Reservations held at once.
     pub reservations_max: usize,
     /// Reservations from one network address (an IPv4 address, an IPv6 /64); this machine's own are
-    /// not counted.
-    pub reservations_per_address_max: usize,
+    /// not counted. `None` is half of all, so that one address never takes a whole relay; a share
+    /// larger than all is refused at the start.
+    pub reservations_per_address_max: Option<usize>,
     /// Who may reserve, beside those that show a token; `None` is everybody.
     pub allowed: Option<HashSet<NodeId>>,
     /// How long a reservation is valid without renewal.
@@ -83,12 +84,21 @@ pub struct RelayServer {
     pub circuit_bytes_max: Option<u64>,
 }
 
+impl RelayServer {
+    /// The bound of reservations from one network address.
+    #[must_use]
+    pub fn reservations_per_address(&self) -> usize {
+        let half = self.reservations_max.div_ceil(2);
+        self.reservations_per_address_max.unwrap_or(half)
+    }
+}
+
 impl Default for RelayServer {
     /// The defaults of `peerwork server`: generous, without limits on a circuit.
     fn default() -> Self {
         Self {
             reservations_max: 2048,
-            reservations_per_address_max: 1024,
+            reservations_per_address_max: None,
             allowed: None,
             reservation_duration: Duration::from_secs(3600),
             circuits_max: 8192,

@@ -24,7 +24,10 @@ use crate::{
     metering::{Meters, Traffic},
     peers::{self, Event, Path, PeerInfo, PeerTable, Reachability},
     relay::{self, RelayStatus, Reservation},
-    streams::{Incoming, OpenRequest, Protocol, Registry, Stream},
+    streams::{
+        Full, InboundStream, Incoming, Limits, OpenRequest, Owner, Protocol, Registry, Served,
+        Stream,
+    },
     transport::Accepted,
 };
 
@@ -138,12 +141,33 @@ impl Network {
         }
     }
 
-    /// Serves a protocol: `queue` streams (1 to 65536) may wait, further ones are told `Busy`.
+    /// Accepts streams of a protocol into a queue, within `limits`; further ones are told `Busy`.
     ///
     /// # Errors
-    /// [`ServeError`] when it is served already or the queue is out of bounds.
-    pub fn serve(&self, protocol: Protocol, queue: usize) -> Result<Incoming, ServeError> {
-        self.shared.streams.serve(protocol, queue)
+    /// [`ServeError`] when the protocol is served already or the queue is out of bounds.
+    pub fn serve(&self, protocol: Protocol, limits: Limits) -> Result<Incoming, ServeError> {
+        let full = Full::of(&protocol);
+        self.shared.streams.serve(protocol, &limits, full)
+    }
+
+    /// Calls `answer` for each stream of a protocol within `limits`, in a task of its own that ends
+    /// with the returned [`Served`] or at the deadline; further streams are told `Busy`.
+    ///
+    /// # Errors
+    /// As [`Network::serve`].
+    pub fn serve_each<A, F>(
+        &self,
+        protocol: Protocol,
+        limits: Limits,
+        answer: A,
+    ) -> Result<Served, ServeError>
+    where
+        A: Fn(InboundStream) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let incoming = self.serve(protocol, limits)?;
+        let owner = Owner::new(&self.shared.stop, &self.shared.tasks);
+        Ok(Served::start(incoming, limits.deadline, owner, answer))
     }
 
     /// How a stream opened at this moment would reach the node; `None` when not connected.

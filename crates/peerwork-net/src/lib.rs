@@ -11,7 +11,7 @@
 //!      └──────── byte streams, gossip messages, events ◀── Swarm<Behaviour> over transport.rs
 //! ```
 //!
-//! * [`Network::open`] and [`Network::serve`]: byte streams ([`streams`]).
+//! * [`Network::open`], [`Network::serve`] and [`Network::serve_each`]: byte streams ([`streams`]).
 //! * [`Network::topic`]: gossip that is validated before it is forwarded ([`gossip`]).
 //! * [`Network::dial`], [`Network::reserve`], [`Network::block`]: connections ([`peers`], [`relay`]).
 //! * [`Network::provide`], [`Network::providers`], [`Network::addresses`]: the DHT ([`dht`]).
@@ -24,6 +24,8 @@ pub mod dht;
 pub mod dial_policy;
 pub mod error;
 mod event_loop;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gossip;
 mod handle;
 pub mod metering;
@@ -38,4 +40,4 @@ pub use config::Config;
 pub use dial_policy::DialPolicy;
 pub use handle::Network;
 pub use peers::{Event, Path, PeerInfo, Reachability};
-pub use streams::{InboundStream, Incoming, Protocol, Stream};
+pub use streams::{InboundStream, Incoming, Limits, Protocol, Served, Stream};

@@ -1,10 +1,12 @@
 //! Circuit relay v2: reservations at relays, as their client ([`driver`]), and a relay for others
 //! ([`server`]).
 
+mod asking;
 mod driver;
 mod ledger;
 mod places;
-mod server;
+mod refusal;
+pub(crate) mod server;
 
 use std::{fmt, time::Duration};
 
@@ -14,8 +16,9 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use driver::{Driver, is_circuit};
 pub(crate) use ledger::Ledger;
-pub use ledger::{Circuit, CircuitRefusal, Refusal, RelayCounts, RelayStatus};
+pub use ledger::{Circuit, RelayCounts, RelayStatus};
 pub(crate) use places::Places;
+pub use refusal::{CircuitRefusal, Refusal};
 pub(crate) use server::Server;
 
 use crate::error::ReserveError;
@@ -31,7 +34,7 @@ pub(crate) enum Command {
     Left(NodeId),
 }
 
-/// What a relay allows each circuit that it carries to a holder.
+/// Limits of each circuit that a relay carries to a holder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CircuitLimits {
     /// Bytes, as the relay counts them; `None` is without a limit.
@@ -69,7 +72,7 @@ impl Reservation {
         circuit_address(&self.relay)
     }
 
-    /// What the relay said, when it granted the reservation, of the circuits it carries.
+    /// The limits of circuits that the relay named when it granted the reservation.
     #[must_use]
     pub fn limits(&self) -> CircuitLimits {
         self.limits

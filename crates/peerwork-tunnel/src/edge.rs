@@ -1,33 +1,40 @@
-//! The other end of tunnels: a byte pipe with a policy.
+//! Accepts tunnels on an edge and connects each to an allowed port of its apps.
 //!
 //! ```text
-//!  Incoming ─▶ admit (bounded) ─▶ Head ─▶ caller, port, key ─▶ dial app_host:port ─▶ Answer ─▶ copy both ways
-//!                  └ Full                        └ refused, nothing was dialled
+//!  Served ─▶ admit (places) ─▶ Head ─▶ caller, port, key ─▶ dial app_host:port ─▶ Answer ─▶ copy both ways
+//!                └ Full                        └ refused, nothing was dialled
 //! ```
-//! It dials the host and the ports that its owner named, and nothing else, whatever a head, an app or
-//! a redirect says.
+//! The edge dials the host and the ports that its owner named, and nothing else, whatever a head, an
+//! app or a redirect says.
 
 mod tunnel;
 
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use peerwork_identity::NodeId;
-use peerwork_net::{Incoming, Network};
+use peerwork_limits::{Bounds, Places};
+use peerwork_net::{Network, Served};
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use crate::{
-    error::StartError, keys::KeyStore, limiter::Limiter, metrics::EdgeMetrics, wire::PROTOCOL,
+use tokio::time::Instant;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
 };
 
-/// Streams that may wait to be looked at; looking takes microseconds.
-const QUEUE: usize = 256;
-/// Callers that are being told at once that the edge is full.
+use crate::{error::StartError, keys::KeyStore, metrics::EdgeMetrics, wire::PROTOCOL};
+
+/// Streams beyond the tunnels whose callers are being told at once that the edge is full. Past that the
+/// network answers `Busy`, which says the same to callers.
 const REFUSALS_MAX: usize = 64;
+/// How long tunnels may take to end by themselves when the edge stops: as long as a caller may take to
+/// read an answer.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long tunnels may take to be cancelled after that; they wait for nothing but IO.
+const CANCEL: Duration = Duration::from_secs(5);
 
 /// Settings of an edge.
 #[derive(Debug, Clone)]
@@ -65,6 +72,29 @@ pub struct Limits {
     pub tunnels_max: usize,
     /// Tunnels open for one calling node. A relay keeps up to 64 unused ones for each port and key.
     pub tunnels_per_caller_max: usize,
+    /// Tunnels open for the calling nodes of one network address, and for those that come through one
+    /// relay as circuits; this machine's own are not counted.
+    pub tunnels_per_origin_max: usize,
+}
+
+impl Limits {
+    fn tunnels(&self) -> Bounds {
+        Bounds {
+            all: self.tunnels_max,
+            per_key: self.tunnels_per_caller_max,
+            per_origin: self.tunnels_per_origin_max,
+        }
+    }
+
+    /// The tunnels, and the callers that are told that there is no place for one.
+    fn streams(&self) -> Bounds {
+        let tunnels = self.tunnels();
+        Bounds {
+            all: tunnels.all.saturating_add(REFUSALS_MAX),
+            per_key: tunnels.per_key.saturating_add(REFUSALS_MAX),
+            per_origin: tunnels.per_origin.saturating_add(REFUSALS_MAX),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -72,21 +102,28 @@ impl Default for Limits {
         Self {
             tunnels_max: 4096,
             tunnels_per_caller_max: 1024,
+            tunnels_per_origin_max: 2048,
         }
     }
 }
 
 pub(crate) struct Shared {
+    /// This edge's node.
+    node: NodeId,
     config: Config,
-    limiter: Limiter,
+    tunnels: Places<NodeId>,
     metrics: EdgeMetrics,
-    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 /// A running edge. Dropping it cuts all tunnels off.
 pub struct Edge {
     shared: Arc<Shared>,
+    served: Served,
+    /// Keeps the keys fresh.
+    tasks: TaskTracker,
+    /// Ends the tunnels and the refreshing of keys when the edge is dropped.
+    _stop: DropGuard,
 }
 
 impl std::fmt::Debug for Edge {
@@ -114,63 +151,44 @@ impl Edge {
                 reason: "a host name or address is needed".into(),
             });
         }
-        let incoming = network.serve(PROTOCOL, QUEUE)?;
-        let limits = &config.limits;
         let shared = Arc::new(Shared {
-            limiter: Limiter::new(limits.tunnels_max, limits.tunnels_per_caller_max),
+            node: network.node_id(),
+            tunnels: Places::new(config.limits.tunnels()),
             metrics: EdgeMetrics::register(metrics),
-            tasks: TaskTracker::new(),
             stop: network.stopping(),
             config,
         });
-        shared
-            .tasks
-            .spawn(accept(Arc::clone(&shared), incoming, network.node_id()));
+        // A tunnel lasts as long as its two sides want.
+        let streams = peerwork_net::Limits::new(shared.config.limits.streams());
+        let tunnels = Arc::clone(&shared);
+        let answer = move |inbound| tunnel::answer(Arc::clone(&tunnels), inbound);
+        let served = network.serve_each(PROTOCOL, streams.with_deadline(None), answer)?;
+        let tasks = TaskTracker::new();
         if let Some(keys) = &shared.config.auth {
-            let refresh = keys.clone().keep_fresh(shared.stop.clone());
-            shared.tasks.spawn(refresh);
+            tasks.spawn(keys.clone().keep_fresh(shared.stop.clone()));
         }
-        Ok(Self { shared })
+        Ok(Self {
+            _stop: shared.stop.clone().drop_guard(),
+            shared,
+            served,
+            tasks,
+        })
     }
 
     /// Counts the tunnels open at this moment.
     pub fn counter(&self) -> impl Fn() -> usize + Send + Sync + 'static {
-        let limiter = self.shared.limiter.clone();
-        move || limiter.count()
+        let tunnels = self.shared.tunnels.clone();
+        move || tunnels.taken()
     }
 
     /// Takes no further tunnels and cuts off the open ones.
     pub async fn stop(self) {
         self.shared.stop.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        self.shared.stop.cancel();
-    }
-}
-
-async fn accept(shared: Arc<Shared>, mut incoming: Incoming, this: NodeId) {
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-    while let Some(Some(inbound)) = shared.stop.run_until_cancelled(incoming.next()).await {
-        let permit = shared.limiter.admit(inbound.node);
-        let tunnel = tunnel::Tunnel {
-            shared: Arc::clone(&shared),
-            this,
-            caller: inbound.node,
-            stream: inbound.stream,
-        };
-        if let Ok(permit) = permit {
-            shared.tasks.spawn(tunnel.run(permit));
-        } else if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
-            shared.tasks.spawn(async move {
-                tunnel.refuse_full().await;
-                drop(place);
-            });
+        self.served.drain(Instant::now() + DRAIN).await;
+        if let Err(error) = self.served.stop(Instant::now() + CANCEL).await {
+            tracing::warn!(%error, "stopping the edge");
         }
-        // Past that many refusals at once the stream is dropped, which resets it.
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }

@@ -1,7 +1,7 @@
 //! HTTP at a relay: `/edge/{node}/{port}/…` is an app behind an edge.
 //!
 //! ```text
-//!  accept ─▶ service.rs: parse (path.rs) → authorize → admit (limiter) → route, connect or take from
+//!  accept ─▶ service.rs: parse (path.rs) → authorize → admit (places) → route, connect or take from
 //!            the pool (exchange.rs) → forward → body (body.rs) or upgrade (upgrade.rs)
 //!                                  └──▶ finish.rs, whatever happens
 //! ```
@@ -27,6 +27,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use peerwork_identity::NodeId;
+use peerwork_limits::{Bounds, Places};
 use peerwork_net::Network;
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -41,8 +43,8 @@ pub(crate) use finish::Outcome;
 use activity::Activity;
 
 use crate::{
-    connect::Connector, error::StartError, keys::KeyStore, limiter::Limiter,
-    metrics::IngressMetrics, pool::Pool, routes::Routes, socket,
+    connect::Connector, error::StartError, keys::KeyStore, metrics::IngressMetrics, pool::Pool,
+    routes::Routes, socket,
 };
 
 /// HTTP/2 clients that vanished are noticed by this.
@@ -148,7 +150,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Option<KeyStore>,
     pub(crate) cors: cors::Cors,
     pub(crate) about: Bytes,
-    pub(crate) limiter: Limiter,
+    pub(crate) requests: Places<NodeId>,
     pub(crate) deadlines: Deadlines,
     pub(crate) metrics: IngressMetrics,
     pub(crate) pool: Pool,
@@ -200,7 +202,11 @@ impl Ingress {
             keys: config.auth,
             cors,
             about: about(&config.about),
-            limiter: Limiter::new(limits.requests_max, limits.requests_per_node_max),
+            requests: Places::new(Bounds {
+                all: limits.requests_max,
+                per_key: limits.requests_per_node_max,
+                per_origin: limits.requests_max,
+            }),
             deadlines: config.deadlines,
             metrics: IngressMetrics::register(metrics),
             pool: Pool::default(),
@@ -227,8 +233,8 @@ impl Ingress {
 
     /// Counts the requests under way at this moment, upgraded ones included.
     pub fn counter(&self) -> impl Fn() -> usize + Send + Sync + 'static {
-        let limiter = self.shared.limiter.clone();
-        move || limiter.count()
+        let requests = self.shared.requests.clone();
+        move || requests.taken()
     }
 
     /// Takes no further requests, lets those under way finish within [`Deadlines::drain`], and cuts

@@ -25,7 +25,6 @@ mod error;
 pub mod forward;
 pub mod ingress;
 pub mod keys;
-mod limiter;
 mod metrics;
 mod pool;
 pub mod problem;

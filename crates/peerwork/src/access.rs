@@ -1,4 +1,4 @@
-//! `/peerwork/access/1`: how a node shows a token to a relay that is closed to strangers.
+//! `/peerwork/access/1`: a node shows a token to a relay that only members may reserve at.
 //!
 //! The stream is answered as all of this project; then the node writes the token's length (two bytes,
 //! most significant first) and the token, and the relay one byte: 1 when the node may reserve within
@@ -6,23 +6,25 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use peerwork_net::{InboundStream, Incoming, Network, Protocol, error::ServeError};
+use peerwork_limits::Bounds;
+use peerwork_net::{InboundStream, Limits, Network, Protocol, Served, error::ServeError};
 use subtle::ConstantTimeEq as _;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::Semaphore,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The protocol.
 pub const PROTOCOL: Protocol = Protocol::answered("/peerwork/access/1");
 
 /// Bytes of a token.
 const TOKEN_BYTES_MAX: usize = 256;
-/// Shorter ones can be guessed.
+/// Bytes of the shortest token; a shorter one can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
-/// Streams answered at once, and as many wait.
-const STREAMS_MAX: usize = 64;
+/// Streams answered at once, each about 1 KiB. A class room that comes back at once has its share of
+/// one network address.
+const STREAMS: Bounds = Bounds {
+    all: 256,
+    per_key: 4,
+    per_origin: 64,
+};
 /// How long a node may take to show its token.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -53,39 +55,22 @@ impl fmt::Debug for RelayToken {
     }
 }
 
-/// Answers until the network stops.
+/// Checks the tokens that nodes show, until the returned handle is stopped or dropped.
 ///
 /// # Errors
 /// When the protocol is served already.
-pub(crate) fn serve(network: &Network, tokens: Vec<RelayToken>) -> Result<(), ServeError> {
-    let incoming = network.serve(PROTOCOL.clone(), STREAMS_MAX)?;
-    let (stopping, network) = (network.stopping(), network.clone());
-    tokio::spawn(async move {
-        let answering = answer_all(incoming, &network, tokens.into());
-        stopping.run_until_cancelled(answering).await;
-    });
-    Ok(())
-}
-
-async fn answer_all(mut incoming: Incoming, network: &Network, tokens: Arc<[RelayToken]>) {
-    let places = Arc::new(Semaphore::new(STREAMS_MAX));
-    while let Some(inbound) = incoming.next().await {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
-        let (network, tokens) = (network.clone(), tokens.clone());
-        // Ends by its own deadline.
-        tokio::spawn(async move {
+pub(crate) fn serve(network: &Network, tokens: Vec<RelayToken>) -> Result<Served, ServeError> {
+    let limits = Limits::new(STREAMS).with_deadline(Some(PATIENCE));
+    let (relay, tokens) = (network.clone(), Arc::<[RelayToken]>::from(tokens));
+    network.serve_each(PROTOCOL, limits, move |inbound| {
+        let (relay, tokens) = (relay.clone(), Arc::clone(&tokens));
+        async move {
             let node = inbound.node;
-            if !matches!(
-                timeout(PATIENCE, answer(inbound, &network, &tokens)).await,
-                Ok(Ok(()))
-            ) {
-                tracing::debug!(%node, "showed no token");
+            if let Err(error) = answer(inbound, &relay, &tokens).await {
+                tracing::debug!(%node, %error, "showed no token");
             }
-            drop(place);
-        });
-    }
+        }
+    })
 }
 
 async fn answer(
@@ -94,7 +79,10 @@ async fn answer(
     tokens: &[RelayToken],
 ) -> io::Result<()> {
     let InboundStream {
-        node, mut stream, ..
+        node,
+        mut stream,
+        place: _place,
+        ..
     } = inbound;
     let length = usize::from(stream.read_u16().await?);
     if length > TOKEN_BYTES_MAX {
@@ -118,6 +106,13 @@ async fn answer(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use multiaddr::Multiaddr;
+    use peerwork_identity::{KeyType, Keypair};
+    use peerwork_net::{config::RelayServer, error::OpenError};
+    use peerwork_testkit::{DEADLINE, Door};
+    use prometheus_client::registry::Registry;
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -127,5 +122,76 @@ mod tests {
         assert!(RelayToken::new(&"x".repeat(257)).is_err());
         let token = RelayToken::new("sixteen-chars-xx").unwrap();
         assert!(!format!("{token:?}").contains("sixteen"));
+    }
+
+    const TOKEN: &str = "sixteen-chars-xx";
+
+    fn soon() -> Instant {
+        Instant::now() + DEADLINE
+    }
+
+    async fn network(handed: Vec<Multiaddr>) -> Network {
+        let keypair = Keypair::generate(KeyType::Secp256k1);
+        let mut config = peerwork_net::Config::new(keypair, "test");
+        config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+        config.handed = handed;
+        config.relay_server = Some(RelayServer::default());
+        let started = Network::start(config, &mut Registry::default()).await;
+        started.unwrap()
+    }
+
+    /// A new node that is connected to the relay at an address.
+    async fn client(relay: &Network, address: &Multiaddr) -> Network {
+        let client = network(Vec::new()).await;
+        let dialled = client.dial(relay.node_id(), vec![address.clone()], soon());
+        dialled.await.unwrap();
+        client
+    }
+
+    async fn show(client: &Network, relay: &Network, token: &str) -> u8 {
+        let opened = client.open(relay.node_id(), &PROTOCOL, soon()).await;
+        let mut stream = opened.unwrap();
+        let length = u16::try_from(token.len()).unwrap();
+        stream.write_u16(length).await.unwrap();
+        stream.write_all(token.as_bytes()).await.unwrap();
+        stream.read_u8().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn seventeen_silent_nodes_of_one_address_leave_the_check_to_others() {
+        let door = Door::bind().await;
+        let dialled: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", door.address().port())
+            .parse()
+            .unwrap();
+        let listener = listener_of(&dialled);
+        let relay = network(vec![listener.clone()]).await;
+        let handing = relay.clone();
+        door.open(move |stream| {
+            let remote = ([192, 0, 2, 1], 4001).into();
+            let _ = handing.hand_over(stream, listener.clone(), remote);
+        });
+        let served = serve(&relay, vec![RelayToken::new(TOKEN).unwrap()]).unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..17 {
+            let rogue = client(&relay, &dialled).await;
+            for _ in 0..5 {
+                let opened = rogue.open(relay.node_id(), &PROTOCOL, soon()).await;
+                match opened {
+                    Ok(stream) => silent.push((rogue.clone(), stream)),
+                    Err(error) => assert_eq!(error, OpenError::Busy),
+                }
+            }
+        }
+        assert_eq!(silent.len(), STREAMS.per_origin);
+        let listen = relay.listen_addresses().borrow().clone();
+        let tcp = listen.iter().find(|at| **at != listener_of(&dialled));
+        let honest = client(&relay, tcp.unwrap()).await;
+        assert_eq!(show(&honest, &relay, TOKEN).await, 1);
+        assert_eq!(show(&honest, &relay, "another-secret-xx").await, 0);
+        served.stop(soon()).await.unwrap();
+    }
+
+    fn listener_of(dialled: &Multiaddr) -> Multiaddr {
+        format!("{dialled}/ws").parse().unwrap()
     }
 }

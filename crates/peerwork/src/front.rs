@@ -13,11 +13,7 @@ use std::{
 };
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork_api::{
-    FrontService, WebSocketBytes,
-    dto::RelayReport,
-    service::{ErrorKind, ServiceError},
-};
+use peerwork_api::{ErrorKind, FrontService, RelayReport, ServiceError, WebSocketBytes};
 use peerwork_identity::{WriteMode, atomic_write};
 use peerwork_net::Network;
 

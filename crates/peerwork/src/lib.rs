@@ -15,9 +15,9 @@ mod front;
 pub mod http_call;
 mod node;
 mod node_event;
+mod operate;
 mod routes;
 pub mod runtime_file;
-mod service;
 pub mod webapp;
 
 pub use config::Config;

@@ -8,13 +8,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
-use peerwork_api::{Bound, FrontService as _, dto::RelayReport};
+use peerwork_api::{Bound, FrontService as _, RelayReport};
 use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::Network;
+use peerwork_net::{Network, Served};
 use peerwork_tunnel::{Edge, Forwarder, Ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use self::{certificate::Shown, events::EventPump};
 use crate::{
@@ -22,13 +23,15 @@ use crate::{
     config::Mode,
     data_dir::DataDir,
     front::{FrontSide, Listeners},
+    operate,
     routes::DirectoryRoutes,
     runtime_file::RuntimeFile,
-    service::Service,
 };
 
 pub(crate) use self::parts::millis_since_1970;
 
+/// How long cancelled answers to nodes may take to end; they wait for the network only.
+const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How long one question to the relays may take.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
 /// The pause before asking again for a node that nobody knew.
@@ -93,6 +96,7 @@ pub struct Addresses {
 /// A running node. [`Node::stop`] ends it in order; dropping it cuts everything.
 pub struct Node {
     network: Network,
+    access: Option<Served>,
     directory: Directory,
     routes: Arc<DirectoryRoutes>,
     ingress: Option<Ingress>,
@@ -102,6 +106,7 @@ pub struct Node {
     events: EventPump,
     addresses: Addresses,
     data_dir: Option<DataDir>,
+    tasks: TaskTracker,
 }
 
 impl std::fmt::Debug for Node {
@@ -148,6 +153,7 @@ impl Node {
         config: Config,
         mut registry: Registry,
     ) -> Result<Self, StartError> {
+        let access = parts::access(&config, &network)?;
         let routes = Arc::new(DirectoryRoutes::default());
         let ingress = parts::ingress(&config, &network, Arc::clone(&routes), &mut registry).await?;
         let proxy_port = ingress.as_ref().map(|ingress| ingress.address().port());
@@ -160,17 +166,18 @@ impl Node {
             ingress: ingress.as_ref().map(Ingress::address),
             ..Addresses::default()
         };
-        let service = Service {
+        let tasks = TaskTracker::new();
+        let services = operate::services(operate::Parts {
             config: config.clone(),
             network: network.clone(),
             directory: directory.clone(),
             events: events.sender(),
             tunnels: parts::tunnel_counts(ingress.as_ref(), edge.as_ref()),
             ingress: addresses.ingress,
-            started: std::time::SystemTime::now(),
-        };
+            tasks: tasks.clone(),
+        });
         let registry = Arc::new(Mutex::new(registry));
-        let api = parts::api(&config, service, data_dir.as_ref(), registry).await?;
+        let api = parts::api(&config, services, data_dir.as_ref(), registry).await?;
         addresses.jsonrpc = api.json_rpc_address();
         addresses.grpc = api.operator_address();
         addresses.metrics = api.metrics_address();
@@ -183,6 +190,7 @@ impl Node {
         };
         let node = Self {
             network,
+            access,
             directory,
             routes,
             ingress,
@@ -192,6 +200,7 @@ impl Node {
             events,
             addresses,
             data_dir,
+            tasks,
         };
         node.leave_runtime_file();
         Ok(node)
@@ -323,7 +332,14 @@ impl Node {
         if let Some(edge) = self.edge {
             edge.stop().await;
         }
+        if let Some(access) = self.access
+            && let Err(error) = access.stop(Instant::now() + STOP_DEADLINE).await
+        {
+            tracing::warn!(%error, "stopping the check of tokens");
+        }
         self.network.stop().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 

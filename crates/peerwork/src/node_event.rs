@@ -1,6 +1,6 @@
 //! From the directory's entries to the node events of JSON-RPC (EdgeMatrix specification 6.6).
 
-use peerwork_api::dto::{NodeEvent, ip_addr_masked, relay_host};
+use peerwork_api::events::{NodeEvent, ip_addr_masked, relay_host};
 use peerwork_directory::Entry;
 
 /// What an entry does not say by itself.

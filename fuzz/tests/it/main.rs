@@ -11,6 +11,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("key_text", env!("CARGO_BIN_EXE_key_text")),
     ("network_file", env!("CARGO_BIN_EXE_network_file")),
     ("node_id", env!("CARGO_BIN_EXE_node_id")),
+    ("relay_message", env!("CARGO_BIN_EXE_relay_message")),
     ("signed_envelope", env!("CARGO_BIN_EXE_signed_envelope")),
     ("tunnel_head", env!("CARGO_BIN_EXE_tunnel_head")),
 ];

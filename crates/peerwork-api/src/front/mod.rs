@@ -10,6 +10,7 @@ mod bytes;
 mod opening;
 mod pages;
 mod proxies;
+mod report;
 mod socket;
 mod tls;
 
@@ -20,6 +21,10 @@ use tokio::net::TcpListener;
 
 pub use bytes::WebSocketBytes;
 pub use proxies::Proxies;
+pub use report::{
+    Circuits, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayLimits, RelayPeer, RelayReport,
+    RelayTopic, Reservations, Sample, Traffic,
+};
 pub use tls::CertificateError;
 
 pub(crate) use opening::{Io, Opened, Opening};
@@ -27,9 +32,8 @@ pub(crate) use opening::{Io, Opened, Opening};
 use crate::{
     StartError,
     admin::{self, Admin},
-    dto::RelayReport,
+    error::ServiceError,
     listener::{self, Purpose},
-    service::ServiceError,
 };
 use pages::Pages;
 use tls::Certificates;

@@ -19,8 +19,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower_http::cors::{Any, CorsLayer};
 
+use super::RelayReport;
 use super::{FrontService, Proxies, socket};
-use crate::{dto::RelayReport, listener::RemoteAddress};
+use crate::listener::RemoteAddress;
 
 /// How old a report may be: however many look, it is made once a second.
 const REPORT_AGE_MAX: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! From a text to its answer: the methods of JSON-RPC (spec 7.4).
 
-use std::{sync::Arc, time::Duration, time::Instant};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::{
         wire::{self, Answer, Incoming, Item, RpcError},
     },
     metrics::{Contract, Metrics, Outcome, log_failure},
-    service::NodeService,
+    services::NodeServices,
 };
 
 /// Characters of an unknown method that its answer repeats.
@@ -36,9 +36,9 @@ impl Session<'_> {
     }
 }
 
-/// Answers requests from the node's service.
+/// Answers requests from the node's services.
 pub(super) struct Dispatcher {
-    pub(super) service: Arc<dyn NodeService>,
+    pub(super) services: NodeServices,
     pub(super) metrics: Metrics,
     pub(super) batch_max: usize,
     pub(super) call_deadline: Duration,
@@ -135,7 +135,8 @@ impl Dispatcher {
     }
 
     async fn network_id(&self) -> Result<Value, RpcError> {
-        let network = within(self.call_deadline, self.service.network()).await;
+        let asked = async { self.services.node()?.network().await };
+        let network = within(self.call_deadline, asked).await;
         let network = network.inspect_err(|error| log_failure("edge_networkId", error))?;
         Ok(format!("{:#x}", network.network_id).into())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::dto::NodeEvent;
+use crate::events::NodeEvent;
 
 /// Exact values that an event must have; an absent or empty one matches every event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

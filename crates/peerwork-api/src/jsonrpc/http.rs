@@ -21,13 +21,14 @@ use crate::{
     codes::{INVALID_REQUEST, METHOD_NOT_FOUND},
     config::{JsonRpcConfig, JsonRpcLimits},
     deadline::within,
+    error::ErrorKind,
     jsonrpc::{
         dispatch::{Dispatcher, Session},
         socket, wire,
     },
     listener::Lifetime,
     metrics::{Metrics, log_failure},
-    service::{ErrorKind, NodeService},
+    services::NodeServices,
 };
 
 /// What the handlers share.
@@ -93,7 +94,7 @@ impl Origins {
 impl Endpoint {
     /// Prepares the endpoint of one listener.
     pub(crate) fn new(
-        service: Arc<dyn NodeService>,
+        services: NodeServices,
         metrics: Metrics,
         lifetime: Lifetime,
         config: &JsonRpcConfig,
@@ -101,7 +102,7 @@ impl Endpoint {
     ) -> Result<Self, StartError> {
         Ok(Self {
             dispatcher: Arc::new(Dispatcher {
-                service,
+                services,
                 metrics,
                 batch_max: config.limits.batch_max,
                 call_deadline,
@@ -131,11 +132,12 @@ impl Endpoint {
 /// `{"name","networkID","version"}`.
 async fn network(State(endpoint): State<Endpoint>) -> Response {
     let Dispatcher {
-        service,
+        services,
         call_deadline,
         ..
     } = endpoint.dispatcher.as_ref();
-    match within(*call_deadline, service.network()).await {
+    let asked = async { services.node()?.network().await };
+    match within(*call_deadline, asked).await {
         Ok(network) => Json(json!({
             "name": network.name,
             "networkID": network.network_id,

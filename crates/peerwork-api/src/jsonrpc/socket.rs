@@ -35,7 +35,8 @@ use uuid::Uuid;
 
 use crate::{
     codes::INVALID_REQUEST,
-    dto::NodeEvent,
+    error::ErrorKind,
+    events::{EventsService, NodeEvent},
     jsonrpc::{
         dispatch::Session,
         http::{Endpoint, refusal},
@@ -43,7 +44,6 @@ use crate::{
         wire,
     },
     listener::Place,
-    service::ErrorKind,
 };
 
 /// The last words to a client that may not listen any more.
@@ -109,7 +109,8 @@ async fn serve(socket: WebSocket, endpoint: &Endpoint) {
     let (mut sink, stream) = socket.split();
     let (queue, waiting) = mpsc::channel(limits.queue_max);
     let subscriptions = Subscriptions::new(limits.subscriptions_max, metrics.clone());
-    let events = endpoint.dispatcher.service.node_events();
+    let events = endpoint.dispatcher.services.events();
+    let events = events.ok().map(EventsService::subscribe);
     let ending = tokio::select! {
         biased;
         () = endpoint.lifetime.abort.cancelled() => return,
@@ -187,10 +188,13 @@ fn notification(subscription: Uuid, event: &NodeEvent) -> Message {
 }
 
 async fn fan_out(
-    mut events: broadcast::Receiver<Arc<NodeEvent>>,
+    events: Option<broadcast::Receiver<Arc<NodeEvent>>>,
     subscriptions: &Subscriptions,
     queue: &mpsc::Sender<Outgoing>,
 ) -> Ending {
+    let Some(mut events) = events else {
+        return std::future::pending().await;
+    };
     loop {
         let event = match events.recv().await {
             Ok(event) => event,

@@ -4,10 +4,10 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::{
-    dto::NodeEvent,
+    error::{ErrorKind, ServiceError},
+    events::NodeEvent,
     jsonrpc::filter::Filter,
     metrics::{Metrics, Open},
-    service::{ErrorKind, ServiceError},
 };
 
 #[derive(Debug)]

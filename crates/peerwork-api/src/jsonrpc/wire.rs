@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     codes::{INVALID_REQUEST, PARSE_ERROR},
+    error::{ErrorKind, ServiceError},
     metrics::Outcome,
-    service::{ErrorKind, ServiceError},
 };
 
 /// Bytes of a text id: it is sent back, so it must not make answers grow.

@@ -12,8 +12,8 @@ use tonic::Status;
 
 use crate::{
     config::{Loopback, OperatorConfig, OperatorToken},
+    error::{ErrorKind, ServiceError},
     listener::RemoteAddress,
-    service::{ErrorKind, ServiceError},
 };
 
 /// The rule of one listener.

@@ -13,10 +13,14 @@ use super::{ANSWER_BYTES_MAX, v1::system_client::SystemClient};
 use crate::config::OperatorToken;
 
 /// A connected client of `v1.System`.
-pub type Client = SystemClient<InterceptedService<Channel, Bearer>>;
+pub type Client = SystemClient<Connection>;
+
+/// A connection to a node's operator API, for the clients of all its services; cloning is cheap.
+pub type Connection = InterceptedService<Channel, Bearer>;
 
 /// Adds the operator token, if there is one, to every call.
 #[derive(Clone)]
+#[doc(hidden)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for Bearer {
@@ -67,7 +71,7 @@ pub async fn connect(
     address: &str,
     token: Option<&OperatorToken>,
     deadline: Duration,
-) -> Result<Client, ConnectError> {
+) -> Result<Connection, ConnectError> {
     let malformed = || ConnectError::Address {
         address: address.to_owned(),
     };
@@ -89,8 +93,13 @@ pub async fn connect(
             address: address.to_owned(),
             source,
         })?;
-    let client = SystemClient::with_interceptor(channel, Bearer(token.map(header)));
-    Ok(client.max_decoding_message_size(ANSWER_BYTES_MAX))
+    Ok(InterceptedService::new(channel, Bearer(token.map(header))))
+}
+
+/// A client of `v1.System` on a connection.
+#[must_use]
+pub fn system(connection: Connection) -> Client {
+    SystemClient::new(connection).max_decoding_message_size(ANSWER_BYTES_MAX)
 }
 
 fn header(token: &OperatorToken) -> MetadataValue<Ascii> {

@@ -16,13 +16,13 @@ use hyper::{Method, Request, Response, body::Bytes};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use parking_lot::Mutex;
 use peerwork_api::{
-    Handle, Server, SharedRegistry,
+    Handle, NodeServices, Server, ServiceError, SharedRegistry,
     config::{Config, JsonRpcConfig, OperatorConfig, OperatorToken},
-    dto::{
-        Check, Endpoint, Mode, Network, NodeEvent, NodeStatus, Peer, Reachability, Readiness,
-        RelayConnections, Reservation,
-    },
-    service::{NodeService, ServiceError},
+    directory::{self, DirectoryService, Query, Role},
+    events::{EventsService, NodeEvent},
+    node::{Check, Endpoint, Mode, Network, NodeService, NodeStatus, Reachability, Readiness},
+    peers::{Peer, PeersService},
+    relays::{RelayConnections, RelaysService, Reservation},
 };
 use prometheus_client::{encoding::text, registry::Registry};
 use serde_json::Value;
@@ -120,11 +120,22 @@ impl NodeService for FakeNode {
         })
     }
 
-    async fn peers(&self) -> Result<Vec<Peer>, ServiceError> {
+    async fn readiness(&self) -> Readiness {
+        Readiness::from_checks(vec![Check {
+            name: "listening".into(),
+            ok: self.ready.load(Ordering::Relaxed),
+            detail: "on 1 address".into(),
+        }])
+    }
+}
+
+#[async_trait]
+impl PeersService for FakeNode {
+    async fn list(&self) -> Result<Vec<Peer>, ServiceError> {
         Ok(vec![peer()])
     }
 
-    async fn peer(&self, id: &str) -> Result<Peer, ServiceError> {
+    async fn get(&self, id: &str) -> Result<Peer, ServiceError> {
         match id {
             id if id == peer().id => Ok(peer()),
             id if id.starts_with("16U") => Err(ServiceError::not_found("no such peer")),
@@ -132,37 +143,77 @@ impl NodeService for FakeNode {
         }
     }
 
-    async fn add_peer(&self, address: &str) -> Result<(), ServiceError> {
+    async fn add(&self, address: &str) -> Result<(), ServiceError> {
         let good = address.contains("/p2p/");
         good.then_some(())
             .ok_or_else(|| ServiceError::invalid_argument("the address has no /p2p/ part"))
     }
+}
 
-    async fn relays(&self) -> Result<Vec<Peer>, ServiceError> {
+#[async_trait]
+impl RelaysService for FakeNode {
+    async fn known(&self) -> Result<Vec<Peer>, ServiceError> {
         Ok(vec![relay()])
     }
 
-    async fn relay_status(&self) -> Result<Option<Peer>, ServiceError> {
+    async fn held(&self) -> Result<Option<Peer>, ServiceError> {
         Ok(None)
     }
 
-    async fn relay_connections(&self) -> Result<RelayConnections, ServiceError> {
+    async fn connections(&self) -> Result<RelayConnections, ServiceError> {
         Ok(RelayConnections {
             connected: 7,
             reservations_max: 2048,
         })
     }
+}
 
-    fn node_events(&self) -> broadcast::Receiver<Arc<NodeEvent>> {
-        self.events.subscribe()
+/// Nodes `n1` to `n9`; the odd ones are relays.
+#[async_trait]
+impl DirectoryService for FakeNode {
+    async fn list(&self, query: Query) -> Result<directory::Page, ServiceError> {
+        let fits = |node: &directory::Node| query.role.is_none_or(|role| node.roles[0] == role);
+        let all: Vec<_> = (1..=9).map(known_node).filter(fits).collect();
+        let total = all.len();
+        let after = all.into_iter().filter(|node| node.id > query.after);
+        let nodes = after.take(query.limit).collect();
+        Ok(directory::Page { nodes, total })
     }
 
-    async fn readiness(&self) -> Readiness {
-        Readiness::from_checks(vec![Check {
-            name: "listening".into(),
-            ok: self.ready.load(Ordering::Relaxed),
-            detail: "on 1 address".into(),
-        }])
+    async fn get(&self, id: &str) -> Result<directory::Node, ServiceError> {
+        let found = (1..=9).map(known_node).find(|node| node.id == id);
+        found.ok_or_else(|| ServiceError::not_found("no such node"))
+    }
+}
+
+pub(crate) fn known_node(number: u16) -> directory::Node {
+    directory::Node {
+        id: format!("n{number}"),
+        name: "box".into(),
+        version: "0.1.0".into(),
+        roles: vec![[Role::Edge, Role::Relay][usize::from(number % 2)]],
+        addresses: vec!["/ip4/203.0.113.9/tcp/50004".into()],
+        relays: vec!["n1".into()],
+        ports: vec![number],
+        requires_key: true,
+        uptime: Duration::from_millis(1_500),
+    }
+}
+
+impl EventsService for FakeNode {
+    fn subscribe(&self) -> broadcast::Receiver<Arc<NodeEvent>> {
+        self.events.subscribe()
+    }
+}
+
+/// Every domain, answered by one node.
+pub(crate) fn services(node: &Arc<FakeNode>) -> NodeServices {
+    NodeServices {
+        node: Some(node.clone()),
+        peers: Some(node.clone()),
+        relays: Some(node.clone()),
+        directory: Some(node.clone()),
+        events: Some(node.clone()),
     }
 }
 
@@ -202,7 +253,7 @@ pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Running {
     change(&mut config);
     let node = node();
     let registry = Arc::new(Mutex::new(Registry::default()));
-    let handle = Server::start(config, node.clone(), Arc::clone(&registry))
+    let handle = Server::start(config, services(&node), Arc::clone(&registry))
         .await
         .unwrap();
     Running {

@@ -7,15 +7,24 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use peerwork_api::{Purpose, Server, StartError, Stopped, config::Config, operator::connect};
+use peerwork_api::{
+    Purpose, Server, StartError, Stopped,
+    config::Config,
+    operator::{connect, system},
+};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::fake::{PATIENCE, Socket, config, loopback, node, start};
+use crate::fake::{PATIENCE, Socket, config, loopback, node, services, start};
 
 async fn try_start(config: Config) -> Result<peerwork_api::Handle, StartError> {
-    Server::start(config, node(), Arc::new(Mutex::new(Registry::default()))).await
+    Server::start(
+        config,
+        services(&node()),
+        Arc::new(Mutex::new(Registry::default())),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -87,7 +96,7 @@ async fn a_stop_cuts_what_outlives_its_deadline() {
     let running = start(|config| config.stop_deadline = Duration::from_millis(50)).await;
     running.node.hanging.store(true, Ordering::Relaxed);
     let address = running.handle.operator_address().unwrap().to_string();
-    let mut client = connect(&address, None, PATIENCE).await.unwrap();
+    let mut client = system(connect(&address, None, PATIENCE).await.unwrap());
     let call = tokio::spawn(async move { client.get_status(()).await });
     let listed = r#"peerwork_api_connections{listener="operator"}"#;
     running.metric_becomes(listed, 1.0).await;

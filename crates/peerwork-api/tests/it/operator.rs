@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use futures::stream;
 use peerwork_api::{
     config::{Loopback, OperatorToken},
-    operator::{self, Client, connect, v1},
+    operator::{self, Client, connect, system, v1},
 };
 use tokio_stream::StreamExt as _;
 use tonic::{Code, transport::Channel};
@@ -17,7 +17,7 @@ use crate::fake::{PATIENCE, Running, TOKEN, loopback, peer, start};
 async fn client(running: &Running, token: Option<&str>) -> Client {
     let address = running.handle.operator_address().unwrap().to_string();
     let token = token.map(|token| OperatorToken::new(token).unwrap());
-    connect(&address, token.as_ref(), PATIENCE).await.unwrap()
+    system(connect(&address, token.as_ref(), PATIENCE).await.unwrap())
 }
 
 async fn channel(running: &Running) -> Channel {
@@ -199,6 +199,7 @@ async fn reflection_lists_the_services_in_both_versions() {
     let expected = [
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
+        "peerwork.directory.v1.Directory",
         "v1.System",
     ];
 

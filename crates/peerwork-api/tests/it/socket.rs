@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use peerwork_api::dto::NodeEvent;
+use peerwork_api::events::NodeEvent;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _, http::header};
 

@@ -9,7 +9,7 @@ use peerwork_directory::{
 };
 use peerwork_identity::{KeyType, Keypair, NodeAddress, NodeId};
 use peerwork_net::{Network, config::RelayServer};
-use peerwork_testkit::{DEADLINE, eventually};
+use peerwork_testkit::{DEADLINE, Door, eventually};
 use prometheus_client::registry::Registry;
 use tokio::{sync::broadcast, time::timeout};
 
@@ -61,6 +61,26 @@ pub async fn relay_at(keypair: Keypair, listen: Multiaddr, config: Config) -> No
     start(net, config).await
 }
 
+/// A relay behind a door, whose connections come from 192.0.2.1, and the address of the door.
+pub async fn relay_behind(door: Door) -> (Node, Multiaddr) {
+    let at = door.address();
+    let dialled: Multiaddr = format!("/ip4/{}/tcp/{}", at.ip(), at.port())
+        .parse()
+        .unwrap();
+    let listener: Multiaddr = format!("{dialled}/ws").parse().unwrap();
+    let mut net = net_config(key());
+    net.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    net.handed = vec![listener.clone()];
+    net.relay_server = Some(RelayServer::default());
+    let relay = start(net, relay_config(&[])).await;
+    let network = relay.network.clone();
+    door.open(move |stream| {
+        let remote = ([192, 0, 2, 1], 4001).into();
+        let _ = network.hand_over(stream, listener.clone(), remote);
+    });
+    (relay, dialled)
+}
+
 /// An edge behind a router: it listens nowhere.
 pub async fn edge(config: Config) -> Node {
     edge_with_key(key(), config).await
@@ -92,7 +112,8 @@ impl Node {
 
     pub fn address(&self) -> NodeAddress {
         let listen = self.network.listen_addresses();
-        let transport = listen.borrow()[0].clone();
+        let is_tcp = |address: &&Multiaddr| !address.to_string().ends_with("/ws");
+        let transport = listen.borrow().iter().find(is_tcp).unwrap().clone();
         NodeAddress {
             node: self.id(),
             transport,

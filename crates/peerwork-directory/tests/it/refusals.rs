@@ -10,12 +10,15 @@ use peerwork_directory::{
         request, topic_name,
     },
 };
-use peerwork_net::gossip::{Mode, Verdict};
-use peerwork_testkit::{eventually, eventually_async};
+use peerwork_net::{
+    error::OpenError,
+    gossip::{Mode, Verdict},
+};
+use peerwork_testkit::{Door, eventually, eventually_async};
 use prost::Message;
 
 use crate::{
-    node::{edge, edge_config, key, relay, relay_config},
+    node::{edge, edge_config, key, relay, relay_behind, relay_config},
     stranger::{Answer, Stranger, advertisement, sealed, soon},
 };
 
@@ -209,16 +212,41 @@ async fn one_node_cannot_take_all_places_of_the_directory() {
         Stranger::connected_to(&relay).await,
         Stranger::connected_to(&relay).await,
     );
-    // More than a relay answers at once, of which none is ever asked anything.
+    // Nothing is ever asked on these.
     let mut silent = Vec::new();
-    for _ in 0..300 {
-        silent.extend(rogue.network.open(relay.id(), &PROTOCOL, soon()).await);
+    for _ in 0..600 {
+        match rogue.network.open(relay.id(), &PROTOCOL, soon()).await {
+            Ok(stream) => silent.push(stream),
+            Err(error) => assert_eq!(error, OpenError::Busy),
+        }
     }
     let envelope = sealed(honest.advertisement(1), &honest.keypair);
     let pushed = honest.push(&relay, envelope);
     let answer = tokio::time::timeout(Duration::from_secs(5), pushed).await;
     assert_eq!(answer, Ok(Answer::Accepted));
-    assert_eq!(silent.len(), 300);
+    assert_eq!(silent.len(), 16);
+}
+
+#[tokio::test]
+async fn sixteen_nodes_of_one_address_leave_places_of_the_directory_to_others() {
+    let (relay, door) = relay_behind(Door::bind().await).await;
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        let rogue = Stranger::at(&relay, &door).await;
+        for _ in 0..16 {
+            let opened = rogue.network.open(relay.id(), &PROTOCOL, soon()).await;
+            match opened {
+                Ok(stream) => silent.push((rogue.network.clone(), stream)),
+                Err(error) => assert_eq!(error, OpenError::Busy),
+            }
+        }
+    }
+    assert_eq!(silent.len(), 128);
+    let honest = Stranger::connected_to(&relay).await;
+    let envelope = sealed(honest.advertisement(1), &honest.keypair);
+    let pushed = honest.push(&relay, envelope);
+    let answer = tokio::time::timeout(Duration::from_secs(5), pushed).await;
+    assert_eq!(answer, Ok(Answer::Accepted));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use peerwork_directory::{
     announcement::Announcement,
     protocol::{PROTOCOL, RefusedReason, Request, Response, request, response},
 };
-use peerwork_identity::{Keypair, NodeAddress};
+use peerwork_identity::{Keypair, NodeAddress, NodeId};
 use peerwork_net::Network;
 use peerwork_testkit::eventually;
 use prometheus_client::registry::Registry;
@@ -44,16 +44,23 @@ impl Stranger {
         Self::with_key(relay, key()).await
     }
 
+    /// A node with a new key that is connected to the relay at this address.
+    pub async fn at(relay: &Node, address: &Multiaddr) -> Self {
+        Self::dialling(relay.id(), address.clone(), key()).await
+    }
+
     pub async fn with_key(relay: &Node, keypair: Keypair) -> Self {
+        let NodeAddress { node, transport } = relay.address();
+        Self::dialling(node, transport, keypair).await
+    }
+
+    async fn dialling(node: NodeId, address: Multiaddr, keypair: Keypair) -> Self {
         let config = net_config(keypair.clone());
         let network = Network::start(config, &mut Registry::default())
             .await
             .unwrap();
-        let at = relay.address();
-        network
-            .dial(at.node, vec![at.transport], soon())
-            .await
-            .unwrap();
+        let dialled = network.dial(node, vec![address], soon()).await;
+        dialled.unwrap();
         Self { network, keypair }
     }
 

@@ -91,8 +91,14 @@ pub(crate) async fn start(
         event_loop.on_event(event);
     }
     event_loop.publish_addresses();
-    if let Some(server) = &config.relay_server {
-        relay::Server::start(server, &shared, loop_commands)?;
+    let server = config.relay_server.as_ref();
+    let server = server.map(|server| relay::Server::start(server, &shared, loop_commands));
+    if let Some(server) = server.transpose()? {
+        let stop = shared.stop.clone();
+        shared.tasks.spawn(async move {
+            stop.cancelled().await;
+            drop(server);
+        });
     }
     shared.tasks.spawn(event_loop.run());
     Ok(shared)
@@ -161,10 +167,13 @@ fn check(config: &Config) -> Result<(), StartError> {
         share > 0.0 && share <= 1.0,
         "must be above 0 and at most 1",
     )?;
-    let circuits = config
-        .relay_server
-        .as_ref()
-        .map(|s| s.circuits_per_peer_max);
+    let server = config.relay_server.as_ref();
+    bounded(
+        "relay_server.reservations_per_address_max",
+        server.is_none_or(|s| s.reservations_per_address() <= s.reservations_max),
+        "must be at most reservations_max",
+    )?;
+    let circuits = server.map(|s| s.circuits_per_peer_max);
     bounded(
         "relay_server.circuits_per_peer_max",
         circuits.is_none_or(|max| max <= CIRCUITS_PER_PEER_MAX),

@@ -1,4 +1,4 @@
-//! The reservations this node asked for, from listening on a circuit to losing it.
+//! Keeps the reservations that this node asked for, from listening on a circuit to losing it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,7 +20,7 @@ struct Held {
     listener: ListenerId,
     /// Present until the relay has granted the first reservation.
     waiting: Option<Reply>,
-    /// Nobody listens to it any more once the reservation was dropped.
+    /// Has no receiver any more once the reservation was dropped.
     lost: watch::Sender<Option<String>>,
 }
 
@@ -69,8 +69,8 @@ impl Driver {
         }
     }
 
-    /// Lets go of reservations that were dropped, or whose caller no longer waits for the answer;
-    /// whether there were any.
+    /// Ends reservations that were dropped, or whose caller no longer waits for the answer; true when
+    /// there were any.
     pub(crate) fn release_dropped(&mut self, swarm: &mut Swarm<Behaviour>) -> bool {
         let before = self.held.len();
         self.held.retain(|_, held| {
@@ -100,7 +100,7 @@ impl Driver {
         let Some(held) = self.held.get_mut(&relay) else {
             return;
         };
-        // No limit is said by zero, or by the most that the field can hold.
+        // Zero, and the largest number of the field, mean that there is no limit.
         let limited = |d: &Duration| !d.is_zero() && d.as_secs() < u64::from(u32::MAX);
         let limits = CircuitLimits {
             bytes_max: limit.and_then(|l| l.data_in_bytes()).filter(|n| *n > 0),

@@ -1,4 +1,4 @@
-//! What this node's relay holds and carries, for those who ask.
+//! Counts of the relay of this node, and the list of circuits that it carries.
 
 use std::{
     collections::HashMap,
@@ -12,104 +12,20 @@ use std::{
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 
-/// Why a reservation was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// All places are taken.
-    Full,
-    /// Its network address holds as many as one may.
-    Address,
-    /// The relay is closed, and the node is neither named nor showed a token.
-    NotAllowed,
-    /// The node asks too often.
-    TooOften,
-    /// The node asks through another relay.
-    Relayed,
-}
-
-impl Refusal {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Full,
-        Self::Address,
-        Self::NotAllowed,
-        Self::TooOften,
-        Self::Relayed,
-    ];
-
-    /// Its name in logs and figures.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Address => "address",
-            Self::NotAllowed => "not-allowed",
-            Self::TooOften => "too-often",
-            Self::Relayed => "relayed",
-        }
-    }
-}
-
-/// Why a circuit was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CircuitRefusal {
-    /// The relay carries as many as it may.
-    Full,
-    /// One of the two nodes has as many as one may.
-    Node,
-    /// The network address of the caller has as many as one may.
-    Address,
-    /// Nobody of that name holds a place.
-    NoReservation,
-    /// The caller comes through another relay.
-    Relayed,
-    /// The holder did not answer.
-    NotReached,
-    /// The holder did not want it.
-    Declined,
-}
-
-impl CircuitRefusal {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Full,
-        Self::Node,
-        Self::Address,
-        Self::NoReservation,
-        Self::Relayed,
-        Self::NotReached,
-        Self::Declined,
-    ];
-
-    /// Its name in logs and figures.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Node => "node",
-            Self::Address => "address",
-            Self::NoReservation => "no-reservation",
-            Self::Relayed => "relayed",
-            Self::NotReached => "not-reached",
-            Self::Declined => "declined",
-        }
-    }
-}
+use super::refusal::{CircuitRefusal, Counted, Refusal};
 
 /// A circuit that is carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Circuit {
-    /// Who opened it.
+    /// The node that opened it.
     pub from: NodeId,
-    /// To whom.
+    /// The node that it leads to.
     pub to: NodeId,
     /// Since when.
     pub since: SystemTime,
 }
 
-/// Counted since the start.
+/// Counts since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayCounts {
     /// First reservations.
@@ -126,14 +42,14 @@ pub struct RelayCounts {
     pub circuit_bytes: u64,
 }
 
-/// What the relay of this node does.
+/// The state of this node's relay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayStatus {
     /// Places that are held.
     pub reservations: usize,
     /// The circuits that are carried.
     pub circuits: Vec<Circuit>,
-    /// What happened so far.
+    /// Counts since the start.
     pub counts: RelayCounts,
 }
 
@@ -147,11 +63,21 @@ struct Shared {
     carried: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entries {
     circuits: HashMap<u64, Circuit>,
     opened: u64,
-    refused: [u64; CircuitRefusal::ALL.len()],
+    refused: Counted<CircuitRefusal>,
+}
+
+impl Default for Entries {
+    fn default() -> Self {
+        Self {
+            circuits: HashMap::new(),
+            opened: 0,
+            refused: Counted::new(CircuitRefusal::ALL),
+        }
+    }
 }
 
 /// An entry of a circuit that is carried, until it is dropped.
@@ -189,7 +115,7 @@ impl Ledger {
     }
 
     pub(crate) fn refused(&self, refusal: CircuitRefusal) {
-        self.0.entries.lock().refused[refusal as usize] += 1;
+        self.0.entries.lock().refused.add(refusal);
     }
 
     /// Circuits carried at this moment.
@@ -205,8 +131,7 @@ impl Ledger {
     pub(crate) fn count(&self, counts: &mut RelayCounts) {
         let entries = self.0.entries.lock();
         counts.circuits_opened = entries.opened;
-        let refused = CircuitRefusal::ALL.into_iter().zip(entries.refused);
-        counts.circuits_refused = refused.collect();
+        counts.circuits_refused = entries.refused.all();
         counts.circuit_bytes = self.0.carried.load(Ordering::Relaxed);
     }
 }

@@ -1,8 +1,8 @@
-//! The places at this relay: whoever holds one may renew it, also when all are taken. Pure state.
+//! The places at this relay: holders renew theirs also when all are taken. Pure state.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Weak},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,34 +10,29 @@ use libp2p::{PeerId, swarm::ConnectionId};
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use peerwork_limits::{Bucket, Origin, Rate, Share, Shares};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use super::{Refusal, RelayCounts};
+use super::{Refusal, RelayCounts, asking::HolderQueue, refusal::Counted};
 use crate::config::RelayServer;
 
-/// Reservations that one holder may ask for: a page that reloads, a client that tries too hard.
+/// Reservations that one holder may ask for, as a page does that reloads again and again.
 const ASKING: Rate = Rate {
     burst: 30,
     interval: Duration::from_secs(5),
 };
-/// Reservations that those who hold none may ask for from one network address: a class room.
+/// Reservations that nodes without a place may ask for from one network address: a class room.
 const STRANGERS_ASKING: Rate = Rate {
     burst: 1024,
     interval: Duration::from_millis(50),
 };
-/// Strangers whose asking is remembered, and how often those with nothing to remember are forgotten.
+/// Nodes without a place whose asking is remembered, and how often the others are forgotten.
 const STRANGERS_MAX: usize = 16_384;
 const FORGETTING: Duration = Duration::from_secs(1);
-/// Circuits that a holder is asked about at once. rust-libp2p drops the eleventh without a word.
-const ASKED_AT_ONCE: usize = 8;
-/// Of those, circuits of one caller: the others wait behind each other, not before other callers.
-const ASKED_FOR_ONE: usize = 4;
 /// How long a token that was shown lets its node in.
 const GRANT: Duration = Duration::from_secs(3600);
-/// Nodes let in by a token; who showed it longest ago makes room.
+/// Nodes let in by a token; the one that showed it longest ago makes room.
 const GRANTS_MAX: usize = 16_384;
 
-/// Who holds a place; shared between the server, the event loop and the handle.
+/// The holders of places; shared between the server, the event loop and the handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Places(Arc<Mutex<Held>>);
 
@@ -45,7 +40,7 @@ pub(crate) struct Places(Arc<Mutex<Held>>);
 struct Held {
     max: usize,
     allowed: Option<HashSet<NodeId>>,
-    /// Let in by a token, and until when.
+    /// Nodes that showed a token, and when it ceases to let them in.
     granted: HashMap<PeerId, Instant>,
     holders: HashMap<PeerId, Place>,
     validity: Duration,
@@ -55,10 +50,10 @@ struct Held {
     started: Instant,
     accepted: u64,
     renewed: u64,
-    refusals: [u64; Refusal::ALL.len()],
+    refusals: Counted<Refusal>,
 }
 
-/// Somebody who holds no place: by address, or by name on this machine.
+/// A node without a place: by its address, or by its id on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stranger {
     From(Origin),
@@ -68,70 +63,25 @@ enum Stranger {
 #[derive(Debug)]
 struct Place {
     until: Instant,
-    /// Over which it asked last.
+    /// The connection over which the node asked last.
     connection: ConnectionId,
-    turns: Arc<Turns>,
+    queue: Arc<HolderQueue>,
     asking: Bucket,
-    /// Counts for its address; nothing of this machine's own does.
+    /// The place's share of its network address; this machine's own is not counted.
     _share: Option<Share<Origin>>,
 }
 
 /// How circuits reach a holder.
 #[derive(Debug)]
 pub(crate) struct Reached {
-    /// The connection over which it asked for its place last.
+    /// The connection over which the holder asked for its place last.
     pub(crate) connection: ConnectionId,
-    pub(crate) turns: Arc<Turns>,
-}
-
-/// Where circuits to a holder wait until it is asked about them.
-#[derive(Debug)]
-pub(crate) struct Turns {
-    all: Semaphore,
-    by_caller: Mutex<HashMap<PeerId, Weak<Semaphore>>>,
-}
-
-/// A turn, until it is dropped.
-pub(crate) struct Turn<'a> {
-    _of_all: SemaphorePermit<'a>,
-    _of_caller: OwnedSemaphorePermit,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self {
-            all: Semaphore::new(ASKED_AT_ONCE),
-            by_caller: Mutex::default(),
-        }
-    }
-}
-
-impl Turns {
-    /// Waits for the turn of one of a caller's circuits.
-    pub(crate) async fn wait(&self, caller: PeerId) -> Result<Turn<'_>, AcquireError> {
-        let own = self.of(caller);
-        Ok(Turn {
-            _of_caller: own.acquire_owned().await?,
-            _of_all: self.all.acquire().await?,
-        })
-    }
-
-    fn of(&self, caller: PeerId) -> Arc<Semaphore> {
-        let mut callers = self.by_caller.lock();
-        if let Some(own) = callers.get(&caller).and_then(Weak::upgrade) {
-            return own;
-        }
-        // As many as wait at this moment stay.
-        callers.retain(|_, own| own.strong_count() > 0);
-        let own = Arc::new(Semaphore::new(ASKED_FOR_ONE));
-        callers.insert(caller, Arc::downgrade(&own));
-        own
-    }
+    pub(crate) queue: Arc<HolderQueue>,
 }
 
 impl Places {
     pub(crate) fn new(server: Option<&RelayServer>) -> Self {
-        let per_address = server.map_or(0, |server| server.reservations_per_address_max);
+        let per_address = server.map_or(0, RelayServer::reservations_per_address);
         Self(Arc::new(Mutex::new(Held {
             max: server.map_or(0, |server| server.reservations_max),
             allowed: server.and_then(|server| server.allowed.clone()),
@@ -144,7 +94,7 @@ impl Places {
             started: Instant::now(),
             accepted: 0,
             renewed: 0,
-            refusals: Default::default(),
+            refusals: Counted::new(Refusal::ALL),
         })))
     }
 
@@ -159,14 +109,14 @@ impl Places {
         let mut held = self.0.lock();
         let taken = held.take(node, connection, origin, now);
         if let Err(refusal) = taken {
-            held.refusals[refusal as usize] += 1;
+            held.refusals.add(refusal);
         }
         taken
     }
 
     /// Counts a refusal that was decided elsewhere.
     pub(crate) fn refused(&self, refusal: Refusal) {
-        self.0.lock().refusals[refusal as usize] += 1;
+        self.0.lock().refusals.add(refusal);
     }
 
     pub(crate) fn holds(&self, node: &PeerId) -> bool {
@@ -179,7 +129,7 @@ impl Places {
         let place = held.holders.get(node)?;
         Some(Reached {
             connection: place.connection,
-            turns: Arc::clone(&place.turns),
+            queue: Arc::clone(&place.queue),
         })
     }
 
@@ -188,19 +138,19 @@ impl Places {
         self.0.lock().holders.len()
     }
 
-    /// Releases the places of those who did not renew in time.
+    /// Releases the places that were not renewed in time.
     pub(crate) fn release_expired(&self, now: Instant) -> Vec<PeerId> {
         let holders = &mut self.0.lock().holders;
         let expired = holders.extract_if(|_, place| place.until <= now);
         expired.map(|(node, _)| node).collect()
     }
 
-    /// The node is gone, or let its reservation end; whether it had a place.
+    /// Releases the place of a node that left; true when it had one.
     pub(crate) fn release(&self, node: &PeerId) -> bool {
         self.0.lock().holders.remove(node).is_some()
     }
 
-    /// The node showed a token that lets it in for an hour.
+    /// Lets a node that showed a token reserve for an hour.
     pub(crate) fn grant(&self, node: PeerId, now: Instant) {
         let granted = &mut self.0.lock().granted;
         if granted.len() >= GRANTS_MAX {
@@ -216,12 +166,12 @@ impl Places {
         granted.insert(node, now + GRANT);
     }
 
-    /// Adds what is counted here.
+    /// Adds the counts of places.
     pub(crate) fn count(&self, counts: &mut RelayCounts) {
         let held = self.0.lock();
         counts.accepted = held.accepted;
         counts.renewed = held.renewed;
-        counts.refused = Refusal::ALL.into_iter().zip(held.refusals).collect();
+        counts.refused = held.refusals.all();
     }
 }
 
@@ -264,7 +214,7 @@ impl Held {
         let place = Place {
             until,
             connection,
-            turns: Arc::default(),
+            queue: Arc::default(),
             asking,
             _share: share,
         };
@@ -302,6 +252,7 @@ mod tests {
     fn places(change: impl FnOnce(&mut RelayServer)) -> Places {
         let mut server = RelayServer {
             reservations_max: 2,
+            reservations_per_address_max: Some(usize::MAX),
             ..RelayServer::default()
         };
         change(&mut server);
@@ -323,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn holders_renew_at_a_full_relay_and_nobody_else_comes_in() {
+    fn holders_renew_at_a_full_relay_and_further_nodes_are_refused() {
         let places = places(|_| {});
         let take = |node| {
             let taken = places.take(node, connection(), from("192.0.2.1"), Instant::now());
@@ -347,7 +298,7 @@ mod tests {
     fn one_address_takes_its_share_and_this_machine_as_many_as_there_are() {
         let places = places(|server| {
             server.reservations_max = 10;
-            server.reservations_per_address_max = 2;
+            server.reservations_per_address_max = Some(2);
         });
         let take = |ip| {
             let [node] = nodes();
@@ -364,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_relay_lets_in_whom_it_names_and_who_shows_a_token() {
+    fn a_closed_relay_lets_in_named_nodes_and_nodes_that_showed_a_token() {
         let [named, shown, other] = nodes();
         let places = places(|server| {
             server.allowed = Some([NodeId::from_peer_id(named)].into());
@@ -433,21 +384,21 @@ mod tests {
         assert_eq!(ask(holder, "127.0.0.1"), Ok(()));
     }
 
-    #[tokio::test]
-    async fn one_caller_leaves_turns_to_others() {
-        let turns = Turns::default();
-        let [greedy, other] = nodes();
-        let mut held = Vec::new();
-        for _ in 0..ASKED_FOR_ONE {
-            held.push(turns.wait(greedy).await.unwrap());
+    #[test]
+    fn one_address_takes_half_of_the_places_unless_another_share_is_set() {
+        for (all, share) in [(0, 0), (1, 1), (2, 1), (5, 3), (100, 50)] {
+            let places = places(|server| {
+                server.reservations_max = all;
+                server.reservations_per_address_max = None;
+            });
+            let take = |ip| {
+                let [node] = nodes();
+                places.take(node, connection(), from(ip), Instant::now())
+            };
+            let taken = (0..all + 1).filter(|_| take("192.0.2.1").is_ok()).count();
+            assert_eq!(taken, share, "of {all}");
+            let other = (0..all).filter(|_| take("192.0.2.2").is_ok()).count();
+            assert_eq!(other, all - share, "of {all}");
         }
-        let mut waiting = Box::pin(turns.wait(greedy));
-        assert!(futures::poll!(&mut waiting).is_pending());
-        let _turn = turns.wait(other).await.unwrap();
-        held.pop();
-        waiting.await.unwrap();
-        drop(held);
-        drop(turns.of(other));
-        assert!(turns.by_caller.lock().len() <= 2);
     }
 }

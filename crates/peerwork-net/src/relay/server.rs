@@ -1,16 +1,16 @@
-//! A relay for others: circuit relay v2.
+//! Serves circuit relay v2 to other nodes.
 //!
 //! ```text
-//!  hop stream ─▶ listen: one request ─┬─ RESERVE ─▶ reserve: a place, or why not
+//!  hop stream ─▶ Served: one request ─┬─ RESERVE ─▶ reserve: a place, or why not
 //!                                     └─ CONNECT ─▶ admit ─▶ reach the holder ─▶ carry until it ends
 //! ```
-//! Every request is a task of its own and every one is answered, unless its node or its address has
-//! hundreds that say nothing. libp2p's relay is not used: it refuses its own holders when it is full,
+//! Every request is a task of its own, and every request is answered: without room to read it, with
+//! `RESOURCE_LIMIT_EXCEEDED`. libp2p's relay is not used: it refuses its own holders when it is full,
 //! leaves all but ten circuits that arrive at once without an answer, and carries bytes in the task
 //! that polls every protocol of a connection.
 
 mod carry;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use libp2p::{PeerId, swarm::ConnectionId};
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
-use peerwork_limits::{Bucket, Origin, Rate, Share, Shares};
+use peerwork_limits::{Bounds, Bucket, Origin, Rate, Share, Shares};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
@@ -41,24 +41,28 @@ use crate::{
     event_loop,
     handle::Shared,
     peers::Path,
-    streams::{InboundStream, Incoming, OpenRequest, Protocol, Stream},
+    streams::{Full, InboundStream, Limits, OpenRequest, Owner, Protocol, Served, Stream},
 };
 
 const HOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/hop");
 const STOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/stop");
 
-/// Requests that wait to be taken up; each is taken up at once.
-const QUEUE: usize = 1024;
-/// Requests of one node that have not been read yet.
-const UNREAD_MAX: usize = 512;
-/// Requests of one network address that have not been read yet.
-const UNREAD_PER_ADDRESS_MAX: usize = 4096;
+/// Requests that have not been read yet; a page that opens its circuits at once sends hundreds. One
+/// costs about 2 KiB and at most 4 KiB more, so 48 MiB at worst.
+const UNREAD: Bounds = Bounds {
+    all: 8192,
+    per_key: 512,
+    per_origin: 4096,
+};
+/// The answer to a request that is not read for want of room: `RESOURCE_LIMIT_EXCEEDED`, which
+/// clients understand as the answer to a reservation and to a circuit.
+const FULL: Full = Full(&[5, 0x08, 0x02, 0x28, 0xc9, 0x01]);
 /// Circuits to one holder: most of the streams that its connection has room for. A caller has a bound
 /// of its own, and one caller does not fill this one.
 const CIRCUITS_TO_ONE_MAX: usize = 3072;
-/// How long what is left of a circuit may take when the connection of one side has closed.
+/// How long the rest of a circuit may take when the connection of one side has closed.
 const REST: Duration = Duration::from_secs(10);
-/// How long a client may take to say what it wants, and to read the answer.
+/// How long a client may take to send its request, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a holder may take to answer. Clients give up a circuit after ten seconds and more.
 const HOLDER_PATIENCE: Duration = Duration::from_secs(9);
@@ -70,7 +74,7 @@ const LOGGED: Rate = Rate {
     interval: Duration::from_secs(1),
 };
 
-/// What all requests share.
+/// State that all requests share.
 pub(crate) struct Server {
     network: Arc<Shared>,
     commands: mpsc::WeakSender<event_loop::Command>,
@@ -81,23 +85,24 @@ pub(crate) struct Server {
     by_caller: Shares<NodeId>,
     by_holder: Shares<NodeId>,
     by_origin: Shares<Origin>,
-    unread: Shares<NodeId>,
-    unread_by_origin: Shares<Origin>,
     started: Instant,
     logged: Mutex<Bucket>,
 }
 
-/// What a circuit counts for while it lasts.
+/// The shares of a circuit while it lasts.
 struct Counted {
     _all: Share<()>,
     _caller: Share<NodeId>,
     _origin: Option<Share<Origin>>,
 }
 
-/// What a request counts for until it is read.
-struct Unread {
-    _node: Share<NodeId>,
-    _origin: Option<Share<Origin>>,
+/// A request that was read, without the place that it had until then.
+struct Asked {
+    node: NodeId,
+    path: Path,
+    origin: Option<Origin>,
+    connection: ConnectionId,
+    stream: Stream,
 }
 
 type Refused = (CircuitRefusal, Status);
@@ -107,13 +112,15 @@ fn crowded(refusal: CircuitRefusal) -> Refused {
 }
 
 impl Server {
-    /// Serves reservations and circuits until the network stops.
+    /// Serves reservations and circuits until the returned handle is dropped or the network stops.
     pub(crate) fn start(
         config: &RelayServer,
         network: &Arc<Shared>,
         commands: mpsc::WeakSender<event_loop::Command>,
-    ) -> Result<(), StartError> {
-        let incoming = network.streams.serve(HOP, QUEUE);
+    ) -> Result<Served, StartError> {
+        // A circuit lasts as long as it may; all else here has deadlines of its own.
+        let limits = Limits::new(UNREAD).with_deadline(None);
+        let incoming = network.streams.serve(HOP, &limits, FULL);
         let incoming = incoming.map_err(|error| StartError::Behaviour {
             protocol: "circuit relay",
             reason: error.to_string(),
@@ -128,59 +135,51 @@ impl Server {
             by_caller: Shares::new(config.circuits_per_peer_max),
             by_holder: Shares::new(CIRCUITS_TO_ONE_MAX),
             by_origin: Shares::new(config.circuits_per_address_max),
-            unread: Shares::new(UNREAD_MAX),
-            unread_by_origin: Shares::new(UNREAD_PER_ADDRESS_MAX),
             started: Instant::now(),
             logged: Mutex::default(),
         };
-        network.tasks.spawn(Arc::new(server).listen(incoming));
-        Ok(())
+        let server = Arc::new(server);
+        let answer = move |inbound| Arc::clone(&server).request(inbound);
+        let owner = Owner::new(&network.stop, &network.tasks);
+        Ok(Served::start(incoming, limits.deadline, owner, answer))
     }
 
-    async fn listen(self: Arc<Self>, mut incoming: Incoming) {
-        let stop = self.network.stop.clone();
-        while let Some(Some(inbound)) = stop.run_until_cancelled(incoming.next()).await {
-            let Some(unread) = self.unread(&inbound) else {
-                tracing::debug!(node = %inbound.node, "too many requests that say nothing");
-                continue;
-            };
-            let request = Arc::clone(&self).request(inbound, unread);
-            self.network
-                .tasks
-                .spawn(stop.clone().run_until_cancelled_owned(request));
-        }
-    }
-
-    fn unread(&self, inbound: &InboundStream) -> Option<Unread> {
-        let of_origin = |origin| self.unread_by_origin.take(origin).ok_or(());
-        Some(Unread {
-            _node: self.unread.take(inbound.node)?,
-            _origin: inbound.origin.map(of_origin).transpose().ok()?,
-        })
-    }
-
-    /// One request, from its first byte to the end of what came of it.
-    async fn request(self: Arc<Self>, mut inbound: InboundStream, unread: Unread) {
-        let request = wire::receive::<Hop>(&mut inbound.stream, PATIENCE).await;
-        drop(unread);
-        let node = inbound.node;
+    /// Answers one request, from its first byte to the end of its circuit.
+    async fn request(self: Arc<Self>, inbound: InboundStream) {
+        let InboundStream {
+            node,
+            path,
+            origin,
+            connection,
+            mut stream,
+            place,
+        } = inbound;
+        let request = wire::receive::<Hop>(&mut stream, PATIENCE).await;
+        drop(place);
+        let asked = Asked {
+            node,
+            path,
+            origin,
+            connection,
+            stream,
+        };
         let done = match request {
             Ok(request) => match (request.kind.map(HopKind::try_from), request.peer) {
-                (Some(Ok(HopKind::Reserve)), _) => self.reserve(inbound).await,
+                (Some(Ok(HopKind::Reserve)), _) => self.reserve(asked).await,
                 (Some(Ok(HopKind::Connect)), Some(peer)) => match PeerId::from_bytes(&peer.id) {
                     // Carrying takes more room than the rest, and most requests do not come to it.
-                    Ok(to) => Box::pin(self.connect(inbound, NodeId::from_peer_id(to))).await,
-                    Err(_) => refuse(inbound.stream, Status::MalformedMessage).await,
+                    Ok(to) => Box::pin(self.connect(asked, NodeId::from_peer_id(to))).await,
+                    Err(_) => refuse(asked.stream, Status::MalformedMessage).await,
                 },
                 (Some(Ok(HopKind::Connect)) | None, _) => {
-                    refuse(inbound.stream, Status::MalformedMessage).await
+                    refuse(asked.stream, Status::MalformedMessage).await
                 }
                 (Some(Ok(HopKind::Status) | Err(_)), _) => {
-                    refuse(inbound.stream, Status::UnexpectedMessage).await
+                    refuse(asked.stream, Status::UnexpectedMessage).await
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                refuse(inbound.stream, Status::MalformedMessage).await
+                refuse(asked.stream, Status::MalformedMessage).await
             }
             Err(error) => Err(error),
         };
@@ -191,14 +190,14 @@ impl Server {
 
     // Reservations.
 
-    async fn reserve(&self, inbound: InboundStream) -> io::Result<()> {
-        let InboundStream {
+    async fn reserve(&self, asked: Asked) -> io::Result<()> {
+        let Asked {
             node,
             path,
             connection,
             origin,
             mut stream,
-        } = inbound;
+        } = asked;
         let places = &self.network.places;
         let taken = match path {
             Path::Direct => places.take(*node.as_peer_id(), connection, origin, Instant::now()),
@@ -208,7 +207,11 @@ impl Server {
             }
         };
         if let Err(refusal) = taken {
-            self.log_refusal("reservation", node, None, refusal.name());
+            self.log_refusal(
+                "reservation",
+                (node, None),
+                (refusal.name(), refusal.flag()),
+            );
             let status = match refusal {
                 Refusal::Relayed => Status::PermissionDenied,
                 _ => Status::ReservationRefused,
@@ -216,7 +219,7 @@ impl Server {
             return refuse(stream, status).await;
         }
         self.network.streams.keep(node, true);
-        // The loop releases the place of whoever leaves; this one may have left before it got one.
+        // The loop releases the places of nodes that leave; this node may have left before it got one.
         if self.network.streams.path(node) != Some(Path::Direct) || !places.holds(node.as_peer_id())
         {
             self.network.streams.keep(node, false);
@@ -241,7 +244,7 @@ impl Server {
         }
     }
 
-    /// Where this relay is reached, each address with its peer id.
+    /// The addresses of this relay, each with its peer id.
     fn addresses(&self) -> Vec<Multiaddr> {
         let me = *self.network.node.as_peer_id();
         let mut all = self.network.told_addresses();
@@ -257,14 +260,14 @@ impl Server {
 
     // Circuits.
 
-    async fn connect(&self, inbound: InboundStream, to: NodeId) -> io::Result<()> {
-        let InboundStream {
+    async fn connect(&self, asked: Asked, to: NodeId) -> io::Result<()> {
+        let Asked {
             node: from,
             path,
             origin,
             mut stream,
             ..
-        } = inbound;
+        } = asked;
         let reached = async {
             let counted = self.admit(from, path, origin)?;
             let (held, far) = self.reach(from, to).await?;
@@ -274,7 +277,11 @@ impl Server {
             Ok(reached) => reached,
             Err((refusal, status)) => {
                 self.network.ledger.refused(refusal);
-                self.log_refusal("circuit", from, Some(to), refusal.name());
+                self.log_refusal(
+                    "circuit",
+                    (from, Some(to)),
+                    (refusal.name(), refusal.flag()),
+                );
                 return refuse(stream, status).await;
             }
         };
@@ -298,7 +305,7 @@ impl Server {
 
     /// `None` when the circuit has lasted as long as it may.
     async fn carry(&self, near: &mut Stream, far: &mut Stream, bytes: &AtomicU64) -> Option<End> {
-        // A side that has said all it wants is not read any more, and its end not seen there.
+        // A side that has ended its direction is not read any more, so its end is not seen there.
         let (near_closed, far_closed) = (near.closed(), far.closed());
         let gone = async {
             future::select(pin!(near_closed), pin!(far_closed)).await;
@@ -317,7 +324,7 @@ impl Server {
         }
     }
 
-    /// Whether the caller may have a circuit, and what it counts for.
+    /// Takes the caller's shares of a circuit.
     fn admit(&self, from: NodeId, path: Path, origin: Option<Origin>) -> Result<Counted, Refused> {
         if path == Path::Relayed {
             return Err((CircuitRefusal::Relayed, Status::PermissionDenied));
@@ -334,7 +341,8 @@ impl Server {
         })
     }
 
-    /// Asks the holder when it is this circuit's turn; its stream carries the bytes from then on.
+    /// Asks the holder about a circuit when the queue before it lets it through; the holder's stream
+    /// carries the bytes from then on.
     async fn reach(&self, from: NodeId, to: NodeId) -> Result<(Share<NodeId>, Stream), Refused> {
         let none = (CircuitRefusal::NoReservation, Status::NoReservation);
         let reached = self.network.places.reached(to.as_peer_id()).ok_or(none)?;
@@ -343,8 +351,8 @@ impl Server {
             (CircuitRefusal::NotReached, Status::ConnectionFailed)
         };
         let asked = async {
-            let turn = reached.turns.wait(*from.as_peer_id()).await;
-            let _turn = turn.map_err(io::Error::other)?;
+            let asking = reached.queue.wait(*from.as_peer_id()).await;
+            let _asking = asking.map_err(io::Error::other)?;
             let Some(held) = self.by_holder.take(to) else {
                 return Ok(None);
             };
@@ -385,14 +393,20 @@ impl Server {
         opened.map_err(io::Error::other)
     }
 
-    /// Tells the operator of refusals, but not of each when somebody makes many.
-    fn log_refusal(&self, what: &str, from: NodeId, to: Option<NodeId>, reason: &str) {
+    /// Logs refusals for the operator with their reason and the flag that sets the bound, but not of
+    /// each when there are many.
+    fn log_refusal(
+        &self,
+        what: &str,
+        (from, to): (NodeId, Option<NodeId>),
+        (reason, flag): (&str, Option<&str>),
+    ) {
         let to = to.map(tracing::field::display);
         let loud = self.logged.lock().take(self.started.elapsed(), LOGGED);
         if loud {
-            tracing::info!(node = %from, to, reason, "{what} refused");
+            tracing::info!(node = %from, to, reason, flag, "{what} refused");
         } else {
-            tracing::debug!(node = %from, to, reason, "{what} refused");
+            tracing::debug!(node = %from, to, reason, flag, "{what} refused");
         }
     }
 }

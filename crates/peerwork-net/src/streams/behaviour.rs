@@ -13,12 +13,29 @@ use libp2p::{
         THandlerOutEvent, ToSwarm,
     },
 };
+use multiaddr::Protocol as Part;
+use peerwork_limits::Origin;
 
 use super::{
     handler::{Handler, Remote},
     registry::Registry,
 };
 use crate::peers::{Path, origin};
+
+/// What the streams of a connection count for: a circuit has no network address of its own, so it
+/// counts for the relay in its address.
+fn counted(address: &Multiaddr) -> Option<Origin> {
+    match Path::of(address) {
+        Path::Direct => origin(address),
+        Path::Relayed => {
+            let relay = address.iter().find_map(|part| match part {
+                Part::P2p(relay) => Some(relay.to_bytes()),
+                _ => None,
+            });
+            Some(Origin::through_relay(&relay.unwrap_or_default()))
+        }
+    }
+}
 
 /// The streams part of the swarm's behaviour.
 pub(crate) struct Behaviour {
@@ -41,7 +58,7 @@ impl Behaviour {
             peer,
             connection,
             path,
-            origin: origin(address),
+            origin: counted(address),
             kept,
         };
         Handler::new(remote, self.registry.clone(), requests, self.opens_max)
@@ -96,5 +113,32 @@ impl NetworkBehaviour for Behaviour {
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_circuit_counts_for_its_relay_wherever_the_relay_is() {
+        let relays = [PeerId::random(), PeerId::random()];
+        let circuit = |at: &str, relay: PeerId, end: PeerId| {
+            let address = format!("{at}/p2p/{relay}/p2p-circuit/p2p/{end}");
+            counted(&address.parse().unwrap())
+        };
+        let ends = [PeerId::random(), PeerId::random()];
+        let first = circuit("/ip4/127.0.0.1/tcp/1", relays[0], ends[0]);
+        assert_eq!(
+            first,
+            circuit("/ip4/192.0.2.1/udp/2/quic-v1", relays[0], ends[1])
+        );
+        assert_ne!(first, circuit("/ip4/127.0.0.1/tcp/1", relays[1], ends[0]));
+        assert!(first.is_some());
+        let without_relay = counted(&"/p2p-circuit".parse().unwrap());
+        assert_eq!(without_relay, Some(Origin::through_relay(&[])));
+        assert_eq!(counted(&"/ip4/127.0.0.1/tcp/1".parse().unwrap()), None);
     }
 }

@@ -1,9 +1,10 @@
-//! One connection's side of the streams: negotiates, admits, answers.
+//! The handler of one connection: negotiates streams, admits them and answers.
 
 use std::{
     collections::VecDeque,
     convert::Infallible,
     future::{Ready, ready},
+    iter,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,46 +32,64 @@ use tokio::{
 };
 use tokio_util::{compat::FuturesAsyncReadCompatExt, sync::CancellationToken};
 
-use super::{InboundStream, OpenRequest, Protocol, Stream, registry::Registry};
+use super::{
+    InboundStream, OpenRequest, Stream,
+    protocol::{ACCEPTED, BUSY},
+    registry::{Full, Registry, Service},
+};
 use crate::{error::OpenError, peers::Path};
 
-const ACCEPTED: u8 = 0;
-const BUSY: u8 = 1;
 /// Negotiation and the answering byte together may take this long; callers have shorter deadlines.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Streams one connection has at once, both sides' together; past it both are told so. The muxer has
-/// room for 512 more, for libp2p's own protocols.
+/// Streams of one connection at once, both sides' together; past it the opener is told so. The muxer
+/// has room for 512 more, for libp2p's own protocols.
 pub(crate) const STREAMS_MAX: usize = 3584;
-/// Answers being written at once on one connection; past it, a refused stream is reset unanswered.
-const ANSWERS_MAX: usize = 256;
+/// Own opens that wait for their answer on one connection; further ones wait before negotiation. With
+/// those in negotiation this is less than the 1024 inbound negotiations that a node of this network
+/// has at once, past which libp2p drops streams without an answer.
+const UNANSWERED_MAX: usize = 512;
+/// Refusals being written at once to streams that found no place on the connection: half of the
+/// muxer's room for others. Past it, such a stream is reset without an answer.
+const REFUSALS_MAX: usize = 256;
 
-/// Proposes exactly one protocol, or accepts any of those served.
-pub(crate) struct Negotiate(Arc<[Protocol]>);
+/// Accepts any of the protocols that are served.
+pub(crate) struct Accept(Arc<[Arc<Service>]>);
 
-impl UpgradeInfo for Negotiate {
+impl UpgradeInfo for Accept {
     type Info = StreamProtocol;
     type InfoIter = smallvec::IntoIter<[StreamProtocol; 8]>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        let names: SmallVec<[_; 8]> = self.0.iter().map(|p| p.name.clone()).collect();
-        names.into_iter()
+        let names = self.0.iter().map(|service| service.protocol.name.clone());
+        names.collect::<SmallVec<[_; 8]>>().into_iter()
     }
 }
 
-impl InboundUpgrade<libp2p::Stream> for Negotiate {
-    type Output = (libp2p::Stream, Option<Protocol>);
+impl InboundUpgrade<libp2p::Stream> for Accept {
+    type Output = (libp2p::Stream, Option<Arc<Service>>);
     type Error = Infallible;
     type Future = Ready<Result<Self::Output, Infallible>>;
 
     fn upgrade_inbound(self, stream: libp2p::Stream, name: StreamProtocol) -> Self::Future {
-        ready(Ok((
-            stream,
-            self.0.iter().find(|p| p.name == name).cloned(),
-        )))
+        let mut services = self.0.iter();
+        let service = services.find(|service| service.protocol.name == name);
+        ready(Ok((stream, service.cloned())))
     }
 }
 
-impl OutboundUpgrade<libp2p::Stream> for Negotiate {
+/// Proposes exactly one protocol.
+pub(crate) struct Propose(StreamProtocol);
+
+impl UpgradeInfo for Propose {
+    type Info = StreamProtocol;
+    type InfoIter = iter::Once<StreamProtocol>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        iter::once(self.0.clone())
+    }
+}
+
+impl OutboundUpgrade<libp2p::Stream> for Propose {
     type Output = libp2p::Stream;
     type Error = Infallible;
     type Future = Ready<Result<Self::Output, Infallible>>;
@@ -80,13 +99,13 @@ impl OutboundUpgrade<libp2p::Stream> for Negotiate {
     }
 }
 
-/// What a handler needs to remember of an outbound negotiation.
+/// The request of an outbound negotiation, and its place among the connection's streams.
 pub(crate) struct Open {
     request: OpenRequest,
     place: OwnedSemaphorePermit,
 }
 
-/// Who is on the other side.
+/// The other side of the connection.
 pub(crate) struct Remote {
     pub(crate) peer: PeerId,
     pub(crate) connection: ConnectionId,
@@ -104,9 +123,14 @@ pub(crate) struct Handler {
     waiting: VecDeque<OpenRequest>,
     opening: usize,
     opens_max: usize,
+    /// Own opens whose answering byte has not come yet, at most [`UNANSWERED_MAX`].
+    unanswered: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Answers being written to streams that have a place on the connection, which bounds them.
     answers: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Answers being written to streams without one, at most [`REFUSALS_MAX`].
+    refusals: FuturesUnordered<BoxFuture<'static, ()>>,
     places: Arc<Semaphore>,
-    /// Told to all streams of the connection when it closes.
+    /// Cancelled when the connection closes, for all of its streams.
     closed: CancellationToken,
 }
 
@@ -130,47 +154,52 @@ impl Handler {
             waiting: VecDeque::new(),
             opening: 0,
             opens_max,
+            unanswered: FuturesUnordered::new(),
             answers: FuturesUnordered::new(),
+            refusals: FuturesUnordered::new(),
             places: Arc::new(Semaphore::new(STREAMS_MAX)),
             closed: CancellationToken::new(),
         }
     }
 
-    /// Phase "admit": a place on the connection and in the queue, or an answer that there is none.
-    fn on_inbound(&mut self, stream: libp2p::Stream, protocol: Option<Protocol>) {
-        let Some(protocol) = protocol else { return };
-        let place = self.places.clone().try_acquire_owned().ok();
-        let admitted = place.and_then(|place| Some((place, self.registry.admit(&protocol)?)));
-        if !protocol.answered {
-            if let Some((place, permit)) = admitted {
-                permit.send(self.inbound(stream, place));
+    /// Phase "admit": takes a place on the connection, one of the protocol, and one in its queue;
+    /// without all three the answer is that the node is busy.
+    fn on_inbound(&mut self, stream: libp2p::Stream, service: &Service) {
+        let node = NodeId::from_peer_id(self.remote.peer);
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            if self.refusals.len() < REFUSALS_MAX && !service.full.0.is_empty() {
+                self.refusals.push(Box::pin(refuse(stream, service.full)));
             }
             return;
-        }
-        if self.answers.len() >= ANSWERS_MAX {
-            return;
-        }
-        match admitted {
-            Some((place, permit)) => {
-                let mut inbound = self.inbound(stream, place);
+        };
+        let Some(admission) = service.admit(node, self.remote.origin) else {
+            if !service.full.0.is_empty() {
+                let full = service.full;
                 self.answers.push(Box::pin(async move {
-                    if write_answer(&mut inbound.stream, ACCEPTED).await.is_ok() {
-                        permit.send(inbound);
-                    }
+                    refuse(stream, full).await;
+                    drop(place);
                 }));
             }
-            None => self.answers.push(Box::pin(refuse(stream))),
-        }
-    }
-
-    fn inbound(&self, stream: libp2p::Stream, place: OwnedSemaphorePermit) -> InboundStream {
-        InboundStream {
-            node: NodeId::from_peer_id(self.remote.peer),
+            return;
+        };
+        let mut inbound = InboundStream {
+            node,
             path: self.remote.path,
-            connection: self.remote.connection,
             origin: self.remote.origin,
+            connection: self.remote.connection,
             stream: Stream::new(stream, self.closed.clone(), place),
+            place: admission.place,
+        };
+        let queue = admission.queue;
+        if !service.protocol.answered {
+            queue.send(inbound);
+            return;
         }
+        self.answers.push(Box::pin(async move {
+            if write_answer(&mut inbound.stream, &[ACCEPTED]).await.is_ok() {
+                queue.send(inbound);
+            }
+        }));
     }
 
     fn on_outbound(&mut self, stream: libp2p::Stream, open: Open) {
@@ -184,7 +213,7 @@ impl Handler {
             let _ = reply.send(Ok(stream));
             return;
         }
-        self.answers.push(Box::pin(async move {
+        self.unanswered.push(Box::pin(async move {
             let answered = tokio::select! {
                 answered = read_answer(&mut stream) => answered,
                 // The caller gave up.
@@ -195,16 +224,19 @@ impl Handler {
     }
 }
 
-async fn refuse(stream: libp2p::Stream) {
+async fn refuse(stream: libp2p::Stream, full: Full) {
     let mut stream = stream.compat();
-    if write_answer(&mut stream, BUSY).await.is_ok() {
+    if write_answer(&mut stream, full.0).await.is_ok() {
         let _ = stream.shutdown().await;
     }
 }
 
-async fn write_answer(stream: &mut (impl AsyncWrite + Unpin), answer: u8) -> std::io::Result<()> {
+async fn write_answer(
+    stream: &mut (impl AsyncWrite + Unpin),
+    answer: &[u8],
+) -> std::io::Result<()> {
     let write = async {
-        stream.write_all(&[answer]).await?;
+        stream.write_all(answer).await?;
         stream.flush().await
     };
     tokio::time::timeout(OPEN_TIMEOUT, write).await?
@@ -241,13 +273,13 @@ fn open_error(error: &StreamUpgradeError<Infallible>) -> OpenError {
 impl ConnectionHandler for Handler {
     type FromBehaviour = Infallible;
     type ToBehaviour = Infallible;
-    type InboundProtocol = Negotiate;
-    type OutboundProtocol = Negotiate;
+    type InboundProtocol = Accept;
+    type OutboundProtocol = Propose;
     type InboundOpenInfo = ();
     type OutboundOpenInfo = Open;
 
-    fn listen_protocol(&self) -> SubstreamProtocol<Negotiate, ()> {
-        SubstreamProtocol::new(Negotiate(self.registry.protocols()), ())
+    fn listen_protocol(&self) -> SubstreamProtocol<Accept, ()> {
+        SubstreamProtocol::new(Accept(self.registry.services()), ())
     }
 
     fn connection_keep_alive(&self) -> bool {
@@ -257,8 +289,10 @@ impl ConnectionHandler for Handler {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Negotiate, Open, Infallible>> {
+    ) -> Poll<ConnectionHandlerEvent<Propose, Open, Infallible>> {
+        while let Poll::Ready(Some(())) = self.unanswered.poll_next_unpin(cx) {}
         while let Poll::Ready(Some(())) = self.answers.poll_next_unpin(cx) {}
+        while let Poll::Ready(Some(())) = self.refusals.poll_next_unpin(cx) {}
         // A caller that gave up must not cost a negotiation.
         while self.waiting.len() < self.opens_max {
             match self.requests.poll_recv(cx) {
@@ -266,7 +300,7 @@ impl ConnectionHandler for Handler {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
-        while self.opening < self.opens_max {
+        while self.opening < self.opens_max && self.unanswered.len() < UNANSWERED_MAX {
             let Some(request) = self.waiting.pop_front() else {
                 break;
             };
@@ -278,9 +312,9 @@ impl ConnectionHandler for Handler {
                 continue;
             };
             self.opening += 1;
-            let negotiate = Negotiate(Arc::new([request.protocol.clone()]));
-            let protocol = SubstreamProtocol::new(negotiate, Open { request, place })
-                .with_timeout(OPEN_TIMEOUT);
+            let propose = Propose(request.protocol.name.clone());
+            let open = Open { request, place };
+            let protocol = SubstreamProtocol::new(propose, open).with_timeout(OPEN_TIMEOUT);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending
@@ -290,12 +324,12 @@ impl ConnectionHandler for Handler {
         match event {}
     }
 
-    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Negotiate, Negotiate, (), Open>) {
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Accept, Propose, (), Open>) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-                protocol: (stream, protocol),
+                protocol: (stream, Some(service)),
                 ..
-            }) => self.on_inbound(stream, protocol),
+            }) => self.on_inbound(stream, &service),
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
                 info: open,

@@ -1,4 +1,4 @@
-//! Which protocols are served here, and which connections streams can be opened on.
+//! The protocols that are served here, and the connections that streams can be opened on.
 //!
 //! Shared between the handle, the behaviour and all connection handlers, so that neither opening nor
 //! accepting a stream passes through the event loop.
@@ -14,58 +14,102 @@ use std::{
 use libp2p::{PeerId, StreamProtocol, swarm::ConnectionId};
 use parking_lot::RwLock;
 use peerwork_identity::NodeId;
+use peerwork_limits::{Origin, Place, Places};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{InboundStream, Incoming, Protocol, Stream};
+use super::{InboundStream, Incoming, Limits, Protocol, Stream, protocol::BUSY};
 use crate::{
     error::{OpenError, ServeError},
     peers::Path,
 };
 
-/// Streams that wait for their turn to be negotiated on one connection. One costs about 100 bytes,
-/// so this bounds a connection's queue to about 100 KiB.
+/// Opens that wait on one connection until they are negotiated. One costs about 100 bytes, so this
+/// bounds a connection's queue to about 100 KiB.
 pub(crate) const OPENS_WAITING_MAX: usize = 1024;
 
-/// One stream to be opened, on its way to a connection handler.
+/// A request to open a stream, on its way to a connection handler.
 #[derive(Debug)]
 pub(crate) struct OpenRequest {
     pub(crate) protocol: Protocol,
     pub(crate) reply: oneshot::Sender<Result<Stream, OpenError>>,
 }
 
-/// A node's connections.
+/// The connections to one node.
 #[derive(Default)]
-struct Lines {
+struct Connections {
     /// Whether they are kept while nothing happens on them.
     kept: Arc<AtomicBool>,
     /// Direct ones first, older before younger: the older one is the one in use.
-    all: Vec<Line>,
+    all: Vec<Connection>,
 }
 
-/// Where a connection handler takes its requests from.
-struct Line {
-    connection: ConnectionId,
+/// A connection, with the queue that its handler takes requests from.
+struct Connection {
+    id: ConnectionId,
     path: Path,
     // Boxed: a channel has room for 32 from its first one on.
     requests: mpsc::Sender<Box<OpenRequest>>,
 }
 
-#[derive(Clone)]
-struct Served {
-    protocol: Protocol,
+/// A protocol that is served, with the queue of its streams and their bounds.
+pub(crate) struct Service {
+    pub(crate) protocol: Protocol,
+    /// The answer to an opener for whom there is no place.
+    pub(crate) full: Full,
     queue: mpsc::Sender<InboundStream>,
+    places: Places<NodeId>,
+    refused: Arc<AtomicU64>,
+}
+
+/// The answer of a full protocol, as its streams carry it; empty is a reset.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Full(pub(crate) &'static [u8]);
+
+impl Full {
+    /// The answering byte of a protocol that has one, or else a reset.
+    pub(crate) fn of(protocol: &Protocol) -> Self {
+        match protocol.answered {
+            true => Self(&[BUSY]),
+            false => Self(&[]),
+        }
+    }
+}
+
+/// A place for a stream, in the protocol and in its queue.
+pub(crate) struct Admission {
+    pub(crate) place: Place<NodeId>,
+    pub(crate) queue: mpsc::OwnedPermit<InboundStream>,
+}
+
+impl Service {
+    /// Takes a place for a stream; `None` when a bound of the protocol is reached, or when it is no
+    /// longer served.
+    pub(crate) fn admit(&self, node: NodeId, origin: Option<Origin>) -> Option<Admission> {
+        let place = self.places.take(node, origin);
+        let place = place.inspect_err(|full| {
+            tracing::debug!(%node, protocol = ?self.protocol, %full, "a stream was refused");
+        });
+        let queue = self.queue.clone().try_reserve_owned();
+        match (place, queue) {
+            (Ok(place), Ok(queue)) => Some(Admission { place, queue }),
+            _ => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
 }
 
 #[derive(Default)]
 struct Shared {
-    served: RwLock<HashMap<StreamProtocol, Served>>,
-    /// The protocols of `served`; a connection asks for them each time it is polled.
-    protocols: RwLock<Arc<[Protocol]>>,
-    lines: RwLock<HashMap<PeerId, Lines>>,
-    refused: AtomicU64,
+    served: RwLock<HashMap<StreamProtocol, Arc<Service>>>,
+    /// The values of `served`; a connection asks for them each time it is polled.
+    services: RwLock<Arc<[Arc<Service>]>>,
+    connections: RwLock<HashMap<PeerId, Connections>>,
+    refused: Arc<AtomicU64>,
 }
 
-/// Cloneable front of the shared state.
+/// The cloneable handle of the shared state.
 #[derive(Clone, Default)]
 pub(crate) struct Registry(Arc<Shared>);
 
@@ -76,28 +120,34 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// Starts serving a protocol with a queue of `queue` streams.
-    pub(crate) fn serve(&self, protocol: Protocol, queue: usize) -> Result<Incoming, ServeError> {
-        if !(1..=65_536).contains(&queue) {
-            return Err(ServeError::Queue(queue));
-        }
-        let (sender, receiver) = mpsc::channel(queue);
+    /// Serves a protocol within its limits; a stream without a place is told `full`.
+    pub(crate) fn serve(
+        &self,
+        protocol: Protocol,
+        limits: &Limits,
+        full: Full,
+    ) -> Result<Incoming, ServeError> {
+        limits.check()?;
+        let (queue, receiver) = mpsc::channel(limits.queue);
+        let places = Places::new(limits.streams);
         let mut served = self.0.served.write();
         if served.contains_key(&protocol.name) {
             return Err(ServeError::Taken(protocol.name.to_string()));
         }
-        served.insert(
-            protocol.name.clone(),
-            Served {
-                protocol: protocol.clone(),
-                queue: sender,
-            },
-        );
+        let service = Service {
+            protocol: protocol.clone(),
+            full,
+            queue,
+            places: places.clone(),
+            refused: Arc::clone(&self.0.refused),
+        };
+        served.insert(protocol.name.clone(), Arc::new(service));
         self.publish(&served);
         Ok(Incoming {
             receiver,
             registry: self.clone(),
             protocol,
+            places,
         })
     }
 
@@ -107,31 +157,23 @@ impl Registry {
         self.publish(&served);
     }
 
-    fn publish(&self, served: &HashMap<StreamProtocol, Served>) {
-        *self.0.protocols.write() = served.values().map(|s| s.protocol.clone()).collect();
+    fn publish(&self, served: &HashMap<StreamProtocol, Arc<Service>>) {
+        *self.0.services.write() = served.values().cloned().collect();
     }
 
     /// Forgets all queues, so that every [`Incoming`] ends.
     pub(crate) fn close(&self) {
-        self.0.served.write().clear();
-        self.0.lines.write().clear();
+        let mut served = self.0.served.write();
+        served.clear();
+        self.publish(&served);
+        self.0.connections.write().clear();
     }
 
-    pub(crate) fn protocols(&self) -> Arc<[Protocol]> {
-        Arc::clone(&self.0.protocols.read())
+    pub(crate) fn services(&self) -> Arc<[Arc<Service>]> {
+        Arc::clone(&self.0.services.read())
     }
 
-    /// Takes a place in the protocol's queue; `None` when it is full or no longer served.
-    pub(crate) fn admit(&self, protocol: &Protocol) -> Option<mpsc::OwnedPermit<InboundStream>> {
-        let queue = self.0.served.read().get(&protocol.name)?.queue.clone();
-        let permit = queue.try_reserve_owned().ok();
-        if permit.is_none() {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        permit
-    }
-
-    /// Inbound streams refused because a queue was full.
+    /// Inbound streams refused because a protocol had no place for them.
     pub(crate) fn refused(&self) -> u64 {
         self.0.refused.load(Ordering::Relaxed)
     }
@@ -143,45 +185,41 @@ impl Registry {
         path: Path,
     ) -> (mpsc::Receiver<Box<OpenRequest>>, Arc<AtomicBool>) {
         let (requests, receiver) = mpsc::channel(OPENS_WAITING_MAX);
-        let line = Line {
-            connection,
-            path,
-            requests,
-        };
-        let mut lines = self.0.lines.write();
-        let Lines { kept, all } = lines.entry(peer).or_default();
-        let at = all.partition_point(|l| l.path <= path);
-        all.insert(at, line);
+        let id = connection;
+        let mut connections = self.0.connections.write();
+        let Connections { kept, all } = connections.entry(peer).or_default();
+        let at = all.partition_point(|older| older.path <= path);
+        all.insert(at, Connection { id, path, requests });
         (receiver, Arc::clone(kept))
     }
 
     pub(crate) fn disconnect(&self, peer: PeerId, connection: ConnectionId) {
-        let mut lines = self.0.lines.write();
-        if let Some(of_peer) = lines.get_mut(&peer) {
-            of_peer.all.retain(|l| l.connection != connection);
+        let mut connections = self.0.connections.write();
+        if let Some(of_peer) = connections.get_mut(&peer) {
+            of_peer.all.retain(|other| other.id != connection);
             if of_peer.all.is_empty() {
-                lines.remove(&peer);
+                connections.remove(&peer);
             }
         }
     }
 
     /// Keeps the connections of a node while nothing happens on them, or no longer.
     pub(crate) fn keep(&self, node: NodeId, kept: bool) {
-        if let Some(of_peer) = self.0.lines.read().get(node.as_peer_id()) {
+        if let Some(of_peer) = self.0.connections.read().get(node.as_peer_id()) {
             of_peer.kept.store(kept, Ordering::Relaxed);
         }
     }
 
     /// Hands a request to the best connection of the node.
     pub(crate) fn request(&self, node: NodeId, request: OpenRequest) -> Result<(), OpenError> {
-        let lines = self.0.lines.read();
-        let of_peer = lines
+        let connections = self.0.connections.read();
+        let of_peer = connections
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
         let mut request = Box::new(request);
         let mut refusal = OpenError::NotConnected;
-        for line in &of_peer.all {
-            match line.requests.try_send(request) {
+        for connection in &of_peer.all {
+            match connection.requests.try_send(request) {
                 Ok(()) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(back)) => {
                     refusal = OpenError::Congested;
@@ -200,26 +238,25 @@ impl Registry {
         connection: ConnectionId,
         request: OpenRequest,
     ) -> Result<(), OpenError> {
-        let lines = self.0.lines.read();
-        let of_peer = lines
+        let connections = self.0.connections.read();
+        let of_peer = connections
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
-        let direct = || of_peer.all.iter().filter(|line| line.path == Path::Direct);
-        let line = direct().find(|line| line.connection == connection);
-        let line = line
-            .or(direct().next_back())
-            .ok_or(OpenError::NotConnected)?;
-        let sent = line.requests.try_send(Box::new(request));
+        let direct = || of_peer.all.iter().filter(|c| c.path == Path::Direct);
+        let named = direct().find(|c| c.id == connection);
+        let chosen = named.or(direct().next_back());
+        let chosen = chosen.ok_or(OpenError::NotConnected)?;
+        let sent = chosen.requests.try_send(Box::new(request));
         sent.map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => OpenError::Congested,
             mpsc::error::TrySendError::Closed(_) => OpenError::NotConnected,
         })
     }
 
-    /// How the node would be reached by a stream opened at this moment.
+    /// The path of a stream that would be opened to the node at this moment.
     pub(crate) fn path(&self, node: NodeId) -> Option<Path> {
-        let lines = self.0.lines.read();
-        Some(lines.get(node.as_peer_id())?.all.first()?.path)
+        let connections = self.0.connections.read();
+        Some(connections.get(node.as_peer_id())?.all.first()?.path)
     }
 }
 
@@ -228,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_connections_of_a_node_are_kept_the_ones_to_come_too() {
+    fn present_and_later_connections_of_a_node_are_kept() {
         let registry = Registry::default();
         let peer = PeerId::random();
         let connect = |nth| {
@@ -240,7 +277,7 @@ mod tests {
         let (_, first) = connect(0);
         assert!(
             !first.load(Ordering::Relaxed),
-            "nobody was there to be kept"
+            "the node was not connected when it was to be kept"
         );
         registry.keep(node, true);
         let (_, second) = connect(1);

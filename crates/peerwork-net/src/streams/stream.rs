@@ -1,4 +1,4 @@
-//! One negotiated byte stream, as tokio reads and writes it.
+//! A negotiated byte stream with tokio's traits for reading and writing.
 
 use std::{
     fmt, io,
@@ -13,9 +13,10 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// What one read asks for at first. Memory has to be zeroed for each read, and most find little.
+/// Bytes that the first read asks for. Memory has to be zeroed for each read, and most reads find
+/// little.
 const READ_BYTES_MIN: usize = 1024;
-/// What one read asks for when those before were filled.
+/// Bytes that a read asks for at most, after reads that were filled.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// A byte stream to another node.
@@ -30,9 +31,9 @@ pub struct Stream {
     read_bytes: usize,
     /// yamux neither ends nor wakes its streams when this side closes the connection.
     closed: CancellationToken,
-    /// Among the streams of the connection.
+    /// The stream's place among those of its connection.
     _place: OwnedSemaphorePermit,
-    /// One for the reader and one for the writer, which may be different tasks.
+    /// The reader and the writer wait apart, because they may be different tasks.
     reader: Closing,
     writer: Closing,
 }
@@ -57,13 +58,13 @@ impl Stream {
 }
 
 impl Stream {
-    /// Ends when the connection does.
+    /// Waits for the end of the connection.
     pub(crate) fn closed(&self) -> WaitForCancellationFutureOwned {
         self.closed.clone().cancelled_owned()
     }
 }
 
-/// What the muxer says, or the end of the connection while the muxer says nothing.
+/// Returns the muxer's result, or an error when the connection has closed while the muxer is pending.
 fn unless_closed<T>(
     said: Poll<io::Result<T>>,
     closed: &CancellationToken,
@@ -81,7 +82,7 @@ fn unless_closed<T>(
     })
 }
 
-/// Follows what reads find: full ones double the next, poor ones halve it.
+/// Adapts the size of the next read: a full read doubles it, a poor read halves it.
 fn next_read_bytes(asked: usize, read: usize) -> usize {
     if read >= asked {
         (asked * 2).min(READ_BYTES_MAX)

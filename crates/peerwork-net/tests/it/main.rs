@@ -11,5 +11,6 @@ mod hostile;
 mod interop;
 mod node;
 mod relay;
+mod serving;
 mod streams;
 mod webrtc;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use peerwork_identity::{KeyType, Keypair, NodeAddress};
-use peerwork_net::{Config, Network, config::RelayServer};
+use peerwork_limits::Bounds;
+use peerwork_net::{Config, Limits, Network, config::RelayServer};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
@@ -40,6 +41,11 @@ pub(crate) fn address(network: &Network) -> NodeAddress {
         node: network.node_id(),
         transport,
     }
+}
+
+/// So many streams, which one node may have all.
+pub(crate) fn streams(all: usize) -> Limits {
+    Limits::new(Bounds::all(all))
 }
 
 pub(crate) fn soon() -> Instant {

@@ -7,10 +7,13 @@ use peerwork_net::{
     error::ReserveError,
     relay::{CircuitRefusal, circuit_address},
 };
-use peerwork_testkit::eventually;
+use peerwork_testkit::{eventually, eventually_async};
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::node::{address, behind_nat_config, config, connect, relay_config, soon, start};
+use crate::node::{
+    address, behind_nat_config, config, connect, relay_config, soon, start, streams,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PROTOCOL: Protocol = Protocol::answered("/test/circuit/1");
@@ -21,7 +24,7 @@ async fn reach_through(relay: &Network, edge: &Network, caller: &Network) {
         .dial(edge.node_id(), vec![via], soon())
         .await
         .unwrap();
-    let mut incoming = edge.serve(PROTOCOL, 8).unwrap();
+    let mut incoming = edge.serve(PROTOCOL, streams(8)).unwrap();
     let mut stream = caller
         .open(edge.node_id(), &PROTOCOL, soon())
         .await
@@ -205,6 +208,15 @@ mod hop {
         message
     }
 
+    /// A request that stays unfinished.
+    pub(super) async fn unfinished(from: &Network, relay: &Network) -> Stream {
+        let opened = from.open(relay.node_id(), &HOP, soon()).await;
+        let mut stream = opened.unwrap();
+        stream.write_all(&[2]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    }
+
     /// Sends one request; the status of the answer and the stream, or nothing when there is none.
     pub(super) async fn ask(
         from: &Network,
@@ -236,6 +248,38 @@ async fn connected(relay: &Network) -> Network {
     let node = start(behind_nat_config()).await;
     connect(&node, relay).await;
     node
+}
+
+#[tokio::test]
+async fn a_node_with_512_unfinished_requests_is_told_the_next_exceeds_the_limit() {
+    let relay = start(relay_config()).await;
+    let (greedy, other) = (connected(&relay).await, connected(&relay).await);
+    let mut held = Vec::new();
+    for _ in 0..511 {
+        held.push(hop::unfinished(&greedy, &relay).await);
+    }
+    let status = async |from: &Network| hop::ask(from, &relay, hop::RESERVE).await.unwrap().0;
+    assert_eq!(status(&greedy).await, 100, "the last place");
+    held.push(hop::unfinished(&greedy, &relay).await);
+    eventually_async("the status of a full relay", || async {
+        (status(&greedy).await == 201).then_some(())
+    })
+    .await;
+    assert_eq!(status(&other).await, 100);
+}
+
+#[tokio::test]
+async fn the_share_of_one_address_is_at_most_all_reservations() {
+    let with_share = async |share| {
+        let mut settings = relay_config();
+        let server = settings.relay_server.as_mut().unwrap();
+        server.reservations_max = 4;
+        server.reservations_per_address_max = Some(share);
+        Network::start(settings, &mut Registry::default()).await
+    };
+    assert!(with_share(4).await.is_ok());
+    let error = with_share(5).await.unwrap_err().to_string();
+    assert!(error.contains("reservations_per_address_max"), "{error}");
 }
 
 #[tokio::test]

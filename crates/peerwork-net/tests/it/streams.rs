@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use peerwork_net::{Network, Protocol, error::OpenError};
+use peerwork_net::{
+    Limits, Network, Protocol,
+    error::{OpenError, ServeError},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
 };
 
-use crate::node::{address, config, connect, soon, start};
+use crate::node::{address, config, connect, soon, start, streams};
 
 static ECHO: Protocol = Protocol::answered("/test/echo/1");
 
 fn serve_echo(network: &Network) {
-    let mut incoming = network.serve(ECHO.clone(), 256).unwrap();
+    let mut incoming = network.serve(ECHO.clone(), streams(256)).unwrap();
     tokio::spawn(async move {
         while let Some(inbound) = incoming.next().await {
             tokio::spawn(async move {
@@ -83,7 +86,7 @@ async fn opening_to_a_stranger_says_not_connected() {
 #[tokio::test]
 async fn a_full_queue_is_answered_busy_and_nothing_is_dropped_in_silence() {
     let (server, client) = (start(config()).await, start(config()).await);
-    let mut incoming = server.serve(ECHO.clone(), 4).unwrap();
+    let mut incoming = server.serve(ECHO.clone(), streams(4)).unwrap();
     connect(&client, &server).await;
     let opens = (0..20).map(|_| client.open(server.node_id(), &ECHO, soon()));
     let results = futures::future::join_all(opens).await;
@@ -118,7 +121,7 @@ async fn no_stream_is_lost_when_twenty_nodes_open_ten_each_at_once() {
 }
 
 #[tokio::test]
-async fn opens_past_the_parallel_limit_wait_their_turn() {
+async fn opens_past_the_parallel_limit_wait_for_earlier_ones() {
     let mut settings = config();
     settings.limits.opens_per_connection_max = 4;
     let (server, client) = (start(config()).await, start(settings).await);
@@ -131,23 +134,27 @@ async fn opens_past_the_parallel_limit_wait_their_turn() {
 #[tokio::test]
 async fn a_protocol_is_served_once_and_again_after_it_was_dropped() {
     let server = start(config()).await;
-    let first = server.serve(ECHO.clone(), 1).unwrap();
-    assert!(server.serve(ECHO.clone(), 1).is_err());
+    let first = server.serve(ECHO.clone(), streams(1)).unwrap();
+    assert!(server.serve(ECHO.clone(), streams(1)).is_err());
     drop(first);
-    assert!(server.serve(ECHO.clone(), 1).is_ok());
-    assert!(server.serve(Protocol::bare("/test/other/1"), 0).is_err());
-    assert!(
-        server
-            .serve(Protocol::bare("/test/other/1"), 65_537)
-            .is_err()
-    );
+    assert!(server.serve(ECHO.clone(), streams(1)).is_ok());
+    let other = |queue| {
+        let limits = Limits {
+            queue,
+            ..Limits::default()
+        };
+        server.serve(Protocol::bare("/test/other/1"), limits)
+    };
+    assert_eq!(other(0).unwrap_err(), ServeError::Queue(0));
+    assert_eq!(other(65_537).unwrap_err(), ServeError::Queue(65_537));
+    assert!(other(1).is_ok() && other(65_536).is_ok());
 }
 
 #[tokio::test]
 async fn a_silent_server_costs_the_opener_its_deadline_only() {
     let (server, client) = (start(config()).await, start(config()).await);
     // Served, and the queue is never read: the answer still comes, the stream then stays silent.
-    let _incoming = server.serve(ECHO.clone(), 1).unwrap();
+    let _incoming = server.serve(ECHO.clone(), streams(1)).unwrap();
     connect(&client, &server).await;
     let mut stream = client.open(server.node_id(), &ECHO, soon()).await.unwrap();
     let mut byte = [0];
@@ -179,7 +186,7 @@ async fn a_closed_connection_ends_its_streams_on_both_sides() {
         let mut settings = config();
         settings.listen = vec![listen.parse().unwrap()];
         let (server, client) = (start(settings).await, start(config()).await);
-        let mut incoming = server.serve(ECHO.clone(), 8).unwrap();
+        let mut incoming = server.serve(ECHO.clone(), streams(8)).unwrap();
         connect(&client, &server).await;
         let mut near = client.open(server.node_id(), &ECHO, soon()).await.unwrap();
         let mut far = incoming.next().await.unwrap().stream;
@@ -196,7 +203,7 @@ async fn a_closed_connection_ends_its_streams_on_both_sides() {
 #[tokio::test]
 async fn a_dropped_stream_is_an_error_at_the_other_side_and_no_end() {
     let (server, client) = (start(config()).await, start(config()).await);
-    let mut incoming = server.serve(ECHO.clone(), 8).unwrap();
+    let mut incoming = server.serve(ECHO.clone(), streams(8)).unwrap();
     connect(&client, &server).await;
     let mut near = client.open(server.node_id(), &ECHO, soon()).await.unwrap();
     near.write_all(b"part").await.unwrap();
@@ -211,7 +218,7 @@ async fn a_dropped_stream_is_an_error_at_the_other_side_and_no_end() {
 #[tokio::test]
 async fn a_connection_full_of_streams_refuses_one_more_and_goes_on() {
     let (server, client) = (start(config()).await, start(config()).await);
-    let mut incoming = server.serve(ECHO.clone(), 4096).unwrap();
+    let mut incoming = server.serve(ECHO.clone(), streams(4096)).unwrap();
     connect(&client, &server).await;
     let node = server.node_id();
     let mut held = Vec::new();

@@ -1,9 +1,10 @@
-//! One tunnel at its edge.
+//! Answers one tunnel at its edge: checks the caller, dials the app, copies bytes.
 
 use std::{io, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
-use peerwork_net::Stream;
+use peerwork_limits::Full;
+use peerwork_net::{InboundStream, Stream};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -14,21 +15,22 @@ use super::Shared;
 use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
-    limiter::Permit,
+    metrics::EdgeMetrics,
     socket,
     wire::{self, Answer, Head, Kind, Reason, Refusal},
 };
 
 /// How long a head, or the taking of an answer, may last.
 const TALK_DEADLINE: Duration = Duration::from_secs(10);
-/// How long an app may go on after the ingress ended its side, which it does only when it is through.
+/// How long an app may go on after the ingress ended its side, which ends it only after the last
+/// request.
 const LINGER: Duration = Duration::from_secs(10);
 
-pub(super) struct Tunnel {
-    pub(super) shared: Arc<Shared>,
-    pub(super) this: NodeId,
-    pub(super) caller: NodeId,
-    pub(super) stream: Stream,
+/// A stream of a caller, from its head to the end of the tunnel.
+struct Tunnel {
+    shared: Arc<Shared>,
+    caller: NodeId,
+    stream: Stream,
 }
 
 /// A tunnel that was granted.
@@ -39,9 +41,29 @@ struct Granted {
     key: Option<String>,
 }
 
+/// Answers one stream of the protocol. Its place in the network's bounds is kept to the end.
+pub(super) async fn answer(shared: Arc<Shared>, inbound: InboundStream) {
+    let InboundStream {
+        node: caller,
+        origin,
+        stream,
+        place: _place,
+        ..
+    } = inbound;
+    let tunnel = shared.tunnels.take(caller, origin);
+    let this = Tunnel {
+        shared,
+        caller,
+        stream,
+    };
+    match tunnel {
+        Ok(_tunnel) => this.run().await,
+        Err(full) => this.refuse_full(full).await,
+    }
+}
+
 impl Tunnel {
-    pub(super) async fn run(mut self, permit: Permit) {
-        let _permit = permit;
+    async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let grant = self.grant();
         let granted = match shared.stop.run_until_cancelled(grant).await {
@@ -52,14 +74,12 @@ impl Tunnel {
                 return self.refuse(refused(Reason::ShuttingDown, detail)).await;
             }
         };
-        shared.metrics.accepted();
-        shared.metrics.open.inc();
         self.carry(granted).await;
-        shared.metrics.open.dec();
     }
 
     /// Tells that the edge is full, without waiting for the head.
-    pub(super) async fn refuse_full(self) {
+    async fn refuse_full(self, full: Full) {
+        tracing::debug!(caller = %self.caller, %full, "no place for a tunnel");
         let detail = "as many tunnels are open as the edge allows";
         self.refuse(refused(Reason::Full, detail)).await;
     }
@@ -77,11 +97,11 @@ impl Tunnel {
             wire::write_message(&mut self.stream, &answer).await?;
             self.stream.shutdown().await
         };
-        // The caller sees a reset when it cannot be told.
+        // A caller that cannot be told sees a reset.
         let _ = timeout(TALK_DEADLINE, told).await;
     }
 
-    /// Policy first; only then the app is dialled.
+    /// Checks the policy first, and only then dials the app.
     async fn grant(&mut self) -> Result<Granted, Refusal> {
         let config = &self.shared.config;
         if let Some(callers) = &config.callers
@@ -114,7 +134,7 @@ impl Tunnel {
         let key: KeyText = text
             .parse()
             .map_err(|error| refused(Reason::KeyInvalid, &format!("{error}")))?;
-        match keys.verify(&key, self.this, head.port) {
+        match keys.verify(&key, self.shared.node, head.port) {
             Ok(()) => Ok(Some(key.id())),
             Err(error @ Denied::Unknown) => Err(refused(Reason::KeyInvalid, &error.to_string())),
             Err(error @ Denied::Elsewhere) => {
@@ -124,8 +144,8 @@ impl Tunnel {
     }
 
     async fn carry(mut self, granted: Granted) {
-        let Granted { head, mut app, key } = granted;
-        let mut copied = Copied::default();
+        let Granted { head, app, key } = granted;
+        let mut open = Open::begin(&self.shared, app);
         let linger = (head.kind == Kind::Http).then_some(LINGER);
         let stream = &mut self.stream;
         let work = async {
@@ -133,30 +153,59 @@ impl Tunnel {
             timeout(TALK_DEADLINE, wire::write_message(stream, &answer))
                 .await
                 .map_err(io::Error::from)??;
-            copy_both(stream, &mut app, &mut copied, linger).await
+            copy_both(stream, &mut open.app, &mut open.copied, linger).await
         };
         let result = tokio::select! {
             biased;
             () = self.shared.stop.cancelled() => Err(io::Error::other("the edge is stopping")),
-            () = revoked(&self.shared, self.this, head.port, key) => {
+            () = revoked(&self.shared, head.port, key) => {
                 Err(io::Error::other("the key was revoked or expired"))
             }
             result = work => result,
         };
-        self.shared.metrics.carried(copied);
-        if result.is_err() {
-            // The app sees a reset, as the caller does: what broke off must not look complete.
-            let _ = app.set_zero_linger();
-        }
+        open.complete = result.is_ok();
         tracing::debug!(
             caller = %self.caller,
             port = head.port,
             request_id = %head.request_id,
-            to_app = copied.forth,
-            from_app = copied.back,
+            to_app = open.copied.forth,
+            from_app = open.copied.back,
             error = result.err().map(tracing::field::display),
             "tunnel finished"
         );
+    }
+}
+
+/// An open tunnel's side towards the app. Dropping it counts the tunnel's end, also when the task is
+/// cancelled.
+struct Open<'a> {
+    metrics: &'a EdgeMetrics,
+    app: TcpStream,
+    copied: Copied,
+    complete: bool,
+}
+
+impl<'a> Open<'a> {
+    fn begin(shared: &'a Shared, app: TcpStream) -> Self {
+        shared.metrics.accepted();
+        shared.metrics.open.inc();
+        Self {
+            metrics: &shared.metrics,
+            app,
+            copied: Copied::default(),
+            complete: false,
+        }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.complete {
+            // The app sees a reset, as the caller does: a transfer that broke off must not look complete.
+            let _ = self.app.set_zero_linger();
+        }
+        self.metrics.carried(self.copied);
+        self.metrics.open.dec();
     }
 }
 
@@ -176,10 +225,10 @@ async fn dial(host: &str, head: &Head) -> Result<TcpStream, Refusal> {
     Ok(app)
 }
 
-/// Waits until a key that opened a tunnel opens none any more.
-async fn revoked(shared: &Shared, this: NodeId, port: u16, key: Option<String>) {
+/// Waits until the key that opened a tunnel is revoked or has expired.
+async fn revoked(shared: &Shared, port: u16, key: Option<String>) {
     match (&shared.config.auth, key) {
-        (Some(keys), Some(id)) => keys.revoked(&id, this, port).await,
+        (Some(keys), Some(id)) => keys.revoked(&id, shared.node, port).await,
         _ => std::future::pending().await,
     }
 }

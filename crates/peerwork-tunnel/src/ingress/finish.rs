@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use http::Method;
 use peerwork_identity::NodeId;
+use peerwork_limits::Place;
 
 use super::{Shared, activity::UnderWay, body::Progress};
-use crate::{limiter::Permit, problem::Failure, wire::RequestId};
+use crate::{problem::Failure, wire::RequestId};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(crate) struct Finish {
     pub(crate) received: u64,
     /// Body bytes for the client.
     pub(crate) sent: u64,
-    pub(crate) permit: Option<Permit>,
+    pub(crate) place: Option<Place<NodeId>>,
     pub(crate) under_way: UnderWay,
 }
 
@@ -102,7 +103,7 @@ impl Finish {
             progress: Arc::default(),
             received: 0,
             sent: 0,
-            permit: None,
+            place: None,
             under_way,
         }
     }

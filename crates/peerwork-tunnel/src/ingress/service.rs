@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use peerwork_limits::Full;
 
 use super::{
     Shared,
@@ -20,7 +21,6 @@ use super::{
 };
 use crate::{
     connect::Destination,
-    limiter::Full,
     problem::{Failure, Problem},
     wire::RequestId,
 };
@@ -101,8 +101,9 @@ impl Call<'_> {
             upgrade,
         } = self.prepare(request, target, finish)?;
         finish.phase = Phase::Admit;
-        let permit = self.shared.limiter.admit(to.node).map_err(full)?;
-        finish.permit = Some(permit);
+        // The clients' addresses are bounded where their connections are accepted.
+        let place = self.shared.requests.take(to.node, None);
+        finish.place = Some(place.map_err(full)?);
         let mut exchange = Exchange {
             shared: self.shared,
             to: &to,
@@ -229,11 +230,11 @@ impl Call<'_> {
 
 fn full(full: Full) -> Problem {
     match full {
-        Full::Total => {
+        Full::All | Full::Origin => {
             let detail = "as many requests are under way as this relay allows";
             Problem::new(Failure::RelayFull, detail)
         }
-        Full::Node => {
+        Full::Key => {
             let detail = "as many requests are under way to this node as the relay allows";
             Problem::new(Failure::NodeFull, detail)
         }

@@ -30,7 +30,7 @@ pub(super) async fn run(flags: DemoFlags, form: Form) -> anyhow::Result<()> {
         return check(demo, form).await;
     }
     form.show(&Running::from(&demo))?;
-    signals.stop_on_signal(demo.stop()).await
+    signals.stop_on_signal(Box::pin(demo.stop())).await
 }
 
 async fn check(demo: Demo, form: Form) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use peerwork::runtime_file::RuntimeFile;
 use peerwork_api::{
     config::OperatorToken,
-    operator::{self, Client},
+    operator::{self, Client, Connection},
 };
 
 use super::settings::Resolved;
@@ -27,22 +27,30 @@ const TOKEN_FILE: &str = "operator.token";
 /// # Errors
 /// When no node answers; the text says where it was looked for, and what to do.
 pub(crate) async fn connect(resolved: &Resolved) -> anyhow::Result<Client> {
+    Ok(operator::system(connection(resolved).await?))
+}
+
+/// As [`connect`], for the clients of all services.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connection(resolved: &Resolved) -> anyhow::Result<Connection> {
     let Found {
         address,
         how,
         node_id,
     } = address(resolved)?;
     let token = if is_local(&address) {
-        // A node asks nobody on its own machine for it, so whoever does is no node.
+        // Nodes ask callers on their own machine for no token; a listener that did would be no node.
         None
     } else {
         token(&resolved.data_dir)?
     };
-    let mut client = operator::connect(&address, token.as_ref(), DEADLINE)
+    let connection = operator::connect(&address, token.as_ref(), DEADLINE)
         .await
         .with_context(|| format!("no running node was found ({how})"))?;
     if let Some(expected) = node_id {
-        let status = client.get_status(()).await;
+        let status = operator::system(connection.clone()).get_status(()).await;
         let status = status.map_err(|status| refused(&status))?.into_inner();
         anyhow::ensure!(
             status.node_id == expected,
@@ -50,7 +58,7 @@ pub(crate) async fn connect(resolved: &Resolved) -> anyhow::Result<Client> {
             resolved.data_dir.display()
         );
     }
-    Ok(client)
+    Ok(connection)
 }
 
 /// Where a node's operator API is.

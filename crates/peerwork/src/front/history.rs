@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use peerwork_api::dto::{History, Sample};
+use peerwork_api::{History, Sample};
 use peerwork_net::Network;
 use tokio::time::{MissedTickBehavior, interval};
 

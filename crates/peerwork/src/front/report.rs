@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork_api::dto::{
+use peerwork_api::{
     Circuits, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayLimits, RelayPeer, RelayReport,
     RelayTopic, Reservations, Traffic,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peerwork_api::dto::NodeEvent;
+use peerwork_api::events::NodeEvent;
 use peerwork_directory::{Directory, Entry, Event};
 use peerwork_net::{Network, Path};
 use tokio::sync::broadcast::{self, error::RecvError};

@@ -7,14 +7,14 @@ use std::{
 
 use multiaddr::Multiaddr;
 use peerwork_api::{
-    Bound, Server, SharedRegistry,
+    Bound, NodeServices, Server, SharedRegistry,
     config::{JsonRpcConfig, OperatorConfig},
 };
 use peerwork_directory::{
     self as directory, Description, Directory, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
-use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
+use peerwork_net::{Network, Path, Served, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{Edge, Ingress, KeyStore, edge, ingress};
 use prometheus_client::registry::Registry;
 
@@ -24,8 +24,8 @@ use crate::{
     config::Mode,
     data_dir::DataDir,
     front::{FrontSide, Listeners},
+    operate::TunnelCount,
     routes::DirectoryRoutes,
-    service::{Service, TunnelCount},
 };
 
 /// The file with the bearer keys in the data directory.
@@ -62,13 +62,15 @@ pub(super) async fn network(
     } else {
         Dht::Client
     };
-    let network = Network::start(net, registry)
-        .await
-        .map_err(|error| StartError::Network(Box::new(error)))?;
-    if !p2p.relay_tokens.is_empty() {
-        access::serve(&network, p2p.relay_tokens.clone()).map_err(StartError::Access)?;
-    }
-    Ok(network)
+    let network = Network::start(net, registry).await;
+    network.map_err(|error| StartError::Network(Box::new(error)))
+}
+
+/// The check of tokens at a relay that is closed to strangers.
+pub(super) fn access(config: &Config, network: &Network) -> Result<Option<Served>, StartError> {
+    let tokens = config.p2p.relay_tokens.clone();
+    let asked = (!tokens.is_empty()).then(|| access::serve(network, tokens));
+    asked.transpose().map_err(StartError::Access)
 }
 
 /// Addresses for nodes that are no circuits.
@@ -172,7 +174,7 @@ fn description(config: &Config, relay_proxy_port: Option<u16>) -> Description {
 /// JSON-RPC, operator gRPC and metrics.
 pub(super) async fn api(
     config: &Config,
-    service: Service,
+    services: NodeServices,
     data_dir: Option<&DataDir>,
     registry: SharedRegistry,
 ) -> Result<peerwork_api::Handle, StartError> {
@@ -195,7 +197,7 @@ pub(super) async fn api(
         metrics_address: config.metrics,
         ..peerwork_api::config::Config::default()
     };
-    Server::start(api, Arc::new(service), registry)
+    Server::start(api, services, registry)
         .await
         .map_err(StartError::Api)
 }

@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::network::{Node, World, curl, eventually};
+use crate::{
+    network::{Node, World, curl, eventually},
+    program::run,
+};
 
 fn script(name: &str, arguments: &[&str]) -> Option<Child> {
     let folder = std::env::var_os("PEERWORK_TEST_JS").map(PathBuf::from)?;
@@ -473,4 +476,14 @@ fn a_client_that_leaves_frees_its_place_at_once() {
         report["traffic"]["receivedBytes"].as_u64() > Some(2 << 20),
         "{report}"
     );
+}
+
+#[test]
+fn a_relay_refuses_a_share_of_one_address_that_is_more_than_all_reservations() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = "relay --data-dir d --websocket off --tcp off --max-reservations";
+    let line = format!("{relay} 100 --max-reservations-per-address 101");
+    let error = run(dir.path(), &line).failed();
+    let said = "--max-reservations-per-address = 101: more than --max-reservations = 100";
+    assert!(error.contains(said), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Carries the bytes of a circuit, both ways, without keeping memory while nothing comes.
+//! Carries the bytes of a circuit in both directions, without keeping memory while it is idle.
 
 use std::{
     cell::RefCell,
@@ -11,54 +11,54 @@ use std::{
 use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is read at once.
+/// Bytes that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks of one direction before others have their turn.
+/// Chunks of one direction before other tasks run.
 const CHUNKS_IN_A_ROW: usize = 16;
 
 thread_local! {
-    /// Bytes pass through here; what cannot be written at once is copied.
+    /// The buffer that all bytes pass through; bytes that cannot be written at once are copied.
     static CHUNK: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK_BYTES].into());
 }
 
 /// Why a circuit ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Both sides said that nothing more comes.
+    /// Both sides ended their directions.
     Done,
-    /// It carried all that one circuit may.
+    /// The circuit carried all bytes that one may.
     Bytes,
     /// A side is gone, or cannot be written to.
     Lost(io::Error),
 }
 
-/// How much may still pass, and where what passes is counted.
+/// Bytes that may still pass, and the counter of those that did.
 struct Meter<'a> {
     left: u64,
     carried: &'a AtomicU64,
 }
 
-/// One direction.
+/// One direction of a circuit.
 #[derive(Default)]
-struct Way {
-    /// Read, and not yet written.
+struct Direction {
+    /// Bytes that were read and not yet written.
     unsent: Vec<u8>,
     sent: usize,
     unflushed: bool,
     ended: bool,
     done: bool,
-    /// More came than may pass.
+    /// More bytes came than may pass.
     too_much: bool,
 }
 
-/// What became of a read.
+/// The outcome of a read.
 enum Chunk {
     Passed,
     None,
     TooMuch,
 }
 
-/// Carries bytes until both sides have ended theirs; ending one direction leaves the other open.
+/// Carries bytes until both sides have ended their directions; ending one leaves the other open.
 pub(super) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
     near: &mut S,
     far: &mut S,
@@ -67,7 +67,7 @@ pub(super) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> End {
     let left = bytes_max.unwrap_or(u64::MAX);
     let mut meter = Meter { left, carried };
-    let [mut there, mut back] = [Way::default(), Way::default()];
+    let [mut there, mut back] = [Direction::default(), Direction::default()];
     poll_fn(move |cx| {
         let there = there.poll(near, far, &mut meter, cx);
         let back = back.poll(far, near, &mut meter, cx);
@@ -80,7 +80,7 @@ pub(super) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
     .await
 }
 
-impl Way {
+impl Direction {
     fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         from: &mut S,
@@ -140,7 +140,7 @@ impl Way {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads once, and writes as much of it as goes.
+    /// Reads once, and writes the bytes that can be written without waiting.
     fn poll_chunk<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         from: &mut S,
@@ -152,7 +152,7 @@ impl Way {
         if self.too_much {
             return Ok(Chunk::TooMuch);
         }
-        // Up to the last byte that may pass; then one more tells whether there is one.
+        // Reads up to the last byte that may pass; then one byte more, to learn whether there is one.
         let left = usize::try_from(meter.left.max(1)).unwrap_or(usize::MAX);
         let room = chunk.len().min(left);
         let mut read = ReadBuf::new(&mut chunk[..room]);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_chunk_that_is_too_long_as_much_passes_as_may() {
+    async fn a_chunk_over_the_limit_passes_up_to_the_limit() {
         let (mut near, mut far, carrying) = circuit(Some(100));
         near.write_all(&[7; 500]).await.unwrap();
         let mut received = Vec::new();

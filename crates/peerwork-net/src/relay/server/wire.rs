@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use futures::FutureExt as _;
 use multiaddr::Multiaddr;
 use prost::Message;
 use tokio::{
@@ -14,7 +15,7 @@ const MESSAGE_BYTES_MAX: usize = 4096;
 /// Bytes of a length that can still be within that bound.
 const LENGTH_BYTES_MAX: usize = 2;
 
-/// What a client asks of a relay, and the answer.
+/// A client's request to a relay, and the answer.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Hop {
     #[prost(enumeration = "HopKind", optional, tag = "1")]
@@ -37,7 +38,7 @@ pub(super) enum HopKind {
     Status = 2,
 }
 
-/// What a relay asks of a holder, and the answer.
+/// A relay's request to a holder, and the answer.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Stop {
     #[prost(enumeration = "StopKind", optional, tag = "1")]
@@ -73,7 +74,7 @@ pub(super) struct Reservation {
     pub(super) addresses: Vec<Vec<u8>>,
 }
 
-/// Zero and nothing are no limit.
+/// The limits of a circuit; zero and an absent field are no limit.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(super) struct Limit {
     /// Seconds.
@@ -120,7 +121,7 @@ impl Hop {
 }
 
 impl Limit {
-    /// `None` without any limit: clients take a circuit with limits for one to be careful with.
+    /// `None` without any limit: clients use a circuit with limits sparingly.
     pub(super) fn of(duration: Option<Duration>, data: Option<u64>) -> Option<Self> {
         // Zero would be none.
         let whole = |d: Duration| d.as_secs() + u64::from(d.subsec_nanos() > 0);
@@ -147,17 +148,18 @@ pub(super) async fn send(
 /// Reads one message, and not a byte behind it.
 ///
 /// # Errors
-/// `InvalidData` when it is none or too large, `TimedOut` when it does not come.
+/// `InvalidData` when the bytes are no message or too large, `TimedOut` when they do not come.
 pub(super) async fn receive<M: Message + Default>(
     stream: &mut (impl AsyncRead + Unpin),
     patience: Duration,
 ) -> io::Result<M> {
-    let read = async {
-        let mut message = vec![0; length(stream).await?];
-        stream.read_exact(&mut message).await?;
-        M::decode(message.as_slice()).map_err(|error| malformed(error.to_string()))
-    };
-    timeout(patience, read).await?
+    timeout(patience, read(stream)).await?
+}
+
+async fn read<M: Message + Default>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<M> {
+    let mut message = vec![0; length(stream).await?];
+    stream.read_exact(&mut message).await?;
+    M::decode(message.as_slice()).map_err(|error| malformed(error.to_string()))
 }
 
 async fn length(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
@@ -176,21 +178,45 @@ fn malformed(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
+/// Reads bytes as both kinds of message; for the fuzz target and the property tests.
+///
+/// # Panics
+/// When a message does not read as itself again, or more than the largest message was taken.
+pub(crate) fn check_any_bytes(bytes: &[u8]) {
+    check_as::<Hop>(bytes);
+    check_as::<Stop>(bytes);
+}
+
+fn check_as<M: Message + Default + PartialEq>(bytes: &[u8]) {
+    let mut rest = bytes;
+    let message = read::<M>(&mut rest).now_or_never();
+    let taken = bytes.len() - rest.len();
+    assert!(taken <= LENGTH_BYTES_MAX + MESSAGE_BYTES_MAX);
+    // Bytes in memory are all there, so reading ends at once.
+    let message = message.expect("reading from memory waits for nothing");
+    if let Ok(message) = message {
+        let again = M::decode(message.encode_to_vec().as_slice());
+        assert!(again.is_ok_and(|again| again == message));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
 
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    async fn read(mut bytes: &[u8]) -> io::Result<Hop> {
+    async fn read_hop(mut bytes: &[u8]) -> io::Result<Hop> {
         receive(&mut bytes, PATIENCE).await
     }
 
     #[tokio::test]
     async fn a_reserve_request_is_two_bytes_behind_their_length() {
-        let request = read(&[2, 8, 0]).await.unwrap();
+        let request = read_hop(&[2, 8, 0]).await.unwrap();
         assert_eq!(request.kind(), HopKind::Reserve);
         let mut written = Vec::new();
         send(&mut written, &request, PATIENCE).await.unwrap();
@@ -198,22 +224,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_message_is_told_from_silence() {
+    async fn bytes_that_are_no_message_are_told_from_silence() {
         for bytes in [
             &[0xff, 0xff, 0xff, 0xff, 7][..],
             &[0x81, 0x20],
             &[1, 0x0a],
             &[2, 0x0f, 0xff],
         ] {
-            let error = read(bytes).await.unwrap_err();
+            let error = read_hop(bytes).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bytes:?}");
         }
-        let error = read(&[9, 8, 0]).await.unwrap_err();
+        let error = read_hop(&[9, 8, 0]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
-    async fn nothing_behind_a_message_is_taken() {
+    async fn bytes_behind_a_message_are_left() {
         let mut bytes = &[2, 8, 0, 42][..];
         let _: Hop = receive(&mut bytes, PATIENCE).await.unwrap();
         assert_eq!(bytes, [42]);
@@ -228,5 +254,98 @@ mod tests {
         assert_eq!(short.duration, Some(1));
         let data = Limit::of(None, Some(9)).unwrap();
         assert_eq!(data.duration, None);
+    }
+
+    /// A message of so many bytes, behind a length of two bytes.
+    fn of_length(bytes: usize) -> Hop {
+        // Tag and length of two fields, the inner one as long as its content is.
+        let id = vec![7; bytes - 6];
+        Hop {
+            peer: Some(Peer { id }),
+            ..Hop::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_at_the_limit_is_read_and_one_more_byte_is_refused() {
+        let largest = of_length(MESSAGE_BYTES_MAX);
+        let bytes = largest.encode_length_delimited_to_vec();
+        assert_eq!(bytes.len(), LENGTH_BYTES_MAX + MESSAGE_BYTES_MAX);
+        assert_eq!(read_hop(&bytes).await.unwrap(), largest);
+        let larger = of_length(MESSAGE_BYTES_MAX + 1);
+        let bytes = larger.encode_length_delimited_to_vec();
+        let error = read_hop(&bytes).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn the_answer_without_room_is_resource_limit_exceeded() {
+        let answer = Hop::answer(Status::ResourceLimitExceeded);
+        assert_eq!(
+            answer.encode_length_delimited_to_vec(),
+            super::super::FULL.0
+        );
+    }
+
+    fn any_limit() -> impl Strategy<Value = Option<Limit>> {
+        let limit = (any::<Option<u32>>(), any::<Option<u64>>());
+        proptest::option::of(limit.prop_map(|(duration, data)| Limit { duration, data }))
+    }
+
+    fn any_peer() -> impl Strategy<Value = Option<Peer>> {
+        let id = proptest::collection::vec(any::<u8>(), 0..64);
+        proptest::option::of(id.prop_map(|id| Peer { id }))
+    }
+
+    fn any_reservation() -> impl Strategy<Value = Option<Reservation>> {
+        let address = proptest::collection::vec(any::<u8>(), 0..64);
+        let addresses = proptest::collection::vec(address, 0..20);
+        let reservation = (any::<u64>(), addresses);
+        proptest::option::of(
+            reservation.prop_map(|(expire, addresses)| Reservation { expire, addresses }),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_refused_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            check_any_bytes(&bytes);
+            // Behind their own length, more of the bytes are read as messages.
+            let mut framed = bytes.clone();
+            framed.insert(0, 0);
+            if let Ok(length @ ..128) = u8::try_from(bytes.len()) {
+                framed[0] = length;
+                check_any_bytes(&framed);
+            }
+        }
+
+        #[test]
+        fn requests_and_answers_of_a_relay_read_as_themselves(
+            (kind, status) in any::<(Option<i32>, Option<i32>)>(),
+            peer in any_peer(),
+            reservation in any_reservation(),
+            limit in any_limit(),
+        ) {
+            let hop = Hop { kind, peer: peer.clone(), reservation, limit, status };
+            let bytes = hop.encode_length_delimited_to_vec();
+            let back = read::<Hop>(&mut bytes.as_slice()).now_or_never().unwrap();
+            prop_assert_eq!(back.unwrap(), hop);
+            let stop = Stop { kind, peer, limit, status };
+            let bytes = stop.encode_length_delimited_to_vec();
+            let back = read::<Stop>(&mut bytes.as_slice()).now_or_never().unwrap();
+            prop_assert_eq!(back.unwrap(), stop);
+        }
+
+        #[test]
+        fn a_length_over_the_limit_is_refused_before_its_message_comes(
+            length in MESSAGE_BYTES_MAX + 1..1 << 40,
+        ) {
+            let mut bytes = Vec::new();
+            prost::encoding::encode_varint(length as u64, &mut bytes);
+            let refused = read::<Hop>(&mut bytes.as_slice()).now_or_never().unwrap();
+            prop_assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
         mistakes.push(mistake);
         Vec::new()
     });
+    mistakes.extend(too_large_a_share(&flags.limits));
     let allowed = allowed(&flags.limits, &mut mistakes);
     let tokens = tokens(&flags.limits, &mut mistakes);
     let mut network = found.network;
@@ -146,6 +147,17 @@ fn of_the_network(listeners: Vec<Listener>) -> Vec<Multiaddr> {
     network.map(|listener| listener.address).collect()
 }
 
+/// A share of one network address that is more than all reservations would bound nothing.
+fn too_large_a_share(flags: &LimitFlags) -> Option<String> {
+    let (all, share) = (flags.max_reservations, flags.max_reservations_per_address?);
+    (share > all).then(|| {
+        format!(
+            "--max-reservations-per-address = {share}: more than --max-reservations = {all}; \
+             lower the one or raise the other"
+        )
+    })
+}
+
 fn allowed(flags: &LimitFlags, mistakes: &mut Vec<String>) -> Option<HashSet<NodeId>> {
     let mut allowed = HashSet::new();
     for node in &flags.allow {
@@ -172,7 +184,7 @@ fn tokens(flags: &LimitFlags, mistakes: &mut Vec<String>) -> Vec<RelayToken> {
 fn relay_server(flags: &LimitFlags, allowed: Option<HashSet<NodeId>>) -> RelayServer {
     RelayServer {
         reservations_max: count(flags.max_reservations),
-        reservations_per_address_max: count(flags.max_reservations_per_address),
+        reservations_per_address_max: flags.max_reservations_per_address.map(count),
         allowed,
         reservation_duration: flags.reservation_duration,
         circuits_max: count(flags.max_circuits),
@@ -221,5 +233,41 @@ fn front_config(flags: &FrontFlags, limits: &LimitFlags) -> FrontConfig {
         connections_max: count(limits.max_connections.saturating_add(2048)),
         connections_per_address_max: count(limits.max_connections_per_address),
         ..FrontConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        limits: LimitFlags,
+    }
+
+    fn limits(line: &str) -> LimitFlags {
+        let words = std::iter::once("relay").chain(line.split_whitespace());
+        Line::try_parse_from(words).unwrap().limits
+    }
+
+    #[test]
+    fn one_address_has_half_of_the_reservations_by_default() {
+        for (line, share) in [
+            ("", 50),
+            ("--max-reservations 7", 4),
+            ("--max-reservations 7 --max-reservations-per-address 7", 7),
+        ] {
+            let flags = limits(line);
+            assert_eq!(too_large_a_share(&flags), None, "{line}");
+            let server = relay_server(&flags, None);
+            assert_eq!(server.reservations_per_address(), share, "{line}");
+        }
+        let flags = limits("--max-reservations 7 --max-reservations-per-address 8");
+        assert!(too_large_a_share(&flags).is_some());
     }
 }

@@ -77,10 +77,10 @@ pub(crate) struct LimitFlags {
     #[arg(long, value_name = "N", default_value = "100",
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_reservations: u32,
-    /// Reservations from one network address; this machine's own are not counted
-    #[arg(long, value_name = "N", default_value = "512",
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) max_reservations_per_address: u32,
+    /// Reservations from one network address, at most as many as in all; this machine's own are not
+    /// counted [default: half of --max-reservations]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_reservations_per_address: Option<u32>,
     /// How long a reservation is valid without renewal
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = some_duration)]
     pub(crate) reservation_duration: Duration,

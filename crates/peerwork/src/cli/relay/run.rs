@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use peerwork::{Node, config::Config};
-use peerwork_api::dto::RelayReport;
+use peerwork_api::RelayReport;
 use peerwork_identity::NetworkFile;
 use serde::Serialize;
 use tokio::time::{Instant, interval_at};

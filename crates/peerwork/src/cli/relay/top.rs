@@ -10,7 +10,7 @@ use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
 use futures::StreamExt as _;
 use hyper::Method;
 use peerwork::{http_call, runtime_file::RuntimeFile};
-use peerwork_api::dto::RelayReport;
+use peerwork_api::RelayReport;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use peerwork_api::dto::{RelayReport, Sample};
+use peerwork_api::{RelayReport, Sample};
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -255,7 +255,7 @@ pub(super) fn as_text(report: &RelayReport) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use peerwork_api::dto::{RelayPeer, RelayTopic};
+    use peerwork_api::{RelayPeer, RelayTopic};
     use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;

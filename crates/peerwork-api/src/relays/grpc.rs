@@ -1,88 +1,14 @@
-//! From the API's values to the messages of `v1`.
+//! Relays and reservations as messages of `v1.System`.
 
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
 
-use super::v1;
-use crate::dto;
+use super::{RelayConnections, Reservation};
+use crate::operator::v1;
 
-pub(super) fn status(status: dto::NodeStatus) -> v1::ServerStatus {
-    let dto::NodeStatus {
-        node_id,
-        mode,
-        network:
-            dto::Network {
-                name,
-                network_id,
-                version,
-            },
-        uptime,
-        listen_addresses,
-        reachability,
-        peers_connected,
-        reservations_held,
-        reservations_given,
-        edges_known,
-        tunnels_active,
-        bytes_received,
-        bytes_sent,
-        endpoints,
-    } = status;
-    let first = listen_addresses.first();
-    v1::ServerStatus {
-        p2p_addr: first.map_or_else(String::new, |address| format!("{address}/p2p/{node_id}")),
-        node_id,
-        mode: mode.as_str().to_owned(),
-        version,
-        network_name: name,
-        network_id,
-        uptime_seconds: uptime.as_secs(),
-        listen_addresses,
-        reachability: reachability.as_str().to_owned(),
-        peers_connected,
-        reservations_held,
-        reservations_given,
-        edges_known,
-        tunnels_active,
-        bytes_received,
-        bytes_sent,
-        endpoints: endpoints.into_iter().map(endpoint).collect(),
-    }
-}
-
-fn endpoint(dto::Endpoint { name, address }: dto::Endpoint) -> v1::Endpoint {
-    v1::Endpoint {
-        name,
-        address: address.to_string(),
-    }
-}
-
-pub(super) fn peer(peer: dto::Peer) -> v1::Peer {
-    let dto::Peer {
-        id,
-        protocols,
-        addresses,
-        reservation,
-    } = peer;
-    v1::Peer {
-        id,
-        protocols,
-        addrs: addresses,
-        reservation: reservation
-            .as_ref()
-            .map_or_else(String::new, reservation_text),
-    }
-}
-
-pub(super) fn peers(peers: Vec<dto::Peer>) -> v1::PeersListResponse {
-    v1::PeersListResponse {
-        peers: peers.into_iter().map(peer).collect(),
-    }
-}
-
-pub(super) fn relay_connections(count: dto::RelayConnections) -> v1::RelayConnectionsCount {
-    let dto::RelayConnections {
+pub(crate) fn relay_connections(count: RelayConnections) -> v1::RelayConnectionsCount {
+    let RelayConnections {
         connected,
         reservations_max,
     } = count;
@@ -93,8 +19,8 @@ pub(super) fn relay_connections(count: dto::RelayConnections) -> v1::RelayConnec
 }
 
 /// The text of EdgeMatrix (spec 8.1); 0 is without limit.
-fn reservation_text(reservation: &dto::Reservation) -> String {
-    let dto::Reservation {
+pub(crate) fn reservation_text(reservation: &Reservation) -> String {
+    let Reservation {
         bytes_max,
         duration_max,
         expires_at,
@@ -136,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_reservation_reads_as_in_edgematrix() {
-        let mut reservation = dto::Reservation {
+        let mut reservation = Reservation {
             bytes_max: None,
             duration_max: None,
             expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_860_800)),

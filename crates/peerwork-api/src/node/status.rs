@@ -1,11 +1,6 @@
-//! What a node says about itself and about its peers.
+//! The status of a node, as `peerwork status` shows it.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
-
-use serde::Serialize;
+use std::{net::SocketAddr, time::Duration};
 
 /// The network that the node belongs to, and the program it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,70 +100,4 @@ pub struct NodeStatus {
     pub bytes_sent: u64,
     /// Where it answers HTTP and gRPC.
     pub endpoints: Vec<Endpoint>,
-}
-
-/// A node that this one knows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Peer {
-    /// Node id in text form.
-    pub id: String,
-    /// Names of the protocols that it speaks, as in `/ipfs/ping/1.0.0`; empty before identify.
-    pub protocols: Vec<String>,
-    /// Multiaddresses.
-    pub addresses: Vec<String>,
-    /// The reservation that this node holds there.
-    pub reservation: Option<Reservation>,
-}
-
-/// A place at a relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reservation {
-    /// Bytes that a circuit may carry; `None` is without limit.
-    pub bytes_max: Option<u64>,
-    /// Time that a circuit may last; `None` is without limit.
-    pub duration_max: Option<Duration>,
-    /// When it ends unless it is renewed; `None` where the relay's answer does not tell.
-    pub expires_at: Option<SystemTime>,
-    /// Addresses of the relay that it named.
-    pub addresses: Vec<String>,
-}
-
-/// How full the node's own relay is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RelayConnections {
-    /// Peers connected to it.
-    pub connected: u64,
-    /// Reservations that it gives at most.
-    pub reservations_max: u64,
-}
-
-/// Whether the node can do its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Readiness {
-    /// True when the node should get work; what `/readyz` turns into 200 or 503.
-    pub ready: bool,
-    /// The single checks behind it.
-    pub checks: Vec<Check>,
-}
-
-impl Readiness {
-    /// Ready exactly when every check is ok.
-    #[must_use]
-    pub fn from_checks(checks: Vec<Check>) -> Self {
-        Self {
-            ready: checks.iter().all(|check| check.ok),
-            checks,
-        }
-    }
-}
-
-/// One thing that has to be right before the node is ready.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Short name, as in `listening`.
-    pub name: String,
-    /// Whether it holds.
-    pub ok: bool,
-    /// What was seen, for a person.
-    pub detail: String,
 }

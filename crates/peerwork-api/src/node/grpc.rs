@@ -1,0 +1,54 @@
+//! The node's status as a message of `v1.System`.
+
+use super::{Endpoint, Network, NodeStatus};
+use crate::operator::v1;
+
+pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
+    let NodeStatus {
+        node_id,
+        mode,
+        network: Network {
+            name,
+            network_id,
+            version,
+        },
+        uptime,
+        listen_addresses,
+        reachability,
+        peers_connected,
+        reservations_held,
+        reservations_given,
+        edges_known,
+        tunnels_active,
+        bytes_received,
+        bytes_sent,
+        endpoints,
+    } = status;
+    let first = listen_addresses.first();
+    v1::ServerStatus {
+        p2p_addr: first.map_or_else(String::new, |address| format!("{address}/p2p/{node_id}")),
+        node_id,
+        mode: mode.as_str().to_owned(),
+        version,
+        network_name: name,
+        network_id,
+        uptime_seconds: uptime.as_secs(),
+        listen_addresses,
+        reachability: reachability.as_str().to_owned(),
+        peers_connected,
+        reservations_held,
+        reservations_given,
+        edges_known,
+        tunnels_active,
+        bytes_received,
+        bytes_sent,
+        endpoints: endpoints.into_iter().map(endpoint).collect(),
+    }
+}
+
+fn endpoint(Endpoint { name, address }: Endpoint) -> v1::Endpoint {
+    v1::Endpoint {
+        name,
+        address: address.to_string(),
+    }
+}

@@ -1,0 +1,94 @@
+//! A link that holds back what is sent over it, as one with a long way does.
+
+use std::sync::Arc;
+
+use tokio::{
+    io::{
+        AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf,
+        duplex, split,
+    },
+    net::TcpStream,
+    sync::watch,
+};
+
+/// Bytes that pass at once.
+const CHUNK_BYTES: usize = 256;
+/// Bytes of the pipe behind the link.
+const PIPE_BYTES: usize = 1024;
+
+/// Holds back the bytes of a connection, both ways, while it is closed; the windows of the connection
+/// bound how many. Clones are the same link.
+#[derive(Debug, Clone)]
+pub struct HeldLink {
+    open: Arc<watch::Sender<bool>>,
+    /// Bytes that wait: towards the far end, and back.
+    waiting: Arc<watch::Sender<[usize; 2]>>,
+}
+
+impl Default for HeldLink {
+    /// An open link.
+    fn default() -> Self {
+        Self {
+            open: Arc::new(watch::Sender::new(true)),
+            waiting: Arc::default(),
+        }
+    }
+}
+
+impl HeldLink {
+    /// Holds back all bytes from now on, or lets them pass, a few at a time.
+    pub fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    /// Waits until at least `bytes` wait in each direction.
+    pub async fn holds(&self, bytes: usize) {
+        let mut waiting = self.waiting.subscribe();
+        let enough = waiting.wait_for(|waiting| waiting.iter().all(|held| *held >= bytes));
+        let held = tokio::time::timeout(crate::DEADLINE, enough).await.is_ok();
+        assert!(
+            held,
+            "fewer than {bytes} bytes wait: {:?}",
+            self.waiting.borrow()
+        );
+    }
+
+    /// Puts the link before a connection, whose other end is the returned stream.
+    #[must_use]
+    pub fn before(&self, stream: TcpStream) -> DuplexStream {
+        let (near, far) = duplex(PIPE_BYTES);
+        let (read_near, write_near) = split(near);
+        let (read, write) = split(stream);
+        tokio::spawn(self.clone().pass(0, read, write_near));
+        tokio::spawn(self.clone().pass(1, read_near, write));
+        far
+    }
+
+    async fn pass<R, W>(self, way: usize, mut from: ReadHalf<R>, mut to: WriteHalf<W>)
+    where
+        R: AsyncRead + Send,
+        W: AsyncWrite + Send,
+    {
+        let mut open = self.open.subscribe();
+        let (mut held, mut chunk) = (Vec::new(), [0; CHUNK_BYTES]);
+        loop {
+            self.waiting
+                .send_modify(|waiting| waiting[way] = held.len());
+            let opened = async { open.wait_for(|open| *open).await.is_ok() };
+            let read = tokio::select! {
+                read = from.read(&mut chunk) => Some(read),
+                _ = opened, if !held.is_empty() => None,
+            };
+            match read {
+                Some(Ok(read @ 1..)) => held.extend_from_slice(&chunk[..read]),
+                Some(_) => return,
+                None => {
+                    let next: Vec<u8> = held.drain(..held.len().min(CHUNK_BYTES)).collect();
+                    if to.write_all(&next).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The directory's domain: the nodes of the network that this node believes in.
+
+use async_trait::async_trait;
+use peerwork_api::{
+    ServiceError,
+    directory::{self as dto, DirectoryService, Page, Query},
+};
+use peerwork_directory::{Directory, Entry, advertisement::Role};
+use peerwork_identity::NodeId;
+
+/// Answers for the directory.
+pub(super) struct Nodes(pub(super) Directory);
+
+#[async_trait]
+impl DirectoryService for Nodes {
+    async fn list(&self, query: Query) -> Result<Page, ServiceError> {
+        let mut fitting: Vec<_> = self.0.all().iter().map(|entry| node(entry)).collect();
+        fitting.retain(|node| query.role.is_none_or(|role| node.roles.contains(&role)));
+        fitting.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let total = fitting.len();
+        let after = fitting.into_iter().filter(|node| node.id > query.after);
+        let nodes = after.take(query.limit).collect();
+        Ok(Page { nodes, total })
+    }
+
+    async fn get(&self, id: &str) -> Result<dto::Node, ServiceError> {
+        let id: NodeId = id
+            .parse()
+            .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
+        let known = self.0.get(id);
+        let known = known
+            .ok_or_else(|| ServiceError::not_found(format!("the directory has no node {id}")))?;
+        Ok(node(&known))
+    }
+}
+
+fn node(entry: &Entry) -> dto::Node {
+    let told = &entry.advertisement;
+    dto::Node {
+        id: told.node.to_string(),
+        name: told.name.clone(),
+        version: told.version.clone(),
+        roles: told.roles.iter().map(|told| role(*told)).collect(),
+        addresses: told.addresses.iter().map(ToString::to_string).collect(),
+        relays: told
+            .relays
+            .iter()
+            .map(|relay| relay.node.to_string())
+            .collect(),
+        ports: told.services.iter().map(|service| service.port).collect(),
+        requires_key: told.requires_key,
+        uptime: entry.uptime,
+    }
+}
+
+fn role(told: Role) -> dto::Role {
+    match told {
+        Role::Relay => dto::Role::Relay,
+        Role::Edge => dto::Role::Edge,
+        Role::Peer => dto::Role::Peer,
+        Role::Worker => dto::Role::Worker,
+    }
+}

@@ -1,0 +1,87 @@
+//! The peers' domain: connected and known nodes, and dials that an operator asks for.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use peerwork_api::{
+    ServiceError,
+    peers::{Peer, PeersService},
+};
+use peerwork_directory::Directory;
+use peerwork_identity::{NodeAddress, NodeId};
+use peerwork_net::{Network, PeerInfo};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// How long a dial asked for by an operator may take; its caller does not wait for it.
+const DIAL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Answers for the peers.
+pub(super) struct Peers {
+    pub(super) network: Network,
+    pub(super) directory: Directory,
+    /// Owns the dials; the node awaits them when it stops.
+    pub(super) dials: TaskTracker,
+}
+
+#[async_trait]
+impl PeersService for Peers {
+    async fn list(&self) -> Result<Vec<Peer>, ServiceError> {
+        let peers = self.network.peers();
+        Ok(peers.iter().map(|info| peer_dto(info)).collect())
+    }
+
+    async fn get(&self, id: &str) -> Result<Peer, ServiceError> {
+        let node: NodeId = id
+            .parse()
+            .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
+        if let Some(info) = self.network.peer(node) {
+            return Ok(peer_dto(&info));
+        }
+        let known = self.directory.route(node);
+        let known = known.ok_or_else(|| {
+            ServiceError::not_found(format!("no node {node} is connected or in the directory"))
+        })?;
+        Ok(Peer {
+            id: node.to_string(),
+            addresses: known.addresses.iter().map(ToString::to_string).collect(),
+            ..Peer::default()
+        })
+    }
+
+    async fn add(&self, address: &str) -> Result<(), ServiceError> {
+        let to: NodeAddress = address
+            .parse()
+            .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
+        let network = self.network.clone();
+        // The deadline and the network's own limit of dials bound it; it ends with the network.
+        self.dials.spawn(async move {
+            let deadline = Instant::now() + DIAL_DEADLINE;
+            if let Err(error) = network.dial(to.node, vec![to.transport], deadline).await {
+                tracing::info!(node = %to.node, %error, "the peer that was added is not reachable");
+            }
+        });
+        Ok(())
+    }
+}
+
+pub(super) fn protocols(info: Option<&PeerInfo>) -> Vec<String> {
+    info.map(|info| info.protocols.clone()).unwrap_or_default()
+}
+
+/// The addresses of a peer's connections, then those it says it has.
+fn peer_dto(info: &PeerInfo) -> Peer {
+    let mut addresses: Vec<String> = Vec::new();
+    let connected = info.connections.iter().map(|c| &c.address);
+    for address in connected.chain(&info.addresses).map(ToString::to_string) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Peer {
+        id: info.node.to_string(),
+        protocols: info.protocols.clone(),
+        addresses,
+        reservation: None,
+    }
+}
