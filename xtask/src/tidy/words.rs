@@ -28,7 +28,7 @@ const NAMES: &[&str] = &[
 /// The words behind which the name of a type stands.
 const TYPE_WORDS: &[&str] = &["struct", "enum", "trait", "type", "union"];
 
-/// Finds comments that begin with a pronoun, and types with a name of [`NAMES`].
+/// Finds comments that begin with a pronoun, and types of the product with a name of [`NAMES`].
 pub(super) fn check(project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, rust) in project.rust_files() {
@@ -58,9 +58,10 @@ fn check_names(file: &File, rust: &RustSource, findings: &mut Vec<Finding>) {
     for word in TYPE_WORDS {
         for offset in words(&rust.code, word) {
             let name = leading_word(rust.code[offset + word.len()..].trim_start());
-            if NAMES.contains(&name) {
+            let line = rust.line(offset);
+            if NAMES.contains(&name) && !rust.is_test(line) {
                 let what = format!("{word} {name}");
-                let finding = Finding::new(&NAME, &file.path, rust.line(offset), what);
+                let finding = Finding::new(&NAME, &file.path, line, what);
                 findings.push(finding.with_item(name));
             }
         }
