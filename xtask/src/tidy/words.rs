@@ -104,6 +104,8 @@ mod tests {
 
     #[test]
     fn a_type_has_the_word_of_its_field() {
+        let in_tests = "#[cfg(test)]\nmod tests {\n    struct Line;\n}\n";
+        assert_eq!(found(in_tests), []);
         assert_eq!(
             found(
                 "pub(crate) struct Turn<'a>(&'a u8);\nenum Way { A }\nstruct Turning;\nfn f(it: Line) {}\n"
