@@ -94,7 +94,8 @@ impl Keeper {
         let core = self.core.clone();
         tracing::debug!(relay = %relay.node, address = %relay.transport, "asking for a reservation");
         self.tasks.spawn(async move {
-            let answer = core.network.reserve(&relay, PATIENCE).await;
+            let deadline = tokio::time::Instant::now() + PATIENCE;
+            let answer = core.network.reserve(&relay, deadline).await;
             Ended::Answered(relay, answer.map_err(|error| error.to_string()))
         });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
-use peerwork_net::{Path, relay::circuit_address};
+use peerwork_net::{Path, peers::Direction, relay::circuit_address};
 
 use crate::{core::Core, state::Entry};
 
@@ -70,7 +70,9 @@ fn connected_addresses(core: &Core, node: NodeId) -> Vec<Multiaddr> {
     };
     let connections = peer.connections.iter();
     connections
-        .filter(|connection| connection.outbound && connection.path == Path::Direct)
+        .filter(|connection| {
+            connection.direction == Direction::Dialled && connection.path == Path::Direct
+        })
         .map(|connection| connection.address.clone())
         .collect()
 }

@@ -1,4 +1,4 @@
-//! The swarm's behaviour: which protocols are spoken. No logic.
+//! The swarm's behaviour: the protocols that this node speaks. No logic.
 
 mod boxed;
 
@@ -6,9 +6,7 @@ use libp2p::{
     allow_block_list::{self, BlockedPeers},
     autonat, connection_limits,
     connection_limits::ConnectionLimits,
-    dcutr, identify, kad,
-    kad::store::MemoryStore,
-    mdns, memory_connection_limits, ping, relay,
+    dcutr, identify, mdns, memory_connection_limits, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
     upnp,
 };
@@ -17,7 +15,8 @@ use crate::{config::Config, dht, error::StartError, gossip, peers::AddressLimits
 
 pub(crate) use boxed::Boxed;
 
-/// A connection holds its handler several times over while it is set up, and keeps the room.
+/// Boxed, because libp2p copies a connection's handler several times while the connection is set up, and
+/// keeps the memory.
 pub(crate) type Behaviour = Boxed<Parts, false>;
 
 #[derive(NetworkBehaviour)]
@@ -38,7 +37,7 @@ pub(crate) struct Parts {
     pub(crate) upnp: Toggle<upnp::tokio::Behaviour>,
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(crate) gossip: gossip::Behaviour,
-    pub(crate) kad: Toggle<kad::Behaviour<MemoryStore>>,
+    pub(crate) kad: dht::Behaviour,
 }
 
 /// Builds all parts from the settings.
@@ -49,12 +48,12 @@ pub(crate) fn build(
 ) -> Result<Behaviour, StartError> {
     let keypair = config.keypair.libp2p();
     let this = keypair.public().to_peer_id();
-    // Without a signed record of addresses: libp2p's identify signs it in a form of its own, which
-    // js-libp2p takes for forged, and then it believes nothing of the whole message.
+    // Without a signed record of addresses: rust-libp2p signs it in a form that js-libp2p takes for
+    // forged, and js-libp2p then drops the whole identify message.
     let identify = identify::Config::new(format!("peerwork/{}", config.network), keypair.public())
     .with_agent_version(config.agent.clone())
     .with_push_listen_addr_updates(true)
-    // Dials go where a service says; what a node claims of itself is not remembered for them.
+    // Services name the addresses of their dials, so the claims of identify are not kept for dials.
     .with_cache_size(0);
     let ping = ping::Config::new()
         .with_interval(config.ping_interval)
@@ -84,7 +83,7 @@ pub(crate) fn build(
         upnp: config.upnp.then(upnp::tokio::Behaviour::default).into(),
         mdns: build_mdns(config)?.into(),
         gossip: gossip::build(&config.keypair, &config.gossip)?,
-        kad: dht::build(this, &config.network, config.dht)?,
+        kad: dht::build(this, &config.network, config.dht, config.dht_keys)?,
     }))
 }
 

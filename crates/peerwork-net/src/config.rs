@@ -1,4 +1,4 @@
-//! What a network is started with. Plain data; the settings file's schema lives in the program.
+//! The settings of a network, as plain data. The schema of the settings file is in the program.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -13,20 +13,24 @@ pub struct Config {
     pub keypair: Keypair,
     /// Which network this node belongs to; part of protocol names, at most 64 bytes of `[A-Za-z0-9._-]`.
     pub network: String,
-    /// What identify tells others, for instance `peerwork/0.1.0`.
+    /// The agent version that identify tells others, for instance `peerwork/0.1.0`.
     pub agent: String,
     /// Addresses to listen on; none is allowed (a node that only dials).
     pub listen: Vec<Multiaddr>,
-    /// Addresses on which the program itself accepts, and hands what came in to
+    /// Addresses on which the program itself accepts connections, and hands them to
     /// [`Network::hand_over`](crate::Network::hand_over); in the form `/ip4/…/tcp/…/ws`.
     pub handed: Vec<Multiaddr>,
-    /// Addresses that others should dial; when empty, the listen addresses and what the outside
-    /// observed are told.
+    /// Addresses that others should dial; when empty, others are told the listen addresses and those
+    /// that other nodes observed.
     pub announce: Vec<Multiaddr>,
-    /// What WebRTC-direct listeners show. Its hash is in their addresses, so that whoever keeps those
-    /// keeps it; without one, a certificate that lasts as long as this network.
+    /// The certificate of WebRTC-direct listeners. Their addresses contain its hash, so the addresses
+    /// stay valid as long as the certificate is kept. `None` makes a certificate that lasts as long as
+    /// this network.
     #[cfg(feature = "webrtc")]
     pub certificate: Option<crate::webrtc::Certificate>,
+    /// The way that the bytes of connections take in a test.
+    #[cfg(feature = "testkit")]
+    pub link: Option<std::sync::Arc<dyn crate::link::Link>>,
     /// Offer circuit relay v2 to others.
     pub relay_server: Option<RelayServer>,
     /// Gossip settings.
@@ -47,6 +51,8 @@ pub struct Config {
     pub hole_punching: bool,
     /// Part in this network's own Kademlia DHT.
     pub dht: Dht,
+    /// Bounds on the keys of the DHT.
+    pub dht_keys: DhtKeys,
     /// How often each connection is pinged, and how long an answer may take before the connection is
     /// given up.
     pub ping_interval: Duration,
@@ -66,7 +72,7 @@ pub struct RelayServer {
     /// not counted. `None` is half of all, so that one address never takes a whole relay; a share
     /// larger than all is refused at the start.
     pub reservations_per_address_max: Option<usize>,
-    /// Who may reserve, beside those that show a token; `None` is everybody.
+    /// Nodes that may reserve, beside those that show a token; `None` lets all nodes reserve.
     pub allowed: Option<HashSet<NodeId>>,
     /// How long a reservation is valid without renewal.
     pub reservation_duration: Duration,
@@ -113,11 +119,13 @@ impl Default for RelayServer {
 /// Gossip settings. `message_bytes_max` must be the same on all nodes of a network.
 #[derive(Debug, Clone)]
 pub struct Gossip {
-    /// Largest message in bytes, 1 MiB by default.
+    /// Largest message in bytes, 1 MiB by default: the data alone, without what gossipsub adds to it.
+    /// Keep to 1 MiB where js-libp2p takes part. It takes 4 MiB itself, but it sends yamux frames as
+    /// large as the window, and a frame above 1 MiB ends a connection with rust-yamux.
     pub message_bytes_max: usize,
     /// The mesh maintenance interval.
     pub heartbeat: Duration,
-    /// Forward the topics of nodes that have nobody but this one, as browsers do.
+    /// Forward topics for nodes that are connected to this one alone, as browsers are.
     pub hub: Option<Hub>,
 }
 
@@ -139,12 +147,12 @@ pub struct Hub {
     pub topics_per_node_max: usize,
     /// Largest message of such a topic; a larger one is not forwarded.
     pub message_bytes_max: usize,
-    /// Messages that one node may send on one topic; more are not forwarded, and much more cost it
-    /// the hearing.
+    /// Messages that one node may send on one topic. Further ones are not forwarded, and a node that
+    /// sends far more gets a gossipsub score so low that none of its messages are accepted.
     pub sender_rate: Rate,
     /// Messages forwarded on one topic.
     pub topic_rate: Rate,
-    /// Other hubs: their subscriptions alone join nothing, and they speak for many.
+    /// Other hubs. Their subscriptions alone join nothing, and `sender_rate` does not apply to them.
     pub hubs: HashSet<NodeId>,
 }
 
@@ -197,7 +205,7 @@ pub struct Limits {
     /// Outbound connections in their handshake.
     pub handshakes_outbound_max: u32,
     /// How long connecting, or being connected to, may take: the socket, the proof of identity and
-    /// the muxer together; over a circuit also the relay's part. Who is silent loses the place then.
+    /// the muxer together; over a circuit also the relay's part. A silent peer loses its place then.
     pub handshake_timeout: Duration,
     /// Refuse connections while this process uses more than this share of the machine's memory.
     pub memory_share_max: f64,
@@ -233,8 +241,27 @@ pub enum Dht {
     Server,
 }
 
+/// How many keys of the DHT this node remembers. A key costs about 300 bytes, and up to 20 times as
+/// much when 20 nodes provide it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DhtKeys {
+    /// Keys that this node provides.
+    pub provided_max: usize,
+    /// Keys that other nodes told this one they provide.
+    pub told_max: usize,
+}
+
+impl Default for DhtKeys {
+    fn default() -> Self {
+        Self {
+            provided_max: 1024,
+            told_max: 1024,
+        }
+    }
+}
+
 impl Config {
-    /// A quiet node that listens nowhere and finds nobody by itself.
+    /// Settings of a node that listens nowhere and looks for no other nodes by itself.
     #[must_use]
     pub fn new(keypair: Keypair, network: impl Into<String>) -> Self {
         Self {
@@ -246,6 +273,8 @@ impl Config {
             announce: Vec::new(),
             #[cfg(feature = "webrtc")]
             certificate: None,
+            #[cfg(feature = "testkit")]
+            link: None,
             relay_server: None,
             gossip: Gossip::default(),
             limits: Limits::default(),
@@ -255,6 +284,7 @@ impl Config {
             autonat: false,
             hole_punching: true,
             dht: Dht::Off,
+            dht_keys: DhtKeys::default(),
             ping_interval: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(120),
         }

@@ -1,12 +1,16 @@
-//! This network's own Kademlia DHT: who provides a key, and where a node is.
+//! This network's own Kademlia DHT: the providers of a key, and the addresses of a node.
 
+mod behaviour;
 mod driver;
+mod handle;
+mod store;
 
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use driver::{Driver, build};
+pub(crate) use behaviour::{Behaviour, build};
+pub(crate) use driver::Driver;
 
 use crate::error::DhtError;
 
@@ -41,8 +45,17 @@ impl Key {
     }
 }
 
+/// The state behind the network's calls for the DHT.
+pub(crate) struct Control {
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
 pub(crate) enum Command {
     Provide {
+        key: Key,
+        reply: oneshot::Sender<Result<(), DhtError>>,
+    },
+    Unprovide {
         key: Key,
         reply: oneshot::Sender<Result<(), DhtError>>,
     },

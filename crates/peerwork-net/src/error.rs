@@ -1,6 +1,4 @@
-//! What can go wrong, one enum per public operation.
-
-use std::time::Duration;
+//! Errors, one enum for each public operation.
 
 use multiaddr::Multiaddr;
 
@@ -21,24 +19,24 @@ pub enum StartError {
     Setting {
         /// The setting's name.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The mistake.
         reason: String,
     },
     /// A transport could not be built.
     #[error("building the {transport} transport")]
     Transport {
-        /// Which one.
+        /// The name of the transport or protocol.
         transport: &'static str,
-        /// Why.
+        /// The reason.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A protocol behaviour could not be built.
     #[error("building the {protocol} protocol: {reason}")]
     Behaviour {
-        /// Which one.
+        /// The name of the transport or protocol.
         protocol: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// An address could not be listened on: taken, not ours, or not supported.
@@ -48,7 +46,7 @@ pub enum StartError {
     Listen {
         /// The address asked for.
         address: Multiaddr,
-        /// Why not.
+        /// The reason of the refusal.
         reason: String,
     },
 }
@@ -84,7 +82,7 @@ pub enum OpenError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandOverError {
-    /// Too many wait for the network.
+    /// Too many streams wait to be taken over.
     #[error("too many connections come in at once")]
     Busy,
     /// The network has stopped.
@@ -141,7 +139,10 @@ pub enum TopicError {
     /// The topic could not be joined.
     #[error("joining the topic: {0}")]
     Join(String),
-    /// The message is larger than the network's limit.
+    /// A limit of the topic cannot be used.
+    #[error("limits of the topic: {0}")]
+    Limits(String),
+    /// The message is larger than the topic's limit.
     #[error("message of {size} bytes exceeds the limit of {limit}")]
     TooLarge {
         /// Bytes given.
@@ -176,9 +177,9 @@ pub enum ReserveError {
     /// The relay refused or could not be reached.
     #[error("the relay did not grant a reservation: {0}")]
     Refused(String),
-    /// No answer within the time given.
-    #[error("no reservation within {0:?}")]
-    Deadline(Duration),
+    /// The deadline passed.
+    #[error("the deadline passed while reserving a place at the relay")]
+    Deadline,
     /// The network has stopped.
     #[error("the network has stopped")]
     Stopped,

@@ -1,7 +1,7 @@
-//! The loop that owns the swarm: one `select!`, dispatch only.
+//! The event loop, which owns the swarm and hands each command and event to its driver.
 //!
-//! Nothing is awaited here but the next thing to dispatch. Each driver holds its own state; streams
-//! never pass through.
+//! The loop awaits nothing but its next input. Each driver holds its own state, and streams never pass
+//! through the loop.
 
 mod start;
 
@@ -17,8 +17,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use start::start;
-
 use crate::{
     behaviour::{Behaviour, PartsEvent},
     dht, gossip,
@@ -28,44 +26,20 @@ use crate::{
     relay, streams,
 };
 
-/// What the handle asks of the loop.
-pub(crate) enum Command {
-    Peers(peers::Command),
-    Relay(relay::Command),
-    Gossip(gossip::Command),
-    Dht(dht::Command),
-}
-
-impl From<peers::Command> for Command {
-    fn from(command: peers::Command) -> Self {
-        Self::Peers(command)
-    }
-}
-
-impl From<relay::Command> for Command {
-    fn from(command: relay::Command) -> Self {
-        Self::Relay(command)
-    }
-}
-
-impl From<gossip::Command> for Command {
-    fn from(command: gossip::Command) -> Self {
-        Self::Gossip(command)
-    }
-}
-
-impl From<dht::Command> for Command {
-    fn from(command: dht::Command) -> Self {
-        Self::Dht(command)
-    }
+/// The calls of the network's handles, one queue for each driver.
+struct Commands {
+    peers: mpsc::Receiver<peers::Command>,
+    relay: mpsc::Receiver<relay::Command>,
+    gossip: mpsc::Receiver<gossip::Command>,
+    dht: mpsc::Receiver<dht::Command>,
 }
 
 /// Nodes found by mDNS that are dialled at once after being found.
 const MDNS_PEERS_MAX: usize = 32;
 
-pub(crate) struct EventLoop {
+struct EventLoop {
     swarm: Swarm<Behaviour>,
-    commands: mpsc::Receiver<Command>,
+    commands: Commands,
     decided: mpsc::Receiver<gossip::Decided>,
     stop: CancellationToken,
     peers: peers::Driver,
@@ -87,17 +61,23 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                command = self.commands.recv() => match command {
-                    Some(command) => self.on_command(command),
-                    None => break,
-                },
+                Some(command) = self.commands.peers.recv() => {
+                    self.peers.on_command(&mut self.swarm, command);
+                }
+                Some(command) = self.commands.relay.recv() => self.on_relay_command(command),
+                Some(command) = self.commands.gossip.recv() => {
+                    self.gossip.on_command(&mut self.swarm, command);
+                }
+                Some(command) = self.commands.dht.recv() => {
+                    self.dht.on_command(&mut self.swarm, command);
+                }
                 Some(decided) = self.decided.recv() => {
                     gossip::Driver::on_decided(&mut self.swarm, &decided);
                 }
@@ -108,23 +88,20 @@ impl EventLoop {
         self.streams.close();
     }
 
-    fn on_command(&mut self, command: Command) {
-        let swarm = &mut self.swarm;
+    fn on_relay_command(&mut self, command: relay::Command) {
         match command {
-            Command::Peers(command) => self.peers.on_command(swarm, command),
-            Command::Relay(relay::Command::Reserve { relay, reply }) => {
-                self.relay.reserve(swarm, relay, reply);
+            relay::Command::Reserve { relay, reply } => {
+                self.relay.reserve(&mut self.swarm, relay, reply);
                 self.publish_addresses();
             }
-            Command::Relay(relay::Command::Reserved(node)) => self.on_reserved(node),
-            Command::Relay(relay::Command::Left(node)) => self.end_if_gone(node),
-            Command::Gossip(command) => self.gossip.on_command(swarm, command),
-            Command::Dht(command) => self.dht.on_command(swarm, command),
+            relay::Command::Reserved(node) => self.on_reserved(node),
+            relay::Command::Left(node) => self.end_if_gone(node),
         }
     }
 
     fn on_tick(&mut self) {
         self.peers.on_tick(&mut self.swarm, Instant::now());
+        self.dht.end_abandoned(&mut self.swarm);
         self.gossip.leave_dropped(&mut self.swarm);
         self.gossip.publish_infos();
         if self.relay.release_dropped(&mut self.swarm) {
@@ -135,8 +112,10 @@ impl EventLoop {
         }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
+        self.metrics.refresh_dht(self.dht.queries());
         self.metrics.refresh_relay(&self.places, &self.ledger);
         self.metrics.refresh_gossip(&self.gossip.forwarded());
+        self.metrics.refresh_joined(self.gossip.dropped());
     }
 
     fn on_event(&mut self, event: SwarmEvent<PartsEvent>) {
@@ -153,6 +132,7 @@ impl EventLoop {
                 peer_id,
                 connection_id,
                 num_established,
+                cause,
                 ..
             } => {
                 self.end_if_gone(NodeId::from_peer_id(peer_id));
@@ -160,13 +140,17 @@ impl EventLoop {
                     self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
                 self.peers
-                    .on_closed(peer_id, connection_id, num_established);
+                    .on_closed(connection_id, num_established, cause.as_ref());
             }
             SwarmEvent::OutgoingConnectionError {
                 peer_id,
                 connection_id,
                 error,
-            } => self.peers.on_dial_failed(peer_id, connection_id, &error),
+            } => {
+                let swarm = &mut self.swarm;
+                self.peers
+                    .on_dial_failed(swarm, peer_id, connection_id, &error);
+            }
             SwarmEvent::NewListenAddr { address, .. } => {
                 if self.announce_listen && !relay::is_circuit(&address) {
                     self.swarm.add_external_address(address);
@@ -205,7 +189,7 @@ impl EventLoop {
 
     fn on_behaviour(&mut self, event: PartsEvent) {
         match event {
-            // libp2p's metrics would keep what each node told of itself once more.
+            // Not recorded for libp2p's metrics, which would keep every node's identify message once more.
             PartsEvent::Identify(event) => {
                 if let libp2p::identify::Event::Received { peer_id, info, .. } = &event {
                     let (protocols, addresses) = (&info.protocols, &info.listen_addrs);
@@ -226,8 +210,11 @@ impl EventLoop {
                 self.dht.on_event(event);
             }
             PartsEvent::RelayClient(event) => {
-                self.relay.on_event(event);
+                let granted = self.relay.on_event(event);
                 self.publish_addresses();
+                if let Some(granted) = granted {
+                    granted.send();
+                }
             }
             PartsEvent::Mdns(mdns::Event::Discovered(found)) => self.on_found(found),
             PartsEvent::AutonatClient(event) => self.on_autonat(&event),
@@ -251,14 +238,14 @@ impl EventLoop {
     }
 
     fn on_reserved(&self, node: NodeId) {
-        // It may be gone again.
+        // The reservation may be gone again.
         if self.places.holds(node.as_peer_id()) {
             self.peers.set_reserved(node, true);
             self.peers.tell(Event::Reserved(node));
         }
     }
 
-    /// A holder is reached at its direct connections.
+    /// Ends a reservation whose holder has no direct connection any more.
     fn end_if_gone(&self, node: NodeId) {
         let gone = self.streams.path(node) != Some(Path::Direct);
         if gone && self.places.release(node.as_peer_id()) {
@@ -268,7 +255,7 @@ impl EventLoop {
 
     fn on_reservation_ended(&self, node: NodeId) {
         self.streams.keep(node, false);
-        // It may have made another at this very moment.
+        // The node may have made another reservation at this very moment.
         if self.places.holds(node.as_peer_id()) {
             self.streams.keep(node, true);
         }

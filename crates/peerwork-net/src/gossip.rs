@@ -1,26 +1,44 @@
-//! Topics whose messages are validated before they are forwarded.
+//! Topics whose messages are validated before they are forwarded. A topic may have settings of its own
+//! ([`TopicLimits`]).
 //!
 //! ```text
-//!  swarm ─message─▶ driver ─bounded queue─▶ topic task: validator ─verdict─▶ driver ─▶ forward or punish
-//!                                                └─ accepted ─bounded queue─▶ Topic::next
+//!  swarm ─message─▶ inbox: size, rate, room ─▶ topic task: validator ─verdict─▶ driver ─▶ forward or punish
+//!                                                   └─ accepted ─▶ Topic::next gives the room back
 //! ```
 //! A hub also forwards topics that none of its services joined (`hub.rs`).
 //! A full queue means that the message is ignored (not forwarded, not punished) and counted.
 
 mod behaviour;
+mod command;
 mod driver;
+mod handle;
 mod hub;
+mod inbox;
+mod limits;
+mod message;
+mod queue;
 mod topic;
 
 use std::sync::Arc;
 
-pub(crate) use behaviour::{Behaviour, build};
-pub(crate) use driver::{Command, Decided, Driver};
-pub(crate) use hub::Hub;
-pub(crate) use topic::Validator;
-pub use topic::{Message, Mode, Publisher, Topic, Verdict};
+use tokio::sync::{mpsc, watch};
 
-/// What this node forwards for others.
+pub(crate) use behaviour::{Behaviour, build};
+pub(crate) use command::Command;
+pub(crate) use driver::{Decided, Driver};
+pub(crate) use inbox::Dropped;
+pub use limits::{TopicConfig, TopicLimits};
+pub(crate) use message::Validator;
+pub use message::{Message, Mode, Verdict};
+pub use topic::{Publisher, Topic};
+
+/// The state behind the network's calls for topics.
+pub(crate) struct Control {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) forwarded: watch::Receiver<Forwarded>,
+}
+
+/// The figures of the topics that this node forwards for others.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Forwarded {
     /// The topics of this moment, those with most subscribers first.

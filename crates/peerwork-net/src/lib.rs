@@ -1,10 +1,9 @@
-//! The engine room: one libp2p swarm behind a cloneable [`Network`] handle.
+//! One libp2p swarm behind a cloneable [`Network`] handle.
 //!
-//! Every other crate speaks of nodes, byte streams and topics; this is the only one that names
-//! libp2p.
+//! This is the only crate that names libp2p. The other crates use nodes, byte streams and topics.
 //!
 //! ```text
-//!  services ──▶ Network (handle.rs) ──command──▶ event_loop.rs ──▶ drivers: peers, relay, gossip, dht
+//!  services ──▶ Network: */handle.rs ──command──▶ event_loop.rs ──▶ drivers: peers, relay, gossip, dht
 //!      ▲             │  ▲ snapshots                   │ owns            each with its own commands,
 //!      │             │  └──────────── peers table ◀───┤                 pending requests and events
 //!      │             └─ open ─▶ streams/registry ─▶ connection handlers (never through the loop)
@@ -13,10 +12,13 @@
 //!
 //! * [`Network::open`], [`Network::serve`] and [`Network::serve_each`]: byte streams ([`streams`]).
 //! * [`Network::topic`]: gossip that is validated before it is forwarded ([`gossip`]).
-//! * [`Network::dial`], [`Network::reserve`], [`Network::block`]: connections ([`peers`], [`relay`]).
-//! * [`Network::provide`], [`Network::providers`], [`Network::addresses`]: the DHT ([`dht`]).
+//! * [`Network::dial`], [`Network::dial_address`], [`Network::reserve`], [`Network::block`]:
+//!   connections ([`peers`], [`relay`]).
+//! * [`Network::provide`], [`Network::unprovide`], [`Network::providers`], [`Network::addresses`]: the
+//!   DHT ([`dht`]).
 //! * [`DialPolicy`]: which addresses that other nodes told may be dialled ([`dial_policy`]).
-//! * [`Network::peers`], [`Network::events`], [`Network::traffic`]: what was observed ([`metering`]).
+//! * [`Network::peers`], [`Network::events`], [`Network::connection_events`], [`Network::traffic`]:
+//!   observations ([`peers`], [`metering`]).
 
 mod behaviour;
 pub mod config;
@@ -28,6 +30,8 @@ mod event_loop;
 pub mod fuzzing;
 pub mod gossip;
 mod handle;
+#[cfg(feature = "testkit")]
+pub mod link;
 pub mod metering;
 mod metrics;
 pub mod peers;

@@ -1,7 +1,7 @@
-//! Bytes per node, counted where they are written and read: around the authenticated muxer.
+//! Meters of the bytes that each node's connections carry, wrapped around the authenticated muxer.
 //!
-//! Direct and relayed connections of a node are counted apart. What a relay carries for others is
-//! counted at the relay as direct traffic with both ends.
+//! Direct and relayed connections of a node are counted apart. A relay counts the circuits that it
+//! carries as direct traffic with both ends.
 
 use std::{
     collections::HashMap,

@@ -8,13 +8,13 @@ use prometheus_client::{
 };
 
 use crate::{
-    gossip::{Forwarded, TopicCounts},
+    gossip::{Dropped, Forwarded, TopicCounts},
     metering::Meters,
     relay::{Ledger, Places, RelayCounts},
     streams,
 };
 
-/// Counted by the loop; bytes and refusals are copied from where they are counted.
+/// The metrics of this crate. The event loop copies figures that are counted elsewhere into them.
 pub(crate) struct Metrics {
     pub(crate) libp2p: libp2p_metrics::Metrics,
     peers: Gauge,
@@ -29,10 +29,12 @@ pub(crate) struct Metrics {
     circuits_opened: Counter,
     circuits_refused: Family<Reason, Counter>,
     circuit_bytes: Counter,
+    dht_queries: Gauge,
     topics: Gauge,
     topic_messages: Family<Topic, Counter>,
     topic_bytes: Family<Topic, Counter>,
     topic_dropped: Family<Topic, Counter>,
+    unvalidated: Family<Reason, Counter>,
 }
 
 /// A topic that the operator named, or `other`: clients could name any number.
@@ -48,7 +50,7 @@ impl Topic {
     }
 }
 
-/// Why a reservation or a circuit was refused.
+/// The reason for which a reservation, a circuit or a message was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -72,10 +74,12 @@ impl Metrics {
             circuits_opened: Counter::default(),
             circuits_refused: Family::default(),
             circuit_bytes: Counter::default(),
+            dht_queries: Gauge::default(),
             topics: Gauge::default(),
             topic_messages: Family::default(),
             topic_bytes: Family::default(),
             topic_dropped: Family::default(),
+            unvalidated: Family::default(),
         };
         registry.register("peers", "Connected nodes", metrics.peers.clone());
         registry.register_with_unit(
@@ -94,6 +98,11 @@ impl Metrics {
             "streams_refused",
             "Inbound streams refused because the queue of their protocol was full",
             metrics.refused.clone(),
+        );
+        registry.register(
+            "dht_queries",
+            "Queries of this node to the DHT that are under way",
+            metrics.dht_queries.clone(),
         );
         metrics.register_relay(registry.sub_registry_with_prefix("relay"));
         metrics.register_gossip(registry.sub_registry_with_prefix("gossip"));
@@ -166,6 +175,11 @@ impl Metrics {
             "Messages that were too large or too many to forward",
             self.topic_dropped.clone(),
         );
+        registry.register(
+            "messages_unvalidated",
+            "Messages of joined topics that did not reach their validator: too large, too many of one sender, or no room in the queue",
+            self.unvalidated.clone(),
+        );
     }
 
     /// Brings the figures of forwarded topics up to date; called once a second.
@@ -182,11 +196,25 @@ impl Metrics {
         self.raise_topic("other", other);
     }
 
+    /// Brings the figures of joined topics up to date; called once a second.
+    pub(crate) fn refresh_joined(&self, dropped: Dropped) {
+        let Dropped { size, rate, queue } = dropped;
+        for (reason, count) in [("size", size), ("rate", rate), ("queue", queue)] {
+            raise(&self.unvalidated.get_or_create(&Reason { reason }), count);
+        }
+    }
+
     fn raise_topic(&self, name: &str, counts: TopicCounts) {
         let topic = Topic::named(name);
         raise(&self.topic_messages.get_or_create(&topic), counts.messages);
         raise(&self.topic_bytes.get_or_create(&topic), counts.bytes);
         raise(&self.topic_dropped.get_or_create(&topic), counts.dropped);
+    }
+
+    /// Brings the figures of the DHT up to date; called once a second.
+    pub(crate) fn refresh_dht(&self, queries: usize) {
+        self.dht_queries
+            .set(i64::try_from(queries).unwrap_or(i64::MAX));
     }
 
     /// Brings the figures of the relay up to date; called once a second.
@@ -223,7 +251,7 @@ impl Metrics {
     }
 }
 
-/// Counters only grow, and what they copy is counted elsewhere.
+/// Raises a counter to a figure that is counted elsewhere; counters never fall.
 fn raise(counter: &Counter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }

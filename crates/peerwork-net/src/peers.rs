@@ -1,57 +1,34 @@
-//! Who is connected, how, and what is known of them.
+//! Connections, the nodes at their other ends, and the addresses of this node.
 
 mod addresses;
+mod advertised;
+mod connection;
+mod control;
+mod dials;
 mod driver;
+mod handle;
+mod path;
+mod subscriptions;
 mod table;
 
-use std::{
-    net::IpAddr,
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
-use libp2p::multiaddr::Protocol as Part;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 
 pub(crate) use addresses::{AddressLimits, origin};
+pub(crate) use advertised::Advertised;
+pub use connection::{
+    CloseReason, Connection, ConnectionEvent, ConnectionId, ConnectionInfo, Direction,
+};
+pub(crate) use control::Control;
 pub(crate) use driver::{Command, Driver};
+pub(crate) use path::without_last_peer;
+pub use path::{Path, ip};
+pub use subscriptions::{ConnectionEvents, Lagged};
 pub(crate) use table::PeerTable;
 
-/// How a connection reaches a node. Direct sorts before relayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Path {
-    /// From host to host.
-    Direct,
-    /// Over a circuit through a relay.
-    Relayed,
-}
-
-impl Path {
-    /// The kind of path an address describes.
-    #[must_use]
-    pub fn of(address: &Multiaddr) -> Self {
-        if address.iter().any(|part| part == Part::P2pCircuit) {
-            Self::Relayed
-        } else {
-            Self::Direct
-        }
-    }
-}
-
-/// One connection to a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionInfo {
-    /// Direct or relayed.
-    pub path: Path,
-    /// The remote address (of a circuit: the relay's).
-    pub address: Multiaddr,
-    /// Whether this node dialled.
-    pub outbound: bool,
-    /// When it was established.
-    pub since: SystemTime,
-}
-
-/// What is known of a connected node.
+/// A connected node: its connections, its claims in identify, and measurements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerInfo {
     /// Its id.
@@ -93,13 +70,13 @@ pub enum Reachability {
     Private,
 }
 
-/// What happened in the network.
+/// An event of the network: something about a node or this node's addresses changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// The first connection to a node was established.
     Connected(NodeId),
-    /// A node told who it is: [`PeerInfo::agent`], protocols and addresses are known.
+    /// A node answered identify: [`PeerInfo::agent`], protocols and addresses are known.
     Identified(NodeId),
     /// The last connection to a node closed.
     Disconnected(NodeId),
@@ -109,22 +86,4 @@ pub enum Event {
     ReservationEnded(NodeId),
     /// This node's addresses or reachability changed.
     AddressesChanged,
-}
-
-/// The IP address at the front of an address; `None` for names and everything else.
-#[must_use]
-pub fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Part::Ip4(ip) => Some(ip.into()),
-        Part::Ip6(ip) => Some(ip.into()),
-        _ => None,
-    }
-}
-
-/// `/…/p2p/<id>` without the id of the far end.
-pub(crate) fn without_last_peer(mut address: Multiaddr) -> Multiaddr {
-    if matches!(address.iter().last(), Some(Part::P2p(_))) {
-        address.pop();
-    }
-    address
 }

@@ -2,7 +2,9 @@
 //! ([`server`]).
 
 mod asking;
+mod control;
 mod driver;
+mod handle;
 mod ledger;
 mod places;
 mod refusal;
@@ -14,12 +16,13 @@ use multiaddr::Multiaddr;
 use peerwork_identity::{NodeAddress, NodeId};
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use control::Control;
 pub(crate) use driver::{Driver, is_circuit};
 pub(crate) use ledger::Ledger;
 pub use ledger::{Circuit, RelayCounts, RelayStatus};
 pub(crate) use places::Places;
 pub use refusal::{CircuitRefusal, Refusal};
-pub(crate) use server::Server;
+pub(crate) use server::{Host, Server};
 
 use crate::error::ReserveError;
 

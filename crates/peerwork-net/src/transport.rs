@@ -29,7 +29,7 @@ pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
-use security::NoiseOrTls;
+use security::{NoiseOrTls, Outlet};
 use yamux::Yamux;
 
 use crate::{Config, error::StartError, metering::Meters, peers::Path};
@@ -50,7 +50,21 @@ where
 fn security(keypair: &Keypair) -> Result<NoiseOrTls, StartError> {
     let noise = noise::Config::new(keypair.libp2p()).map_err(wrong("noise"))?;
     let tls = tls::Config::new(keypair.libp2p()).map_err(wrong("tls"))?;
-    Ok(NoiseOrTls { noise, tls })
+    let outlet = Outlet::default();
+    Ok(NoiseOrTls { noise, tls, outlet })
+}
+
+/// Security of connections from host to host, which pass the link of a test.
+fn direct_security(config: &Config) -> Result<NoiseOrTls, StartError> {
+    let security = security(&config.keypair)?;
+    #[cfg(feature = "testkit")]
+    let security = NoiseOrTls {
+        outlet: Outlet {
+            link: config.link.clone(),
+        },
+        ..security
+    };
+    Ok(security)
 }
 
 /// Counts the bytes of all streams.
@@ -109,7 +123,7 @@ pub(crate) fn build(
     let direct = metered(meters, Path::Direct);
     let plain = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
-        .authenticate(security(keypair)?)
+        .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair.libp2p()))
@@ -118,12 +132,12 @@ pub(crate) fn build(
         .map_err(wrong("dns"))?;
     let websocket = websocket::Config::new(resolved)
         .upgrade(Version::V1Lazy)
-        .authenticate(security(keypair)?)
+        .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct);
     let handed = Handed::new(config.handed.clone(), accepted)
         .upgrade(Version::V1Lazy)
-        .authenticate(security(keypair)?)
+        .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());

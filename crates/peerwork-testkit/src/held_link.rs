@@ -1,6 +1,6 @@
 //! A link that holds back what is sent over it, as one with a long way does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{
@@ -9,10 +9,14 @@ use tokio::{
     },
     net::TcpStream,
     sync::watch,
+    time::timeout,
 };
 
 /// Bytes that pass at once.
 const CHUNK_BYTES: usize = 256;
+/// A link over which nothing has come for so long has seen all that was sent: the ends of a test are on
+/// one machine.
+const QUIET: Duration = Duration::from_millis(250);
 /// Bytes of the pipe behind the link.
 const PIPE_BYTES: usize = 1024;
 
@@ -41,16 +45,18 @@ impl HeldLink {
         self.open.send_replace(open);
     }
 
-    /// Waits until at least `bytes` wait in each direction.
-    pub async fn holds(&self, bytes: usize) {
+    /// Waits until bytes are held in both directions and no more have come for [`QUIET`].
+    ///
+    /// # Panics
+    /// After [`DEADLINE`](crate::DEADLINE).
+    pub async fn settles(&self) {
         let mut waiting = self.waiting.subscribe();
-        let enough = waiting.wait_for(|waiting| waiting.iter().all(|held| *held >= bytes));
-        let held = tokio::time::timeout(crate::DEADLINE, enough).await.is_ok();
-        assert!(
-            held,
-            "fewer than {bytes} bytes wait: {:?}",
-            self.waiting.borrow()
-        );
+        let settled = async {
+            let both = |waiting: &[usize; 2]| !waiting.contains(&0);
+            while timeout(QUIET, waiting.changed()).await.is_ok() || !both(&waiting.borrow()) {}
+        };
+        let settled = timeout(crate::DEADLINE, settled).await;
+        assert!(settled.is_ok(), "held: {:?}", self.waiting.borrow());
     }
 
     /// Puts the link before a connection, whose other end is the returned stream.

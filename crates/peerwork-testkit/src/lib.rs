@@ -1,20 +1,33 @@
-//! Test helpers of several crates: waits for a condition, and web apps that misbehave.
+//! The tools that tests of several crates share: waiting with a deadline, networks of real nodes,
+//! processes, and web apps that misbehave.
 //!
 //! Development only; nothing that is shipped depends on it.
 //!
-//! * [`eventually`][] and its kin: waits that end with their condition or a deadline.
+//! * [`eventually`][]: waiting.
 //! * [`Door`], [`HeldLink`]: connections that the test passes on, as from elsewhere, or slowly.
+//! * [`node`]: one node, its settings and its connections.
+//! * [`Mesh`]: several nodes in a shape, which can be partitioned, healed and killed.
+//! * [`link::Links`]: delay, loss, rate and cuts between two nodes.
+//! * [`process`]: processes that end with the test.
 //! * [`WebApp`]: a web app with a route for each thing that HTTP can do.
 //! * [`RawApp`]: a TCP server that does what the test says, proper HTTP or not.
+//!
+//! The unit tests of `peerwork-net` see another instance of that crate than this one does: nodes and
+//! meshes are for its integration tests.
 
 mod door;
 mod held_link;
+pub mod link;
+mod mesh;
+pub mod node;
+pub mod process;
 mod raw_app;
 mod wait;
 mod web_app;
 
 pub use door::Door;
 pub use held_link::HeldLink;
+pub use mesh::{Mesh, Plan};
 pub use raw_app::RawApp;
-pub use wait::{DEADLINE, eventually, eventually_async, eventually_blocking};
+pub use wait::{DEADLINE, eventually, eventually_async};
 pub use web_app::WebApp;

@@ -21,7 +21,8 @@ const UNKNOWN: Rule = Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Floor {
     At(u8),
-    /// Beside the house: only for tests.
+    /// Beside the house: only for tests. May start nodes, so that it uses the network's floor and
+    /// those below.
     DevOnly,
     /// Outside: uses no crate of the house and is used by none.
     Outside,
@@ -101,6 +102,7 @@ fn objection(from: Floor, to: Floor, kind: DependencyKind) -> Option<String> {
         (Floor::At(_), Floor::DevOnly) if kind == DependencyKind::Development => None,
         (Floor::At(_), Floor::DevOnly) => Some("which is for tests only".to_owned()),
         (_, Floor::Outside) => Some("which is no part of the house".to_owned()),
+        (Floor::DevOnly, Floor::At(0 | 1)) => None,
         (Floor::DevOnly, _) => {
             Some("and then its types would exist twice in that crate's tests".to_owned())
         }
@@ -157,6 +159,21 @@ mod tests {
             "[dependencies]\npeerwork-testkit = \"1\"\n",
         );
         assert!(found[0].what.contains("tests only"), "{found:?}");
+    }
+
+    #[test]
+    fn the_test_kit_starts_networks_and_knows_nothing_above_them() {
+        let kit = |dependency: &str| {
+            let manifest = format!("[dependencies]\n{dependency} = \"1\"\n");
+            let project = Project::default()
+                .with_member("peerwork-net", "")
+                .with_member("peerwork-directory", "")
+                .with_member("peerwork-testkit", &manifest);
+            check(&project)
+        };
+        assert_eq!(kit("peerwork-net"), []);
+        let found = kit("peerwork-directory");
+        assert!(found[0].what.contains("exist twice"), "{found:?}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod mend;
 mod named_tests;
 mod only_in;
 mod project;
+mod runtimes;
 mod rust_source;
 mod sizes;
 mod sleeps;
@@ -52,6 +53,7 @@ const CHECKS: &[fn(&Project) -> Vec<Finding>] = &[
     leftovers::check,
     sleeps::check,
     words::check,
+    runtimes::check,
     bytes::check,
 ];
 

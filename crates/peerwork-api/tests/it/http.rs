@@ -149,7 +149,7 @@ async fn a_body_that_never_comes_is_408() {
     assert!(raw(&running, text).await.starts_with("HTTP/1.1 408"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_above_the_limit_gets_503() {
     let running = start_json_rpc(|config| config.limits.connections_max = 1).await;
     let held = TcpStream::connect(running.json_rpc()).await.unwrap();

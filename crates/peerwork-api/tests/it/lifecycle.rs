@@ -77,7 +77,7 @@ async fn a_malformed_origin_is_named() {
     assert!(error.to_string().contains("`a.example`"), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_says_goodbye_to_sockets_and_frees_the_ports() {
     let running = start(|_| ()).await;
     let mut socket = Socket::open(&running).await;
@@ -91,7 +91,7 @@ async fn a_stop_says_goodbye_to_sockets_and_frees_the_ports() {
     TcpListener::bind(address).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_cuts_what_outlives_its_deadline() {
     let running = start(|config| config.stop_deadline = Duration::from_millis(50)).await;
     running.node.hanging.store(true, Ordering::Relaxed);

@@ -164,7 +164,7 @@ async fn a_batch_over_the_socket_subscribes_and_answers_first() {
     assert_eq!(event["params"]["subscription"], answers[0]["result"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_removes_only_its_own_subscriptions() {
     let running = start(|_| ()).await;
     let (mut mine, mut other) = (Socket::open(&running).await, Socket::open(&running).await);
@@ -192,7 +192,7 @@ async fn a_socket_removes_only_its_own_subscriptions() {
     assert_eq!(answer["result"], false);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_above_the_limit_is_refused() {
     let running = start(|_| ()).await;
     let mut socket = Socket::open(&running).await;
@@ -203,7 +203,7 @@ async fn a_subscription_above_the_limit_is_refused() {
     assert_eq!(answer["error"]["code"], -32003, "{answer}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_socket_leaves_no_subscription_behind() {
     let running = start(|_| ()).await;
     let mut socket = Socket::open(&running).await;
@@ -219,7 +219,7 @@ async fn a_closed_socket_leaves_no_subscription_behind() {
         .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_reaches_every_reader_that_keeps_up() {
     let running = start(|_| ()).await;
     let mut socket = Socket::open(&running).await;
@@ -246,7 +246,7 @@ async fn requests_faster_than_their_answers_are_read_lose_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_reader_does_not_delay_others() {
     let running = start_json_rpc(|config| config.limits.queue_max = 4).await;
     let mut slow = Socket::open(&running).await;
@@ -345,7 +345,7 @@ async fn a_plain_get_of_the_socket_path_is_refused() {
     assert!(response.status().is_client_error());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_takes_a_place_among_the_connections() {
     let running = start_json_rpc(|config| config.limits.connections_max = 1).await;
     let mut socket = Socket::open(&running).await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod node;
+mod partition;
 mod presence;
 mod refusals;
 mod reservations;

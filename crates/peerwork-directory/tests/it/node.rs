@@ -2,26 +2,25 @@
 
 use std::time::Duration;
 
+pub use peerwork_testkit::node::{NETWORK, config_of as net_config, key};
+
 use multiaddr::Multiaddr;
 use peerwork_directory::{
     Config, Directory, Entry, Event, Participation, Reason,
     advertisement::{Role, Service},
 };
-use peerwork_identity::{KeyType, Keypair, NodeAddress, NodeId};
+use peerwork_identity::{Keypair, NodeAddress, NodeId};
 use peerwork_net::{Network, config::RelayServer};
-use peerwork_testkit::{DEADLINE, Door, eventually};
+use peerwork_testkit::{
+    DEADLINE, Door, eventually,
+    node::{self, any_port},
+};
 use prometheus_client::registry::Registry;
 use tokio::{sync::broadcast, time::timeout};
-
-pub const NETWORK: &str = "test";
 
 pub struct Node {
     pub network: Network,
     pub directory: Directory,
-}
-
-pub fn key() -> Keypair {
-    Keypair::generate(KeyType::Secp256k1)
 }
 
 pub fn relay_config(bootnodes: &[&Node]) -> Config {
@@ -50,7 +49,7 @@ fn quick(mut config: Config) -> Config {
 }
 
 pub async fn relay(config: Config) -> Node {
-    relay_at(key(), "/ip4/127.0.0.1/tcp/0".parse().unwrap(), config).await
+    relay_at(key(), any_port(), config).await
 }
 
 /// A relay with a known key at a known address, for restarts.
@@ -90,16 +89,14 @@ pub async fn edge_with_key(keypair: Keypair, config: Config) -> Node {
     start(net_config(keypair), config).await
 }
 
-pub fn net_config(keypair: Keypair) -> peerwork_net::Config {
-    let mut config = peerwork_net::Config::new(keypair, NETWORK);
-    config.gossip.heartbeat = Duration::from_millis(100);
-    config
-}
-
 async fn start(net: peerwork_net::Config, config: Config) -> Node {
     let keypair = net.keypair.clone();
+    start_on(node::start(net).await, keypair, config).await
+}
+
+/// Starts a directory on a network that is there.
+pub async fn start_on(network: Network, keypair: Keypair, config: Config) -> Node {
     let mut metrics = Registry::default();
-    let network = Network::start(net, &mut metrics).await.unwrap();
     let directory = Directory::start(config, network.clone(), keypair, &mut metrics);
     let directory = directory.await.unwrap();
     Node { network, directory }
@@ -111,13 +108,7 @@ impl Node {
     }
 
     pub fn address(&self) -> NodeAddress {
-        let listen = self.network.listen_addresses();
-        let is_tcp = |address: &&Multiaddr| !address.to_string().ends_with("/ws");
-        let transport = listen.borrow().iter().find(is_tcp).unwrap().clone();
-        NodeAddress {
-            node: self.id(),
-            transport,
-        }
+        node::address(&self.network)
     }
 
     /// Without a goodbye, as after `kill -9`.

@@ -6,7 +6,7 @@ use peerwork_testkit::eventually;
 
 use crate::node::{edge, edge_config, key, relay, relay_at, relay_config};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_reservations_are_held_when_more_relays_are_known() {
     let first = relay(relay_config(&[])).await;
     let second = relay(relay_config(&[&first])).await;
@@ -25,7 +25,7 @@ async fn two_reservations_are_held_when_more_relays_are_known() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_dies_is_replaced_and_everyone_is_told() {
     let first = relay(relay_config(&[])).await;
     let second = relay(relay_config(&[&first])).await;
@@ -50,7 +50,7 @@ async fn a_relay_that_dies_is_replaced_and_everyone_is_told() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_is_down_at_first_is_used_once_it_is_there() {
     let keypair = key();
     let any = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
@@ -67,7 +67,7 @@ async fn a_relay_that_is_down_at_first_is_used_once_it_is_there() {
     again.learns(edge.id()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_a_relay_is_announced_by_its_addresses_alone() {
     let relay = relay(relay_config(&[])).await;
     let mut config = edge_config(&[]);
@@ -79,7 +79,7 @@ async fn a_node_without_a_relay_is_announced_by_its_addresses_alone() {
     assert!(plain.held().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_gives_the_reservations_back() {
     let relay = relay(relay_config(&[])).await;
     let edge = edge(edge_config(&[&relay])).await;

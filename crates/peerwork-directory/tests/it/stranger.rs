@@ -10,13 +10,11 @@ use peerwork_directory::{
 };
 use peerwork_identity::{Keypair, NodeAddress, NodeId};
 use peerwork_net::Network;
-use peerwork_testkit::eventually;
-use prometheus_client::registry::Registry;
+use peerwork_testkit::{eventually, node};
 use prost::Message;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::Instant,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+pub use peerwork_testkit::node::soon;
 
 use crate::node::{NETWORK, Node, key, net_config};
 
@@ -35,10 +33,6 @@ pub enum Answer {
     Nothing,
 }
 
-pub fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
-}
-
 impl Stranger {
     pub async fn connected_to(relay: &Node) -> Self {
         Self::with_key(relay, key()).await
@@ -54,12 +48,10 @@ impl Stranger {
         Self::dialling(node, transport, keypair).await
     }
 
-    async fn dialling(node: NodeId, address: Multiaddr, keypair: Keypair) -> Self {
+    async fn dialling(peer: NodeId, address: Multiaddr, keypair: Keypair) -> Self {
         let config = net_config(keypair.clone());
-        let network = Network::start(config, &mut Registry::default())
-            .await
-            .unwrap();
-        let dialled = network.dial(node, vec![address], soon()).await;
+        let network = node::start(config).await;
+        let dialled = network.dial(peer, vec![address], soon()).await;
         dialled.unwrap();
         Self { network, keypair }
     }

@@ -20,8 +20,8 @@ use libp2p::{
 const AGAIN_FOR: Duration = Duration::from_secs(2);
 const AGAIN_TIMES: usize = 16;
 
-/// `AGAIN`: the handler does one thing of several and asks nobody to be woken for the others. It is
-/// polled some times more, so that it either is through or waits for something that wakes it.
+/// A behaviour whose connection handlers are boxed. With `AGAIN`, a handler that forgets to ask for a
+/// wake-up while it has work left is polled some times more after each event.
 pub(crate) struct Boxed<B, const AGAIN: bool>(B);
 
 impl<B, const AGAIN: bool> Boxed<B, AGAIN> {

@@ -1,51 +1,24 @@
-//! Queries under way and their callers.
+//! Queries under way and their callers. A query ends with its caller.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use libp2p::{
     PeerId, StreamProtocol, Swarm,
-    kad::{self, Event, GetProvidersOk, Mode, QueryId, QueryResult, store::MemoryStore},
-    swarm::behaviour::toggle::Toggle,
+    kad::{self, Event, GetProvidersOk, QueryId, QueryResult},
 };
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 use tokio::sync::oneshot;
 
 use super::Command;
-use crate::{
-    behaviour::Behaviour,
-    config::Dht,
-    error::{DhtError, StartError},
-    peers::without_last_peer,
-};
+use crate::{behaviour::Behaviour, error::DhtError, peers::without_last_peer};
 
-/// Queries under way at once.
+/// Queries under way at once whose callers wait.
 const QUERIES_MAX: usize = 256;
+/// Queries under way at once, those included that are being ended because their callers are gone.
+const QUERIES_ENDING_MAX: usize = 512;
 /// Providers told for one key.
 const PROVIDERS_MAX: usize = 64;
-const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-
-type Kad = Toggle<kad::Behaviour<MemoryStore>>;
-
-/// Builds the behaviour for a network's own DHT, `/peerwork/{network}/kad/1.0.0`.
-pub(crate) fn build(this: PeerId, network: &str, dht: Dht) -> Result<Kad, StartError> {
-    if dht == Dht::Off {
-        return Ok(Toggle::from(None));
-    }
-    let name = format!("/peerwork/{network}/kad/1.0.0");
-    let name = StreamProtocol::try_from_owned(name).map_err(|error| StartError::Behaviour {
-        protocol: "kademlia",
-        reason: error.to_string(),
-    })?;
-    let mut config = kad::Config::new(name);
-    config.set_query_timeout(QUERY_TIMEOUT);
-    let mut behaviour = kad::Behaviour::with_config(this, MemoryStore::new(this), config);
-    behaviour.set_mode(Some(match dht {
-        Dht::Server => Mode::Server,
-        Dht::Client | Dht::Off => Mode::Client,
-    }));
-    Ok(Toggle::from(Some(behaviour)))
-}
 
 enum Query {
     Provide(oneshot::Sender<Result<(), DhtError>>),
@@ -59,8 +32,20 @@ enum Query {
     },
 }
 
+impl Query {
+    /// Whether the caller no longer waits.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Provide(reply) => reply.is_closed(),
+            Self::Providers { reply, .. } => reply.is_closed(),
+            Self::Addresses { reply, .. } => reply.is_closed(),
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Driver {
+    /// Each is here until Kademlia has told its last result.
     queries: HashMap<QueryId, Query>,
 }
 
@@ -69,10 +54,19 @@ impl Driver {
         let Some(kad) = swarm.behaviour_mut().kad.as_mut() else {
             return refuse(command, &DhtError::Off);
         };
-        if self.queries.len() >= QUERIES_MAX {
+        let command = match command {
+            Command::Unprovide { key, reply } => {
+                kad.stop_providing(&key.0.into());
+                let _ = reply.send(Ok(()));
+                return;
+            }
+            query => query,
+        };
+        if self.is_full() {
             return refuse(command, &DhtError::Busy);
         }
         match command {
+            Command::Unprovide { .. } => {}
             Command::Provide { key, reply } => match kad.start_providing(key.0.into()) {
                 Ok(id) => {
                     self.queries.insert(id, Query::Provide(reply));
@@ -93,7 +87,35 @@ impl Driver {
         }
     }
 
-    /// A node told its addresses: it becomes part of the routing table if it speaks our DHT.
+    fn is_full(&self) -> bool {
+        let all = self.queries.len();
+        let waiting = || self.queries.values().filter(|query| !query.is_abandoned());
+        all >= QUERIES_MAX && (all >= QUERIES_ENDING_MAX || waiting().count() >= QUERIES_MAX)
+    }
+
+    /// Ends the queries whose callers no longer wait. A query that provides a key has two parts, so
+    /// that it takes two rounds.
+    pub(crate) fn end_abandoned(&self, swarm: &mut Swarm<Behaviour>) {
+        let Some(kad) = swarm.behaviour_mut().kad.as_mut() else {
+            return;
+        };
+        let abandoned = self
+            .queries
+            .iter()
+            .filter(|(_, query)| query.is_abandoned());
+        for (id, _) in abandoned {
+            if let Some(mut query) = kad.query_mut(id) {
+                query.finish();
+            }
+        }
+    }
+
+    /// Queries under way.
+    pub(crate) fn queries(&self) -> usize {
+        self.queries.len()
+    }
+
+    /// Adds a node that told its addresses to the routing table, if it speaks this network's DHT.
     pub(crate) fn on_identified(
         swarm: &mut Swarm<Behaviour>,
         peer: PeerId,
@@ -169,7 +191,9 @@ fn finish(query: Query, result: QueryResult) {
 
 fn refuse(command: Command, error: &DhtError) {
     match command {
-        Command::Provide { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Command::Provide { reply, .. } | Command::Unprovide { reply, .. } => {
+            drop(reply.send(Err(error.clone())));
+        }
         Command::Providers { reply, .. } => drop(reply.send(Err(error.clone()))),
         Command::Addresses { reply, .. } => drop(reply.send(Err(error.clone()))),
     }

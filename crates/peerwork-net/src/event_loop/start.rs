@@ -9,11 +9,12 @@ use libp2p::{
     swarm::{self, SwarmEvent},
 };
 use multiaddr::{Multiaddr, Protocol as Part};
+use peerwork_identity::NodeId;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Command, EventLoop};
+use super::{Commands, EventLoop};
 use crate::{
     Config,
     behaviour::{self, Behaviour, PartsEvent},
@@ -21,11 +22,13 @@ use crate::{
     dht,
     error::StartError,
     gossip,
-    handle::{COMMANDS_MAX, EVENTS_MAX, Shared},
+    handle::{self, Network},
     metering::Meters,
     metrics::Metrics,
-    peers::{self, PeerTable, Reachability},
-    relay, streams, transport, webrtc,
+    peers::{self, Advertised, Event, PeerTable, Reachability},
+    relay, streams,
+    transport::{self, Accepted},
+    webrtc,
 };
 
 /// How long binding an address may take before it is given up.
@@ -33,115 +36,209 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Inbound streams one connection may have in negotiation.
 const NEGOTIATING_INBOUND_MAX: usize = 1024;
 
-/// What the swarm's parts and the loop share.
+/// Calls of one area that wait for the event loop. A publication is at most a gossip message of 1 MiB,
+/// so 256 MiB at worst and a few KiB in practice.
+const COMMANDS_MAX: usize = 256;
+/// Events that a slow reader may be behind before some are lost to it.
+const EVENTS_MAX: usize = 1024;
+
+/// The state that the swarm's parts, the event loop and the network's handle share.
 struct Parts {
+    node: NodeId,
     meters: Meters,
     streams: streams::Registry,
     places: relay::Places,
+    ledger: relay::Ledger,
     gate: transport::Gate,
+    table: PeerTable,
+    events: broadcast::Sender<Event>,
+    stop: CancellationToken,
     tasks: TaskTracker,
 }
 
+impl Parts {
+    fn new(config: &Config) -> Self {
+        Self {
+            node: config.keypair.node_id(),
+            meters: Meters::default(),
+            streams: streams::Registry::default(),
+            places: relay::Places::new(config.relay_server.as_ref()),
+            ledger: relay::Ledger::default(),
+            gate: transport::Gate::new(config.allow_private),
+            table: PeerTable::default(),
+            events: broadcast::channel(EVENTS_MAX).0,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+}
+
+/// The sending ends of the event loop's queues.
+struct Senders {
+    peers: mpsc::Sender<peers::Command>,
+    relay: mpsc::Sender<relay::Command>,
+    gossip: mpsc::Sender<gossip::Command>,
+    dht: mpsc::Sender<dht::Command>,
+}
+
+/// The sending ends of the snapshots that the event loop publishes.
+struct Published {
+    listen: watch::Sender<Vec<Multiaddr>>,
+    reachability: watch::Sender<Reachability>,
+    forwarded: watch::Sender<gossip::Forwarded>,
+}
+
+impl Network {
+    /// Binds the listen addresses and starts the swarm.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting or address that cannot be used.
+    pub async fn start(config: Config, registry: &mut MetricsRegistry) -> Result<Self, StartError> {
+        // The swarm is large, and would be part of every caller's future.
+        Box::pin(start(config, registry)).await
+    }
+}
+
 /// Phases: check settings, build, bind, run.
-pub(crate) async fn start(
-    config: Config,
-    registry: &mut MetricsRegistry,
-    (loop_commands, commands): (mpsc::WeakSender<Command>, mpsc::Receiver<Command>),
-) -> Result<Arc<Shared>, StartError> {
+async fn start(config: Config, registry: &mut MetricsRegistry) -> Result<Network, StartError> {
     check(&config)?;
-    let parts = Parts {
-        meters: Meters::default(),
-        streams: streams::Registry::default(),
-        places: relay::Places::new(config.relay_server.as_ref()),
-        gate: transport::Gate::new(config.allow_private),
-        tasks: TaskTracker::new(),
-    };
+    let parts = Parts::new(&config);
     let (handed, accepted) = mpsc::channel(transport::WAITING_MAX);
     let mut swarm = build(&config, &parts, accepted)?;
     let meanwhile = bind_all(&mut swarm, &config).await?;
 
-    let (topics_sender, topics) = watch::channel(gossip::Forwarded::default());
-    let (listen_sender, listen) = watch::channel(Vec::new());
-    let (reachability_sender, reachability) = watch::channel(Reachability::Unknown);
-    let shared = Arc::new(Shared {
-        node: config.keypair.node_id(),
-        streams: parts.streams,
-        places: parts.places,
-        ledger: relay::Ledger::default(),
-        handed,
-        peers: PeerTable::default(),
-        meters: parts.meters,
-        listen,
-        reachability,
-        topics,
-        events: broadcast::channel(EVENTS_MAX).0,
-        message_bytes_max: config.gossip.message_bytes_max,
-        stop: CancellationToken::new(),
-        tasks: parts.tasks,
-    });
-    let told = Told {
-        listen: listen_sender,
-        reachability: reachability_sender,
-        topics: topics_sender,
-        metrics: Metrics::register(registry),
+    let (senders, commands) = queues();
+    let published = Published {
+        listen: watch::channel(Vec::new()).0,
+        reachability: watch::channel(Reachability::Unknown).0,
+        forwarded: watch::channel(gossip::Forwarded::default()).0,
     };
-    let mut event_loop = event_loop(&config, swarm, commands, &shared, parts.gate, told);
+    let advertised = Advertised {
+        listen: published.listen.subscribe(),
+        reachability: published.reachability.subscribe(),
+    };
+    let forwarded = published.forwarded.subscribe();
+    let metrics = Metrics::register(registry);
+    let mut event_loop = event_loop(&config, swarm, commands, &parts, (published, metrics));
     event_loop.gossip.follow(&mut event_loop.swarm);
     for event in meanwhile {
         event_loop.on_event(event);
     }
     event_loop.publish_addresses();
     let server = config.relay_server.as_ref();
-    let server = server.map(|server| relay::Server::start(server, &shared, loop_commands));
+    let server =
+        server.map(|server| relay::Server::start(server, host(&parts, &advertised, &senders)));
     if let Some(server) = server.transpose()? {
-        let stop = shared.stop.clone();
-        shared.tasks.spawn(async move {
+        let stop = parts.stop.clone();
+        parts.tasks.spawn(async move {
             stop.cancelled().await;
             drop(server);
         });
     }
-    shared.tasks.spawn(event_loop.run());
-    Ok(shared)
+    parts.tasks.spawn(event_loop.run());
+    let gossip = gossip::Control {
+        commands: senders.gossip.clone(),
+        forwarded,
+    };
+    Ok(network(parts, senders, (handed, advertised, gossip)))
 }
 
-/// What the loop tells others.
-struct Told {
-    listen: watch::Sender<Vec<Multiaddr>>,
-    reachability: watch::Sender<Reachability>,
-    topics: watch::Sender<gossip::Forwarded>,
-    metrics: Metrics,
+fn queues() -> (Senders, Commands) {
+    let (peers, from_peers) = mpsc::channel(COMMANDS_MAX);
+    let (relay, from_relay) = mpsc::channel(COMMANDS_MAX);
+    let (gossip, from_gossip) = mpsc::channel(COMMANDS_MAX);
+    let (dht, from_dht) = mpsc::channel(COMMANDS_MAX);
+    let senders = Senders {
+        peers,
+        relay,
+        gossip,
+        dht,
+    };
+    let commands = Commands {
+        peers: from_peers,
+        relay: from_relay,
+        gossip: from_gossip,
+        dht: from_dht,
+    };
+    (senders, commands)
+}
+
+fn host(parts: &Parts, advertised: &Advertised, senders: &Senders) -> relay::Host {
+    relay::Host {
+        node: parts.node,
+        streams: parts.streams.clone(),
+        places: parts.places.clone(),
+        ledger: parts.ledger.clone(),
+        advertised: advertised.clone(),
+        commands: senders.relay.clone(),
+        stop: parts.stop.clone(),
+        tasks: parts.tasks.clone(),
+    }
+}
+
+fn network(
+    parts: Parts,
+    senders: Senders,
+    (handed, advertised, gossip): (mpsc::Sender<Accepted>, Advertised, gossip::Control),
+) -> Network {
+    let parts = handle::Parts {
+        node: parts.node,
+        streams: parts.streams,
+        peers: peers::Control {
+            commands: senders.peers,
+            handed,
+            table: parts.table,
+            meters: parts.meters,
+            advertised,
+            events: parts.events,
+        },
+        relay: relay::Control {
+            commands: senders.relay,
+            places: parts.places,
+            ledger: parts.ledger,
+        },
+        gossip,
+        dht: dht::Control {
+            commands: senders.dht,
+        },
+        _last: parts.stop.clone().drop_guard(),
+        stop: parts.stop,
+        tasks: parts.tasks,
+    };
+    let parts = Arc::new(parts);
+    Network { parts }
 }
 
 fn event_loop(
     config: &Config,
     swarm: Swarm<Behaviour>,
-    commands: mpsc::Receiver<Command>,
-    shared: &Shared,
-    gate: transport::Gate,
-    told: Told,
+    commands: Commands,
+    parts: &Parts,
+    (published, metrics): (Published, Metrics),
 ) -> EventLoop {
-    let hub = config.gossip.hub.clone().map(gossip::Hub::new);
     let (decisions, decided) = mpsc::channel(COMMANDS_MAX);
-    let (table, events) = (shared.peers.clone(), shared.events.clone());
+    let (table, events) = (parts.table.clone(), parts.events.clone());
+    let gate = parts.gate.clone();
+    let tasks = parts.tasks.clone();
     EventLoop {
         swarm,
         commands,
         decided,
-        stop: shared.stop.clone(),
-        peers: peers::Driver::new(shared.node, table.clone(), events, gate.clone()),
+        stop: parts.stop.clone(),
+        peers: peers::Driver::new(parts.node, table.clone(), events, gate.clone()),
         relay: relay::Driver::new(gate),
-        places: shared.places.clone(),
-        ledger: shared.ledger.clone(),
-        gossip: gossip::Driver::new(hub, told.topics, decisions, shared.tasks.clone()),
+        places: parts.places.clone(),
+        ledger: parts.ledger.clone(),
+        gossip: gossip::Driver::new(&config.gossip, published.forwarded, decisions, tasks),
         dht: dht::Driver::default(),
         announce_listen: config.relay_server.is_some() && config.announce.is_empty(),
         confirmed: config.announce.iter().cloned().collect(),
-        listen: told.listen,
-        reachability: told.reachability,
+        listen: published.listen,
+        reachability: published.reachability,
         table,
-        meters: shared.meters.clone(),
-        streams: shared.streams.clone(),
-        metrics: told.metrics,
+        meters: parts.meters.clone(),
+        streams: parts.streams.clone(),
+        metrics,
     }
 }
 
@@ -184,6 +281,12 @@ fn check(config: &Config) -> Result<(), StartError> {
         "gossip.message_bytes_max",
         (1024..=1 << 26).contains(&bytes),
         "must be within 1 KiB and 64 MiB",
+    )?;
+    let hub = config.gossip.hub.as_ref();
+    bounded(
+        "gossip.hub.message_bytes_max",
+        hub.is_none_or(|hub| hub.message_bytes_max <= bytes),
+        "must be at most gossip.message_bytes_max",
     )
 }
 
@@ -211,7 +314,7 @@ fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerI
         .map_err(|error| cannot_listen(address, innermost(&error)))
 }
 
-/// Why it is: the transports around say nothing of their own.
+/// Gives the innermost error, because the transports around it add nothing.
 fn innermost(mut error: &dyn std::error::Error) -> String {
     while let Some(source) = error.source() {
         error = source;
@@ -226,8 +329,8 @@ fn cannot_listen(address: &Multiaddr, reason: impl ToString) -> StartError {
     }
 }
 
-/// libp2p shares a listening TCP port with whoever else would share it (`SO_REUSEPORT`), and then
-/// each gets some of the connections. Binding it once without sharing finds out that it is taken.
+/// Finds out whether a TCP port is taken, by binding it once without `SO_REUSEPORT`. libp2p shares a
+/// port with any process that shares it too, and then each gets some of the connections.
 fn probe(address: &Multiaddr) -> std::io::Result<()> {
     let Some(ip) = peers::ip(address) else {
         return Ok(());
@@ -257,7 +360,7 @@ async fn bind_all(
 }
 
 /// Waits until every listener has an address, so that a taken port is an error of the start.
-/// What happens meanwhile, somebody connecting for instance, is for the loop to look at.
+/// Other events of that time, such as connections, are kept for the event loop.
 async fn bind(
     swarm: &mut Swarm<Behaviour>,
     mut waiting: Vec<(ListenerId, Multiaddr)>,

@@ -8,16 +8,22 @@ use peerwork_identity::Keypair;
 
 use crate::{config, error::StartError};
 
-/// gossipsub with a bound on what one node may subscribe to.
+/// gossipsub with a bound on the topics that one node may subscribe to.
 pub(crate) type Behaviour =
     gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
 
 /// Topics that one node may subscribe to, in one message and in all: as many as two hubs may tell
-/// each other. What is more is not heard.
+/// each other. Further subscriptions are ignored.
 const SUBSCRIPTIONS_MAX: usize = 2048;
-/// Nodes of a topic to which a hub forwards at once. The usual six leave everybody else to wait for
-/// gossip about gossip: with thirty nodes half of the messages never arrive.
+/// Nodes of a topic to which a hub forwards at once: all of them. With gossipsub's usual six, the other
+/// nodes wait for IHAVE messages, and with thirty nodes half of the messages never arrive.
 const HUB_MESH: usize = 4096;
+
+/// Bytes that a frame may have beside the data of its message. The bound of libp2p counts all of them:
+/// the message's author, key, signature and topic (at most 4 KiB), the control messages that other
+/// implementations put into the same frame (16 KiB), and the beginning of the next frame as far as it
+/// was read together with this one (8 KiB).
+const FRAME_BYTES_BESIDE_DATA: usize = 32 * 1024;
 
 fn wrong(reason: impl ToString) -> StartError {
     StartError::Behaviour {
@@ -40,7 +46,7 @@ pub(crate) fn build(keypair: &Keypair, config: &config::Gossip) -> Result<Behavi
     let settings = settings
         .validate_messages()
         .validation_mode(ValidationMode::Strict)
-        .max_transmit_size(config.message_bytes_max)
+        .max_transmit_size(config.message_bytes_max + FRAME_BYTES_BESIDE_DATA)
         .heartbeat_interval(config.heartbeat)
         .flood_publish(true)
         .build()
@@ -59,7 +65,7 @@ pub(crate) fn build(keypair: &Keypair, config: &config::Gossip) -> Result<Behavi
     Ok(behaviour)
 }
 
-/// Only what a node did wrong counts against it: many nodes behind one address are normal here.
+/// Scores nodes by their invalid messages alone. Many nodes behind one address are normal here.
 fn scores() -> PeerScoreParams {
     PeerScoreParams {
         ip_colocation_factor_weight: 0.0,
@@ -67,7 +73,7 @@ fn scores() -> PeerScoreParams {
     }
 }
 
-/// About five rejected messages make a node unheard for a while.
+/// Sets the thresholds: after about five rejected messages, a node's messages are ignored for a while.
 fn thresholds() -> PeerScoreThresholds {
     PeerScoreThresholds {
         gossip_threshold: -20.0,

@@ -8,35 +8,25 @@ use libp2p::{
 };
 use peerwork_identity::NodeId;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Forwarded, Message, Mode, Validator, Verdict, behaviour::topic_scores, hub::Hub};
-use crate::{behaviour::Behaviour, error::TopicError};
+use super::{
+    Command, Dropped, Forwarded, Message, Mode, TopicConfig, Validator, Verdict,
+    behaviour::topic_scores, command::Delivered, hub::Hub, inbox::Inbox, queue::Queued,
+};
+use crate::{
+    behaviour::Behaviour,
+    config::{self, TOPIC_BYTES_MAX},
+    error::TopicError,
+};
 
-/// Messages waiting for validation or delivery, per topic; with messages of the size used here
-/// (a few KiB) about 2 MiB, at the size limit 512 MiB for a topic under attack.
-const QUEUE_MAX: usize = 512;
 /// Topics joined at once.
 const TOPICS_MAX: usize = 256;
 
-pub(crate) enum Command {
-    Join {
-        topic: String,
-        mode: Mode,
-        validator: Validator,
-        reply: oneshot::Sender<Result<mpsc::Receiver<Message>, TopicError>>,
-    },
-    Publish {
-        topic: String,
-        data: Vec<u8>,
-        reply: oneshot::Sender<Result<(), TopicError>>,
-    },
-}
-
-/// A topic's task has decided about a message.
+/// A validator's decision about a message.
 pub(crate) struct Decided {
     id: MessageId,
     sender: NodeId,
@@ -44,15 +34,16 @@ pub(crate) struct Decided {
 }
 
 struct Joined {
-    name: String,
     mode: Mode,
-    unvalidated: mpsc::Sender<(MessageId, Message)>,
+    inbox: Inbox,
     /// Closed once the topic was dropped.
-    deliver: mpsc::Sender<Message>,
+    deliver: mpsc::Sender<Queued>,
 }
 
 pub(crate) struct Driver {
+    message_bytes_max: usize,
     topics: HashMap<TopicHash, Joined>,
+    dropped: Dropped,
     hub: Option<Hub>,
     infos: watch::Sender<Forwarded>,
     started: Instant,
@@ -62,14 +53,16 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(
-        hub: Option<Hub>,
+        config: &config::Gossip,
         infos: watch::Sender<Forwarded>,
         decisions: mpsc::Sender<Decided>,
         tasks: TaskTracker,
     ) -> Self {
         Self {
+            message_bytes_max: config.message_bytes_max,
             topics: HashMap::new(),
-            hub,
+            dropped: Dropped::default(),
+            hub: config.hub.clone().map(Hub::new),
             infos,
             started: Instant::now(),
             decisions,
@@ -81,18 +74,23 @@ impl Driver {
         match command {
             Command::Join {
                 topic,
-                mode,
+                config,
                 validator,
                 reply,
             } => {
-                let _ = reply.send(self.join(swarm, topic, mode, validator));
+                let _ = reply.send(self.join(swarm, topic, &config, validator));
             }
-            Command::Publish { topic, data, reply } => {
+            Command::Publish {
+                topic,
+                data,
+                bytes_max,
+                reply,
+            } => {
                 let gossip = &mut swarm.behaviour_mut().gossip;
-                let size = data.len();
+                let sizes = (data.len(), bytes_max);
                 let result = gossip.publish(IdentTopic::new(topic), data);
-                let result = result.map(drop).or_else(|error| publish_error(error, size));
-                let _ = reply.send(result);
+                let result = result.map(drop);
+                let _ = reply.send(result.or_else(|error| publish_error(error, sizes)));
             }
         }
     }
@@ -105,9 +103,9 @@ impl Driver {
         &mut self,
         swarm: &mut Swarm<Behaviour>,
         name: String,
-        mode: Mode,
+        config: &TopicConfig,
         validator: Validator,
-    ) -> Result<mpsc::Receiver<Message>, TopicError> {
+    ) -> Result<Delivered, TopicError> {
         self.leave_dropped(swarm);
         let topic = IdentTopic::new(&name);
         let hash = topic.hash();
@@ -117,52 +115,90 @@ impl Driver {
         if self.topics.len() >= TOPICS_MAX {
             return Err(TopicError::Join(format!("{TOPICS_MAX} topics are joined")));
         }
+        if !(1..=TOPIC_BYTES_MAX).contains(&name.len()) {
+            let reason = format!("its name is not of 1 to {TOPIC_BYTES_MAX} bytes");
+            return Err(TopicError::Join(reason));
+        }
+        let bytes_max = config.limits.check(self.message_bytes_max)?;
         let gossip = &mut swarm.behaviour_mut().gossip;
         gossip
             .set_topic_params(topic.clone(), topic_scores())
             .map_err(|reason| TopicError::Join(reason.to_owned()))?;
-        if mode == Mode::Subscribe {
+        if config.mode == Mode::Subscribe {
             gossip
                 .subscribe(&topic)
                 .map_err(|error| TopicError::Join(error.to_string()))?;
         }
-        let (unvalidated, queue) = mpsc::channel(QUEUE_MAX);
-        let (deliver, delivered) = mpsc::channel(QUEUE_MAX);
-        let decisions = self.decisions.clone();
+        // The topic's room bounds both queues together, so neither is ever full.
+        let (unvalidated, queue) = mpsc::channel(config.limits.queue_messages_max);
+        let (deliver, messages) = mpsc::channel(config.limits.queue_messages_max);
         let joined = Joined {
-            name,
-            mode,
-            unvalidated,
+            mode: config.mode,
+            inbox: Inbox::new(bytes_max, &config.limits, unvalidated),
             deliver: deliver.clone(),
         };
+        let decisions = self.decisions.clone();
         self.tasks
             .spawn(validate(queue, validator, deliver, decisions));
         self.topics.insert(hash, joined);
-        Ok(delivered)
+        Ok(Delivered {
+            messages,
+            bytes_max,
+        })
     }
 
     /// Leaves the topics that were dropped.
     pub(crate) fn leave_dropped(&mut self, swarm: &mut Swarm<Behaviour>) {
-        self.topics.retain(|_, joined| {
-            let dropped = joined.deliver.is_closed();
-            if dropped && joined.mode == Mode::Subscribe {
-                unsubscribe(swarm, &joined.name);
+        let joined = self.topics.iter();
+        let dropped = joined.filter(|(_, joined)| joined.deliver.is_closed());
+        let dropped: Vec<_> = dropped.map(|(topic, _)| topic.clone()).collect();
+        for topic in dropped {
+            let joined = self.topics.remove(&topic);
+            if joined.is_some_and(|joined| joined.mode == Mode::Subscribe) {
+                self.leave_to_hub(swarm, &topic);
             }
-            !dropped
-        });
+        }
+    }
+
+    /// Whether a service of this node takes the topic's messages.
+    fn is_subscribed(&self, topic: &TopicHash) -> bool {
+        let joined = self.topics.get(topic);
+        joined.is_some_and(|joined| joined.mode == Mode::Subscribe)
+    }
+
+    /// Messages of joined topics that did not reach their validator.
+    pub(crate) fn dropped(&self) -> Dropped {
+        self.dropped
     }
 
     // === topics of others ===
 
-    /// Joins what the hub follows from the start.
+    /// Subscribes to the topics that the hub's operator named.
     pub(crate) fn follow(&self, swarm: &mut Swarm<Behaviour>) {
         for topic in self.hub.iter().flat_map(Hub::topics) {
             subscribe(swarm, topic);
         }
     }
 
+    /// Hands a topic that a service has left over to the hub, which stays subscribed while other nodes
+    /// are. Nodes that subscribed while the service was there are not known to the hub yet.
+    fn leave_to_hub(&mut self, swarm: &mut Swarm<Behaviour>, topic: &TopicHash) {
+        let mut follows = false;
+        if let Some(hub) = &mut self.hub {
+            let peers = swarm.behaviour().gossip.all_peers();
+            for (peer, _) in peers.filter(|(_, topics)| topics.contains(&topic)) {
+                hub.subscribed(*peer, topic.as_str());
+            }
+            follows = hub.follows(topic.as_str());
+        }
+        if !follows {
+            unsubscribe(swarm, topic.as_str());
+        }
+    }
+
+    /// Tells the hub of a subscriber, unless a service of this node has joined the topic.
     fn on_subscribed(&mut self, swarm: &mut Swarm<Behaviour>, peer: PeerId, topic: &TopicHash) {
-        let joined = self.topics.contains_key(topic);
+        let joined = self.is_subscribed(topic);
         let hub = self.hub.as_mut().filter(|_| !joined);
         if hub.is_some_and(|hub| hub.subscribed(peer, topic.as_str())) {
             subscribe(swarm, topic.as_str());
@@ -183,19 +219,19 @@ impl Driver {
         }
     }
 
-    /// A service may have joined the topic meanwhile.
+    /// Unsubscribes from a topic that the hub has left, unless a service of this node has joined it.
     fn leave_followed(&self, swarm: &mut Swarm<Behaviour>, topic: &str) {
-        if !self.topics.contains_key(&IdentTopic::new(topic).hash()) {
+        if !self.is_subscribed(&IdentTopic::new(topic).hash()) {
             unsubscribe(swarm, topic);
         }
     }
 
-    /// Brings what readers see up to date.
-    /// What was published last.
+    /// Gives the figures of forwarded topics as they were published last.
     pub(crate) fn forwarded(&self) -> watch::Ref<'_, Forwarded> {
         self.infos.borrow()
     }
 
+    /// Publishes the figures of forwarded topics.
     pub(crate) fn publish_infos(&self) {
         if let Some(hub) = &self.hub {
             self.infos.send_replace(hub.forwarded());
@@ -234,27 +270,27 @@ impl Driver {
             // Strict validation lets none through without an author.
             return;
         };
-        let joined = self.topics.get(&message.topic);
-        if joined.is_none() {
-            let (topic, bytes) = (message.topic.as_str(), message.data.len());
-            let now = self.started.elapsed();
-            let hub = self.hub.as_mut();
-            let judged = hub.and_then(|hub| hub.judge(now, propagation_source, topic, bytes));
-            let verdict = judged.unwrap_or(Verdict::Ignore);
-            decide(swarm, &message_id, sender, verdict);
-            return;
-        }
-        let message = Message {
-            author: NodeId::from_peer_id(author),
-            sender,
-            data: Arc::from(message.data),
+        let now = self.started.elapsed();
+        let joined = self.topics.get_mut(&message.topic);
+        let verdict = match joined.filter(|joined| joined.mode == Mode::Subscribe) {
+            Some(joined) => {
+                let message = Message {
+                    author: NodeId::from_peer_id(author),
+                    sender,
+                    data: Arc::from(message.data),
+                };
+                let (id, dropped) = (message_id.clone(), &mut self.dropped);
+                joined.inbox.take(now, id, message, dropped)
+            }
+            None => {
+                let (topic, bytes) = (message.topic.as_str(), message.data.len());
+                let hub = self.hub.as_mut();
+                let judged = hub.and_then(|hub| hub.judge(now, propagation_source, topic, bytes));
+                Some(judged.unwrap_or(Verdict::Ignore))
+            }
         };
-        let queued = joined.is_some_and(|joined| {
-            let item = (message_id.clone(), message);
-            joined.unvalidated.try_send(item).is_ok()
-        });
-        if !queued {
-            decide(swarm, &message_id, sender, Verdict::Ignore);
+        if let Some(verdict) = verdict {
+            decide(swarm, &message_id, sender, verdict);
         }
     }
 }
@@ -291,17 +327,17 @@ fn decide(swarm: &mut Swarm<Behaviour>, id: &MessageId, sender: NodeId, verdict:
     let _ = gossip.report_message_validation_result(id, sender.as_peer_id(), acceptance);
 }
 
-/// The task of one topic; ends when the driver forgets the topic.
+/// Validates the messages of a topic, as a task that ends when the driver forgets the topic.
 async fn validate(
-    mut queue: mpsc::Receiver<(MessageId, Message)>,
+    mut queue: mpsc::Receiver<(MessageId, Queued)>,
     validator: Validator,
-    deliver: mpsc::Sender<Message>,
+    deliver: mpsc::Sender<Queued>,
     decisions: mpsc::Sender<Decided>,
 ) {
-    while let Some((id, message)) = queue.recv().await {
-        let sender = message.sender;
-        let mut verdict = validator(&message);
-        if verdict == Verdict::Accept && deliver.try_send(message).is_err() {
+    while let Some((id, queued)) = queue.recv().await {
+        let sender = queued.message.sender;
+        let mut verdict = validator(&queued.message);
+        if verdict == Verdict::Accept && deliver.try_send(queued).is_err() {
             verdict = Verdict::Ignore;
         }
         let decided = Decided {
@@ -315,13 +351,13 @@ async fn validate(
     }
 }
 
-fn publish_error(error: PublishError, size: usize) -> Result<(), TopicError> {
+fn publish_error(error: PublishError, (size, limit): (usize, usize)) -> Result<(), TopicError> {
     match error {
         // The same bytes were published before: they are on their way.
         PublishError::Duplicate => Ok(()),
         PublishError::NoPeersSubscribedToTopic => Err(TopicError::NoPeers),
         PublishError::AllQueuesFull(_) => Err(TopicError::Busy),
-        PublishError::MessageTooLarge => Err(TopicError::TooLarge { size, limit: 0 }),
+        PublishError::MessageTooLarge => Err(TopicError::TooLarge { size, limit }),
         other => Err(TopicError::Publish(other.to_string())),
     }
 }

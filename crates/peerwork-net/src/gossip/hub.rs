@@ -1,7 +1,7 @@
-//! The topics of others that a hub forwards: which, for whom, and how much. Pure state.
+//! A hub's state: the topics that it forwards for other nodes, their subscribers and their rates.
 //!
-//! A node forwards only the topics that it has joined, so a hub joins what its nodes subscribe to, and
-//! leaves when the last of them is gone. What other hubs subscribe to is not joined: two hubs would
+//! A node forwards only the topics that it has joined, so a hub joins the topics of its subscribers, and
+//! leaves a topic with the last subscriber. The subscriptions of other hubs join nothing: two hubs would
 //! keep each other on a topic for ever.
 
 use std::{
@@ -16,7 +16,8 @@ use peerwork_limits::{Bucket, Rate};
 use super::{Forwarded, TopicCounts, TopicInfo, Verdict};
 use crate::config;
 
-/// Messages above the rates that cost a node nothing: it may not know them. Further ones do.
+/// Messages above the rates that are ignored without a penalty, because a node may not know the rates.
+/// Further ones are rejected.
 const EXCESS: Rate = Rate {
     burst: 256,
     interval: Duration::from_millis(100),
@@ -32,7 +33,7 @@ pub(crate) struct Hub {
 
 #[derive(Debug, Default)]
 struct Followed {
-    /// Kept without subscribers.
+    /// Whether the topic is kept without subscribers.
     fixed: bool,
     subscribers: HashSet<PeerId>,
     senders: HashMap<PeerId, Bucket>,
@@ -69,7 +70,11 @@ impl Hub {
         self.topics.keys().map(String::as_str)
     }
 
-    /// A node subscribes; whether the topic is to be joined now.
+    pub(crate) fn follows(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
+    /// Notes that a node subscribes; gives whether the topic is to be joined now.
     pub(crate) fn subscribed(&mut self, peer: PeerId, topic: &str) -> bool {
         if self.config.hubs.contains(&NodeId::from_peer_id(peer)) {
             return false;
@@ -98,7 +103,7 @@ impl Hub {
         wanted && room && topic.len() <= config::TOPIC_BYTES_MAX
     }
 
-    /// A node no longer subscribes; whether the topic is to be left now.
+    /// Notes that a node no longer subscribes; gives whether the topic is to be left now.
     pub(crate) fn unsubscribed(&mut self, peer: PeerId, topic: &str) -> bool {
         if let Some(node) = self.nodes.get_mut(&peer)
             && node.topics.remove(topic)
@@ -118,7 +123,7 @@ impl Hub {
         over
     }
 
-    /// A node is gone; the topics that are to be left now.
+    /// Notes that a node is gone; gives the topics that are to be left now.
     pub(crate) fn disconnected(&mut self, peer: PeerId) -> Vec<String> {
         for followed in self.topics.values_mut() {
             followed.senders.remove(&peer);
@@ -126,12 +131,12 @@ impl Hub {
         let topics = self.nodes.get(&peer).map(|node| node.topics.clone());
         let mut topics: Vec<_> = topics.unwrap_or_default().into_iter().collect();
         topics.retain(|topic| self.unsubscribed(peer, topic));
-        // One that never subscribed is known when it sent too much.
+        // A node that never subscribed has an entry when it sent too much.
         self.nodes.remove(&peer);
         topics
     }
 
-    /// What becomes of a message; `None` when its topic is not followed.
+    /// Decides about a message; `None` when the hub does not follow its topic.
     pub(crate) fn judge(
         &mut self,
         now: Duration,
@@ -140,7 +145,7 @@ impl Hub {
         bytes: usize,
     ) -> Option<Verdict> {
         let followed = self.topics.get_mut(topic)?;
-        // Another hub hands on what many nodes say.
+        // Another hub hands on the messages of many nodes, so a node's rate does not apply.
         let own = !self.config.hubs.contains(&NodeId::from_peer_id(sender));
         let senders = &mut followed.senders;
         let fits = bytes <= self.config.message_bytes_max
@@ -166,7 +171,7 @@ impl Hub {
         })
     }
 
-    /// What is forwarded, and what was.
+    /// Gives the topics that are forwarded, and the counts of all.
     pub(crate) fn forwarded(&self) -> Forwarded {
         let mut topics: Vec<_> = self.topics.iter().map(info).collect();
         topics.sort_by(|a, b| (b.subscribers, &a.name).cmp(&(a.subscribers, &b.name)));
@@ -256,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_too_often_is_dropped_and_in_the_end_rejected() {
+    fn messages_that_are_too_large_or_too_many_are_dropped_and_in_the_end_rejected() {
         let [a, b] = peers();
         let mut hub = hub(|config| {
             config.message_bytes_max = 100;
@@ -276,6 +281,6 @@ mod tests {
         assert_eq!((info.messages, info.bytes, info.dropped), (11, 1001, 302));
         assert_eq!((forwarded.all.messages, forwarded.all.dropped), (11, 302));
         hub.disconnected(a);
-        assert!(hub.nodes.is_empty(), "whoever is gone is forgotten");
+        assert!(hub.nodes.is_empty(), "a node that is gone is forgotten");
     }
 }

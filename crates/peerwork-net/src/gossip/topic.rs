@@ -1,52 +1,20 @@
-//! A topic as a service sees it.
+//! A joined topic: its messages, and a publisher for it.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use peerwork_identity::NodeId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::driver::Command;
-use crate::{error::TopicError, event_loop};
+use super::{
+    Message,
+    command::{Command, Delivered},
+};
+use crate::error::TopicError;
 
-/// A message of a topic.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// Who published it; proven by gossipsub's signature.
-    pub author: NodeId,
-    /// Which connected node handed it to us.
-    pub sender: NodeId,
-    /// The bytes, at most the network's limit.
-    pub data: Arc<[u8]>,
-}
-
-/// What a validator decides about a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Deliver and forward it.
-    Accept,
-    /// Neither deliver nor forward it; nobody is to blame (stale, unknown).
-    Ignore,
-    /// Neither deliver nor forward it, and its sender pays for it.
-    Reject,
-}
-
-/// Whether this node wants the topic's messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Publish, receive and forward.
-    Subscribe,
-    /// Publish only, to those that subscribe.
-    PublishOnly,
-}
-
-pub(crate) type Validator = Arc<dyn Fn(&Message) -> Verdict + Send + Sync>;
-
-/// A joined topic. It is left about a second after this was dropped.
+/// A joined topic. The node leaves it about a second after the `Topic` was dropped.
 pub struct Topic {
     pub(crate) name: String,
-    pub(crate) message_bytes_max: usize,
-    pub(crate) messages: mpsc::Receiver<Message>,
-    pub(crate) commands: mpsc::Sender<event_loop::Command>,
+    pub(crate) delivered: Delivered,
+    pub(crate) commands: mpsc::Sender<Command>,
 }
 
 impl fmt::Debug for Topic {
@@ -59,15 +27,16 @@ impl fmt::Debug for Topic {
 #[derive(Debug, Clone)]
 pub struct Publisher {
     name: String,
-    message_bytes_max: usize,
-    commands: mpsc::Sender<event_loop::Command>,
+    bytes_max: usize,
+    commands: mpsc::Sender<Command>,
 }
 
 impl Topic {
     /// The next accepted message; `None` once the network has stopped.
     /// A node's own messages are not delivered to itself.
     pub async fn next(&mut self) -> Option<Message> {
-        self.messages.recv().await
+        let queued = self.delivered.messages.recv().await?;
+        Some(queued.message)
     }
 
     /// A publisher for this topic.
@@ -75,7 +44,7 @@ impl Topic {
     pub fn publisher(&self) -> Publisher {
         Publisher {
             name: self.name.clone(),
-            message_bytes_max: self.message_bytes_max,
+            bytes_max: self.delivered.bytes_max,
             commands: self.commands.clone(),
         }
     }
@@ -85,19 +54,26 @@ impl Publisher {
     /// Publishes a message.
     ///
     /// # Errors
-    /// [`TopicError::NoPeers`] when it went nowhere; see [`TopicError`] for the rest.
+    /// [`TopicError::TooLarge`] above the topic's limit; [`TopicError::NoPeers`] when no node took the message;
+    /// see [`TopicError`] for the rest.
     pub async fn publish(&self, data: Vec<u8>) -> Result<(), TopicError> {
-        if data.len() > self.message_bytes_max {
+        let bytes_max = self.bytes_max;
+        if data.len() > bytes_max {
             return Err(TopicError::TooLarge {
                 size: data.len(),
-                limit: self.message_bytes_max,
+                limit: bytes_max,
             });
         }
         let (reply, answer) = oneshot::channel();
         let topic = self.name.clone();
-        let command = Command::Publish { topic, data, reply };
+        let command = Command::Publish {
+            topic,
+            data,
+            bytes_max,
+            reply,
+        };
         self.commands
-            .send(command.into())
+            .send(command)
             .await
             .map_err(|_| TopicError::Stopped)?;
         answer.await.map_err(|_| TopicError::Stopped)?

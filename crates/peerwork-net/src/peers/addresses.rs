@@ -1,7 +1,7 @@
-//! How many connections come from one network address.
+//! Bounds on the connections from one network address.
 //!
 //! Many nodes behind one address are normal (a class room, an office), so the bounds are wide. This
-//! machine's own addresses are not bounded: behind a local proxy everybody has them.
+//! machine's own addresses are not bounded: behind a local proxy all clients have them.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,7 @@ pub(crate) fn origin(remote: &Multiaddr) -> Option<Origin> {
     }
 }
 
-/// A connection was refused because its address has as many as it may.
+/// The refusal of a connection because its network address has as many as it may.
 #[derive(Debug, thiserror::Error)]
 #[error("too many connections from {0}")]
 struct Crowded(Origin);

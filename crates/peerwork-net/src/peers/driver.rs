@@ -1,18 +1,16 @@
-//! Connections: dials and their waiters, blocks, the table, identify and ping.
+//! Connections: the table of nodes, connection events, blocks, identify and ping. Dials are in
+//! `dials.rs`.
 
 use std::{
     collections::{HashMap, hash_map},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use libp2p::{
     PeerId, Swarm,
     core::ConnectedPoint,
     identify, ping,
-    swarm::{
-        ConnectionId, DialError as SwarmDialError,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    swarm::{ConnectionError, ConnectionId as SwarmConnectionId, DialError as SwarmDialError},
 };
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
@@ -21,22 +19,22 @@ use tokio::{
     time::Instant,
 };
 
-use super::{ConnectionInfo, Event, Path, PeerTable, without_last_peer};
+use super::{
+    CloseReason, Connection, ConnectionEvent, ConnectionEvents, ConnectionId, ConnectionInfo,
+    Event, PeerTable,
+    dials::{AddressWaiter, Dials, Waiter, root_cause},
+    subscriptions::Subscriptions,
+};
 use crate::{behaviour::Behaviour, error::DialError, transport::Gate};
 
-/// Nodes being dialled at once; with the waiters below at most about 1 MiB.
-const DIALS_MAX: usize = 1024;
-/// Callers waiting for one node's dial.
-const WAITERS_MAX: usize = 1024;
-/// Addresses tried for one node.
-const ADDRESSES_MAX: usize = 32;
-/// What is kept of a node's identify message.
+/// The longest text of an identify message's agent that is kept.
 const AGENT_CHARS_MAX: usize = 128;
+/// Protocols of an identify message that are kept.
 const PROTOCOLS_MAX: usize = 256;
+/// Addresses of an identify message that are kept.
+const ADDRESSES_MAX: usize = 32;
 /// Nodes blocked at once (about 100 bytes each); the block that ends first makes room.
 const BLOCKS_MAX: usize = 16_384;
-
-type Waiter = oneshot::Sender<Result<(), DialError>>;
 
 pub(crate) enum Command {
     Dial {
@@ -49,6 +47,11 @@ pub(crate) enum Command {
         node: NodeId,
         addresses: Vec<Multiaddr>,
         reply: Waiter,
+    },
+    /// A connection to a node whose id the handshake tells.
+    DialAddress {
+        address: Multiaddr,
+        reply: AddressWaiter,
     },
     Disconnect {
         node: NodeId,
@@ -63,22 +66,31 @@ pub(crate) enum Command {
     Protect {
         node: NodeId,
     },
+    Unprotect {
+        node: NodeId,
+    },
+    /// Subscribes to connection events with a queue of this length.
+    Subscribe {
+        queue: usize,
+        reply: oneshot::Sender<ConnectionEvents>,
+    },
 }
 
 pub(crate) struct Driver {
     this: NodeId,
     table: PeerTable,
-    gate: Gate,
     events: broadcast::Sender<Event>,
-    dials: HashMap<PeerId, Dialling>,
-    further_dials: HashMap<ConnectionId, Waiter>,
+    subscriptions: Subscriptions,
+    dials: Dials,
     blocks: HashMap<PeerId, Instant>,
-    connections: HashMap<ConnectionId, ConnectionInfo>,
+    connections: HashMap<SwarmConnectionId, Live>,
+    opened: u64,
 }
 
-struct Dialling {
-    connection: ConnectionId,
-    waiters: Vec<Waiter>,
+struct Live {
+    connection: Connection,
+    /// The reason of an end that this node has asked for.
+    closing: Option<CloseReason>,
 }
 
 impl Driver {
@@ -91,12 +103,12 @@ impl Driver {
         Self {
             this,
             table,
-            gate,
             events,
-            dials: HashMap::new(),
-            further_dials: HashMap::new(),
+            subscriptions: Subscriptions::default(),
+            dials: Dials::new(gate),
             blocks: HashMap::new(),
             connections: HashMap::new(),
+            opened: 0,
         }
     }
 
@@ -111,8 +123,15 @@ impl Driver {
                 node,
                 addresses,
                 reply,
-            } => self.dial_again(swarm, node, addresses, reply),
+            } => {
+                let peer = *node.as_peer_id();
+                self.dials.dial_again(swarm, peer, addresses, reply);
+            }
+            Command::DialAddress { address, reply } => {
+                self.dials.dial_address(swarm, address, reply);
+            }
             Command::Disconnect { node } => {
+                self.closing(node, &CloseReason::Disconnected);
                 let _ = swarm.disconnect_peer_id(*node.as_peer_id());
             }
             Command::Block { node, duration } => self.block(swarm, node, duration),
@@ -121,10 +140,18 @@ impl Driver {
                 let limits = &mut swarm.behaviour_mut().limits;
                 limits.bypass_peer_id(node.as_peer_id());
             }
+            Command::Unprotect { node } => {
+                let limits = &mut swarm.behaviour_mut().limits;
+                limits.remove_peer_id(node.as_peer_id());
+            }
+            Command::Subscribe { queue, reply } => {
+                let live = self.connections.values();
+                let mut existing: Vec<_> = live.map(|live| live.connection.clone()).collect();
+                existing.sort_by_key(|connection| connection.id);
+                let _ = reply.send(self.subscriptions.add(queue, existing));
+            }
         }
     }
-
-    // === dials ===
 
     fn dial(
         &mut self,
@@ -138,77 +165,9 @@ impl Driver {
             let _ = reply.send(Err(DialError::Oneself));
         } else if self.blocks.contains_key(&peer) {
             let _ = reply.send(Err(DialError::Blocked));
-        } else if let Some(dialling) = self.dials.get_mut(&peer) {
-            if dialling.waiters.len() < WAITERS_MAX {
-                dialling.waiters.push(reply);
-            } else {
-                let _ = reply.send(Err(DialError::Busy));
-            }
-        } else if self.dials.len() >= DIALS_MAX {
-            let _ = reply.send(Err(DialError::Busy));
         } else {
-            self.start_dial(swarm, peer, addresses, reply);
+            self.dials.dial(swarm, peer, addresses, reply);
         }
-    }
-
-    fn start_dial(
-        &mut self,
-        swarm: &mut Swarm<Behaviour>,
-        peer: PeerId,
-        mut addresses: Vec<Multiaddr>,
-        reply: Waiter,
-    ) {
-        addresses.truncate(ADDRESSES_MAX);
-        let options = self.dial_options(peer, addresses);
-        let connection = options.connection_id();
-        match swarm.dial(options) {
-            Ok(()) => {
-                let waiters = vec![reply];
-                let dialling = Dialling {
-                    connection,
-                    waiters,
-                };
-                self.dials.insert(peer, dialling);
-            }
-            Err(error) => {
-                let _ = reply.send(Err(dial_error(&error)));
-            }
-        }
-    }
-
-    fn dial_again(
-        &mut self,
-        swarm: &mut Swarm<Behaviour>,
-        node: NodeId,
-        mut addresses: Vec<Multiaddr>,
-        reply: Waiter,
-    ) {
-        if self.further_dials.len() >= DIALS_MAX {
-            let _ = reply.send(Err(DialError::Busy));
-            return;
-        }
-        addresses.truncate(ADDRESSES_MAX);
-        let options = self.dial_options(*node.as_peer_id(), addresses);
-        let connection = options.connection_id();
-        match swarm.dial(options) {
-            Ok(()) => {
-                self.further_dials.insert(connection, reply);
-            }
-            Err(error) => {
-                let _ = reply.send(Err(dial_error(&error)));
-            }
-        }
-    }
-
-    /// Exactly these addresses, which the caller vouches for.
-    fn dial_options(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
-        for address in &addresses {
-            self.gate.vouch(address);
-        }
-        DialOpts::peer_id(peer)
-            .addresses(addresses)
-            .condition(PeerCondition::Always)
-            .build()
     }
 
     /// Dials a node that this machine's own network showed.
@@ -218,37 +177,17 @@ impl Driver {
         peer: PeerId,
         address: Multiaddr,
     ) {
-        if !swarm.is_connected(&peer) {
-            self.gate.vouch(&address);
-            let options = DialOpts::peer_id(peer).addresses(vec![address]).build();
-            // A node that is being dialled already, or is blocked, is left alone.
-            let _ = swarm.dial(options);
-        }
-    }
-
-    fn end_dial(&mut self, peer: PeerId, result: &Result<(), DialError>) {
-        if let Some(dialling) = self.dials.remove(&peer) {
-            for waiter in dialling.waiters {
-                let _ = waiter.send(result.clone());
-            }
-        }
+        self.dials.dial_found(swarm, peer, address);
     }
 
     pub(crate) fn on_dial_failed(
         &mut self,
+        swarm: &mut Swarm<Behaviour>,
         peer: Option<PeerId>,
-        connection: ConnectionId,
+        connection: SwarmConnectionId,
         error: &SwarmDialError,
     ) {
-        if let Some(waiter) = self.further_dials.remove(&connection) {
-            let _ = waiter.send(Err(dial_error(error)));
-        }
-        let Some(peer) = peer else { return };
-        let ours = self.dials.get(&peer).map(|d| d.connection);
-        if ours == Some(connection) {
-            tracing::debug!(node = %peer, error = %error, "dial failed");
-            self.end_dial(peer, &Err(dial_error(error)));
-        }
+        self.dials.on_failed(swarm, peer, connection, error);
     }
 
     // === connections ===
@@ -256,49 +195,72 @@ impl Driver {
     pub(crate) fn on_established(
         &mut self,
         peer: PeerId,
-        connection: ConnectionId,
+        connection: SwarmConnectionId,
         endpoint: &ConnectedPoint,
     ) {
         let node = NodeId::from_peer_id(peer);
-        let info = connection_info(endpoint);
+        let info = ConnectionInfo::of(endpoint);
         tracing::debug!(%node, address = %info.address, path = ?info.path, "connected");
-        self.connections.insert(connection, info);
         let mut first = false;
         self.table.upsert(node, |entry| {
             first = entry.connections.is_empty();
+            entry.connections.push(info.clone());
         });
-        self.refresh_connections(node, connection);
-        self.end_dial(peer, &Ok(()));
-        if let Some(waiter) = self.further_dials.remove(&connection) {
-            let _ = waiter.send(Ok(()));
-        }
+        self.opened += 1;
+        let id = ConnectionId(self.opened);
+        let opened = Connection { id, node, info };
+        self.subscriptions
+            .tell(&ConnectionEvent::Opened(opened.clone()));
+        let live = Live {
+            connection: opened,
+            closing: None,
+        };
+        self.connections.insert(connection, live);
+        self.dials.on_established(peer, connection);
         if first {
             self.tell(Event::Connected(node));
         }
     }
 
-    /// Copies the connection into the table's entry.
-    fn refresh_connections(&self, node: NodeId, connection: ConnectionId) {
-        if let Some(info) = self.connections.get(&connection) {
-            self.table
-                .update(node, |entry| entry.connections.push(info.clone()));
+    /// Remembers why this node closes all connections to a node.
+    fn closing(&mut self, node: NodeId, reason: &CloseReason) {
+        let live = self.connections.values_mut();
+        for live in live.filter(|live| live.connection.node == node) {
+            live.closing.get_or_insert_with(|| reason.clone());
         }
     }
 
-    pub(crate) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, remaining: u32) {
-        let node = NodeId::from_peer_id(peer);
-        let gone = self.connections.remove(&connection);
+    pub(crate) fn on_closed(
+        &mut self,
+        connection: SwarmConnectionId,
+        remaining: u32,
+        cause: Option<&ConnectionError>,
+    ) {
+        let Some(Live {
+            connection,
+            closing,
+        }) = self.connections.remove(&connection)
+        else {
+            return;
+        };
+        let node = connection.node;
+        let reason = close_reason(closing, cause);
+        tracing::debug!(%node, connection = %connection.id, %reason, "connection closed");
         if remaining == 0 {
             self.table.remove(node);
-            self.tell(Event::Disconnected(node));
-            return;
+        } else {
+            self.table.update(node, |entry| {
+                let infos = &mut entry.connections;
+                if let Some(at) = infos.iter().position(|info| *info == connection.info) {
+                    infos.remove(at);
+                }
+            });
         }
-        self.table.update(node, |entry| {
-            let at = gone.and_then(|gone| entry.connections.iter().position(|c| *c == gone));
-            if let Some(at) = at {
-                entry.connections.remove(at);
-            }
-        });
+        self.subscriptions
+            .tell(&ConnectionEvent::Closed(connection, reason));
+        if remaining == 0 {
+            self.tell(Event::Disconnected(node));
+        }
     }
 
     pub(crate) fn on_identify(&mut self, event: identify::Event) {
@@ -320,10 +282,13 @@ impl Driver {
         let node = NodeId::from_peer_id(event.peer);
         match event.result {
             Ok(rtt) => self.table.update(node, |entry| entry.rtt = Some(rtt)),
-            // Not every implementation answers pings; one that does not is no dead connection.
+            // Not every implementation answers pings, and a connection without them is not dead.
             Err(ping::Failure::Unsupported) => {}
             Err(error) => {
                 tracing::debug!(%node, %error, "ping failed, closing the connection");
+                if let Some(live) = self.connections.get_mut(&event.connection) {
+                    live.closing.get_or_insert(CloseReason::Unanswered);
+                }
                 swarm.close_connection(event.connection);
             }
         }
@@ -334,7 +299,7 @@ impl Driver {
     }
 
     pub(crate) fn tell(&self, event: Event) {
-        // Nobody listening is fine.
+        // The channel refuses an event only when it has no reader.
         let _ = self.events.send(event);
     }
 
@@ -349,6 +314,7 @@ impl Driver {
             }
         }
         self.blocks.insert(peer, Instant::now() + duration);
+        self.closing(node, &CloseReason::Blocked);
         swarm.behaviour_mut().blocks.block_peer(peer);
         tracing::info!(%node, ?duration, "blocked");
     }
@@ -370,56 +336,48 @@ impl Driver {
     }
 }
 
-fn connection_info(endpoint: &ConnectedPoint) -> ConnectionInfo {
-    let (address, outbound) = match endpoint {
-        ConnectedPoint::Dialer { address, .. } => (address.clone(), true),
-        // An inbound circuit shows in the local address, which names the relay.
-        ConnectedPoint::Listener { local_addr, .. } if endpoint.is_relayed() => {
-            (local_addr.clone(), false)
-        }
-        ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), false),
-    };
-    ConnectionInfo {
-        path: if endpoint.is_relayed() {
-            Path::Relayed
-        } else {
-            Path::Direct
-        },
-        address: without_last_peer(address),
-        outbound,
-        since: SystemTime::now(),
+/// Gives this node's own reason, or else the one that libp2p names. libp2p names none when a protocol
+/// of this node closed the connection.
+fn close_reason(closing: Option<CloseReason>, cause: Option<&ConnectionError>) -> CloseReason {
+    match (closing, cause) {
+        (Some(reason), _) => reason,
+        (None, Some(ConnectionError::KeepAliveTimeout)) => CloseReason::Idle,
+        (None, Some(ConnectionError::IO(error))) => CloseReason::Lost(root_cause(error)),
+        (None, None) => CloseReason::Closed,
     }
 }
 
-fn dial_error(error: &SwarmDialError) -> DialError {
-    match error {
-        SwarmDialError::NoAddresses => DialError::NoAddresses,
-        SwarmDialError::LocalPeerId { .. } => DialError::Oneself,
-        SwarmDialError::Transport(tried) => {
-            let reasons = tried
-                .iter()
-                .map(|(address, error)| format!("{address}: {}", root_cause(error)));
-            DialError::Failed(reasons.collect::<Vec<_>>().join("; "))
-        }
-        SwarmDialError::Denied { cause } => {
-            if cause
-                .downcast_ref::<libp2p::allow_block_list::Blocked>()
-                .is_some()
-            {
-                DialError::Blocked
-            } else {
-                DialError::Failed(root_cause(cause))
-            }
-        }
-        other => DialError::Failed(root_cause(other)),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::io;
 
-/// libp2p nests its errors deeply; the innermost one is what a person can act on.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
+    use super::*;
+
+    #[test]
+    fn a_connection_s_end_has_the_reason_of_this_node_or_else_the_transport_s() {
+        let broken = || io::Error::other(io::Error::other("reset by peer"));
+        let idle = ConnectionError::KeepAliveTimeout;
+        let cases = [
+            (None, Some(&idle), CloseReason::Idle),
+            (None, None, CloseReason::Closed),
+            (
+                None,
+                Some(&ConnectionError::IO(broken())),
+                CloseReason::Lost("reset by peer".to_owned()),
+            ),
+            (
+                Some(CloseReason::Unanswered),
+                Some(&ConnectionError::IO(broken())),
+                CloseReason::Unanswered,
+            ),
+            (
+                Some(CloseReason::Disconnected),
+                None,
+                CloseReason::Disconnected,
+            ),
+        ];
+        for (closing, cause, reason) in cases {
+            assert_eq!(close_reason(closing, cause), reason);
+        }
     }
-    error.to_string()
 }

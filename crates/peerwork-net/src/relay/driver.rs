@@ -24,6 +24,19 @@ struct Held {
     lost: watch::Sender<Option<String>>,
 }
 
+/// A first reservation at a relay, and the caller that waits for it.
+pub(crate) struct Granted {
+    reply: Reply,
+    reservation: Reservation,
+}
+
+impl Granted {
+    pub(crate) fn send(self) {
+        // A caller that left drops the reservation with the answer.
+        let _ = self.reply.send(Ok(self.reservation));
+    }
+}
+
 pub(crate) struct Driver {
     gate: Gate,
     held: HashMap<NodeId, Held>,
@@ -86,35 +99,33 @@ impl Driver {
         self.held.len() < before
     }
 
-    pub(crate) fn on_event(&mut self, event: relay::client::Event) {
+    /// Notes a granted reservation. The answer to its caller is sent by the event loop, once the
+    /// address over the circuit is among the published ones.
+    pub(crate) fn on_event(&mut self, event: relay::client::Event) -> Option<Granted> {
         let relay::client::Event::ReservationReqAccepted {
             relay_peer_id,
             renewal,
             limit,
         } = event
         else {
-            return;
+            return None;
         };
         let relay = NodeId::from_peer_id(relay_peer_id);
         tracing::debug!(%relay, renewal, "reservation granted");
-        let Some(held) = self.held.get_mut(&relay) else {
-            return;
-        };
+        let held = self.held.get_mut(&relay)?;
         // Zero, and the largest number of the field, mean that there is no limit.
         let limited = |d: &Duration| !d.is_zero() && d.as_secs() < u64::from(u32::MAX);
         let limits = CircuitLimits {
             bytes_max: limit.and_then(|l| l.data_in_bytes()).filter(|n| *n > 0),
             duration_max: limit.and_then(|l| l.duration()).filter(limited),
         };
-        if let Some(reply) = held.waiting.take() {
-            let reservation = Reservation {
-                relay: held.relay.clone(),
-                limits,
-                lost: held.lost.subscribe(),
-            };
-            // A caller that left drops the reservation with the answer.
-            let _ = reply.send(Ok(reservation));
-        }
+        let reply = held.waiting.take()?;
+        let reservation = Reservation {
+            relay: held.relay.clone(),
+            limits,
+            lost: held.lost.subscribe(),
+        };
+        Some(Granted { reply, reservation })
     }
 
     /// A circuit listener ended: the reservation was refused, or lost.

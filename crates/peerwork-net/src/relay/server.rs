@@ -29,19 +29,20 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     carry::End,
     wire::{Hop, HopKind, Limit, Peer, Status, Stop, StopKind},
 };
-use super::{CircuitRefusal, Command, Refusal};
+use super::{CircuitRefusal, Command, Ledger, Places, Refusal};
 use crate::{
     config::RelayServer,
     error::StartError,
-    event_loop,
-    handle::Shared,
-    peers::Path,
-    streams::{Full, InboundStream, Limits, OpenRequest, Owner, Protocol, Served, Stream},
+    peers::{Advertised, Path},
+    streams::{
+        Full, InboundStream, Limits, OpenRequest, Owner, Protocol, Registry, Served, Stream,
+    },
 };
 
 const HOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/hop");
@@ -74,10 +75,21 @@ const LOGGED: Rate = Rate {
     interval: Duration::from_secs(1),
 };
 
+/// The parts of the network that a relay works with.
+pub(crate) struct Host {
+    pub(crate) node: NodeId,
+    pub(crate) streams: Registry,
+    pub(crate) places: Places,
+    pub(crate) ledger: Ledger,
+    pub(crate) advertised: Advertised,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
 /// State that all requests share.
 pub(crate) struct Server {
-    network: Arc<Shared>,
-    commands: mpsc::WeakSender<event_loop::Command>,
+    network: Host,
     validity: Duration,
     bytes_max: Option<u64>,
     duration_max: Option<Duration>,
@@ -113,11 +125,7 @@ fn crowded(refusal: CircuitRefusal) -> Refused {
 
 impl Server {
     /// Serves reservations and circuits until the returned handle is dropped or the network stops.
-    pub(crate) fn start(
-        config: &RelayServer,
-        network: &Arc<Shared>,
-        commands: mpsc::WeakSender<event_loop::Command>,
-    ) -> Result<Served, StartError> {
+    pub(crate) fn start(config: &RelayServer, network: Host) -> Result<Served, StartError> {
         // A circuit lasts as long as it may; all else here has deadlines of its own.
         let limits = Limits::new(UNREAD).with_deadline(None);
         let incoming = network.streams.serve(HOP, &limits, FULL);
@@ -125,9 +133,9 @@ impl Server {
             protocol: "circuit relay",
             reason: error.to_string(),
         })?;
+        let owner = Owner::new(&network.stop, &network.tasks);
         let server = Self {
-            network: Arc::clone(network),
-            commands,
+            network,
             validity: config.reservation_duration,
             bytes_max: config.circuit_bytes_max,
             duration_max: config.circuit_duration,
@@ -140,7 +148,6 @@ impl Server {
         };
         let server = Arc::new(server);
         let answer = move |inbound| Arc::clone(&server).request(inbound);
-        let owner = Owner::new(&network.stop, &network.tasks);
         Ok(Served::start(incoming, limits.deadline, owner, answer))
     }
 
@@ -238,16 +245,14 @@ impl Server {
     }
 
     async fn tell(&self, command: Command) {
-        if let Some(commands) = self.commands.upgrade() {
-            // Refused only by a loop that has ended.
-            let _ = commands.send(command.into()).await;
-        }
+        // Refused only by a loop that has ended.
+        let _ = self.network.commands.send(command).await;
     }
 
     /// The addresses of this relay, each with its peer id.
     fn addresses(&self) -> Vec<Multiaddr> {
         let me = *self.network.node.as_peer_id();
-        let mut all = self.network.told_addresses();
+        let mut all = self.network.advertised.addresses();
         all.truncate(ADDRESSES_MAX);
         all.into_iter()
             .filter_map(|address| address.with_p2p(me).ok())

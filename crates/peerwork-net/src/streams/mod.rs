@@ -12,6 +12,7 @@
 //! outbound stream at a time.
 
 mod behaviour;
+mod handle;
 mod handler;
 mod limits;
 mod protocol;

@@ -5,7 +5,7 @@
 
 use std::{iter, pin::Pin};
 
-use futures::{AsyncRead, AsyncWrite, FutureExt, TryFutureExt, future::BoxFuture};
+use futures::{AsyncRead, AsyncWrite, FutureExt, future::BoxFuture};
 use libp2p::{
     PeerId,
     core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo},
@@ -19,6 +19,9 @@ pub(crate) enum SecurityError {
     Noise(#[from] noise::Error),
     #[error("tls handshake")]
     Tls(#[from] tls::UpgradeError),
+    #[cfg(feature = "testkit")]
+    #[error("the test's link")]
+    Link(#[from] std::io::Error),
 }
 
 /// An encrypted connection, boxed because TLS's is many times the size of Noise's.
@@ -34,11 +37,33 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 pub(super) struct NoiseOrTls {
     pub(super) noise: noise::Config,
     pub(super) tls: tls::Config,
+    pub(super) outlet: Outlet,
 }
 
-fn secured(stream: impl Duplex + 'static) -> Secured {
-    Box::pin(stream)
+/// Boxes encrypted connections; in tests, leads them through the test's link.
+#[derive(Clone, Default)]
+pub(super) struct Outlet {
+    #[cfg(feature = "testkit")]
+    pub(super) link: Option<std::sync::Arc<dyn crate::link::Link>>,
 }
+
+impl Outlet {
+    fn connect<S, E>(self, secured: Result<(PeerId, S), E>) -> Result<Output, SecurityError>
+    where
+        S: Duplex + 'static,
+        SecurityError: From<E>,
+    {
+        let (peer, stream) = secured?;
+        #[cfg(feature = "testkit")]
+        if let Some(link) = self.link {
+            let node = peerwork_identity::NodeId::from_peer_id(peer);
+            return Ok((peer, Box::pin(link.wrap(node, Box::pin(stream))?)));
+        }
+        Ok((peer, Box::pin(stream)))
+    }
+}
+
+type Output = (PeerId, Secured);
 
 impl UpgradeInfo for NoiseOrTls {
     type Info = &'static str;
@@ -62,19 +87,18 @@ impl<C> InboundConnectionUpgrade<C> for NoiseOrTls
 where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    type Output = (PeerId, Secured);
+    type Output = Output;
     type Error = SecurityError;
     type Future = BoxFuture<'static, Result<Self::Output, SecurityError>>;
 
     fn upgrade_inbound(self, socket: C, chosen: &'static str) -> Self::Future {
+        let outlet = self.outlet.clone();
         if self.is_noise(chosen) {
             let upgrade = self.noise.upgrade_inbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
-            output.map_err(SecurityError::from).boxed()
+            upgrade.map(|secured| outlet.connect(secured)).boxed()
         } else {
             let upgrade = self.tls.upgrade_inbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
-            output.map_err(SecurityError::from).boxed()
+            upgrade.map(|secured| outlet.connect(secured)).boxed()
         }
     }
 }
@@ -83,19 +107,18 @@ impl<C> OutboundConnectionUpgrade<C> for NoiseOrTls
 where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    type Output = (PeerId, Secured);
+    type Output = Output;
     type Error = SecurityError;
     type Future = BoxFuture<'static, Result<Self::Output, SecurityError>>;
 
     fn upgrade_outbound(self, socket: C, chosen: &'static str) -> Self::Future {
+        let outlet = self.outlet.clone();
         if self.is_noise(chosen) {
             let upgrade = self.noise.upgrade_outbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
-            output.map_err(SecurityError::from).boxed()
+            upgrade.map(|secured| outlet.connect(secured)).boxed()
         } else {
             let upgrade = self.tls.upgrade_outbound(socket, chosen);
-            let output = upgrade.map_ok(|(peer, stream)| (peer, secured(stream)));
-            output.map_err(SecurityError::from).boxed()
+            upgrade.map(|secured| outlet.connect(secured)).boxed()
         }
     }
 }

@@ -1,13 +1,16 @@
-//! Dialling, blocking, limits and what is known of peers.
+//! Dialling, blocking, limits, connection events and the table of connected nodes.
 
 use std::time::Duration;
 
+use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_net::{
-    Event, Network, Reachability,
+    Event, Network, Path, Reachability,
     error::{DialError, StartError},
+    peers::{CloseReason, Connection, ConnectionEvent, ConnectionEvents, Direction, Lagged},
 };
 use peerwork_testkit::eventually;
 use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::node::{address, config, connect, relay_config, soon, start};
 
@@ -44,7 +47,7 @@ async fn a_dial_says_why_it_failed() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_who_it_should_be_is_refused() {
+async fn a_node_with_another_id_than_the_dialled_one_is_refused() {
     let (a, b, c) = (
         start(config()).await,
         start(config()).await,
@@ -77,6 +80,64 @@ async fn many_dials_to_one_node_make_one_connection() {
     assert_eq!(a.peer(b.node_id()).unwrap().connections.len(), 1);
 }
 
+/// Accepts one connection and closes it when told so.
+async fn closing_listener() -> (Multiaddr, oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let address = Multiaddr::from(at.ip()).with(Part::Tcp(at.port()));
+    let (visited, visit) = oneshot::channel();
+    let (close, closing) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        visited.send(()).unwrap();
+        let _ = closing.await;
+        drop(socket);
+    });
+    (address, visit, close)
+}
+
+#[tokio::test]
+async fn a_second_caller_s_addresses_are_tried_when_the_first_caller_s_fail() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    let good = address(&b);
+    let (bad, visited, close) = closing_listener().await;
+    let mut first = Box::pin(a.dial(good.node, vec![bad], soon()));
+    let mut second = Box::pin(a.dial(good.node, vec![good.transport], soon()));
+    assert!(futures::poll!(&mut first).is_pending());
+    visited.await.unwrap();
+    assert!(futures::poll!(&mut second).is_pending());
+    close.send(()).unwrap();
+    let (first, second) = futures::join!(first, second);
+    assert_eq!((first, second), (Ok(()), Ok(())));
+}
+
+#[tokio::test]
+async fn both_callers_are_told_of_both_addresses_when_neither_works() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    let (one, visited, close) = closing_listener().await;
+    let (other, other_visited, other_close) = closing_listener().await;
+    let node = b.node_id();
+    let mut first = Box::pin(a.dial(node, vec![one.clone()], soon()));
+    // The first address again is no untried one.
+    let mut second = Box::pin(a.dial(node, vec![one.clone(), other.clone()], soon()));
+    assert!(futures::poll!(&mut first).is_pending());
+    visited.await.unwrap();
+    assert!(futures::poll!(&mut second).is_pending());
+    close.send(()).unwrap();
+    let closed = async {
+        other_visited.await.unwrap();
+        other_close.send(()).unwrap();
+    };
+    let (first, second, ()) = futures::join!(first, second, closed);
+    assert_eq!(first, second);
+    let Err(DialError::Failed(why)) = first else {
+        panic!("{first:?}");
+    };
+    for address in [one, other] {
+        assert_eq!(why.matches(&address.to_string()).count(), 1, "{why}");
+    }
+}
+
 #[tokio::test]
 async fn connections_past_the_limit_are_refused_and_protected_nodes_are_not() {
     let mut settings = config();
@@ -97,6 +158,177 @@ async fn connections_past_the_limit_are_refused_and_protected_nodes_are_not() {
     let _ = fourth.dial(to.node, vec![to.transport], soon()).await;
     eventually("the refusal", || (fourth.peer_count() == 0).then_some(())).await;
     assert!(server.peer(fourth.node_id()).is_none());
+}
+
+#[tokio::test]
+async fn a_node_that_is_protected_no_more_is_refused_past_the_limit() {
+    let mut settings = config();
+    settings.limits.connections_max = 1;
+    let server = start(settings).await;
+    let (first, second) = (start(config()).await, start(config()).await);
+    connect(&first, &server).await;
+    server.protect(second.node_id()).await;
+    connect(&second, &server).await;
+    eventually("two peers", || (server.peer_count() == 2).then_some(())).await;
+    server.unprotect(second.node_id()).await;
+    server.disconnect(second.node_id()).await;
+    eventually("the end", || (second.peer_count() == 0).then_some(())).await;
+    let to = address(&server);
+    let _ = second.dial(to.node, vec![to.transport], soon()).await;
+    eventually("the refusal", || (second.peer_count() == 0).then_some(())).await;
+    assert!(server.peer(second.node_id()).is_none());
+}
+
+#[tokio::test]
+async fn the_handshake_tells_the_node_at_an_address() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    let at = address(&b).transport;
+    assert_eq!(a.dial_address(at.clone(), soon()).await, Ok(b.node_id()));
+    assert_eq!(a.peer(b.node_id()).unwrap().connections.len(), 1);
+    // The id at the end of an address is demanded.
+    let c = start(config()).await;
+    let with = |network: &Network| at.clone().with(Part::P2p(*network.node_id().as_peer_id()));
+    assert_eq!(c.dial_address(with(&b), soon()).await, Ok(b.node_id()));
+    let d = start(config()).await;
+    let wrong = d.dial_address(with(&a), soon()).await;
+    assert!(matches!(wrong, Err(DialError::Failed(_))), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn an_address_where_no_node_is_welcome_is_an_error() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    let own = a.dial_address(address(&a).transport, soon()).await;
+    assert_eq!(own, Err(DialError::Oneself));
+    let at = address(&b).transport;
+    a.block(b.node_id(), Duration::from_secs(600)).await;
+    let blocked = a.dial_address(at.clone(), soon()).await;
+    assert_eq!(blocked, Err(DialError::Blocked));
+    a.unblock(b.node_id()).await;
+    let nowhere = at.clone().with(Part::P2pCircuit);
+    let circuit = a.dial_address(nowhere, soon()).await;
+    assert!(matches!(circuit, Err(DialError::Failed(_))), "{circuit:?}");
+    b.stop().await;
+    let closed = a.dial_address(at, soon()).await;
+    assert!(
+        matches!(&closed, Err(DialError::Failed(why)) if why.contains("refused")),
+        "{closed:?}"
+    );
+    a.stop().await;
+    let stopped = a.dial_address(address(&a).transport, soon()).await;
+    assert_eq!(stopped, Err(DialError::Stopped));
+}
+
+async fn next(events: &mut ConnectionEvents) -> ConnectionEvent {
+    let event = tokio::time::timeout(Duration::from_secs(20), events.next());
+    event.await.unwrap().unwrap().unwrap()
+}
+
+async fn opened(events: &mut ConnectionEvents) -> Connection {
+    match next(events).await {
+        ConnectionEvent::Opened(connection) => connection,
+        closed @ ConnectionEvent::Closed(..) => panic!("{closed:?}"),
+    }
+}
+
+#[tokio::test]
+async fn connection_events_tell_direction_and_reason() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    let mut of_a = a.connection_events(16).await;
+    connect(&a, &b).await;
+    // The connection exists already when b subscribes.
+    eventually("a at b", || b.peer(a.node_id())).await;
+    let mut of_b = b.connection_events(16).await;
+    let dialled = opened(&mut of_a).await;
+    assert_eq!(
+        (dialled.node, dialled.info.path),
+        (b.node_id(), Path::Direct)
+    );
+    assert_eq!(dialled.info.direction, Direction::Dialled);
+    assert_eq!(dialled.info.address, address(&b).transport);
+    let accepted = opened(&mut of_b).await;
+    assert_eq!(accepted.node, a.node_id());
+    assert_eq!(accepted.info.direction, Direction::Accepted);
+
+    a.disconnect(b.node_id()).await;
+    let closed = ConnectionEvent::Closed(dialled, CloseReason::Disconnected);
+    assert_eq!(next(&mut of_a).await, closed);
+    match next(&mut of_b).await {
+        ConnectionEvent::Closed(connection, CloseReason::Lost(_)) => {
+            assert_eq!(connection, accepted);
+        }
+        other => panic!("{other:?}"),
+    }
+
+    connect(&b, &a).await;
+    let dialled = opened(&mut of_b).await;
+    b.block(a.node_id(), Duration::from_secs(600)).await;
+    let closed = ConnectionEvent::Closed(dialled, CloseReason::Blocked);
+    assert_eq!(next(&mut of_b).await, closed);
+    b.stop().await;
+    assert_eq!(of_b.next().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_connection_is_opened_and_closed_once_for_every_subscriber() {
+    const NODES: usize = 8;
+    const ROUNDS: usize = 4;
+    let server = start(config()).await;
+    let to = address(&server);
+    let events = server.connection_events(1024).await;
+    let rounds = (0..NODES).map(|_| async {
+        let client = start(config()).await;
+        for _ in 0..ROUNDS {
+            connect(&client, &server).await;
+            eventually("the client", || server.peer(client.node_id())).await;
+            client.disconnect(to.node).await;
+            eventually("its end", || {
+                let gone = server.peer(client.node_id()).is_none();
+                (gone && client.peer_count() == 0).then_some(())
+            })
+            .await;
+        }
+    });
+    futures::future::join_all(rounds).await;
+    let mut events = events;
+    let mut open = std::collections::HashMap::new();
+    let mut seen = 0;
+    while seen < NODES * ROUNDS || !open.is_empty() {
+        match next(&mut events).await {
+            ConnectionEvent::Opened(connection) => {
+                seen += 1;
+                assert_eq!(open.insert(connection.id, connection), None);
+            }
+            ConnectionEvent::Closed(connection, _) => {
+                assert_eq!(open.remove(&connection.id), Some(connection));
+            }
+        }
+    }
+    assert_eq!(seen, NODES * ROUNDS);
+    server.stop().await;
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_read_is_told_and_sees_the_whole_when_it_comes_again() {
+    let server = start(config()).await;
+    let mut events = server.connection_events(2).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let client = start(config()).await;
+        connect(&client, &server).await;
+        clients.push(client);
+    }
+    eventually("three peers", || (server.peer_count() == 3).then_some(())).await;
+    let first = [opened(&mut events).await, opened(&mut events).await];
+    assert_eq!(events.next().await, Some(Err(Lagged)));
+    assert_eq!(events.next().await, None);
+    let mut again = server.connection_events(2).await;
+    let all = [
+        opened(&mut again).await,
+        opened(&mut again).await,
+        opened(&mut again).await,
+    ];
+    assert_eq!(all[..2], first);
 }
 
 #[tokio::test]

@@ -1,18 +1,25 @@
-//! Topics: delivery, validation before forwarding, and what a bad message costs.
+//! Topics: delivery, limits, validation before forwarding, and the penalty for bad messages.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use peerwork_limits::Rate;
 use peerwork_net::{
     Network,
     error::TopicError,
-    gossip::{Mode, Topic, Verdict},
+    gossip::{Message, Mode, Topic, TopicConfig, TopicLimits, Verdict},
 };
-use peerwork_testkit::eventually_async;
+use peerwork_testkit::{eventually, eventually_async};
 
 use crate::node::{config, connect, start};
 
 async fn join(network: &Network, mode: Mode) -> Topic {
-    let judge = |message: &peerwork_net::gossip::Message| match &*message.data {
+    let judge = |message: &Message| match &*message.data {
         b"bad" => Verdict::Reject,
         b"stale" => Verdict::Ignore,
         _ => Verdict::Accept,
@@ -22,7 +29,7 @@ async fn join(network: &Network, mode: Mode) -> Topic {
 
 async fn publish(topic: &Topic, data: &[u8]) {
     let publisher = topic.publisher();
-    eventually_async("somebody to publish to", || async {
+    eventually_async("a subscriber to publish to", || async {
         publisher.publish(data.to_vec()).await.ok()
     })
     .await;
@@ -80,37 +87,219 @@ async fn rejected_and_stale_messages_are_neither_delivered_nor_forwarded() {
 
 #[tokio::test]
 async fn a_node_that_sends_bad_messages_is_no_longer_heard() {
-    let (a, b) = (start(config()).await, start(config()).await);
-    let (ta, mut tb) = (
+    let (a, b, c) = (
+        start(config()).await,
+        start(config()).await,
+        start(config()).await,
+    );
+    let bad = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&bad);
+    let judge = move |message: &Message| match &*message.data {
+        b"bad" => {
+            count.fetch_add(1, Ordering::SeqCst);
+            Verdict::Reject
+        }
+        _ => Verdict::Accept,
+    };
+    let mut tb = b.topic("test", Mode::Subscribe, judge).await.unwrap();
+    let (ta, tc) = (
         join(&a, Mode::PublishOnly).await,
-        join(&b, Mode::Subscribe).await,
+        join(&c, Mode::PublishOnly).await,
     );
     connect(&a, &b).await;
+    connect(&c, &b).await;
     publish(&ta, b"good").await;
     assert_eq!(next(&mut tb).await, b"good");
     for _ in 0..8 {
         publish(&ta, b"bad").await;
     }
-    for n in 0..20u8 {
-        publish(&ta, &[n]).await;
+    eventually("five rejected messages", || {
+        (bad.load(Ordering::SeqCst) >= 5).then_some(())
+    })
+    .await;
+    // The messages of `a` reach `b`, as the traffic shows, and are not delivered.
+    let received = || b.traffic(a.node_id()).unwrap().direct_received_bytes;
+    let before = received();
+    const BYTES: usize = 64 * 1024;
+    publish(&ta, &[1; BYTES]).await;
+    eventually("the bytes of the message", || {
+        (received() >= before + BYTES as u64).then_some(())
+    })
+    .await;
+    for n in 0..8 {
+        publish(&tc, &[b'c', n]).await;
+        assert_eq!(next(&mut tb).await, [b'c', n]);
     }
-    let heard = tokio::time::timeout(Duration::from_secs(1), async {
-        let mut heard = 0;
-        while tb.next().await.is_some() {
-            heard += 1;
+}
+
+/// Each limit stands for another size of the length prefixes around the data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_the_allowed_size_is_delivered_and_a_larger_one_is_refused() {
+    for limit in [1024, 1 << 16, 1 << 20] {
+        let (mut settings, mut others) = (config(), config());
+        settings.gossip.message_bytes_max = limit;
+        others.gossip.message_bytes_max = limit;
+        let (a, b) = (start(settings).await, start(others).await);
+        let (ta, mut tb) = (
+            join(&a, Mode::PublishOnly).await,
+            join(&b, Mode::Subscribe).await,
+        );
+        connect(&a, &b).await;
+        // Messages in quick succession share one read of the receiver.
+        for byte in 0..4 {
+            publish(&ta, &vec![byte; limit]).await;
         }
-        heard
-    });
-    assert!(heard.await.is_err());
-    // A well-behaved node is heard all the same.
-    let c = start(config()).await;
-    let tc = join(&c, Mode::PublishOnly).await;
+        for byte in 0..4 {
+            assert_eq!(next(&mut tb).await, vec![byte; limit]);
+        }
+        let larger = ta.publisher().publish(vec![0; limit + 1]).await;
+        let size = limit + 1;
+        assert_eq!(larger, Err(TopicError::TooLarge { size, limit }));
+    }
+}
+
+async fn join_within(network: &Network, mode: Mode, bytes: usize) -> Topic {
+    let limits = TopicLimits {
+        message_bytes_max: Some(bytes),
+        ..TopicLimits::default()
+    };
+    let name = format!("of {bytes}");
+    let config = TopicConfig { mode, limits };
+    let topic = network.topic(&name, config, |_| Verdict::Accept).await;
+    topic.unwrap()
+}
+
+#[tokio::test]
+async fn topics_have_limits_of_their_own() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    connect(&a, &b).await;
+    for limit in [1, 1000, 1 << 16, (1 << 20) - 1, 1 << 20] {
+        let ta = join_within(&a, Mode::PublishOnly, limit).await;
+        let mut tb = join_within(&b, Mode::Subscribe, limit).await;
+        publish(&ta, &vec![7; limit]).await;
+        assert_eq!(next(&mut tb).await, vec![7; limit]);
+        let larger = ta.publisher().publish(vec![7; limit + 1]).await;
+        let size = limit + 1;
+        assert_eq!(larger, Err(TopicError::TooLarge { size, limit }));
+    }
+    let limits = TopicLimits {
+        message_bytes_max: Some((1 << 20) + 1),
+        ..TopicLimits::default()
+    };
+    let mode = Mode::Subscribe;
+    let config = TopicConfig { mode, limits };
+    let above = a.topic("above", config, |_| Verdict::Accept).await;
+    assert!(matches!(above, Err(TopicError::Limits(_))), "{above:?}");
+}
+
+/// Both nodes join one topic, and the receiving one allows less.
+#[tokio::test]
+async fn a_message_larger_than_the_receiver_s_topic_allows_is_not_delivered() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    let ta = join(&a, Mode::PublishOnly).await;
+    let limits = TopicLimits {
+        message_bytes_max: Some(100),
+        ..TopicLimits::default()
+    };
+    let mode = Mode::Subscribe;
+    let config = TopicConfig { mode, limits };
+    let mut tb = b.topic("test", config, |_| Verdict::Accept).await.unwrap();
+    connect(&a, &b).await;
+    publish(&ta, &[1; 101]).await;
+    publish(&ta, &[2; 100]).await;
+    assert_eq!(next(&mut tb).await, [2; 100]);
+}
+
+#[tokio::test]
+async fn a_sender_above_the_topic_s_rate_is_not_heard_beyond_it_and_others_are() {
+    let (a, b, c) = (
+        start(config()).await,
+        start(config()).await,
+        start(config()).await,
+    );
+    let limits = TopicLimits {
+        sender_rate: Some(Rate {
+            burst: 3,
+            interval: Duration::from_secs(600),
+        }),
+        ..TopicLimits::default()
+    };
+    let mode = Mode::Subscribe;
+    let config = TopicConfig { mode, limits };
+    let mut tb = b.topic("test", config, |_| Verdict::Accept).await.unwrap();
+    let (ta, tc) = (
+        join(&a, Mode::PublishOnly).await,
+        join(&c, Mode::PublishOnly).await,
+    );
+    connect(&a, &b).await;
     connect(&c, &b).await;
-    publish(&tc, b"from c").await;
-    let from_c = tokio::time::timeout(Duration::from_secs(20), async {
-        while next(&mut tb).await != b"from c" {}
-    });
-    assert!(from_c.await.is_ok());
+    const BYTES: usize = 64 * 1024;
+    for n in 0..4 {
+        publish(&ta, &[n; BYTES]).await;
+    }
+    for n in 0..3 {
+        assert_eq!(next(&mut tb).await, [n; BYTES]);
+    }
+    let received = || b.traffic(a.node_id()).unwrap().direct_received_bytes;
+    eventually("the fourth message", || {
+        (received() >= 4 * BYTES as u64).then_some(())
+    })
+    .await;
+    for n in 0..3 {
+        publish(&tc, &[b'c', n]).await;
+        assert_eq!(next(&mut tb).await, [b'c', n]);
+    }
+}
+
+#[tokio::test]
+async fn messages_wait_up_to_the_topic_s_bytes() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    const BYTES: usize = 1000;
+    let limits = TopicLimits {
+        message_bytes_max: Some(BYTES),
+        queue_bytes_max: 2 * BYTES + 500,
+        ..TopicLimits::default()
+    };
+    let validated = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&validated);
+    let judge = move |_: &Message| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Verdict::Accept
+    };
+    let mode = Mode::Subscribe;
+    let config = TopicConfig { mode, limits };
+    let mut tb = b.topic("test", config, judge).await.unwrap();
+    let ta = join(&a, Mode::PublishOnly).await;
+    connect(&a, &b).await;
+    // Two fill the room but for 500 bytes: the third has none, and a small one has.
+    publish(&ta, &[0; BYTES]).await;
+    publish(&ta, &[1; BYTES]).await;
+    publish(&ta, &[2; 501]).await;
+    publish(&ta, &[3; 500]).await;
+    eventually("three messages", || {
+        (validated.load(Ordering::SeqCst) == 3).then_some(())
+    })
+    .await;
+    assert_eq!(next(&mut tb).await, [0; BYTES]);
+    publish(&ta, &[4; BYTES]).await;
+    assert_eq!(next(&mut tb).await, [1; BYTES]);
+    assert_eq!(next(&mut tb).await, [3; 500]);
+    assert_eq!(next(&mut tb).await, [4; BYTES]);
+}
+
+#[tokio::test]
+async fn a_topic_s_name_has_up_to_256_bytes() {
+    let a = start(config()).await;
+    let join = |bytes: usize| {
+        let name = "x".repeat(bytes);
+        let a = a.clone();
+        async move { a.topic(&name, Mode::Subscribe, |_| Verdict::Accept).await }
+    };
+    assert!(join(256).await.is_ok());
+    for bytes in [0, 257] {
+        let refused = join(bytes).await;
+        assert!(matches!(refused, Err(TopicError::Join(_))), "{bytes}");
+    }
 }
 
 #[tokio::test]

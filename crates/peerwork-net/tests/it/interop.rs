@@ -3,36 +3,67 @@
 //! `cargo xtask test` installs them and sets `PEERWORK_TEST_JS` to their folder; without it there is
 //! nothing to run.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use peerwork_net::gossip::{Mode, Verdict};
 use tokio::process::Command;
 
 use crate::node::{address, relay_config, start};
 
-async fn circuit_over(listen: &str) {
-    let Some(folder) = std::env::var_os("PEERWORK_TEST_JS").map(PathBuf::from) else {
-        return;
-    };
-    let mut settings = relay_config();
-    settings.listen = vec![listen.parse().unwrap()];
-    let relay = start(settings).await;
+/// Runs a script of that folder to its end; gives what it printed. `None` without the folder.
+async fn run(script: &str, arguments: &[String]) -> Option<(String, String)> {
+    let folder = std::env::var_os("PEERWORK_TEST_JS").map(PathBuf::from)?;
     let ran = Command::new("node")
         .arg("--import")
         .arg(folder.join("node20.mjs"))
-        .arg(folder.join("circuit.mjs"))
-        .arg(address(&relay).to_string())
+        .arg(folder.join(script))
+        .args(arguments)
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(60), ran);
+    let output = tokio::time::timeout(Duration::from_secs(60), ran);
     let output = output.await.unwrap().unwrap();
     let saw = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
+    Some((saw, String::from_utf8(output.stderr).unwrap()))
+}
+
+async fn circuit_over(listen: &str) {
+    let mut settings = relay_config();
+    settings.listen = vec![listen.parse().unwrap()];
+    let relay = start(settings).await;
+    let ran = run("circuit.mjs", &[address(&relay).to_string()]).await;
+    let Some((saw, errors)) = ran else { return };
     for part in [
         r#""relayPinged":true"#,
         "/p2p-circuit",
         r#""echoed":"hello""#,
     ] {
         assert!(saw.contains(part), "{saw}{errors}");
+    }
+}
+
+/// 1 MiB is the default of the network.
+#[tokio::test]
+async fn a_message_of_the_allowed_size_passes_to_a_js_node_and_back() {
+    for limit in [1024, 1 << 20] {
+        let mut settings = relay_config();
+        settings.gossip.message_bytes_max = limit;
+        let node = start(settings).await;
+        let topic = node.topic("sizes", Mode::Subscribe, |_| Verdict::Accept);
+        let mut topic = topic.await.unwrap();
+        let publisher = topic.publisher();
+        let answering = tokio::spawn(async move {
+            let message = topic.next().await.unwrap();
+            let published = publisher.publish(vec![2; message.data.len()]).await;
+            (message.data.len(), published)
+        });
+        let (to, bytes) = (address(&node).to_string(), limit.to_string());
+        let ran = run("sizes.mjs", &[to, "sizes".to_owned(), bytes]).await;
+        let Some((saw, errors)) = ran else { return };
+        assert!(
+            saw.contains(&format!(r#""sizes":[{limit}]"#)),
+            "{saw}{errors}"
+        );
+        assert_eq!(answering.await.unwrap(), (limit, Ok(())));
     }
 }
 

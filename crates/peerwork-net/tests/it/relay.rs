@@ -37,13 +37,13 @@ async fn reach_through(relay: &Network, edge: &Network, caller: &Network) {
     assert_eq!(&read, b"through");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_listens_nowhere_is_reached_over_a_circuit() {
     let (relay, edge) = (
         start(relay_config()).await,
         start(behind_nat_config()).await,
     );
-    let reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let reservation = edge.reserve(&address(&relay), soon()).await.unwrap();
     assert_eq!(reservation.address(), circuit_address(&address(&relay)));
     assert!(
         edge.listen_addresses()
@@ -59,10 +59,10 @@ async fn a_node_that_listens_nowhere_is_reached_over_a_circuit() {
     assert_eq!(traffic.direct_sent_bytes, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_direct_connection_is_preferred_over_a_circuit() {
     let (relay, edge) = (start(relay_config()).await, start(config()).await);
-    let _reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let _reservation = edge.reserve(&address(&relay), soon()).await.unwrap();
     let mut settings = behind_nat_config();
     settings.hole_punching = false;
     let caller = start(settings).await;
@@ -80,50 +80,50 @@ async fn a_direct_connection_is_preferred_over_a_circuit() {
     assert_eq!(caller.path(edge.node_id()), Some(Path::Direct));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_relay_is_noticed_and_can_be_reserved_again() {
     let (relay, edge) = (
         start(relay_config()).await,
         start(behind_nat_config()).await,
     );
-    let mut reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let mut reservation = edge.reserve(&address(&relay), soon()).await.unwrap();
     let at = address(&relay);
     relay.stop().await;
     let reason = tokio::time::timeout(PATIENCE, reservation.lost()).await;
     assert!(!reason.unwrap().is_empty());
-    let again = edge.reserve(&at, PATIENCE).await;
+    let again = edge.reserve(&at, soon()).await;
     assert!(matches!(again, Err(ReserveError::Refused(_))), "{again:?}");
     assert!(edge.listen_addresses().borrow().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_a_reservation_gives_it_back() {
     let (relay, edge) = (
         start(relay_config()).await,
         start(behind_nat_config()).await,
     );
-    let reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
-    let twice = edge.reserve(&address(&relay), PATIENCE).await;
+    let reservation = edge.reserve(&address(&relay), soon()).await.unwrap();
+    let twice = edge.reserve(&address(&relay), soon()).await;
     assert_eq!(twice.unwrap_err(), ReserveError::Exists);
     drop(reservation);
     eventually("the address to go", || {
         edge.listen_addresses().borrow().is_empty().then_some(())
     })
     .await;
-    edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    edge.reserve(&address(&relay), soon()).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_no_relay_grants_nothing() {
     let (plain, edge) = (start(config()).await, start(behind_nat_config()).await);
-    let refused = edge.reserve(&address(&plain), PATIENCE).await;
+    let refused = edge.reserve(&address(&plain), soon()).await;
     assert!(
         matches!(refused, Err(ReserveError::Refused(_))),
         "{refused:?}"
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_relay_refuses_and_a_place_is_free_again_when_its_holder_is_gone() {
     let mut settings = relay_config();
     if let Some(server) = &mut settings.relay_server {
@@ -134,8 +134,8 @@ async fn a_full_relay_refuses_and_a_place_is_free_again_when_its_holder_is_gone(
         start(behind_nat_config()).await,
         start(behind_nat_config()).await,
     );
-    let _held = first.reserve(&address(&relay), PATIENCE).await.unwrap();
-    let refused = second.reserve(&address(&relay), PATIENCE).await;
+    let _held = first.reserve(&address(&relay), soon()).await.unwrap();
+    let refused = second.reserve(&address(&relay), soon()).await;
     assert!(
         matches!(refused, Err(ReserveError::Refused(_))),
         "{refused:?}"
@@ -145,24 +145,24 @@ async fn a_full_relay_refuses_and_a_place_is_free_again_when_its_holder_is_gone(
         relay.peer(first.node_id()).is_none().then_some(())
     })
     .await;
-    second.reserve(&address(&relay), PATIENCE).await.unwrap();
+    second.reserve(&address(&relay), soon()).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_edges_behind_one_address_all_get_a_reservation() {
     let relay = start(relay_config()).await;
     let at = address(&relay);
     let mut held = Vec::new();
     for _ in 0..100 {
         let edge = start(behind_nat_config()).await;
-        let reservation = edge.reserve(&at, PATIENCE).await.unwrap();
+        let reservation = edge.reserve(&at, soon()).await.unwrap();
         held.push((edge, reservation));
     }
     let reserved = relay.peers().iter().filter(|peer| peer.reserved).count();
     assert_eq!(reserved, 100);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reservation_is_renewed_before_it_ends_also_when_the_relay_is_full() {
     let mut settings = relay_config();
     if let Some(server) = &mut settings.relay_server {
@@ -171,7 +171,7 @@ async fn a_reservation_is_renewed_before_it_ends_also_when_the_relay_is_full() {
     }
     let (relay, edge) = (start(settings).await, start(behind_nat_config()).await);
     let mut events = relay.events();
-    let mut reservation = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let mut reservation = edge.reserve(&address(&relay), soon()).await.unwrap();
     let renewals = async {
         let mut seen = 0;
         while seen < 3 {
@@ -282,7 +282,7 @@ async fn the_share_of_one_address_is_at_most_all_reservations() {
     assert!(error.contains("reservations_per_address_max"), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_refusal_of_the_relay_has_the_status_of_the_specification() {
     let relay = start(relay_config()).await;
     let (caller, other) = (connected(&relay).await, connected(&relay).await);
@@ -305,13 +305,13 @@ async fn each_refusal_of_the_relay_has_the_status_of_the_specification() {
     assert_eq!(status(&[2, 8, 9]).await, 401, "an unknown type");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn circuits_that_arrive_at_once_are_all_opened() {
     let (relay, edge) = (
         start(relay_config()).await,
         start(behind_nat_config()).await,
     );
-    let _held = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let _held = edge.reserve(&address(&relay), soon()).await.unwrap();
     let caller = connected(&relay).await;
     let request = hop::connect(&edge);
     let asked = (0..100).map(|_| hop::ask(&caller, &relay, &request));
@@ -327,14 +327,14 @@ async fn circuits_that_arrive_at_once_are_all_opened() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn circuits_above_what_a_node_may_have_are_refused_and_counted() {
     let mut settings = relay_config();
     if let Some(server) = &mut settings.relay_server {
         server.circuits_per_peer_max = 3;
     }
     let (relay, edge) = (start(settings).await, start(behind_nat_config()).await);
-    let _held = edge.reserve(&address(&relay), PATIENCE).await.unwrap();
+    let _held = edge.reserve(&address(&relay), soon()).await.unwrap();
     let caller = connected(&relay).await;
     let request = hop::connect(&edge);
     let mut open = Vec::new();
@@ -360,7 +360,7 @@ async fn circuits_above_what_a_node_may_have_are_refused_and_counted() {
     assert_eq!(status, 100);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_holder_that_does_not_answer_is_told_to_the_caller() {
     let relay = start(relay_config()).await;
     let (holder, caller) = (connected(&relay).await, connected(&relay).await);
@@ -376,7 +376,7 @@ async fn a_holder_that_does_not_answer_is_told_to_the_caller() {
     assert_eq!(relay.relay_in_use(), (1, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_that_nobody_renews_ends_while_its_holder_stays_connected() {
     let mut settings = relay_config();
     if let Some(server) = &mut settings.relay_server {

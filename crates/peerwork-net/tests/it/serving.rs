@@ -78,8 +78,8 @@ async fn hold(mut inbound: InboundStream) {
     let _ = inbound.stream.read(&mut [0]).await;
 }
 
-#[tokio::test]
-async fn two_nodes_that_open_300_streams_to_each_other_over_a_slow_link_get_an_answer_for_each() {
+/// A client of a server, over a link that can be closed.
+async fn over_a_link() -> (Network, Network, HeldLink) {
     let door = Door::bind().await;
     let (address, listener) = (dialled(door.address()), handed(door.address()));
     let mut settings = config();
@@ -92,27 +92,45 @@ async fn two_nodes_that_open_300_streams_to_each_other_over_a_slow_link_get_an_a
         let _ = handing.hand_over(slow.before(stream), listener.clone(), remote);
     });
     let client = client_at(&server, &address).await;
+    let connected = || server.path(client.node_id());
+    eventually("the connection at the server", connected).await;
+    (server, client, link)
+}
+
+/// Opens so many streams at once, and counts those that were accepted and those told busy.
+async fn open_all(from: Network, to: Network, count: usize) -> (usize, usize) {
+    let opened = join_all((0..count).map(|_| open(&from, &to))).await;
+    let other = |o: &&Result<_, _>| !matches!(o, Ok(_) | Err(OpenError::Busy));
+    let other = opened.iter().find(other);
+    assert!(other.is_none(), "{other:?}");
+    let accepted = opened.iter().filter(|opened| opened.is_ok()).count();
+    (accepted, count - accepted)
+}
+
+#[tokio::test]
+async fn two_nodes_that_open_300_streams_to_each_other_over_a_slow_link_get_an_answer_for_each() {
+    let (server, client, link) = over_a_link().await;
     let few = limits(256, 256, 256);
     let _incoming = [&server, &client].map(|node| node.serve(ASK, few).unwrap());
-    let all = |from: Network, to: Network| {
-        tokio::spawn(async move { join_all((0..300).map(|_| open(&from, &to))).await })
-    };
-    eventually("the connection at the server", || {
-        server.path(client.node_id())
-    })
-    .await;
-    // Both send all of their requests before either sees one of the other's.
+    // Both send what they may before either sees a request of the other.
     link.set_open(false);
-    let there = all(client.clone(), server.clone());
-    let back = all(server.clone(), client.clone());
-    link.holds(300 * 40).await;
+    let there = tokio::spawn(open_all(client.clone(), server.clone(), 300));
+    let back = tokio::spawn(open_all(server.clone(), client.clone(), 300));
+    link.settles().await;
     link.set_open(true);
-    for opened in [there, back] {
-        let opened = opened.await.unwrap();
-        let accepted = opened.iter().filter(|opened| opened.is_ok()).count();
-        let busy = opened.iter().filter(|o| matches!(o, Err(OpenError::Busy)));
-        assert_eq!((accepted, busy.count()), (256, 44), "{:?}", opened.last());
-    }
+    assert_eq!(there.await.unwrap(), (256, 44));
+    assert_eq!(back.await.unwrap(), (256, 44));
+}
+
+#[tokio::test]
+async fn a_thousand_opens_over_a_slow_link_wait_for_each_other_and_get_an_answer_each() {
+    let (server, client, link) = over_a_link().await;
+    let _incoming = server.serve(ASK, limits(256, 256, 256)).unwrap();
+    link.set_open(false);
+    let opening = tokio::spawn(open_all(client, server, 1000));
+    tokio::task::yield_now().await;
+    link.set_open(true);
+    assert_eq!(opening.await.unwrap(), (256, 744));
 }
 
 #[tokio::test]
@@ -168,9 +186,7 @@ async fn node_ids_behind_one_relay_share_its_places_and_direct_ones_have_theirs(
     let relay = start(relay_config()).await;
     let server = start(config()).await;
     let relay_address = crate::node::address(&relay);
-    let reserved = server
-        .reserve(&relay_address, Duration::from_secs(20))
-        .await;
+    let reserved = server.reserve(&relay_address, crate::node::soon()).await;
     let reserved = reserved.unwrap();
     let _served = server.serve_each(ASK, limits(64, 2, 3), hold).unwrap();
     let mut held = Vec::new();

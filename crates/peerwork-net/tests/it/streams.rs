@@ -42,7 +42,7 @@ async fn echo_once(network: &Network, to: peerwork_identity::NodeId, text: &[u8]
     assert_eq!(back, text);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_carries_bytes_both_ways_and_ends_cleanly() {
     let (server, client) = (start(config()).await, start(config()).await);
     serve_echo(&server);
@@ -50,7 +50,7 @@ async fn a_stream_carries_bytes_both_ways_and_ends_cleanly() {
     echo_once(&client, server.node_id(), b"hello").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_over_each_transport_carries_bytes() {
     for listen in [
         "/ip4/127.0.0.1/tcp/0",
@@ -68,7 +68,7 @@ async fn a_stream_over_each_transport_carries_bytes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unserved_protocol_is_unsupported() {
     let (server, client) = (start(config()).await, start(config()).await);
     connect(&client, &server).await;
@@ -76,14 +76,14 @@ async fn an_unserved_protocol_is_unsupported() {
     assert_eq!(opened.unwrap_err(), OpenError::Unsupported);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opening_to_a_stranger_says_not_connected() {
     let (server, client) = (start(config()).await, start(config()).await);
     let opened = client.open(server.node_id(), &ECHO, soon()).await;
     assert_eq!(opened.unwrap_err(), OpenError::NotConnected);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_is_answered_busy_and_nothing_is_dropped_in_silence() {
     let (server, client) = (start(config()).await, start(config()).await);
     let mut incoming = server.serve(ECHO.clone(), streams(4)).unwrap();
@@ -103,7 +103,7 @@ async fn a_full_queue_is_answered_busy_and_nothing_is_dropped_in_silence() {
     assert!(opened.is_ok(), "room again: {opened:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_stream_is_lost_when_twenty_nodes_open_ten_each_at_once() {
     let server = start(config()).await;
     serve_echo(&server);
@@ -120,7 +120,7 @@ async fn no_stream_is_lost_when_twenty_nodes_open_ten_each_at_once() {
     futures::future::join_all(calls).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opens_past_the_parallel_limit_wait_for_earlier_ones() {
     let mut settings = config();
     settings.limits.opens_per_connection_max = 4;
@@ -131,7 +131,7 @@ async fn opens_past_the_parallel_limit_wait_for_earlier_ones() {
     futures::future::join_all(calls).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_protocol_is_served_once_and_again_after_it_was_dropped() {
     let server = start(config()).await;
     let first = server.serve(ECHO.clone(), streams(1)).unwrap();
@@ -150,7 +150,7 @@ async fn a_protocol_is_served_once_and_again_after_it_was_dropped() {
     assert!(other(1).is_ok() && other(65_536).is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_server_costs_the_opener_its_deadline_only() {
     let (server, client) = (start(config()).await, start(config()).await);
     // Served, and the queue is never read: the answer still comes, the stream then stays silent.
@@ -164,7 +164,7 @@ async fn a_silent_server_costs_the_opener_its_deadline_only() {
     assert!(matches!(past, Err(OpenError::Deadline | OpenError::Busy)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_and_round_trip_time_are_measured() {
     let (server, client) = (start(config()).await, start(config()).await);
     serve_echo(&server);
@@ -180,7 +180,7 @@ async fn traffic_and_round_trip_time_are_measured() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_connection_ends_its_streams_on_both_sides() {
     for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
         let mut settings = config();
@@ -200,7 +200,7 @@ async fn a_closed_connection_ends_its_streams_on_both_sides() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_stream_is_an_error_at_the_other_side_and_no_end() {
     let (server, client) = (start(config()).await, start(config()).await);
     let mut incoming = server.serve(ECHO.clone(), streams(8)).unwrap();
@@ -215,7 +215,7 @@ async fn a_dropped_stream_is_an_error_at_the_other_side_and_no_end() {
     assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_full_of_streams_refuses_one_more_and_goes_on() {
     let (server, client) = (start(config()).await, start(config()).await);
     let mut incoming = server.serve(ECHO.clone(), streams(4096)).unwrap();

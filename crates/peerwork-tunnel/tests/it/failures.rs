@@ -10,7 +10,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::world::{World, network, none, problem, text};
+use crate::world::{Over, World, network, none, problem, text};
 
 async fn ask(world: &World, path: &str) -> hyper::Response<hyper::body::Incoming> {
     let request = hyper::Request::get(path).header("host", "x");
@@ -176,6 +176,17 @@ async fn an_edge_that_is_full_is_a_503() {
     let response = world.get("/echo").await;
     assert_eq!(response.headers()["retry-after"], "1");
     problem(response, 503, "edge-full", "edge").await;
+}
+
+#[tokio::test]
+async fn an_edge_with_all_tunnels_of_one_relay_open_is_a_503() {
+    let world = World::with(|setup| {
+        setup.over = Over::Circuit;
+        setup.edge.limits.tunnels_per_origin_max = 1;
+    });
+    let world = world.await;
+    let _first = world.get("/events").await;
+    problem(world.get("/echo").await, 503, "edge-full", "edge").await;
 }
 
 #[tokio::test]

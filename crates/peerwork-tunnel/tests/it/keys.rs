@@ -25,7 +25,7 @@ async fn with(world: &World, path: &str, headers: &[(&str, &str)]) -> Response<I
     world.send(request.body(none()).unwrap()).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_with_keys_lets_only_their_holders_through() {
     let (_folder, store) = store();
     let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
@@ -51,7 +51,7 @@ async fn a_relay_with_keys_lets_only_their_holders_through() {
     problem(response, 403, "key-elsewhere", "client").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_key_is_401() {
     let (folder, store) = store();
     let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
@@ -74,7 +74,7 @@ async fn a_revoked_key_is_401() {
     problem(response, 401, "key-invalid", "client").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_key_ends_what_it_began() {
     let (_folder, store) = store();
     let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
@@ -103,7 +103,7 @@ async fn a_revoked_key_ends_what_it_began() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn preflights_need_no_key() {
     let (_folder, store) = store();
     let world = World::with(|setup| {
@@ -124,7 +124,7 @@ async fn preflights_need_no_key() {
     problem(response, 401, "key-missing", "client").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_with_keys_checks_them_itself() {
     let (_folder, store) = store();
     let world = World::with(|setup| {
@@ -162,7 +162,7 @@ async fn an_edge_with_keys_checks_them_itself() {
     problem(response, 403, "caller-not-allowed", "edge").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoking_an_edges_key_cuts_open_tunnels() {
     let (_folder, store) = store();
     let world = World::with(|setup| {
@@ -182,7 +182,7 @@ async fn revoking_an_edges_key_cuts_open_tunnels() {
     problem(response, 401, "edge-key-invalid", "edge").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_expires_stops_working() {
     let (_folder, store) = store();
     let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;

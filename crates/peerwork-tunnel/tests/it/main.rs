@@ -9,6 +9,7 @@ mod failures;
 mod keys;
 mod passing;
 mod paths;
+mod slow_link;
 mod streaming;
 mod tcp;
 mod world;

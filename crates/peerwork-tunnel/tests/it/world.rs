@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::{Request, Response, body::Incoming, client::conn::http1, http::request};
 use hyper_util::rt::TokioIo;
-use peerwork_identity::{KeyType, Keypair, NodeAddress, NodeId};
-use peerwork_net::{Config, Network, config::RelayServer, relay::Reservation};
-use peerwork_testkit::WebApp;
+use peerwork_identity::NodeId;
+use peerwork_net::{Network, config::RelayServer, relay::Reservation};
+use peerwork_testkit::{DEADLINE, WebApp, link::Links, node};
 use peerwork_tunnel::{
     Edge, Ingress, edge,
     ingress::{self, About},
@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpStream;
 
 /// How long a test waits for an answer that should come at once.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = DEADLINE;
 
 pub(crate) type Body = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -39,17 +39,16 @@ impl Routes for Known {
 }
 
 pub(crate) async fn network() -> Network {
-    network_at(&["/ip4/127.0.0.1/tcp/0"], None).await
+    network_at(&["/ip4/127.0.0.1/tcp/0"], None, &Links::default()).await
 }
 
-async fn network_at(listen: &[&str], relay_server: Option<RelayServer>) -> Network {
-    let mut config = Config::new(Keypair::generate(KeyType::Ed25519), "test");
+async fn network_at(listen: &[&str], relay_server: Option<RelayServer>, links: &Links) -> Network {
+    let mut config = node::config_of(node::key());
     config.listen = listen.iter().map(|at| at.parse().unwrap()).collect();
     config.relay_server = relay_server;
     config.hole_punching = false;
-    Network::start(config, &mut Registry::default())
-        .await
-        .unwrap()
+    config.link = Some(links.of(config.keypair.node_id()));
+    node::start(config).await
 }
 
 /// How the ingress reaches the edge.
@@ -68,22 +67,20 @@ pub(crate) struct Between {
 }
 
 impl Over {
-    async fn edge(self) -> (Network, Option<Between>) {
+    async fn edge(self, links: &Links) -> (Network, Option<Between>) {
+        const TCP: &str = "/ip4/127.0.0.1/tcp/0";
+        const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
         match self {
-            Self::Tcp => (network().await, None),
-            Self::Quic => (
-                network_at(&["/ip4/127.0.0.1/udp/0/quic-v1"], None).await,
-                None,
-            ),
+            Self::Tcp => (network_at(&[TCP], None, links).await, None),
+            Self::Quic => (network_at(&[QUIC], None, links).await, None),
             Self::Circuit => {
-                let relay = network_at(&["/ip4/127.0.0.1/tcp/0"], Some(RelayServer::default()));
-                let (relay, edge) = (relay.await, network_at(&[], None).await);
-                let transport = relay.listen_addresses().borrow()[0].clone();
-                let at = NodeAddress {
-                    node: relay.node_id(),
-                    transport,
-                };
-                let place = edge.reserve(&at, SOON).await.unwrap();
+                let relay = network_at(&[TCP], Some(RelayServer::default()), links).await;
+                let edge = network_at(&[], None, links).await;
+                let deadline = tokio::time::Instant::now() + SOON;
+                let place = edge
+                    .reserve(&node::address(&relay), deadline)
+                    .await
+                    .unwrap();
                 let between = Between {
                     _relay: relay,
                     _place: place,
@@ -94,7 +91,7 @@ impl Over {
     }
 }
 
-/// What a [`World`] is made from.
+/// The settings of a [`World`].
 pub(crate) struct Setup {
     pub(crate) ingress: ingress::Config,
     pub(crate) edge: edge::Config,
@@ -111,6 +108,8 @@ pub(crate) struct World {
     pub(crate) edge_network: Network,
     pub(crate) known: Arc<Known>,
     pub(crate) metrics: Registry,
+    /// The links between relay, edge, and the node between them.
+    pub(crate) links: Links,
     _between: Option<Between>,
 }
 
@@ -136,8 +135,9 @@ impl World {
         setup.ingress.deadlines.drain = Duration::from_millis(100);
         change(&mut setup);
         let mut metrics = Registry::default();
-        let relay_network = network().await;
-        let (edge_network, between) = setup.over.edge().await;
+        let links = Links::default();
+        let relay_network = network_at(&["/ip4/127.0.0.1/tcp/0"], None, &links).await;
+        let (edge_network, between) = setup.over.edge(&links).await;
         let edge = Edge::start(setup.edge, &edge_network, &mut metrics).unwrap();
         let known = Arc::new(Known::default());
         let found = Found {
@@ -158,6 +158,7 @@ impl World {
             edge_network,
             known,
             metrics,
+            links,
             _between: between,
         }
     }

@@ -2,38 +2,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use peerwork::runtime_file::RuntimeFile;
-pub(crate) use peerwork_testkit::eventually_blocking as eventually;
 use tempfile::TempDir;
 
 use crate::program::{peerwork, run};
 
-/// A process that is killed when the test ends.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Running {
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([name, &self.0.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+pub(crate) use peerwork_testkit::process::{Running, eventually_blocking as eventually};
 
 /// A node's process and where it answers.
 pub(crate) struct Node {
@@ -224,7 +201,7 @@ impl World {
     }
 }
 
-/// What curl got.
+/// The answer that curl received.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -1,0 +1,74 @@
+//! The network's calls for the DHT.
+
+use multiaddr::Multiaddr;
+use peerwork_identity::NodeId;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use super::{Command, Key};
+use crate::{error::DhtError, handle::Network};
+
+/// The network's calls for the DHT. Dropping such a call's future ends the query, and so does its
+/// deadline.
+impl Network {
+    /// Tells the DHT that this node provides a key, and tells it again from time to time, also after
+    /// this first query failed, until [`Network::unprovide`].
+    ///
+    /// # Errors
+    /// [`DhtError::Off`] when the DHT is switched off, [`DhtError::Full`] when this node provides as
+    /// many keys as [`DhtKeys::provided_max`](crate::config::DhtKeys::provided_max) says.
+    pub async fn provide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
+        self.query(deadline, |reply| Command::Provide { key, reply })
+            .await
+    }
+
+    /// Stops providing a key: this node forgets the key, and does not tell it again. The records at
+    /// other nodes expire after up to 48 hours.
+    ///
+    /// # Errors
+    /// [`DhtError::Off`] when the DHT is switched off.
+    pub async fn unprovide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
+        self.query(deadline, |reply| Command::Unprovide { key, reply })
+            .await
+    }
+
+    /// Asks the DHT for the nodes that provide a key; at most 64 nodes.
+    ///
+    /// # Errors
+    /// As [`Network::provide`].
+    pub async fn providers(&self, key: Key, deadline: Instant) -> Result<Vec<NodeId>, DhtError> {
+        self.query(deadline, |reply| Command::Providers { key, reply })
+            .await
+    }
+
+    /// Asks the DHT for a node's addresses, which are the claims of other nodes.
+    ///
+    /// # Errors
+    /// As [`Network::provide`].
+    pub async fn addresses(
+        &self,
+        node: NodeId,
+        deadline: Instant,
+    ) -> Result<Vec<Multiaddr>, DhtError> {
+        self.query(deadline, |reply| Command::Addresses { node, reply })
+            .await
+    }
+
+    async fn query<T>(
+        &self,
+        deadline: Instant,
+        command: impl FnOnce(oneshot::Sender<Result<T, DhtError>>) -> Command,
+    ) -> Result<T, DhtError> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            let sent = self.parts.dht.commands.send(command(reply)).await;
+            sent.map_err(|_| DhtError::Stopped)?;
+            answer.await.map_err(|_| DhtError::Stopped)?
+        };
+        timeout_at(deadline, ask)
+            .await
+            .unwrap_or(Err(DhtError::Deadline))
+    }
+}

@@ -1,0 +1,38 @@
+//! Messages of a topic, and the verdicts of services about them.
+
+use std::sync::Arc;
+
+use peerwork_identity::NodeId;
+
+/// A message of a topic.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The node that published it; proven by gossipsub's signature.
+    pub author: NodeId,
+    /// The connected node that handed it to this node.
+    pub sender: NodeId,
+    /// The bytes, at most the topic's limit.
+    pub data: Arc<[u8]>,
+}
+
+/// A validator's verdict about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Deliver and forward the message.
+    Accept,
+    /// Neither deliver nor forward it, without a penalty for its sender (stale, unknown).
+    Ignore,
+    /// Neither deliver nor forward it, and lower the sender's gossipsub score.
+    Reject,
+}
+
+/// Whether this node wants the topic's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Publish, receive and forward.
+    Subscribe,
+    /// Publish only, to those that subscribe.
+    PublishOnly,
+}
+
+pub(crate) type Validator = Arc<dyn Fn(&Message) -> Verdict + Send + Sync>;

@@ -1,0 +1,16 @@
+//! The state behind the network's calls for connections.
+
+use tokio::sync::{broadcast, mpsc};
+
+use super::{Advertised, Command, Event, PeerTable};
+use crate::{metering::Meters, transport::Accepted};
+
+/// The channels to the event loop and the transport, and the snapshots that the event loop publishes.
+pub(crate) struct Control {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) handed: mpsc::Sender<Accepted>,
+    pub(crate) table: PeerTable,
+    pub(crate) meters: Meters,
+    pub(crate) advertised: Advertised,
+    pub(crate) events: broadcast::Sender<Event>,
+}

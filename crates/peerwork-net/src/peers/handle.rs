@@ -1,0 +1,233 @@
+//! The network's calls for connections, and for the nodes at their other ends.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use multiaddr::{Multiaddr, Protocol as Part};
+use peerwork_identity::NodeId;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+
+use super::{Command, ConnectionEvents, Event, PeerInfo, Reachability};
+use crate::{
+    error::{DialError, HandOverError},
+    handle::Network,
+    metering::Traffic,
+    transport::Accepted,
+};
+
+// Dials.
+impl Network {
+    /// Connects to a node at the given addresses (with or without `/p2p/<id>`; circuits are
+    /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: addresses that other
+    /// nodes told must pass a [`DialPolicy`](crate::DialPolicy) first.
+    /// Returns at once when the node is connected already.
+    ///
+    /// # Errors
+    /// [`DialError`] says why there is no connection.
+    pub async fn dial(
+        &self,
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
+        deadline: Instant,
+    ) -> Result<(), DialError> {
+        if self.path(node).is_some() {
+            return Ok(());
+        }
+        self.ask_dial(deadline, |reply| Command::Dial {
+            node,
+            addresses,
+            reply,
+        })
+        .await
+    }
+
+    /// Makes a further connection even when one exists, for instance a direct one beside a circuit.
+    /// Only the given addresses are tried.
+    ///
+    /// # Errors
+    /// As [`Network::dial`].
+    pub async fn dial_again(
+        &self,
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
+        deadline: Instant,
+    ) -> Result<(), DialError> {
+        self.ask_dial(deadline, |reply| Command::DialAgain {
+            node,
+            addresses,
+            reply,
+        })
+        .await
+    }
+
+    /// Connects to the node at an address, whose id the handshake tells; a `/p2p/<id>` at the
+    /// address's end makes it [`Network::dial`]. A connection is made also when there is one already:
+    /// only the handshake tells so.
+    ///
+    /// # Errors
+    /// As [`Network::dial`]. [`DialError::Failed`] for a circuit without the id of the far end.
+    pub async fn dial_address(
+        &self,
+        address: Multiaddr,
+        deadline: Instant,
+    ) -> Result<NodeId, DialError> {
+        if let Some(Part::P2p(peer)) = address.iter().last() {
+            let node = NodeId::from_peer_id(peer);
+            return self
+                .dial(node, vec![address], deadline)
+                .await
+                .map(|()| node);
+        }
+        self.ask_dial(deadline, |reply| Command::DialAddress { address, reply })
+            .await
+    }
+
+    async fn ask_dial<T>(
+        &self,
+        deadline: Instant,
+        command: impl FnOnce(oneshot::Sender<Result<T, DialError>>) -> Command,
+    ) -> Result<T, DialError> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            let sent = self.parts.peers.commands.send(command(reply)).await;
+            sent.map_err(|_| DialError::Stopped)?;
+            answer.await.map_err(|_| DialError::Stopped)?
+        };
+        timeout_at(deadline, ask)
+            .await
+            .unwrap_or(Err(DialError::Deadline))
+    }
+
+    /// Takes over a byte stream that the program accepted on `listener`, an address of
+    /// [`Config::handed`](crate::Config::handed); `remote` is the address of its other end.
+    ///
+    /// # Errors
+    /// The stream is dropped when too many wait already, or the network has stopped.
+    pub fn hand_over(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        listener: Multiaddr,
+        remote: SocketAddr,
+    ) -> Result<(), HandOverError> {
+        let io = Box::new(io);
+        let accepted = Accepted {
+            io,
+            listener,
+            remote,
+        };
+        let handed = self.parts.peers.handed.try_send(accepted);
+        handed.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => HandOverError::Busy,
+            mpsc::error::TrySendError::Closed(_) => HandOverError::Stopped,
+        })
+    }
+}
+
+// Nodes.
+impl Network {
+    /// Closes all connections to a node.
+    pub async fn disconnect(&self, node: NodeId) {
+        self.tell(Command::Disconnect { node }).await;
+    }
+
+    /// Closes all connections to a node and refuses further ones for `duration`.
+    pub async fn block(&self, node: NodeId, duration: Duration) {
+        self.tell(Command::Block { node, duration }).await;
+    }
+
+    /// Ends a block early.
+    pub async fn unblock(&self, node: NodeId) {
+        self.tell(Command::Unblock { node }).await;
+    }
+
+    /// Exempts a node from the connection limits.
+    pub async fn protect(&self, node: NodeId) {
+        self.tell(Command::Protect { node }).await;
+    }
+
+    /// Ends the exemption of [`Network::protect`]. Connections above the limits stay.
+    pub async fn unprotect(&self, node: NodeId) {
+        self.tell(Command::Unprotect { node }).await;
+    }
+
+    async fn tell(&self, command: Command) {
+        // The receiver is gone only after a stop, and then there is nothing left to do.
+        let _ = self.parts.peers.commands.send(command).await;
+    }
+}
+
+// Observations.
+impl Network {
+    /// All connected nodes at this moment.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Arc<PeerInfo>> {
+        self.parts.peers.table.all()
+    }
+
+    /// One connected node.
+    #[must_use]
+    pub fn peer(&self, node: NodeId) -> Option<Arc<PeerInfo>> {
+        self.parts.peers.table.get(node)
+    }
+
+    /// Number of connected nodes.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.parts.peers.table.len()
+    }
+
+    /// Addresses this node listens on, direct ones before circuits, without `/p2p/<id>` of this node.
+    #[must_use]
+    pub fn listen_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
+        self.parts.peers.advertised.listen.clone()
+    }
+
+    /// Whether others can reach this node, and at which confirmed addresses.
+    #[must_use]
+    pub fn reachability(&self) -> watch::Receiver<Reachability> {
+        self.parts.peers.advertised.reachability.clone()
+    }
+
+    /// The addresses that other nodes are told for direct connections: the announced or observed ones,
+    /// or else those that this node listens on.
+    #[must_use]
+    pub fn told_addresses(&self) -> Vec<Multiaddr> {
+        self.parts.peers.advertised.addresses()
+    }
+
+    /// Subscribes to the network's events from this moment on. A reader that is more than 1024 events
+    /// behind misses some, and the channel says so.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.parts.peers.events.subscribe()
+    }
+
+    /// Subscribes to the events of all connections: each exactly once, in order for each connection,
+    /// with direction and reason. The first ones are those of the connections that exist already.
+    ///
+    /// `queue` events (1 to 1,048,576) may wait; a subscriber that is further behind is told
+    /// [`Lagged`](super::Lagged) and its subscription ends. [`Network::events`] is for readers who
+    /// only want to know that something changed.
+    pub async fn connection_events(&self, queue: usize) -> ConnectionEvents {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Subscribe { queue, reply }).await;
+        // No answer comes after a stop.
+        answer.await.unwrap_or_default()
+    }
+
+    /// Measured traffic with a connected node.
+    #[must_use]
+    pub fn traffic(&self, node: NodeId) -> Option<Traffic> {
+        let info = self.peer(node)?;
+        Some(self.parts.peers.meters.traffic(node, info.rtt))
+    }
+
+    /// Bytes received and sent by all connections since the start.
+    #[must_use]
+    pub fn traffic_total(&self) -> (u64, u64) {
+        self.parts.peers.meters.total()
+    }
+}

@@ -1,0 +1,65 @@
+//! The answers of calls during and after a stop.
+
+use std::time::Duration;
+
+use peerwork_net::{
+    Network, Protocol,
+    dht::Key,
+    error::{DhtError, DialError, OpenError, ReserveError, TopicError},
+    gossip::{Mode, Verdict},
+};
+
+use crate::node::{address, config, connect, soon, start, streams};
+
+static ECHO: Protocol = Protocol::answered("/test/echo/1");
+
+#[tokio::test]
+async fn a_stream_that_is_being_opened_fails_with_the_stop() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    connect(&a, &b).await;
+    let mut opening = Box::pin(a.open(b.node_id(), &ECHO, soon()));
+    assert!(futures::poll!(&mut opening).is_pending());
+    a.stop().await;
+    assert_eq!(opening.await.unwrap_err(), OpenError::Stopped);
+    let after = a.open(b.node_id(), &ECHO, soon()).await;
+    assert_eq!(after.unwrap_err(), OpenError::Stopped);
+}
+
+#[tokio::test]
+async fn every_call_says_that_the_network_has_stopped() {
+    let (a, b) = (start(config()).await, start(config()).await);
+    let topic = a.topic("test", Mode::Subscribe, |_| Verdict::Accept).await;
+    let publisher = topic.unwrap().publisher();
+    a.stop().await;
+    let at = address(&b);
+    let dialled = a.dial(at.node, vec![at.transport.clone()], soon()).await;
+    assert_eq!(dialled, Err(DialError::Stopped));
+    let published = publisher.publish(vec![1]).await;
+    assert_eq!(published, Err(TopicError::Stopped));
+    let reserved = a.reserve(&at, soon()).await;
+    assert_eq!(reserved.unwrap_err(), ReserveError::Stopped);
+    let key = Key::new(vec![1]).unwrap();
+    assert_eq!(a.provide(key, soon()).await, Err(DhtError::Stopped));
+    assert_eq!(a.connection_events(1).await.next().await, None);
+}
+
+#[tokio::test]
+async fn a_network_ends_with_its_last_handle() {
+    let a = start(config()).await;
+    let topic = a.topic("test", Mode::Subscribe, |_| Verdict::Accept).await;
+    let (mut topic, mut incoming) = (topic.unwrap(), a.serve(ECHO.clone(), streams(1)).unwrap());
+    let clone: Network = a.clone();
+    let stopping = a.stopping();
+    drop(a);
+    assert!(!stopping.is_cancelled());
+    drop(clone);
+    assert!(stopping.is_cancelled());
+    let ends = async {
+        (
+            topic.next().await.is_none(),
+            incoming.next().await.is_none(),
+        )
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(20), ends).await;
+    assert_eq!(ended, Ok((true, true)));
+}
