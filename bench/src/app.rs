@@ -19,7 +19,7 @@ const CHUNK: usize = 64 * 1024;
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// Serves until killed.
+/// Serves until the process is killed.
 pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     println!("{}", listener.local_addr()?);
@@ -36,7 +36,7 @@ pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
-/// `/bytes/N` streams N bytes, everything else echoes the body.
+/// Streams N bytes for `/bytes/N`, and echoes the body of any other request.
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let size = request.uri().path().strip_prefix("/bytes/");
     if let Some(size) = size.and_then(|size| size.parse::<u64>().ok()) {

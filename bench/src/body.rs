@@ -1,4 +1,4 @@
-//! One large body: how fast it comes through.
+//! The throughput of one large body.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Child processes and what the system says they used.
+//! Child processes, with the CPU time and memory that the system counts for them.
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,7 +17,7 @@ pub(crate) struct Process {
     output: BufReader<ChildStdout>,
 }
 
-/// What a process used.
+/// The CPU time and memory of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
@@ -26,7 +26,7 @@ pub(crate) struct Usage {
 }
 
 impl Process {
-    /// Starts a program; its errors go to ours, its output is kept for [`Process::line_after`].
+    /// Starts a program; its errors go to our stderr, its output is kept for [`Process::line_after`].
     pub(crate) fn start(
         name: &'static str,
         program: &Path,
@@ -46,7 +46,7 @@ impl Process {
         })
     }
 
-    /// What follows `prefix` in the next line that begins with it.
+    /// The rest of the next line that begins with `prefix`.
     pub(crate) fn line_after(&mut self, prefix: &str) -> anyhow::Result<String> {
         let mut line = String::new();
         while self.output.read_line(&mut line)? > 0 {
@@ -74,7 +74,7 @@ impl Process {
         }
     }
 
-    /// What it has used so far, from `/proc`.
+    /// CPU time and memory up to now, from `/proc`.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let of = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()));
         let (stat, status) = (of("stat")?, of("status")?);
@@ -105,7 +105,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program to its end and gives what it printed.
+/// Runs a program to its end and gives its output.
 pub(crate) fn output(program: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program).args(arguments).output()?;
     anyhow::ensure!(

@@ -1,4 +1,4 @@
-//! What an edge costs its relay: the relay's memory before and after many registered.
+//! The memory of a relay for each edge, from its memory before and after many edges registered.
 
 use std::{
     path::Path,
@@ -63,7 +63,7 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
     ))
 }
 
-/// The child: holds `count` edges, says `ready` once all have a place, and stays.
+/// The child process: holds `count` edges, prints `ready` once all have a place, and stays.
 pub(crate) async fn hold(network: &Path, count: usize) -> anyhow::Result<()> {
     let network = NetworkFile::load(network)?;
     let mut nodes = Vec::new();

@@ -12,14 +12,14 @@ use tokio::{net::TcpStream, task::JoinSet};
 /// The body of a small request.
 pub(crate) const SMALL: &[u8] = &[b'a'; 100];
 
-/// Where to send requests: `host:port` and the path before the app's own.
+/// The destination of requests: `host:port`, and the path in front of the app's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) prefix: String,
 }
 
-/// What a load saw.
+/// Rate and latency of a load.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Latency {
     pub(crate) per_second: f64,

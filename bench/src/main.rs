@@ -1,13 +1,15 @@
-//! `cargo xtask bench …` runs this: each way to the same web app, measured side by side in one run.
+//! The benches of `cargo xtask bench …`: each route to the same web app, measured side by side.
 //!
 //! ```text
 //!  load ─▶ app                                     direct
 //!  load ─▶ proxy ─▶ app                            a plain hyper reverse proxy
+//!  load ─▶ proxy 1 ─▶ proxy 2 ─▶ app               the steps of relay and edge, without encryption
+//!  load ─▶ proxy 1 ═▶ proxy 2 ─▶ app               the same with TLS between the proxies
 //!  load ─▶ relay ─▶ edge ─▶ app                    the edge's reservation connection
 //!  load ─▶ relay A ─▶ relay B ─▶ edge ─▶ app       a circuit
 //! ```
 //! `relay` measures the relay for browsers beside one of js-libp2p, see [`relay`].
-//! Every box is a process of its own, so that its CPU time and memory can be told.
+//! Every box is a process of its own, so that the system counts its CPU time and memory apart.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod app;
@@ -18,6 +20,7 @@ mod load;
 mod proxy;
 mod relay;
 mod report;
+mod tls;
 mod topology;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -25,7 +28,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "What Peerwork costs, measured side by side")]
+#[command(about = "The cost of Peerwork, measured beside its peers")]
 struct Args {
     #[command(subcommand)]
     bench: Bench,
@@ -33,7 +36,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Requests, latency and body throughput on each way to a web app
+    /// Requests, latency and body throughput on each route to a web app
     Tunnel(TunnelArgs),
     /// Reservations, circuits, gossip and memory, beside a relay of js-libp2p
     Relay(relay::RelayArgs),
@@ -42,10 +45,7 @@ enum Bench {
     App { listen: SocketAddr },
     /// The plain reverse proxy (a child of `tunnel`)
     #[command(hide = true)]
-    Proxy {
-        listen: SocketAddr,
-        upstream: SocketAddr,
-    },
+    Proxy(proxy::ProxyArgs),
     /// Many edges in one process (a child of `tunnel`)
     #[command(hide = true)]
     Edges { network: PathBuf, count: usize },
@@ -59,7 +59,7 @@ struct TunnelArgs {
     /// Seconds per measurement of requests
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Rounds over all ways; the median of the rounds is told
+    /// Rounds over all routes; the median of the rounds is printed
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Size of the large body in MiB
@@ -86,21 +86,21 @@ async fn run(bench: Bench) -> anyhow::Result<()> {
             Ok(())
         }
         Bench::App { listen } => app::serve(listen).await,
-        Bench::Proxy { listen, upstream } => proxy::serve(listen, upstream).await,
+        Bench::Proxy(args) => proxy::serve(args).await,
         Bench::Edges { network, count } => edges::hold(&network, count).await,
     }
 }
 
 async fn tunnel(args: TunnelArgs) -> anyhow::Result<()> {
-    let ways = topology::Ways::start(&args.program).await?;
+    let routes = topology::Routes::start(&args.program).await?;
     let plan = report::Plan {
         duration: Duration::from_secs(args.seconds),
         rounds: args.rounds.max(1),
         body_bytes: args.body_mib << 20,
     };
-    let figures = report::measure(&ways, &plan).await?;
+    let figures = report::measure(&routes, &plan).await?;
     print!("{figures}");
-    drop(ways);
+    drop(routes);
     let cost = edges::measure(&args.program, args.edges).await?;
     println!("\n{cost}");
     Ok(())

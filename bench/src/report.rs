@@ -1,4 +1,4 @@
-//! Rounds over all ways, medians, and the table.
+//! Rounds over all routes, the medians, and the table.
 
 use std::{fmt, time::Duration};
 
@@ -6,10 +6,10 @@ use crate::{
     body,
     children::Usage,
     load::{self, Latency},
-    topology::{Way, Ways},
+    topology::{CHAIN, PROXY, Route, Routes},
 };
 
-/// How much to measure.
+/// The size of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) duration: Duration,
@@ -35,55 +35,55 @@ pub(crate) struct Figures {
 
 /// Connections of the heavy load.
 const MANY: usize = 64;
-/// Requests before anything is counted.
+/// The time of load before the measured load.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// Measures each way in turn, round after round, so that the machine's moods hit all alike.
-pub(crate) async fn measure(ways: &Ways, plan: &Plan) -> anyhow::Result<Figures> {
-    let mut rows = vec![Row::default(); ways.ways.len()];
+/// Measures each route in turn, round after round, so that the machine's moods hit all alike.
+pub(crate) async fn measure(routes: &Routes, plan: &Plan) -> anyhow::Result<Figures> {
+    let mut rows = vec![Row::default(); routes.routes.len()];
     for _ in 0..plan.rounds {
-        for (row, way) in rows.iter_mut().zip(&ways.ways) {
-            round(ways, way, plan, row).await?;
+        for (row, route) in rows.iter_mut().zip(&routes.routes) {
+            round(routes, route, plan, row).await?;
         }
     }
     let mut memory = Vec::new();
-    for process in &ways.processes {
+    for process in &routes.processes {
         memory.push((process.name, process.usage()?));
     }
-    let names = ways.ways.iter().map(|way| way.name);
+    let names = routes.routes.iter().map(|route| route.name);
     Ok(Figures {
         rows: names.zip(rows).collect(),
         memory,
     })
 }
 
-async fn round(ways: &Ways, way: &Way, plan: &Plan, row: &mut Row) -> anyhow::Result<()> {
-    load::run(&way.target, 1, WARM_UP).await?;
+async fn round(routes: &Routes, route: &Route, plan: &Plan, row: &mut Row) -> anyhow::Result<()> {
+    load::run(&route.target, 1, WARM_UP).await?;
     row.one
-        .push(load::run(&way.target, 1, plan.duration).await?);
-    load::run(&way.target, MANY, WARM_UP).await?;
-    let before = cpu(ways, way)?;
-    let many = load::run(&way.target, MANY, plan.duration).await?;
-    row.cpu += cpu(ways, way)?.saturating_sub(before);
+        .push(load::run(&route.target, 1, plan.duration).await?);
+    load::run(&route.target, MANY, WARM_UP).await?;
+    let before = cpu(routes, route)?;
+    let many = load::run(&route.target, MANY, plan.duration).await?;
+    row.cpu += cpu(routes, route)?.saturating_sub(before);
     row.requests += many.per_second * plan.duration.as_secs_f64();
     row.many.push(many);
-    let rate = body::throughput(&way.target, plan.body_bytes).await?;
+    let rate = body::throughput(&route.target, plan.body_bytes).await?;
     row.mib_per_second.push(rate);
     Ok(())
 }
 
 /// CPU time of all processes between the load and the web app.
-fn cpu(ways: &Ways, way: &Way) -> anyhow::Result<Duration> {
+fn cpu(routes: &Routes, route: &Route) -> anyhow::Result<Duration> {
     let mut sum = Duration::ZERO;
-    for name in &way.through {
-        if let Some(process) = ways.process(name) {
+    for name in &route.through {
+        if let Some(process) = routes.process(name) {
             sum += process.usage()?.cpu;
         }
     }
     Ok(sum)
 }
 
-/// The middle one.
+/// The middle value; the upper of two.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -103,20 +103,28 @@ impl Row {
     }
 }
 
+impl Figures {
+    /// Latency and rate of `row` as multiples of those of the route `peer`.
+    fn ratios(&self, row: &Row, peer: &str) -> (f64, f64) {
+        let peer = self.rows.iter().find(|(name, _row)| *name == peer);
+        let ratio = |of: fn(&Row) -> f64| of(row) / peer.map_or(f64::NAN, |(_name, row)| of(row));
+        (ratio(Row::p50_at_one), ratio(Row::rate_at_many))
+    }
+}
+
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| way | p50 at 1, µs | p99 at 1, µs | requests/s at 1 | requests/s at {MANY} \
+            "| route | p50 at 1, µs | p99 at 1, µs | requests/s at 1 | requests/s at {MANY} \
              | p50 at {MANY}, µs | p99 at {MANY}, µs | body, MiB/s | CPU per request, µs \
-             | p50 ÷ proxy | requests/s ÷ proxy |\n|---|---|---|---|---|---|---|---|---|---|---|"
+             | p50 ÷ proxy | requests/s ÷ proxy | p50 ÷ chain | requests/s ÷ chain |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|---|"
         )?;
-        let proxy = self.rows.get(1).map(|(_, row)| row);
         for (name, row) in &self.rows {
-            let ratio = |value: f64, of: fn(&Row) -> f64| value / proxy.map_or(f64::NAN, of);
-            writeln!(
+            write!(
                 f,
-                "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} |",
+                "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}",
                 row.p50_at_one(),
                 Row::of(&row.one, |l| l.p99_us.into()),
                 Row::of(&row.one, |l| l.per_second),
@@ -125,9 +133,12 @@ impl fmt::Display for Figures {
                 Row::of(&row.many, |l| l.p99_us.into()),
                 median(row.mib_per_second.clone()),
                 row.cpu.as_secs_f64() * 1e6 / row.requests.max(1.0),
-                ratio(row.p50_at_one(), Row::p50_at_one),
-                ratio(row.rate_at_many(), Row::rate_at_many),
             )?;
+            for peer in [PROXY, CHAIN] {
+                let (p50, rate) = self.ratios(row, peer);
+                write!(f, " | {p50:.2} | {rate:.2}")?;
+            }
+            writeln!(f, " |")?;
         }
         writeln!(
             f,

@@ -1,4 +1,4 @@
-//! The four ways to the web app, as processes on loopback.
+//! The routes to the web app, as processes on loopback.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -12,43 +12,51 @@ use tempfile::TempDir;
 use crate::{
     children::{Process, output},
     load::{Target, connect, echo},
+    tls,
 };
 
+/// A free port of loopback.
+const ANY: &str = "127.0.0.1:0";
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// One way, and the processes that its requests pass.
+/// The route that everything is compared with.
+pub(crate) const PROXY: &str = "plain hyper proxy";
+/// The route with as many processes as relay → edge.
+pub(crate) const CHAIN: &str = "two chained proxies";
+
+/// A route, and the processes that its requests pass.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct Route {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
     pub(crate) through: Vec<&'static str>,
 }
 
-/// All ways and their processes.
-pub(crate) struct Ways {
-    pub(crate) ways: Vec<Way>,
+/// All routes and their processes.
+pub(crate) struct Routes {
+    pub(crate) routes: Vec<Route>,
     pub(crate) processes: Vec<Process>,
     _folder: TempDir,
 }
 
-/// A free port; the next one to bind it may be somebody else, which the start then tells.
+/// A free port; when another process binds it first, the start fails with that.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// A relay process, where it is reached, and where its ingress is.
+/// A relay process with its P2P address and the address of its ingress.
 pub(crate) struct Relay {
     pub(crate) process: Process,
     pub(crate) address: String,
     pub(crate) ingress: SocketAddr,
 }
 
-/// Who can connect to a relay.
+/// The reach of a relay's announced address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
-    /// Everybody who learns of it.
+    /// Every node that learns of the relay can connect to it.
     ToAll,
-    /// Nobody: it connects to others itself.
+    /// No node can connect to the relay; the relay itself connects to other relays.
     ToRelaysOnly,
 }
 
@@ -87,7 +95,7 @@ pub(crate) fn relay(
         .map(String::from),
     );
     if open == Open::ToRelaysOnly {
-        // An edge that learns of this relay cannot connect to it.
+        // An edge that learns of this relay cannot connect to this address.
         arguments.extend(["--announce", "/ip4/127.0.0.1/tcp/1"].map(String::from));
     }
     Ok(Relay {
@@ -179,41 +187,36 @@ fn edge(
     Ok((Process::start(name, program, &arguments)?, node))
 }
 
-impl Ways {
-    /// Starts everything and waits until each way answers.
+impl Routes {
+    /// Starts all processes and waits until each route answers.
     pub(crate) async fn start(program: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let own = std::env::current_exe()?;
-        let any = "127.0.0.1:0".to_owned();
-        let mut app = Process::start("web app", &own, &["app".to_owned(), any.clone()])?;
+        let mut app = Process::start("web app", &own, &["app".to_owned(), ANY.to_owned()])?;
         let app_at: SocketAddr = app.line_after("")?.parse()?;
-        let proxy = ["proxy".to_owned(), any, app_at.to_string()];
-        let mut proxy = Process::start("proxy", &own, &proxy)?;
-        let proxy_at: SocketAddr = proxy.line_after("")?.parse()?;
+        let (proxies, mut routes) = proxies(&own, folder.path(), app_at)?;
 
         let b = relay("relay B", program, folder.path(), None, Open::ToAll)?;
-        // The edge cannot reach relay A, so relay A's only way to the edge is a circuit through B.
+        // The edge cannot reach relay A, so relay A's only connection to the edge is a circuit through B.
         let only = Open::ToRelaysOnly;
         let a = relay("relay A", program, folder.path(), Some(&b.address), only)?;
         let (edge, node) = edge("edge", program, folder.path(), &b.address, app_at.port())?;
         let prefix = format!("/edge/{node}/{}", app_at.port());
-        let ways = vec![
-            way("web app directly", app_at, "", &[]),
-            way("plain hyper proxy", proxy_at, "", &["proxy"]),
-            way("relay → edge", b.ingress, &prefix, &["relay B", "edge"]),
-            way(
-                "relay A → relay B → edge (circuit)",
-                a.ingress,
-                &prefix,
-                &["relay A", "relay B", "edge"],
-            ),
-        ];
-        for way in &ways {
-            answers(&way.target).await.with_context(|| way.name)?;
+        let circuit = "relay A → relay B → edge (circuit)";
+        routes.insert(0, route("web app directly", app_at, "", &[]));
+        routes.extend([
+            route("relay → edge", b.ingress, &prefix, &["relay B", "edge"]),
+            route(circuit, a.ingress, &prefix, &["relay A", "relay B", "edge"]),
+        ]);
+        for route in &routes {
+            answers(&route.target).await.with_context(|| route.name)?;
         }
+        let mut processes = vec![edge, a.process, b.process];
+        processes.extend(proxies);
+        processes.push(app);
         Ok(Self {
-            ways,
-            processes: vec![edge, a.process, b.process, proxy, app],
+            routes,
+            processes,
             _folder: folder,
         })
     }
@@ -223,8 +226,47 @@ impl Ways {
     }
 }
 
-fn way(name: &'static str, at: SocketAddr, prefix: &str, through: &[&'static str]) -> Way {
-    Way {
+/// Starts the proxies: one alone, two in a chain, and two with TLS between them.
+fn proxies(
+    own: &Path,
+    folder: &Path,
+    app: SocketAddr,
+) -> anyhow::Result<(Vec<Process>, Vec<Route>)> {
+    tls::write_certificate(folder)?;
+    let certificate = folder.display().to_string();
+    let (tls_in, tls_out) = (["--tls-in", &certificate], ["--tls-out", &certificate]);
+    let (alone, alone_at) = proxy("proxy", own, app, &[])?;
+    let (second, second_at) = proxy("proxy 2", own, app, &[])?;
+    let (first, first_at) = proxy("proxy 1", own, second_at, &[])?;
+    let (tls_second, tls_second_at) = proxy("TLS proxy 2", own, app, &tls_in)?;
+    let (tls_first, tls_first_at) = proxy("TLS proxy 1", own, tls_second_at, &tls_out)?;
+    let with_tls = "two chained proxies, TLS between";
+    let routes = vec![
+        route(PROXY, alone_at, "", &["proxy"]),
+        route(CHAIN, first_at, "", &["proxy 1", "proxy 2"]),
+        route(with_tls, tls_first_at, "", &["TLS proxy 1", "TLS proxy 2"]),
+    ];
+    Ok((vec![alone, first, second, tls_first, tls_second], routes))
+}
+
+/// Starts a proxy in front of `upstream`; gives its address.
+fn proxy(
+    name: &'static str,
+    own: &Path,
+    upstream: SocketAddr,
+    flags: &[&str],
+) -> anyhow::Result<(Process, SocketAddr)> {
+    let upstream = upstream.to_string();
+    let mut arguments = vec!["proxy", ANY, &upstream];
+    arguments.extend(flags);
+    let arguments: Vec<String> = arguments.into_iter().map(String::from).collect();
+    let mut process = Process::start(name, own, &arguments)?;
+    let address = process.line_after("")?.parse()?;
+    Ok((process, address))
+}
+
+fn route(name: &'static str, at: SocketAddr, prefix: &str, through: &[&'static str]) -> Route {
+    Route {
         name,
         target: Target {
             host: at.to_string(),

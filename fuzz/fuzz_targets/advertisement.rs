@@ -1,12 +1,11 @@
 //! An advertisement after its signature was checked: its signer may still be hostile.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use peerwork_directory::{Advertisement, protocol};
 use peerwork_net::DialPolicy;
 use prost::Message;
 
-fuzz_target!(|bytes: &[u8]| {
+peerwork_fuzz::target!(|bytes: &[u8]| {
     let Ok(wire) = protocol::Advertisement::decode(bytes) else {
         return;
     };
@@ -14,8 +13,8 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let _ = DialPolicy::default().permitted(&advertisement.addresses);
-    // What was read and is written again means the same. An address may be longer in its normal form,
-    // and then it is refused.
+    // An advertisement that is read, written and read again is the same; one whose addresses become
+    // longer in their normal form is refused.
     let again = protocol::Advertisement::from(&advertisement);
     if let Ok(again) = Advertisement::try_from(again) {
         assert_eq!(again, advertisement);

@@ -1,14 +1,13 @@
 //! A request or an answer of the directory's protocol, as another node sent it.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use peerwork_directory::{
     announcement::Announcement,
     protocol::{Request, Response, request, response},
 };
 use prost::Message;
 
-fuzz_target!(|bytes: &[u8]| {
+peerwork_fuzz::target!(|bytes: &[u8]| {
     if let Ok(Request {
         kind: Some(request::Kind::Push(envelope)),
     }) = Request::decode(bytes)

@@ -1,11 +1,10 @@
 //! Paths at an ingress: what the app gets is exactly what the client wrote after the port.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use http::uri::PathAndQuery;
-use libfuzzer_sys::fuzz_target;
 use peerwork_tunnel::ingress::path::{Asked, parse};
 
-fuzz_target!(|data: &[u8]| {
+peerwork_fuzz::target!(|data: &[u8]| {
     let Ok(path) = PathAndQuery::try_from(data) else {
         return;
     };

@@ -1,6 +1,4 @@
 //! A JSON-RPC request or batch, as anybody may send it.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &[u8]| peerwork_api::fuzzing::json_rpc(text));
+peerwork_fuzz::target!(|text: &[u8]| peerwork_api::fuzzing::json_rpc(text));

@@ -1,10 +1,9 @@
 //! Bearer keys: a key has exactly one text.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use peerwork_tunnel::keys::KeyText;
 
-fuzz_target!(|data: &[u8]| {
+peerwork_fuzz::target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };

@@ -1,10 +1,9 @@
 //! Network files: whatever is accepted is written in its one form and reads back as itself.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use peerwork_identity::{NetworkFile, network_file::FILE_BYTES_MAX};
 
-fuzz_target!(|data: &[u8]| {
+peerwork_fuzz::target!(|data: &[u8]| {
     let Ok(file) = NetworkFile::parse(data) else {
         return;
     };

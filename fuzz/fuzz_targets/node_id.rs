@@ -1,10 +1,9 @@
 //! Node ids and addresses: whatever is accepted reads back as itself.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use peerwork_identity::{NodeAddress, NodeId};
 
-fuzz_target!(|data: &[u8]| {
+peerwork_fuzz::target!(|data: &[u8]| {
     if let Ok(node) = NodeId::from_bytes(data) {
         assert_eq!(NodeId::from_bytes(&node.to_bytes()), Ok(node));
         assert_eq!(node.to_string().parse(), Ok(node));

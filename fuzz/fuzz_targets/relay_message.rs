@@ -1,6 +1,4 @@
 //! A request to the relay or the answer of a holder, as any node may send it.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| peerwork_net::fuzzing::relay_message(bytes));
+peerwork_fuzz::target!(|bytes: &[u8]| peerwork_net::fuzzing::relay_message(bytes));

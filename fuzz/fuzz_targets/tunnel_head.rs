@@ -1,7 +1,6 @@
 //! Heads and answers of tunnels: whatever is accepted reads back as itself.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use peerwork_tunnel::wire::{Head, decode_answer, encode_answer};
 
 /// Without the length, one or two bytes of varint.
@@ -13,7 +12,7 @@ fn body(message: &[u8]) -> &[u8] {
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+peerwork_fuzz::target!(|data: &[u8]| {
     if let Ok(head) = Head::decode(data) {
         assert_eq!(Head::decode(body(&head.encode())).ok(), Some(head));
     }

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Bench {
-    /// Calls of a web app: direct, through a plain proxy, a relay, and a circuit
+    /// Calls of a web app: direct, through one proxy and two, a relay and a circuit
     Tunnel {
         /// Passed on, for instance `--seconds 2 --rounds 1`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{fuzz, shell, test, tidy};
+use crate::compiler::Compiler;
+use crate::{commits, shell, test, tidy};
 
-/// One phase: what it is called, how it is run, and how a person runs it alone.
+/// One phase: its name, its function, and the command by which a person runs it alone.
 struct Phase {
     name: &'static str,
     by_hand: &'static str,
@@ -20,36 +21,28 @@ const PHASES: &[Phase] = &[
         run: || shell::run(&mut shell::command("cargo", &["fmt", "--all", "--check"])),
     },
     Phase {
-        name: "clippy",
-        by_hand: "cargo clippy --workspace --all-targets -- -D warnings",
-        run: || {
-            shell::run(&mut shell::command(
-                "cargo",
-                &[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "-D",
-                    "warnings",
-                ],
-            ))
-        },
+        name: "commits",
+        by_hand: "cargo xtask commits",
+        run: commits::run,
     },
     Phase {
         name: "tidy",
         by_hand: "cargo xtask tidy",
         run: || tidy::run(&tidy::Arguments::default()),
     },
+    // The tests run what this phase builds: no crate and no library is compiled for lints alone.
     Phase {
-        name: "fuzz",
-        by_hand: "cargo check --manifest-path fuzz/Cargo.toml",
-        run: fuzz::check,
+        name: "clippy",
+        by_hand: "cargo clippy --workspace --all-targets -- -D warnings",
+        run: || {
+            let arguments = ["build", "--workspace", "--all-targets"];
+            shell::run(&mut Compiler::Clippy.cargo(&arguments))
+        },
     },
     Phase {
         name: "test",
         by_hand: "cargo xtask test",
-        run: || test::run(&test::Arguments::default()),
+        run: || test::run(&test::Arguments::default(), Compiler::Clippy),
     },
 ];
 

@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: the decoders that read what strangers send, fed with strange bytes.
+//! `cargo xtask fuzz`: libFuzzer on the decoders that read the bytes of strangers.
 //!
-//! The targets stand in `fuzz/`, a workspace of its own, because they need a nightly compiler.
+//! The targets are the crate in `fuzz/`; libFuzzer needs a nightly compiler and a C++ compiler.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::shell;
 
-/// What to do with the fuzz targets.
+/// The tasks with the fuzz targets.
 #[derive(clap::Subcommand)]
 pub(crate) enum Task {
     /// Build all targets
@@ -17,7 +17,7 @@ pub(crate) enum Task {
     Run {
         /// A file name of fuzz/fuzz_targets, without `.rs`
         target: String,
-        /// How long
+        /// The duration of the run
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
@@ -37,15 +37,6 @@ pub(crate) fn run(task: &Task) -> Result<()> {
             .arg(format!("-max_total_time={seconds}")),
     };
     shell::run(&mut command)
-}
-
-/// Checks that all targets compile, which the stable compiler can tell.
-///
-/// # Errors
-/// When one does not.
-pub(crate) fn check() -> Result<()> {
-    let arguments = ["check", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
-    shell::run(&mut shell::command("cargo", &arguments))
 }
 
 fn install() -> Result<()> {

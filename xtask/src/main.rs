@@ -1,6 +1,6 @@
 //! The project's own chores: `cargo xtask TASK`.
 //!
-//! Each task is one module; this file only reads the command line and hands over.
+//! Each task is one module; this file reads the command line and calls the task's module.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,6 +9,8 @@
 
 mod bench;
 mod ci;
+mod commits;
+mod compiler;
 mod fuzz;
 mod setup;
 mod shell;
@@ -18,6 +20,7 @@ mod tidy;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use compiler::Compiler;
 
 /// The command line.
 #[derive(Parser)]
@@ -29,15 +32,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything that a change must pass: fmt, clippy, tidy, test
+    /// Everything that a change must pass: fmt, commits, tidy, clippy, test
     Ci,
-    /// Install what the tests need, run them, print the sum
+    /// Install the tools of the tests, run the tests, print the sum
     Test(test::Arguments),
-    /// Install what the tests need
+    /// Install the tools of the tests
     Setup,
     /// Check the rules that neither rustc nor clippy knows
     Tidy(tidy::Arguments),
-    /// Measure what the product costs, as ratios in one run
+    /// Check the subjects of commits
+    Commits,
+    /// Measure the product as ratios to peers of the same run
     Bench(bench::Arguments),
     /// Build or run the fuzz targets (nightly compiler)
     #[command(subcommand)]
@@ -47,9 +52,10 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Ci => ci::run(),
-        Task::Test(arguments) => test::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments, Compiler::Rustc),
         Task::Setup => setup::install_all().map(|_tools| ()),
         Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Commits => commits::run(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Fuzz(task) => fuzz::run(&task),
     };

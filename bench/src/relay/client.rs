@@ -1,5 +1,5 @@
-//! A client of a relay with nothing in it: libp2p's transport, and protocols by hand, so that what is
-//! measured is the relay.
+//! A client of a relay: libp2p's transport with the protocols by hand. Its own work is little, so that
+//! the figures are the relay's.
 //!
 //! ```text
 //!  TCP ─▶ noise ─▶ yamux ─▶ drive (a task) ─┬─ ping, identify: answered here
@@ -36,7 +36,7 @@ pub(super) type Inbox = mpsc::UnboundedReceiver<(&'static str, Stream)>;
 
 type Open = oneshot::Sender<SubstreamBox>;
 
-/// What a client accepts from the relay.
+/// A message or stream that the relay started and the client accepted.
 const ACCEPTED: [&str; 4] = [
     protocol::PING,
     protocol::IDENTIFY,
@@ -122,18 +122,18 @@ async fn drive(
                 && let Poll::Ready(stream) = muxer.poll_outbound_unpin(cx)?
                 && let Some(open) = waiting.take()
             {
-                // Whoever asked may have given up.
+                // The receiver may have given up.
                 let _ = open.send(stream);
             } else if inbound_idle {
                 return Poll::<std::io::Result<()>>::Pending;
             }
         }
     });
-    // Its end is the end of all its streams, and told by them.
+    // The end of the connection ends all streams, whose readers report it.
     let _ = ended.await;
 }
 
-/// Agrees on a protocol; answers what every node answers, and hands on the rest.
+/// Negotiates the protocol of a stream; answers ping and identify, and hands other streams on.
 async fn accept(
     stream: SubstreamBox,
     inbox: mpsc::UnboundedSender<(&'static str, Stream)>,

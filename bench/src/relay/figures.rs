@@ -38,7 +38,7 @@ pub(super) struct Round {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) count: usize,
-    /// Until all had connected and held a place.
+    /// The time until all clients held a place.
     pub(super) seconds: f64,
     pub(super) kib_each: f64,
     pub(super) mib: f64,

@@ -22,10 +22,10 @@ use super::{
 const TOPIC: &str = "bench";
 /// Bytes of a message; the first eight say when it was sent.
 const MESSAGE_BYTES: usize = 256;
-/// How long nothing may arrive until what is missing is given up.
+/// The silence after which missing messages are given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What all subscribers heard.
+/// The messages that all subscribers received.
 struct Heard {
     start: Instant,
     count: AtomicU64,
@@ -46,16 +46,16 @@ pub(super) struct Room {
     heard: Arc<Heard>,
 }
 
-/// How a steady trickle of messages was delivered.
+/// The delivery of a steady trickle of messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delivery {
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
-    /// Of those to be delivered.
+    /// The share of the messages to be delivered.
     pub(super) share: f64,
 }
 
-/// How a flood of messages was delivered.
+/// The delivery of a flood of messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flood {
     pub(super) rate: Rate,
@@ -195,7 +195,7 @@ impl Room {
         })
     }
 
-    /// Waits for messages until all are there or none comes; how many did, and when the last.
+    /// Waits until all messages are there or none comes; gives their number and the time of the last.
     async fn arrive(&self, due: u64) -> (u64, Instant) {
         let mut last = (0, Instant::now());
         loop {
@@ -238,7 +238,7 @@ impl Member {
     }
 }
 
-/// Counts what the relay forwards.
+/// Counts the messages that the relay forwards.
 async fn listen(stream: Stream, heard: Arc<Heard>) -> anyhow::Result<()> {
     let mut stream = BufReader::with_capacity(64 << 10, stream);
     while let Some(rpc) = wire::receive::<Rpc>(&mut stream).await? {

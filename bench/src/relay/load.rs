@@ -1,4 +1,4 @@
-//! What clients do to a relay, timed.
+//! The load of clients on a relay, with the time that it took: connections, reservations, circuits.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ use super::{
 /// Clients that do something at the same time.
 const AT_ONCE: usize = 64;
 
-/// How much was done in which time.
+/// A number of operations, and the time that they took.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
     pub(super) done: f64,
@@ -90,7 +90,7 @@ pub(super) async fn reservations(
     Ok(Rate::of(clients.len() * times, start))
 }
 
-/// Opens a circuit; what follows in the stream is what the two send each other.
+/// Opens a circuit; the stream then carries the bytes that the two clients send each other.
 async fn circuit(from: &Client, to: PeerId, inbox: &mut Inbox) -> anyhow::Result<(Stream, Stream)> {
     let near = async {
         let mut stream = from.open(protocol::HOP).await?;

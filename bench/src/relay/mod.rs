@@ -37,7 +37,7 @@ pub(crate) struct RelayArgs {
     /// The folder of `relay.mjs`, with its packages
     #[arg(long)]
     scripts: PathBuf,
-    /// Rounds over both relays; the median of the rounds is told. 0 leaves the rates out
+    /// Rounds over both relays; the median of the rounds is printed. 0 leaves the rates out
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Clients that hold a place at once, for the memory figures
@@ -47,7 +47,7 @@ pub(crate) struct RelayArgs {
 
 /// Clients that connect, and ask for places.
 const CLIENTS: usize = 500;
-/// How often each asks for a place.
+/// The reservations of each client, one after the other.
 const RESERVATIONS: usize = 10;
 /// Circuits that each pair opens, one after the other.
 const CIRCUITS: usize = 20;
@@ -64,7 +64,7 @@ const TRICKLE_PAUSE: Duration = Duration::from_millis(50);
 const SENDERS: usize = 10;
 const FLOOD: usize = 200;
 
-/// How long one relay gets to be filled; as many places as it gave until then are measured.
+/// The time to fill one relay; the places held by then are measured.
 const HOLDING: Duration = Duration::from_secs(240);
 
 /// Measures both relays and gives the tables.
@@ -119,7 +119,7 @@ async fn round(kind: &Kind) -> anyhow::Result<Round> {
     })
 }
 
-/// What something gives, and the CPU time that a process used for it.
+/// Awaits `work`; gives its result, and the CPU time that `process` used meanwhile.
 async fn timed<T>(
     process: &Process,
     work: impl Future<Output = anyhow::Result<T>>,

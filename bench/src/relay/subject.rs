@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::children::Process;
 
-/// Which relay.
+/// The kind of a measured relay.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// The `peerwork` program.
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// Starts it with every limit out of the way.
+    /// Starts a relay with every limit out of the way.
     pub(super) fn start(&self) -> anyhow::Result<Subject> {
         let folder = tempfile::tempdir()?;
         let process = match self {

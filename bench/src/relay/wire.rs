@@ -1,5 +1,5 @@
-//! What a client of a relay says: circuit relay v2, identify and gossipsub, as libp2p's specifications
-//! have them, and length-prefixed frames.
+//! The messages of a relay's client: circuit relay v2, identify and gossipsub by libp2p's
+//! specifications, in length-prefixed frames.
 
 use anyhow::Context as _;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

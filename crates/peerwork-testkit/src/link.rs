@@ -3,7 +3,7 @@
 //! ```text
 //!  node ── muxer ── Conditioned (stream.rs) ── security ── TCP on loopback ── the other node
 //!                        │ asks for each packet that arrives
-//!                        ├── Line (line.rs, pure): when the packet is due
+//!                        ├── Schedule (schedule.rs, pure): when the packet is due
 //!                        └── Pair: the conditions between these two nodes
 //! ```
 //! Each node's end delays the packets that arrive there, so that both directions are conditioned
@@ -11,7 +11,7 @@
 //! all packets behind it wait for it. The security handshake passes without delay, because the other
 //! node is not known before its end.
 
-mod line;
+mod schedule;
 mod stream;
 
 use std::{

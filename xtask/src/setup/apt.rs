@@ -36,7 +36,7 @@ fn keep_sshd_off(prefix: &[&str]) -> Result<()> {
     shell::run(&mut shell::command(words[0], &words[1..]))
 }
 
-/// What stands before `apt-get` to make it root: nothing, or sudo that asks no password.
+/// The words in front of `apt-get` that make it root: none, or sudo that asks no password.
 fn privilege() -> Result<&'static [&'static str]> {
     let identity = Command::new("id")
         .arg("-u")

@@ -1,4 +1,4 @@
-//! What the tests need besides Rust, how to see whether it is there, and how to install it.
+//! The tools that the tests need besides Rust: how to find each, and how to install it.
 //!
 //! [`NEEDS`] is the whole list: a test that needs another tool adds a line there.
 //! System packages come from apt; everything else goes below `target/` and leaves the machine alone.
@@ -7,29 +7,27 @@ mod apt;
 mod go;
 mod node;
 mod python;
+mod tools;
 
-use std::env;
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
 pub(crate) use node::{packages_folder as js_packages, sdk_folder};
+pub(crate) use tools::Tools;
 
 use crate::shell;
 
-/// One thing that tests need.
+/// A tool, package or library that tests need.
 struct Need {
     what: &'static str,
-    /// Which tests, so that a line whose tests are gone can go too.
+    /// The tests that need it, so that a line whose tests are gone can go too.
     used_by: &'static str,
     present: fn(&Tools) -> bool,
     install: Install,
 }
 
-/// Where a missing thing comes from.
+/// The source of a missing tool.
 enum Install {
     /// Packages of Debian and its children.
     Apt(&'static [&'static str]),
@@ -100,60 +98,7 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-/// Where the installed tools are.
-pub(crate) struct Tools {
-    target: PathBuf,
-}
-
-impl Tools {
-    fn of_repository() -> Self {
-        Self {
-            target: shell::repository().join("target"),
-        }
-    }
-
-    /// The folder of all tools: `PEERWORK_TEST_TOOLS` of the tests.
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.target.join("tools")
-    }
-
-    /// The folder of the programs among them.
-    pub(crate) fn bin(&self) -> PathBuf {
-        self.folder().join("bin")
-    }
-
-    /// `PATH` with the tools in front.
-    pub(crate) fn path(&self) -> OsString {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let folders = [self.bin()].into_iter().chain(env::split_paths(&path));
-        env::join_paths(folders).unwrap_or(path)
-    }
-
-    /// A command that finds the tools before what the machine has.
-    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let inside = self.bin().join(program);
-        let program = if inside.exists() {
-            inside.to_string_lossy().into_owned()
-        } else {
-            program.to_owned()
-        };
-        let mut command = shell::command(&program, arguments);
-        command.env("PATH", self.path());
-        command
-    }
-
-    /// The Python virtual environment.
-    fn venv(&self) -> PathBuf {
-        self.target.join("venv")
-    }
-
-    /// The Python that has the packages: `PEERWORK_TEST_PYTHON` of the tests.
-    pub(crate) fn python(&self) -> PathBuf {
-        self.venv().join("bin/python")
-    }
-}
-
-/// The browser of the tests, `PEERWORK_TEST_BROWSER`, whatever it is called on this machine.
+/// The browser of the tests, `PEERWORK_TEST_BROWSER`, under any of its names.
 pub(crate) fn browser() -> Option<PathBuf> {
     ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
@@ -195,11 +140,6 @@ pub(crate) fn install_all() -> Result<Tools> {
         );
     }
     Ok(tools)
-}
-
-/// Whether both files are there and hold the same.
-fn same_content(one: &Path, other: &Path) -> bool {
-    matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The system packages of all that is missing.

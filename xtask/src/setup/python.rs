@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::Tools;
+use super::tools::{Tools, same_content};
 use crate::shell;
 
 /// Whether this machine's Python can make virtual environments; Debian packs that apart.
@@ -16,7 +16,7 @@ pub(super) fn can_make_venv() -> bool {
 
 /// Whether the environment holds what the requirements file asks for.
 pub(super) fn packages_are_current(tools: &Tools) -> bool {
-    tools.python().exists() && super::same_content(&requirements(), &installed_mark(tools))
+    tools.python().exists() && same_content(&requirements(), &installed_mark(tools))
 }
 
 /// Makes the environment when there is none, and installs the pinned packages into it.

@@ -1,5 +1,6 @@
-//! `cargo xtask test`: install what the tests need, run them, add up the results.
+//! `cargo xtask test`: installs the tools of the tests, runs the tests, adds up the results.
 
+mod outcome;
 mod rust;
 mod sdk;
 
@@ -7,7 +8,9 @@ use std::io;
 
 use anyhow::{Result, bail};
 
+use crate::compiler::Compiler;
 use crate::setup;
+use outcome::Sum;
 
 /// The arguments of `cargo xtask test`.
 #[derive(clap::Args, Default)]
@@ -18,34 +21,21 @@ pub(crate) struct Arguments {
     cargo_arguments: Vec<String>,
 }
 
-/// What all tests of a runner reported together.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Sum {
-    passed: u64,
-    failed: u64,
-}
-
-/// How the tests of one runner ended.
-struct Outcome {
-    sum: Sum,
-    /// Why the run is no success, and how to repeat it.
-    problem: Option<String>,
-}
-
 /// Runs the unit, integration and documentation tests of all crates, and those of `sdk/js`; the last
 /// line printed is the sum.
 ///
 /// # Errors
 /// When a tool cannot be installed, something does not compile, or a test fails or is left out.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments, compiler: Compiler) -> Result<()> {
     let tools = setup::install_all()?;
     let mut outcomes = vec![rust::run(
         &arguments.cargo_arguments,
+        compiler,
         &tools,
         &mut io::stdout(),
     )?];
     if arguments.cargo_arguments.is_empty() {
-        outcomes.push(sdk::run(&tools)?);
+        outcomes.push(sdk::run(&tools, compiler)?);
     }
     let sum = outcomes.iter().fold(Sum::default(), |sum, outcome| Sum {
         passed: sum.passed + outcome.sum.passed,

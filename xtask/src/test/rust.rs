@@ -7,11 +7,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Message;
 
-use super::{Outcome, Sum};
+use super::outcome::{Outcome, Sum};
+use crate::compiler::Compiler;
 use crate::{setup, shell};
 
 impl Sum {
-    /// Adds what `line` reports, when it is the last line of a test binary.
+    /// Adds the counts of `line`, when it is the last line of a test binary.
     fn add_line(&mut self, line: &str) {
         let Some(result) = line.trim_start().strip_prefix("test result: ") else {
             return;
@@ -42,10 +43,11 @@ impl Sum {
 /// When something does not compile, or a test binary dies.
 pub(super) fn run(
     arguments: &[String],
+    compiler: Compiler,
     tools: &setup::Tools,
     shown: &mut impl Write,
 ) -> Result<Outcome> {
-    let mut command = cargo_test(arguments, tools);
+    let mut command = cargo_test(arguments, compiler, tools);
     let line = shell::command_line(&command);
     println!("test: {line}");
 
@@ -76,13 +78,14 @@ pub(super) fn run(
 
 /// The program `peerwork` that the tests of all crates ran.
 ///
-/// Asked of the same `cargo test` that made it: `cargo build` would choose other features of shared
+/// The same `cargo test` that built it is asked: `cargo build` would choose other features of shared
 /// libraries, and build them all again.
 ///
 /// # Errors
 /// When it does not compile.
-pub(super) fn program() -> Result<PathBuf> {
-    let output = shell::command("cargo", &["test", "--workspace", "--no-run", "--quiet"])
+pub(super) fn program(compiler: Compiler) -> Result<PathBuf> {
+    let output = compiler
+        .cargo(&["test", "--workspace", "--no-run", "--quiet"])
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
@@ -93,7 +96,7 @@ pub(super) fn program() -> Result<PathBuf> {
     find_program(&output.stdout).context("`cargo test` built no program `peerwork`")
 }
 
-/// The program in what cargo tells of its artifacts; its own unit tests have the same name.
+/// Finds the program among cargo's messages about artifacts; its own unit tests have the same name.
 fn find_program(messages: &[u8]) -> Option<PathBuf> {
     Message::parse_stream(messages).find_map(|message| match message.ok()? {
         Message::CompilerArtifact(artifact) => {
@@ -109,8 +112,8 @@ fn find_program(messages: &[u8]) -> Option<PathBuf> {
     })
 }
 
-fn cargo_test(arguments: &[String], tools: &setup::Tools) -> Command {
-    let mut command = shell::command("cargo", &["test", "--no-fail-fast"]);
+fn cargo_test(arguments: &[String], compiler: Compiler, tools: &setup::Tools) -> Command {
+    let mut command = compiler.cargo(&["test", "--no-fail-fast"]);
     if arguments.is_empty() {
         command.arg("--workspace");
     } else {

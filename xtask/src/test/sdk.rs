@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Outcome, Sum, rust};
+use super::outcome::{Outcome, Sum};
+use super::rust;
+use crate::compiler::Compiler;
 use crate::setup;
 
 /// How a person repeats it.
@@ -85,8 +87,8 @@ impl Counts {
 ///
 /// # Errors
 /// When the program or the package does not compile, or the runner does not finish.
-pub(super) fn run(tools: &setup::Tools) -> Result<Outcome> {
-    let program = rust::program()?;
+pub(super) fn run(tools: &setup::Tools, compiler: Compiler) -> Result<Outcome> {
+    let program = rust::program(compiler)?;
     fs::create_dir_all(tools.folder()).context("making target/tools")?;
     let report = tools.folder().join("sdk-js.tap");
     // One of an earlier run must not pass for this one's.

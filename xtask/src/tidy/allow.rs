@@ -1,14 +1,17 @@
 //! `xtask/tidy-allow.txt`: exceptions, each with its reason.
 
-use super::project::Project;
-use super::{Finding, Rule};
+use std::collections::BTreeMap;
 
-const PATH: &str = "xtask/tidy-allow.txt";
+use super::finding::{Finding, Rule};
+use super::project::Project;
+
+/// The list's file.
+pub(super) const PATH: &str = "xtask/tidy-allow.txt";
 
 const RULE: Rule = Rule {
     name: "allow-list",
     why: "an exception that nobody needs hides the next real finding",
-    mend: "write `rule | path | function or - | reason`, and remove the line with its cause",
+    mend: "write `rule | path | item or - | reason`, and remove the line with its cause",
 };
 
 /// One line of the list.
@@ -25,35 +28,84 @@ impl Allowed<'_> {
             && self.path == finding.path
             && (self.item.is_none() || self.item == finding.item.as_deref())
     }
+
+    fn is_stale(&self, findings: &[Finding]) -> bool {
+        !findings.iter().any(|finding| self.covers(finding))
+    }
 }
 
-/// Takes what the list allows out of `findings`, and adds what is wrong with the list itself.
-pub(super) fn apply(project: &Project, findings: Vec<Finding>) -> Vec<Finding> {
-    let text = project.file(PATH).map_or("", |file| file.text.as_str());
-    let mut allowed = Vec::new();
-    let mut result = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        match parse(index + 1, line) {
-            Some(entry) => allowed.push(entry),
-            None => result.push(Finding::new(&RULE, PATH, index + 1, "is not of the form")),
+/// The findings that the list leaves, and how many it allows.
+pub(super) struct Applied {
+    /// The findings without an exception, and the faults of the list itself.
+    pub(super) remaining: Vec<Finding>,
+    /// The number of findings with an exception, by the rule's name.
+    pub(super) allowed: BTreeMap<&'static str, usize>,
+}
+
+/// Takes the findings that the list allows out of `findings`, and adds the faults of the list.
+pub(super) fn apply(project: &Project, findings: Vec<Finding>) -> Applied {
+    let list = List::read(project);
+    let mut remaining = list.faults;
+    for entry in list
+        .entries
+        .iter()
+        .filter(|entry| entry.is_stale(&findings))
+    {
+        let what = "allows nothing that is there; `cargo xtask tidy --mend` removes it";
+        remaining.push(Finding::new(&RULE, PATH, entry.line, what));
+    }
+    let mut allowed = BTreeMap::new();
+    for finding in findings {
+        if list.entries.iter().any(|entry| entry.covers(&finding)) {
+            *allowed.entry(finding.rule.name).or_default() += 1;
+        } else {
+            remaining.push(finding);
         }
     }
-    for entry in &allowed {
-        if !findings.iter().any(|finding| entry.covers(finding)) {
-            result.push(Finding::new(
-                &RULE,
-                PATH,
-                entry.line,
-                "allows what nobody does",
-            ));
+    Applied { remaining, allowed }
+}
+
+/// The list without the exceptions that no finding needs; none when there is no list.
+pub(super) fn mended(project: &Project, findings: &[Finding]) -> Option<String> {
+    let text = &project.file(PATH)?.text;
+    let list = List::read(project);
+    let is_stale = |line: usize| {
+        let mut entries = list.entries.iter();
+        entries.any(|entry| entry.line == line && entry.is_stale(findings))
+    };
+    let lines = text.lines().enumerate();
+    let kept = lines.filter(|(index, _text)| !is_stale(index + 1));
+    Some(kept.map(|(_index, text)| format!("{text}\n")).collect())
+}
+
+/// The list as it is read.
+struct List<'text> {
+    entries: Vec<Allowed<'text>>,
+    /// A finding for each line that is not of the form.
+    faults: Vec<Finding>,
+}
+
+impl<'text> List<'text> {
+    fn read(project: &'text Project) -> Self {
+        let text = project.file(PATH).map_or("", |file| file.text.as_str());
+        let mut list = Self {
+            entries: Vec::new(),
+            faults: Vec::new(),
+        };
+        for (index, line) in text.lines().enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match parse(index + 1, line) {
+                Some(entry) => list.entries.push(entry),
+                None => {
+                    list.faults
+                        .push(Finding::new(&RULE, PATH, index + 1, "is not of the form"));
+                }
+            }
         }
+        list
     }
-    let is_allowed = |finding: &Finding| allowed.iter().any(|entry| entry.covers(finding));
-    result.extend(findings.into_iter().filter(|finding| !is_allowed(finding)));
-    result
 }
 
 fn parse(line_number: usize, line: &str) -> Option<Allowed<'_>> {
@@ -83,13 +135,14 @@ mod tests {
         mend: "m",
     };
 
+    fn findings() -> Vec<Finding> {
+        vec![Finding::new(&LONG, "src/a.rs", 3, "too long").with_item("run")]
+    }
+
     fn remaining(list: &str) -> Vec<String> {
-        let findings = vec![Finding::new(&LONG, "src/a.rs", 3, "too long").with_item("run")];
         let project = Project::of_files(&[(PATH, list)]);
-        apply(&project, findings)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        let remaining = apply(&project, findings()).remaining.into_iter();
+        remaining.map(|finding| finding.what).collect()
     }
 
     #[test]
@@ -104,7 +157,8 @@ mod tests {
 
     #[test]
     fn an_exception_for_something_else_is_itself_a_finding() {
-        let both = ["allows what nobody does", "too long"];
+        let stale = "allows nothing that is there; `cargo xtask tidy --mend` removes it";
+        let both = [stale, "too long"];
         assert_eq!(remaining("long | src/a.rs | walk | one table\n"), both);
         assert_eq!(remaining("long | src/b.rs | - | one table\n"), both);
     }
@@ -115,5 +169,23 @@ mod tests {
             remaining("long | src/a.rs | run |\n"),
             ["is not of the form", "too long"]
         );
+    }
+
+    #[test]
+    fn exceptions_are_counted_by_rule() {
+        let project = Project::of_files(&[(PATH, "long | src/a.rs | run | one table\n")]);
+        let allowed = apply(&project, findings()).allowed;
+        assert_eq!(allowed, BTreeMap::from([("long", 1)]));
+    }
+
+    #[test]
+    fn mending_removes_the_exceptions_that_no_finding_needs() {
+        let list = "# why\nlong | src/a.rs | run | one table\nlong | src/b.rs | - | gone\nbad\n";
+        let project = Project::of_files(&[(PATH, list)]);
+        assert_eq!(
+            mended(&project, &findings()).as_deref(),
+            Some("# why\nlong | src/a.rs | run | one table\nbad\n")
+        );
+        assert_eq!(mended(&Project::default(), &findings()), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Line ends and trailing spaces.
 
+use super::finding::{Finding, Rule};
 use super::project::{File, Project};
-use super::{Finding, Rule};
 
 const RULE: Rule = Rule {
     name: "bytes",

@@ -1,8 +1,8 @@
 //! `docs/dependencies.md`: one row for each library, true to the manifests.
 
+use super::finding::{Finding, Rule};
 use super::project::{Member, Project};
 use super::rust_source::words;
-use super::{Finding, Rule};
 
 /// The table's file.
 pub(super) const PATH: &str = "docs/dependencies.md";

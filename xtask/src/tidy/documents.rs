@@ -1,7 +1,7 @@
 //! The documents that a project has to have.
 
+use super::finding::{Finding, Rule};
 use super::project::Project;
-use super::{Finding, Rule};
 
 const REQUIRED: Rule = Rule {
     name: "documents",

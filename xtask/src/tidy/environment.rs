@@ -1,7 +1,7 @@
 //! Only programs read the environment.
 
+use super::finding::{Finding, Rule};
 use super::project::Project;
-use super::{Finding, Rule};
 
 const RULE: Rule = Rule {
     name: "environment",
@@ -14,6 +14,7 @@ const PROGRAMS: &[&str] = &[
     "crates/peerwork/src/main.rs",
     "xtask/",
     "bench/",
+    "fuzz/",
 ];
 
 /// Finds `std::env` outside programs, build scripts and tests.

@@ -1,9 +1,9 @@
-//! The floors of the house: who may depend on whom.
+//! The floors of the crates: each may depend only on crates of lower floors.
 
 use cargo_metadata::DependencyKind;
 
+use super::finding::{Finding, Rule};
 use super::project::{Member, Project};
-use super::{Finding, Rule};
 
 const RULE: Rule = Rule {
     name: "floors",
@@ -17,7 +17,7 @@ const UNKNOWN: Rule = Rule {
     mend: "add the crate to FLOORS in xtask/src/tidy/floors.rs and to ARCHITECTURE.md",
 };
 
-/// Where a crate stands.
+/// The floor of a crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Floor {
     At(u8),
@@ -43,6 +43,7 @@ const FLOORS: &[(&str, Floor)] = &[
     ("peerwork", Floor::At(5)),
     ("peerwork-bench", Floor::At(6)),
     ("peerwork-schema", Floor::DevOnly),
+    ("peerwork-fuzz", Floor::At(6)),
     ("peerwork-testkit", Floor::DevOnly),
     ("xtask", Floor::Outside),
 ];
@@ -91,7 +92,7 @@ fn floor_of(name: &str) -> Option<Floor> {
         .map(|(_, floor)| *floor)
 }
 
-/// Why a crate at `from` may not depend on one at `to`, or none when it may.
+/// The reason why a crate at `from` may not depend on one at `to`; none when it may.
 fn objection(from: Floor, to: Floor, kind: DependencyKind) -> Option<String> {
     match (from, to) {
         (Floor::At(from), Floor::At(to)) if from > to => None,

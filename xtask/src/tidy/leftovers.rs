@@ -1,19 +1,13 @@
-//! What was left for later, and what makes tests slow or blind.
+//! Unfinished code, marks for later, and tests that are ignored without a reason.
 
+use super::finding::{Finding, Rule};
 use super::project::{File, Project};
 use super::rust_source::{RustSource, words};
-use super::{Finding, Rule};
 
 const LEFTOVER: Rule = Rule {
     name: "leftovers",
     why: "what is left for later in the code is found by nobody; what is wrong is mended or said in an issue",
     mend: "finish it, or write an issue and remove the mark",
-};
-
-const SLEEP: Rule = Rule {
-    name: "sleep-in-test",
-    why: "a sleep is too long on a fast machine and too short on a busy one",
-    mend: "wait for the condition with a deadline (peerwork-testkit), or pause tokio's clock",
 };
 
 const IGNORE: Rule = Rule {
@@ -24,13 +18,12 @@ const IGNORE: Rule = Rule {
 
 const MACROS: &[&str] = &["todo!(", "unimplemented!(", "dbg!("];
 const MARKS: &[&str] = &["TODO", "FIXME", "XXX"];
-const SLEEPS: &[&str] = &["thread::sleep", "time::sleep", "sleep("];
 /// Files that have comments but are not Rust.
 const OTHER_ENDINGS: &[&str] = &[
     ".toml", ".proto", ".sh", ".html", ".css", ".js", ".mjs", ".ts", ".py", ".yml", ".ci/run",
 ];
 
-/// Finds unfinished code everywhere, and sleeps and silent `#[ignore]` in tests.
+/// Finds unfinished code and marks everywhere, and silent `#[ignore]` in tests.
 pub(super) fn check(project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &project.files {
@@ -67,19 +60,6 @@ fn check_rust(file: &File, rust: &RustSource, findings: &mut Vec<Finding>) {
             rust.line(offset),
             "#[ignore] without a reason",
         ));
-    }
-    let mut sleeping: Vec<usize> = SLEEPS
-        .iter()
-        .flat_map(|sleep| rust.code.match_indices(sleep))
-        .map(|(offset, _)| offset)
-        .filter(|offset| stands_alone(&rust.code, *offset))
-        .map(|offset| rust.line(offset))
-        .filter(|line| rust.is_test(*line))
-        .collect();
-    sleeping.sort_unstable();
-    sleeping.dedup();
-    for line in sleeping {
-        findings.push(Finding::new(&SLEEP, &file.path, line, "sleeps"));
     }
 }
 
@@ -126,22 +106,6 @@ mod tests {
         assert_eq!(
             found("a.sh", "mktemp /tmp/XXXXXX\n# XXX\n"),
             [("leftovers", 2)]
-        );
-    }
-
-    #[test]
-    fn sleeping_is_for_the_product() {
-        let text = "\
-async fn wait() { tokio::time::sleep(pause).await }
-#[cfg(test)]
-mod tests {
-    fn a() { std::thread::sleep(x); }
-    async fn b() { sleep(x).await; clock.sleep(y).await }
-}
-";
-        assert_eq!(
-            found("src/a.rs", text),
-            [("sleep-in-test", 4), ("sleep-in-test", 5)]
         );
     }
 

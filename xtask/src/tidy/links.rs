@@ -1,7 +1,7 @@
 //! Relative links in Markdown lead somewhere.
 
+use super::finding::{Finding, Rule};
 use super::project::Project;
-use super::{Finding, Rule};
 
 const RULE: Rule = Rule {
     name: "links",

@@ -1,7 +1,7 @@
-//! What every member's manifest and every Rust file starts with.
+//! Rules for the start of every member's manifest and every Rust file.
 
+use super::finding::{Finding, Rule};
 use super::project::{Member, Project};
-use super::{Finding, Rule};
 
 const LINTS: Rule = Rule {
     name: "lints",

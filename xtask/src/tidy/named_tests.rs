@@ -1,7 +1,7 @@
 //! Tests that a document names have to be there.
 
+use super::finding::{Finding, Rule};
 use super::project::Project;
-use super::{Finding, Rule};
 
 const NAMED_TESTS: Rule = Rule {
     name: "named-tests",

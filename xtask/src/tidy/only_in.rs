@@ -2,8 +2,8 @@
 
 use cargo_metadata::DependencyKind;
 
+use super::finding::{Finding, Rule};
 use super::project::{Member, Project};
-use super::{Finding, Rule};
 
 const RULE: Rule = Rule {
     name: "only-in",

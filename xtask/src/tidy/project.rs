@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use super::manifest::Manifest;
 use super::rust_source::RustSource;
 
-/// Folders that are made, not written.
+/// Folders that builds and tools make.
 const FOLDERS_LEFT_OUT: &[&str] = &[
     "target",
     ".git",
@@ -19,7 +19,7 @@ const FOLDERS_LEFT_OUT: &[&str] = &[
     "dist",
 ];
 
-/// What the rules read. Everything else (pictures, keys, lock files) is nobody's prose.
+/// The endings of files that the rules read; pictures, keys and lock files hold no prose.
 const ENDINGS: &[&str] = &[
     "rs", "toml", "md", "txt", "proto", "html", "css", "js", "mjs", "ts", "py", "sh", "yml", "yaml",
 ];
@@ -44,7 +44,7 @@ pub(super) struct Member {
     pub(super) depends: Vec<(String, DependencyKind)>,
 }
 
-/// Everything that the rules look at.
+/// The files and manifests that the rules look at.
 #[derive(Debug, Default)]
 pub(super) struct Project {
     pub(super) files: Vec<File>,

@@ -1,8 +1,8 @@
 //! On which runtime async tests run.
 
+use super::finding::{Finding, Rule};
 use super::project::{File, Project};
 use super::rust_source::RustSource;
-use super::{Finding, Rule};
 
 const RULE: Rule = Rule {
     name: "test-runtimes",

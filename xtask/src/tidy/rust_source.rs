@@ -74,22 +74,25 @@ impl RustSource {
         true
     }
 
-    /// Where the modules that are test code may be: those behind `#[cfg(test)]`, or all of a test file.
+    /// The files of modules that are test code: those behind `#[cfg(test)]`, or all of a test file.
     pub(super) fn test_module_paths(&self) -> Vec<String> {
         let mut names = self.test_modules.clone();
         if self.is_test(1) {
             names.extend(self.out_of_line_modules());
         }
-        let folder = module_folder(&self.path);
         names
             .iter()
-            .flat_map(|name| {
-                [
-                    format!("{folder}/{name}.rs"),
-                    format!("{folder}/{name}/mod.rs"),
-                ]
-            })
+            .flat_map(|name| self.module_paths(name))
             .collect()
+    }
+
+    /// The two paths at which the file of `mod name;` may be.
+    pub(super) fn module_paths(&self, name: &str) -> [String; 2] {
+        let folder = module_folder(&self.path);
+        [
+            format!("{folder}/{name}.rs"),
+            format!("{folder}/{name}/mod.rs"),
+        ]
     }
 
     /// All functions with a body, nested ones too.
@@ -157,7 +160,7 @@ fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-fn leading_word(text: &str) -> &str {
+pub(super) fn leading_word(text: &str) -> &str {
     let end = text
         .bytes()
         .position(|byte| !is_word_byte(byte))
@@ -228,7 +231,7 @@ fn body_of_item(code: &str, from: usize) -> Option<Range<usize>> {
 }
 
 /// The offset behind the bracket that closes the one at `open`.
-fn end_of_group(code: &str, open: usize) -> Option<usize> {
+pub(super) fn end_of_group(code: &str, open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (offset, byte) in code.bytes().enumerate().skip(open) {
         match byte {
@@ -245,7 +248,7 @@ fn end_of_group(code: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// What a stretch of a file is.
+/// The kind of a stretch of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Code,

@@ -1,9 +1,9 @@
 //! How long files and functions may be.
 
+use super::finding::{Finding, Rule};
 use super::project::Project;
-use super::{Finding, Rule};
 
-/// What a file of one subject has.
+/// The lines of a usual file of one subject.
 pub(super) const FILE_LINES_TYPICAL: usize = 300;
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;

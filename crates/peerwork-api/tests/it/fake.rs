@@ -287,18 +287,9 @@ impl Running {
 
     /// Waits until a metric has a value.
     pub(crate) async fn metric_becomes(&self, start: &str, value: f64) {
-        let mut look = tokio::time::interval(Duration::from_millis(5));
-        let reached = async {
-            while self.metric(start) != Some(value) {
-                look.tick().await;
-            }
-        };
-        let waited = timeout(PATIENCE, reached).await;
-        assert!(
-            waited.is_ok(),
-            "{start} is {:?} and not {value}",
-            self.metric(start)
-        );
+        let what = format!("{start} to become {value}");
+        peerwork_testkit::eventually(&what, || (self.metric(start) == Some(value)).then_some(()))
+            .await;
     }
 }
 

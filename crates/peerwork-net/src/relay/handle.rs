@@ -34,7 +34,7 @@ impl Network {
             .unwrap_or(Err(ReserveError::Deadline))
     }
 
-    /// What the relay of this node holds and carries; nothing on a node without one.
+    /// The reservations and circuits of this node's relay; all zero on a node that is no relay.
     #[must_use]
     pub fn relay_status(&self) -> RelayStatus {
         let Control { places, ledger, .. } = &self.parts.relay;

@@ -12,7 +12,7 @@ use futures::{AsyncRead, AsyncWrite, FutureExt as _};
 use peerwork_net::link::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use super::{Conditions, Cut, Pair, Wakers, line::Line};
+use super::{Conditions, Cut, Pair, Wakers, schedule::Schedule};
 
 /// Bytes of one packet, as on Ethernet.
 const PACKET_BYTES: usize = 1400;
@@ -24,7 +24,7 @@ pub(super) struct Conditioned {
     inner: Bytes,
     pair: Arc<Pair>,
     wakers: Arc<Wakers>,
-    line: Line,
+    schedule: Schedule,
     /// The rest of a packet that was due.
     arrived: Packet,
     /// The stream has ended behind the packets that are under way.
@@ -40,7 +40,7 @@ impl Conditioned {
             inner,
             wakers: pair.connection(),
             pair,
-            line: Line::default(),
+            schedule: Schedule::default(),
             arrived: Packet::new(),
             ended: false,
             error: None,
@@ -48,15 +48,15 @@ impl Conditioned {
         }
     }
 
-    /// Takes packets from the connection, each with the time of its entry into the line.
+    /// Takes packets from the connection, each with the time of its entry into the schedule.
     fn fill(&mut self, conditions: &Conditions, cx: &mut Context<'_>) {
         let mut packet = [0; PACKET_BYTES];
-        while !self.ended && self.line.bytes() < UNDER_WAY_MAX {
+        while !self.ended && self.schedule.bytes() < UNDER_WAY_MAX {
             match self.inner.as_mut().poll_read(cx, &mut packet) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(n @ 1..)) => {
                     let data = Packet::copy_from_slice(&packet[..n]);
-                    self.line.push(data, conditions, Instant::now());
+                    self.schedule.push(data, conditions, Instant::now());
                 }
                 Poll::Ready(end) => {
                     self.ended = true;
@@ -73,9 +73,9 @@ impl Conditioned {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Packet>> {
         self.fill(conditions, cx);
-        while let Some(due) = self.line.due(conditions) {
+        while let Some(due) = self.schedule.due(conditions) {
             if due <= Instant::now() {
-                return Poll::Ready(Ok(self.line.pop(conditions).unwrap_or_default()));
+                return Poll::Ready(Ok(self.schedule.pop(conditions).unwrap_or_default()));
             }
             self.timer.as_mut().reset(due);
             ready!(self.timer.poll_unpin(cx));
@@ -87,7 +87,7 @@ impl Conditioned {
     }
 
     fn is_empty(&self) -> bool {
-        self.arrived.is_empty() && self.line.bytes() == 0 && !self.ended
+        self.arrived.is_empty() && self.schedule.bytes() == 0 && !self.ended
     }
 
     /// Whether bytes may be written; waits while the link is stalled.

@@ -167,7 +167,7 @@ fn on_frame(channel: &mut Channel, frame: &Frame, table: &mut Table) {
             }
             channel.acknowledge = true;
         }
-        // Whoever closes the channel waits for it: the other side.
+        // The side that closed the channel waits for this acknowledgement.
         Flag::FinAck => {}
         Flag::StopSending => {
             if state.writing != Writing::Finished {

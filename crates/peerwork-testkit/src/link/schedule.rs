@@ -9,7 +9,7 @@ use super::Conditions;
 
 /// Packets under way in one direction of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Schedule {
     packets: VecDeque<Packet>,
     bytes: usize,
     /// Thousandths of a loss that have added up.
@@ -27,13 +27,13 @@ struct Packet {
     lost: bool,
 }
 
-impl Line {
+impl Schedule {
     /// Bytes under way.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// A packet enters the line.
+    /// A packet enters the schedule.
     pub(super) fn push(&mut self, data: Bytes, conditions: &Conditions, now: Instant) {
         self.losses += conditions.lost_per_thousand.min(1000);
         let lost = self.losses >= 1000;
@@ -94,16 +94,16 @@ mod tests {
 
     /// The milliseconds at which packets of 1000 bytes are due that entered at these.
     fn due(conditions: &Conditions, entries: &[u32]) -> Vec<u128> {
-        let (mut line, start) = (Line::default(), Instant::now());
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
         for entry in entries {
-            line.push(vec![0; 1000].into(), conditions, start + *entry * MS);
+            schedule.push(vec![0; 1000].into(), conditions, start + *entry * MS);
         }
         let mut due = Vec::new();
-        while let Some(at) = line.due(conditions) {
+        while let Some(at) = schedule.due(conditions) {
             due.push((at - start).as_millis());
-            line.pop(conditions).unwrap();
+            schedule.pop(conditions).unwrap();
         }
-        assert_eq!(line.bytes(), 0);
+        assert_eq!(schedule.bytes(), 0);
         due
     }
 
@@ -152,11 +152,11 @@ mod tests {
                 lost_per_thousand,
                 ..Conditions::CLEAR
             };
-            let (mut line, now) = (Line::default(), Instant::now());
+            let (mut schedule, now) = (Schedule::default(), Instant::now());
             for _ in 0..2000 {
-                line.push(Bytes::new(), &conditions, now);
+                schedule.push(Bytes::new(), &conditions, now);
             }
-            line.packets.iter().filter(|packet| packet.lost).count()
+            schedule.packets.iter().filter(|packet| packet.lost).count()
         };
         assert_eq!([0, 1, 50, 1000, 1001].map(lost), [0, 2, 100, 2000, 2000]);
     }
@@ -167,9 +167,9 @@ mod tests {
             bytes_per_second: Some(1),
             ..Conditions::CLEAR
         };
-        let (mut line, start) = (Line::default(), Instant::now());
-        line.push(vec![0; 1000].into(), &slow, start);
-        assert_eq!(line.due(&slow), Some(start + 1_000_000 * MS));
-        assert_eq!(line.due(&Conditions::CLEAR), Some(start));
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        schedule.push(vec![0; 1000].into(), &slow, start);
+        assert_eq!(schedule.due(&slow), Some(start + 1_000_000 * MS));
+        assert_eq!(schedule.due(&Conditions::CLEAR), Some(start));
     }
 }
