@@ -94,7 +94,7 @@ async fn a_start_that_fails_at_any_part_leaves_nothing_running() {
         }),
         ("directory", |config, _| config.directory.entries_max = 0),
         ("ingress", |config, _| {
-            ingress(config).settings.cors_origins = vec!["nonsense".to_owned()];
+            ingress(config).settings.cors_origins = vec!["no\norigin".to_owned()];
         }),
         ("JSON-RPC", |config, taken| {
             config.api.json_rpc = Some(JsonRpcConfig::new(taken));
