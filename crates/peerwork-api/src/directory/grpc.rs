@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Node, PAGE_DEFAULT, PAGE_MAX, Page, Query, Role,
+    Node, Offer, PAGE_DEFAULT, PAGE_MAX, Page, Query, Role,
     v1::{self, directory_server},
 };
 use crate::{
@@ -47,7 +47,12 @@ impl directory_server::Directory for Directory {
 }
 
 fn query(request: v1::ListRequest) -> Result<Query, ServiceError> {
-    let v1::ListRequest { limit, after, role } = request;
+    let v1::ListRequest {
+        limit,
+        after,
+        role,
+        offering,
+    } = request;
     let limit = match usize::try_from(limit) {
         Ok(0) => PAGE_DEFAULT,
         Ok(limit @ 1..=PAGE_MAX) => limit,
@@ -63,7 +68,12 @@ fn query(request: v1::ListRequest) -> Result<Query, ServiceError> {
             ServiceError::invalid_argument(message)
         })?),
     };
-    Ok(Query { limit, after, role })
+    Ok(Query {
+        limit,
+        after,
+        role,
+        offering: Some(offering).filter(|kind| !kind.is_empty()),
+    })
 }
 
 fn page(page: Page) -> v1::ListResponse {
@@ -85,6 +95,7 @@ fn node(node: Node) -> v1::Node {
         ports,
         requires_key,
         uptime,
+        offers,
     } = node;
     v1::Node {
         id,
@@ -96,6 +107,20 @@ fn node(node: Node) -> v1::Node {
         ports: ports.into_iter().map(u32::from).collect(),
         requires_key,
         uptime_seconds: uptime.as_secs(),
+        offers: offers.into_iter().map(offer).collect(),
+    }
+}
+
+fn offer(offer: Offer) -> v1::Offer {
+    let Offer {
+        kind,
+        version,
+        body,
+    } = offer;
+    v1::Offer {
+        kind,
+        version,
+        body,
     }
 }
 
@@ -110,6 +135,7 @@ mod tests {
             limit,
             after: "x".into(),
             role: role.into(),
+            offering: String::new(),
         })
     }
 

@@ -23,6 +23,9 @@ pub const PAGE_MAX: usize = 1000;
 #[async_trait]
 pub trait DirectoryService: Send + Sync + 'static {
     /// One page of the nodes that fit, in the order of their ids.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when `offering` is no kind.
     async fn list(&self, query: Query) -> Result<Page, ServiceError>;
 
     /// One node by its id in text form.
@@ -41,6 +44,8 @@ pub struct Query {
     pub after: String,
     /// Only nodes with this role.
     pub role: Option<Role>,
+    /// Only nodes with an offer of this kind.
+    pub offering: Option<String>,
 }
 
 /// A page of the directory.
@@ -108,4 +113,17 @@ pub struct Node {
     pub requires_key: bool,
     /// Time since its start, as it tells.
     pub uptime: Duration,
+    /// Its services in their own words.
+    pub offers: Vec<Offer>,
+}
+
+/// A service of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The name of the service.
+    pub kind: String,
+    /// The version of the body's format.
+    pub version: u32,
+    /// Bytes that the service encodes and decodes.
+    pub body: Vec<u8>,
 }

@@ -20,7 +20,7 @@ async fn nodes_are_listed_page_by_page() {
         let request = ListRequest {
             limit: 4,
             after,
-            role: String::new(),
+            ..ListRequest::default()
         };
         let page = client.list(request).await.unwrap().into_inner();
         assert_eq!(page.total, 9);

@@ -197,6 +197,7 @@ pub(crate) fn known_node(number: u16) -> directory::Node {
         ports: vec![number],
         requires_key: true,
         uptime: Duration::from_millis(1_500),
+        offers: Vec::new(),
     }
 }
 

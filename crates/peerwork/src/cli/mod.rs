@@ -16,6 +16,7 @@
 
 mod command;
 mod demo;
+mod directory;
 mod files;
 mod forward;
 mod genesis;
@@ -60,6 +61,7 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<server::ServerArgs>(),
     Entry::of::<node::NodeArgs>(),
     Entry::of::<peers::PeersArgs>(),
+    Entry::of::<directory::DirectoryArgs>(),
     Entry::of::<relay::RelayArgs>(),
     Entry::of::<key::KeyArgs>(),
     Entry::of::<forward::ForwardFlags>(),

@@ -5,7 +5,7 @@ use peerwork_api::{
     ServiceError,
     directory::{self as dto, DirectoryService, Page, Query},
 };
-use peerwork_directory::{Directory, Entry, advertisement::Role};
+use peerwork_directory::{Directory, Entry, advertisement::Role, offer::Offer};
 use peerwork_identity::NodeId;
 
 /// Answers for the directory.
@@ -14,7 +14,16 @@ pub(super) struct Nodes(pub(super) Directory);
 #[async_trait]
 impl DirectoryService for Nodes {
     async fn list(&self, query: Query) -> Result<Page, ServiceError> {
-        let mut fitting: Vec<_> = self.0.all().iter().map(|entry| node(entry)).collect();
+        let entries = match &query.offering {
+            None => self.0.all(),
+            Some(kind) => {
+                let kind = kind
+                    .parse()
+                    .map_err(|error| ServiceError::invalid_argument(format!("{error}")))?;
+                self.0.offering(&kind)
+            }
+        };
+        let mut fitting: Vec<_> = entries.iter().map(|entry| node(entry)).collect();
         fitting.retain(|node| query.role.is_none_or(|role| node.roles.contains(&role)));
         fitting.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let total = fitting.len();
@@ -50,6 +59,15 @@ fn node(entry: &Entry) -> dto::Node {
         ports: told.services.iter().map(|service| service.port).collect(),
         requires_key: told.requires_key,
         uptime: entry.uptime,
+        offers: told.offers.iter().map(offer).collect(),
+    }
+}
+
+fn offer(offer: &Offer) -> dto::Offer {
+    dto::Offer {
+        kind: offer.kind.to_string(),
+        version: offer.version,
+        body: offer.body.to_vec(),
     }
 }
 

@@ -68,6 +68,23 @@ fn operators_see_the_network_through_the_data_directory() {
     assert!(peers.contains(&edge.at.node_id), "{peers}");
     let relays = world.run("relay list --data-dir edge_1");
     assert!(relays.contains(&relay.at.node_id), "{relays}");
+    let edges = world.run("directory list --data-dir node_1 --role edge --json");
+    let edges: serde_json::Value = serde_json::from_str(&edges).unwrap();
+    assert_eq!(edges["nodes"][0]["id"], edge.at.node_id.as_str(), "{edges}");
+    assert_eq!(edges["total"], 1, "{edges}");
+    let none = world.run("directory list --data-dir node_1 --offering store --json");
+    assert!(none.contains(r#""total":0"#), "{none}");
+    let shown = format!("directory show --data-dir node_1 {}", edge.at.node_id);
+    assert!(world.run(&shown).contains("Roles       = edge"));
+    let wrong = run(
+        world.path(),
+        "directory list --data-dir node_1 --offering A",
+    )
+    .failed();
+    assert!(
+        wrong.contains("a kind has 1 to 32 lower-case letters"),
+        "{wrong}"
+    );
     let of_relay = world.run("peers relay --data-dir node_1 --json");
     assert!(of_relay.contains(r#""connected":1"#), "{of_relay}");
     let status = world.run("status --data-dir node_1");
