@@ -5,6 +5,7 @@
 
 #[cfg(target_os = "linux")]
 mod cpu;
+mod forms;
 mod gpu;
 mod json;
 #[cfg(target_os = "linux")]
@@ -14,6 +15,7 @@ mod memory;
 mod nvml;
 #[cfg(not(target_os = "linux"))]
 mod portable;
+mod system_file;
 
 use std::path::PathBuf;
 
@@ -141,41 +143,6 @@ impl Reader {
     fn read_cpu(_: &Roots) -> Result<String, String> {
         portable::cpu()
     }
-}
-
-/// The text form of the memory: total and free bytes, and the part in use.
-fn memory_text(total: u64, free: u64, used_percent: f64) -> String {
-    format!("{{\"total\": {total}, \"free\":{free}, \"used_percent\":{used_percent:.6}}}")
-}
-
-/// The fields of the processor's text form.
-#[derive(Debug, Default)]
-struct Cpu {
-    count: usize,
-    vendor: String,
-    family: String,
-    model: String,
-    model_name: String,
-    mhz: f64,
-}
-
-impl Cpu {
-    fn text(&self) -> String {
-        format!(
-            "{{\"Cpus\":{},\"VendorId\":{},\"Family\":{},\"Model\":{},\"Cores\":1,\"ModelName\":{},\"Mhz\":{}}}",
-            self.count,
-            json::quoted(&self.vendor),
-            json::quoted(&self.family),
-            json::quoted(&self.model),
-            json::quoted(&self.model_name),
-            self.mhz,
-        )
-    }
-}
-
-/// Reads a small file of `/proc` or `/sys`.
-fn read_text(path: &std::path::Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("reading {}: {error}", path.display()))
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -13,6 +13,9 @@
 //! and a node's record outlasts the validity of its announcements. Where a record had to make room, or
 //! was lost by a restart, the signed dates bound the effect of a replay.
 
+mod entry;
+mod limits;
+mod moment;
 mod sources;
 mod table;
 
@@ -27,66 +30,16 @@ use crate::{
     advertisement::{Advertisement, EXPIRES_IN_MAX, Goodbye, Heartbeat, millis},
     announcement::Announcement,
     error::Refusal,
-    limiter::{Bucket, Rate},
+    limiter::Bucket,
     offer::Kind,
 };
 use sources::Newcomers;
-pub use sources::{Source, Stranger};
 use table::{Present, Record, Table};
 
-/// A moment by two clocks: the monotonic clock measures silence, the system's clock is compared with
-/// signed dates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// Time since this node started.
-    pub elapsed: Duration,
-    /// Milliseconds since the epoch.
-    pub unix_ms: u64,
-}
-
-/// Bounds of the table.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Nodes remembered: live, dormant and departed ones.
-    pub entries_max: usize,
-    /// Bytes of signed envelopes kept.
-    pub bytes_max: usize,
-    /// Silence after which a node is gone.
-    pub expiry: Duration,
-    /// How far the clocks of nodes may differ.
-    pub skew: Duration,
-    /// How often announcements of one node are accepted.
-    pub rate: Rate,
-    /// Nodes remembered that one source brought.
-    pub entries_per_source_max: usize,
-    /// Bytes of signed envelopes kept that one source brought.
-    pub bytes_per_source_max: usize,
-    /// How often one source may bring a node that is not known, unless this node asked for it.
-    pub newcomer_rate: Rate,
-}
-
-/// A live node: it announced itself and has not expired or left.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// Its newest advertisement.
-    pub advertisement: Arc<Advertisement>,
-    /// When its last announcement arrived, by this node's clock.
-    pub last_heard: SystemTime,
-    /// How long it had been running when last heard.
-    pub uptime: Duration,
-    /// Its memory when last heard, in the form of specification 6.7.
-    pub mem_info: String,
-    /// The node that forwarded its advertisement; `None` for this node's own.
-    pub via: Option<NodeId>,
-}
-
-impl Entry {
-    /// The node.
-    #[must_use]
-    pub fn node(&self) -> NodeId {
-        self.advertisement.node
-    }
-}
+pub use entry::Entry;
+pub use limits::Limits;
+pub use moment::Moment;
+pub use sources::{Source, Stranger};
 
 /// A change of the directory.
 #[derive(Debug, Clone, PartialEq)]

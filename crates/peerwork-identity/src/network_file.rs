@@ -3,6 +3,7 @@
 //! The file is that of EdgeMatrix, byte for byte.
 //! Unlike there, every address is checked on reading and on writing, and all mistakes are reported at once.
 
+mod contents;
 mod problem;
 mod read;
 mod write;
@@ -12,36 +13,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::problem::{Problem, Problems};
-use crate::{
-    NodeAddress,
-    atomic_file::{WriteMode, atomic_write, read_bounded},
+pub use self::{
+    contents::{ENTRIES_MAX, FILE_BYTES_MAX, NAME_BYTES_MAX, NetworkFile},
+    problem::{Problem, Problems},
 };
-
-/// The largest network file that is read, in bytes.
-pub const FILE_BYTES_MAX: usize = 1024 * 1024;
-
-/// The most entries of one list.
-pub const ENTRIES_MAX: usize = 1024;
-
-/// The longest name of a network, in bytes.
-pub const NAME_BYTES_MAX: usize = 256;
+use crate::atomic_file::{WriteMode, atomic_write, read_bounded};
 
 /// The permission bits of a written file, before the umask.
 pub const FILE_MODE: u32 = 0o660;
-
-/// The contents of a network file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NetworkFile {
-    /// The name of the network, at most [`NAME_BYTES_MAX`] bytes.
-    pub name: String,
-    /// The number that identifies the network; `NetworkId` in the file.
-    pub network_id: i64,
-    /// Nodes of the network to dial first, at most [`ENTRIES_MAX`].
-    pub bootnodes: Vec<NodeAddress>,
-    /// Relays to ask for a reservation first, at most [`ENTRIES_MAX`].
-    pub relaynodes: Vec<NodeAddress>,
-}
 
 /// Why a network file could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -13,36 +13,25 @@
 
 mod error;
 mod exposure;
+mod modes;
+mod name;
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
 pub use self::{
     error::SecretsError,
     exposure::{ExposedPath, Exposure},
+    modes::{DIRECTORY_MODE, KEY_FILE_MODE},
+    name::SecretName,
 };
 use crate::{
     Address, KeyType, Keypair, NodeId, ValidatorKey,
     atomic_file::{WriteMode, atomic_write, read_bounded},
     key_file::{self, KeyFileError},
 };
-
-/// The permission bits of a new key file, before the umask.
-pub const KEY_FILE_MODE: u32 = 0o400;
-
-/// The permission bits of a new directory, before the umask.
-pub const DIRECTORY_MODE: u32 = 0o700;
-
-/// The secrets of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SecretName {
-    /// The key that names the node.
-    NetworkKey,
-    /// The key that names the owner's address.
-    ValidatorKey,
-}
 
 /// The keys that [`SecretsDir::init`] makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,32 +253,6 @@ impl SecretsDir {
                 reason,
             }),
         }
-    }
-}
-
-impl SecretName {
-    /// The directory of the secret, below the data directory.
-    pub const fn directory(self) -> &'static str {
-        match self {
-            Self::NetworkKey => "libp2p",
-            Self::ValidatorKey => "consensus",
-        }
-    }
-
-    const fn file(self) -> &'static str {
-        match self {
-            Self::NetworkKey => "libp2p.key",
-            Self::ValidatorKey => "validator.key",
-        }
-    }
-}
-
-impl fmt::Display for SecretName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::NetworkKey => "network-key",
-            Self::ValidatorKey => "validator-key",
-        })
     }
 }
 

@@ -4,73 +4,28 @@
 //!  node ── muxer ── Conditioned (stream.rs) ── security ── TCP on loopback ── the other node
 //!                        │ asks for each packet that arrives
 //!                        ├── Schedule (schedule.rs, pure): when the packet is due
-//!                        └── Pair: the conditions between these two nodes
+//!                        └── Pair (pair.rs): the conditions between these two nodes
 //! ```
 //! Each node's end delays the packets that arrive there, so that both directions are conditioned
 //! once. Connections are reliable streams: a lost packet arrives after a retransmission timeout, and
 //! all packets behind it wait for it. The security handshake passes without delay, because the other
 //! node is not known before its end.
 
+mod conditions;
+mod pair;
 mod schedule;
 mod stream;
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::HashMap, io, sync::Arc};
 
-use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use peerwork_net::link::{Bytes, Link};
 
-/// How a link treats the packets of each direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conditions {
-    /// How long a packet is under way.
-    pub delay: Duration,
-    /// Packets of a thousand that are lost; spread evenly, so that every run loses the same ones.
-    pub lost_per_thousand: u16,
-    /// How long after its loss a packet arrives.
-    pub retransmission: Duration,
-    /// Bytes a second of each connection; `None` is without limit.
-    pub bytes_per_second: Option<u32>,
-}
+use pair::Pair;
 
-impl Conditions {
-    /// Nothing is held back.
-    pub const CLEAR: Self = Self {
-        delay: Duration::ZERO,
-        lost_per_thousand: 0,
-        retransmission: Duration::from_millis(200),
-        bytes_per_second: None,
-    };
-
-    fn hold_nothing_back(&self) -> bool {
-        self.delay.is_zero() && self.lost_per_thousand == 0 && self.bytes_per_second.is_none()
-    }
-}
-
-impl Default for Conditions {
-    fn default() -> Self {
-        Self::CLEAR
-    }
-}
-
-/// Whether a link carries bytes at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Cut {
-    /// Bytes pass.
-    #[default]
-    Open,
-    /// Bytes of existing connections wait, as behind a router that drops packets; new connections
-    /// are refused.
-    Stalled,
-    /// Existing connections end with an error, and new ones are refused.
-    Broken,
-}
+pub use conditions::Conditions;
+pub use pair::Cut;
 
 /// All links of a test. Clones are the same links.
 #[derive(Debug, Clone, Default)]
@@ -133,57 +88,5 @@ impl Link for End {
             return Err(io::Error::other("the link is cut"));
         }
         Ok(Box::pin(stream::Conditioned::new(bytes, pair)))
-    }
-}
-
-/// The link between two nodes, shared by all their connections.
-#[derive(Debug)]
-struct Pair(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    conditions: Conditions,
-    cut: Cut,
-    connections: Vec<Weak<Wakers>>,
-}
-
-/// The tasks that wait for a connection's bytes.
-#[derive(Debug, Default)]
-struct Wakers {
-    read: AtomicWaker,
-    write: AtomicWaker,
-}
-
-impl Pair {
-    fn new(conditions: Conditions) -> Self {
-        Self(Mutex::new(State {
-            conditions,
-            cut: Cut::Open,
-            connections: Vec::new(),
-        }))
-    }
-
-    fn state(&self) -> (Conditions, Cut) {
-        let state = self.0.lock();
-        (state.conditions, state.cut)
-    }
-
-    /// Changes the state and wakes the connections, which look at it again.
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.0.lock();
-        change(&mut state);
-        for wakers in state.connections.iter().filter_map(Weak::upgrade) {
-            wakers.read.wake();
-            wakers.write.wake();
-        }
-    }
-
-    /// A new connection's wakers.
-    fn connection(&self) -> Arc<Wakers> {
-        let wakers = Arc::new(Wakers::default());
-        let mut state = self.0.lock();
-        state.connections.retain(|of| of.strong_count() > 0);
-        state.connections.push(Arc::downgrade(&wakers));
-        wakers
     }
 }

@@ -1,12 +1,14 @@
 //! A web app with a route for each thing that HTTP can do.
 
 mod bodies;
+mod headers;
+mod state;
 mod upgrades;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::{Body as _, Frame, Incoming},
@@ -21,7 +23,9 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use bodies::{Body, Gauge};
+use bodies::{Body, Gauge, empty};
+use headers::set;
+use state::State;
 
 /// A web app on a free port of the loopback interface. Dropping it stops accepting.
 ///
@@ -45,13 +49,6 @@ pub struct WebApp {
     address: SocketAddr,
     state: Arc<State>,
     _task: AbortOnDropHandle<()>,
-}
-
-#[derive(Debug)]
-pub(crate) struct State {
-    said: broadcast::Sender<Bytes>,
-    /// Event streams, silent requests and upgraded connections under way.
-    waiting: Gauge,
 }
 
 impl WebApp {
@@ -231,14 +228,4 @@ fn text(text: String) -> Response<Body> {
 
 fn full(bytes: Bytes) -> Body {
     BoxBody::new(Full::new(bytes).map_err(|never| match never {}))
-}
-
-pub(crate) fn empty() -> Body {
-    BoxBody::new(Empty::new().map_err(|never| match never {}))
-}
-
-pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
 }

@@ -1,12 +1,11 @@
 //! Opens the tunnel to a port of a node: known → connected → opened → accepted.
 
+mod error;
+
 use std::{fmt, sync::Arc};
 
 use peerwork_identity::NodeId;
-use peerwork_net::{
-    Network,
-    error::{DialError, OpenError},
-};
+use peerwork_net::{Network, error::OpenError};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +13,10 @@ use crate::{
     edge::Own,
     routes::Routes,
     stream::TunnelStream,
-    wire::{self, Head, Kind, PROTOCOL, Reason, Refusal, RequestId, WireError},
+    wire::{self, Head, Kind, PROTOCOL, Reason, RequestId, WireError},
 };
+
+pub use error::ConnectError;
 
 /// What a tunnel leads to.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -32,42 +33,6 @@ impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.node, self.port)
     }
-}
-
-/// There is no tunnel.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// Neither known nor connected.
-    #[error("the node is not known")]
-    UnknownNode,
-    /// The node cannot be reached.
-    #[error("the node cannot be reached: {0}")]
-    Unreachable(String),
-    /// The node is this node, which has no edge.
-    #[error("the node is this node, which offers no apps")]
-    Oneself,
-    /// The node offers no tunnels.
-    #[error("the node offers no apps")]
-    NoEdge,
-    /// The node answered something that is no answer.
-    #[error("the node answered nonsense: {0}")]
-    BadAnswer(String),
-    /// The node takes no more tunnels at this moment.
-    #[error("the node is busy")]
-    EdgeBusy,
-    /// This node takes no more at this moment.
-    #[error("too much is under way to the node")]
-    Busy,
-    /// The edge said no.
-    #[error("the edge refused ({:?}): {}", .0.reason, .0.detail)]
-    Refused(Refusal),
-    /// The deadline passed.
-    #[error("the deadline passed while connecting")]
-    Deadline,
-    /// The network has stopped.
-    #[error("the network has stopped")]
-    Stopped,
 }
 
 /// Opens tunnels. Cheap to clone.
@@ -177,29 +142,4 @@ impl Connector {
 async fn ask(stream: &mut TunnelStream, head: &Head) -> Result<wire::Answer, WireError> {
     wire::write_message(stream, &head.encode()).await?;
     wire::decode_answer(&wire::read_message(stream).await?)
-}
-
-impl From<OpenError> for ConnectError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Unsupported => Self::NoEdge,
-            OpenError::Busy => Self::EdgeBusy,
-            OpenError::Congested => Self::Busy,
-            OpenError::Deadline => Self::Deadline,
-            OpenError::Stopped => Self::Stopped,
-            other => Self::Unreachable(other.to_string()),
-        }
-    }
-}
-
-impl From<DialError> for ConnectError {
-    fn from(error: DialError) -> Self {
-        match error {
-            DialError::Oneself => Self::Oneself,
-            DialError::Busy => Self::Busy,
-            DialError::Deadline => Self::Deadline,
-            DialError::Stopped => Self::Stopped,
-            other => Self::Unreachable(other.to_string()),
-        }
-    }
 }

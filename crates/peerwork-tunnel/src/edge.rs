@@ -7,123 +7,34 @@
 //! The edge dials the host and the ports that its owner named, and nothing else, whatever a head, an
 //! app or a redirect says.
 
+mod config;
+mod shared;
 mod tunnel;
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use peerwork_identity::NodeId;
-use peerwork_limits::{Bounds, Places};
+use peerwork_limits::Places;
 use peerwork_net::{Network, Served};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 use crate::{
     connect::ConnectError,
     error::StartError,
-    keys::KeyStore,
     metrics::EdgeMetrics,
     stream::{self, Pipe},
     wire::PROTOCOL,
 };
+use shared::Shared;
 
-/// Streams beyond the tunnels whose callers are being told at once that the edge is full. Past that the
-/// network answers `Busy`, which says the same to callers.
-const REFUSALS_MAX: usize = 64;
+pub use config::{Config, Limits};
+
 /// How long tunnels may take to end by themselves when the edge stops: as long as a caller may take to
 /// read an answer.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long tunnels may take to be cancelled after that; they wait for nothing but IO.
 const CANCEL: Duration = Duration::from_secs(5);
-
-/// Settings of an edge.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The host of the apps, a name or an address without brackets.
-    pub app_host: String,
-    /// The ports that may be called.
-    pub ports: BTreeSet<u16>,
-    /// The keys that callers need; `None` needs none.
-    pub auth: Option<KeyStore>,
-    /// The nodes that may call; `None` is all.
-    pub callers: Option<HashSet<NodeId>>,
-    /// Bounds.
-    pub limits: Limits,
-}
-
-impl Config {
-    /// Offers ports of `app_host` to all.
-    #[must_use]
-    pub fn new(app_host: impl Into<String>, ports: impl IntoIterator<Item = u16>) -> Self {
-        Self {
-            app_host: app_host.into(),
-            ports: ports.into_iter().collect(),
-            auth: None,
-            callers: None,
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// Bounds of an edge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Tunnels open; each costs 20 to 130 KiB, so 520 MiB at worst.
-    pub tunnels_max: usize,
-    /// Tunnels open for one calling node. A relay keeps up to 64 unused ones for each port and key.
-    pub tunnels_per_caller_max: usize,
-    /// Tunnels open for the calling nodes of one network address, and for those that come through one
-    /// relay as circuits; this machine's own are not counted.
-    pub tunnels_per_origin_max: usize,
-}
-
-impl Limits {
-    fn tunnels(&self) -> Bounds {
-        Bounds {
-            all: self.tunnels_max,
-            per_key: self.tunnels_per_caller_max,
-            per_origin: self.tunnels_per_origin_max,
-        }
-    }
-
-    /// The tunnels, and the callers that are told that there is no place for one.
-    fn streams(&self) -> Bounds {
-        let tunnels = self.tunnels();
-        Bounds {
-            all: tunnels.all.saturating_add(REFUSALS_MAX),
-            per_key: tunnels.per_key.saturating_add(REFUSALS_MAX),
-            per_origin: tunnels.per_origin.saturating_add(REFUSALS_MAX),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            tunnels_max: 4096,
-            tunnels_per_caller_max: 1024,
-            tunnels_per_origin_max: 2048,
-        }
-    }
-}
-
-pub(crate) struct Shared {
-    /// This edge's node.
-    node: NodeId,
-    config: Config,
-    tunnels: Places<NodeId>,
-    /// Owns the tunnels of this node's own calls, and the refreshing of keys.
-    tasks: TaskTracker,
-    metrics: EdgeMetrics,
-    stop: CancellationToken,
-}
 
 /// A running edge. Dropping it cuts all tunnels off.
 pub struct Edge {

@@ -7,6 +7,7 @@
 //! a secret of 32 random bytes.
 
 mod file;
+mod record;
 mod text;
 
 use std::{
@@ -22,13 +23,12 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use record::Record;
+
 pub use file::KeyFileError;
+pub use record::{Denied, KEYS_MAX, LABEL_BYTES_MAX, StoredKey};
 pub use text::{KeyText, ParseKeyError};
 
-/// Keys in one store at most; revoked ones do not count.
-pub const KEYS_MAX: usize = 10_000;
-/// The longest label in bytes.
-pub const LABEL_BYTES_MAX: usize = 128;
 /// How soon a running node sees that the file changed.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// Keys also expire without a change.
@@ -62,39 +62,6 @@ impl std::fmt::Debug for Created {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// What is known of a key. Times are whole seconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredKey {
-    /// Its id.
-    pub id: String,
-    /// Its label.
-    pub label: String,
-    /// The only node that may be called with it.
-    pub node: Option<NodeId>,
-    /// The only port that may be called with it.
-    pub port: Option<u16>,
-    /// When it was made.
-    pub created_at: SystemTime,
-    /// From when on it is worthless.
-    pub expires_at: Option<SystemTime>,
-}
-
-/// A key does not open this door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// No such key, or it is expired or revoked.
-    #[error("the key is unknown, expired or revoked")]
-    Unknown,
-    /// The key is good, for another node or port.
-    #[error("the key is not for this node and port")]
-    Elsewhere,
-}
-
-struct Record {
-    hash: [u8; 32],
-    key: StoredKey,
 }
 
 struct Inner {
@@ -275,21 +242,6 @@ impl KeyStore {
         *stamp = file::Stamp::of(&self.0.path)?;
         self.0.changes.send_modify(|n| *n += 1);
         Ok(result)
-    }
-}
-
-impl StoredKey {
-    fn allows(&self, node: NodeId, port: u16) -> Result<(), Denied> {
-        if self.expires_at.is_some_and(|end| end <= SystemTime::now()) {
-            return Err(Denied::Unknown);
-        }
-        let here = self.node.is_none_or(|only| only == node);
-        let through = self.port.is_none_or(|only| only == port);
-        if here && through {
-            Ok(())
-        } else {
-            Err(Denied::Elsewhere)
-        }
     }
 }
 

@@ -139,7 +139,7 @@ impl Demo {
 
     /// Calls the web app through both relays and listens to node events, as a user would.
     pub async fn check(&self) -> CheckReport {
-        check::run(self).await
+        check::run(&self.app_urls()).await
     }
 
     /// Stops everything, the edge first, so that its relays hear its goodbye.

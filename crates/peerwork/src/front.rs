@@ -2,18 +2,18 @@
 
 mod history;
 mod report;
+mod shape;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork_api::{
-    ErrorKind, FrontService, RelayLimits, RelayReport, ServiceError, WebSocketBytes,
-};
+use peerwork_api::{ErrorKind, FrontService, RelayReport, ServiceError, WebSocketBytes};
 use peerwork_identity::{WriteMode, atomic_write};
 use peerwork_net::Network;
 
 use self::history::Recorder;
-use crate::Config;
+
+pub(crate) use self::shape::Shape;
 
 /// The file that pages of PeerCompute read.
 const RELAY_CONFIG: &str = "relay-config.json";
@@ -47,31 +47,6 @@ impl Listeners {
 pub struct RelayConfigError {
     path: PathBuf,
     source: io::Error,
-}
-
-/// The settings that a report tells.
-#[derive(Debug, Clone)]
-pub(crate) struct Shape {
-    version: String,
-    limits: RelayLimits,
-}
-
-impl Shape {
-    pub(crate) fn of(config: &Config) -> Self {
-        let server = config.relay.as_ref().map(|relay| relay.server.clone());
-        let server = server.unwrap_or_default();
-        Self {
-            version: config.version.clone(),
-            limits: RelayLimits {
-                reservations: server.reservations_max,
-                reservation_seconds: server.reservation_duration.as_secs(),
-                circuit_bytes: server.circuit_bytes_max,
-                circuit_seconds: server.circuit_duration.map(|duration| duration.as_secs()),
-                circuits: server.circuits_max,
-                connections: config.net.limits.connections_max,
-            },
-        }
-    }
 }
 
 /// The service behind the port for browsers.

@@ -21,7 +21,7 @@ pub use self::{error::StartError, forwarding::Forwarding};
 use self::{
     forwarding::ASK_DEADLINE,
     stack::Stack,
-    start::{STOP_DEADLINE, start},
+    start::{Handles, STOP_DEADLINE, start},
 };
 use crate::{Addresses, Config, front::FrontSide};
 
@@ -52,7 +52,22 @@ impl Node {
     /// # Errors
     /// [`StartError`] names the part, and the parts started before it are stopped again.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        start(config).await
+        let (handles, stack) = start(config).await?;
+        let Handles {
+            network,
+            directory,
+            connector,
+            front,
+            addresses,
+        } = handles;
+        Ok(Self {
+            network,
+            directory,
+            connector,
+            front,
+            addresses,
+            stack,
+        })
     }
 
     /// This node's id.

@@ -1,10 +1,11 @@
 //! Relays: where this node holds reservations, and how full its own relay is.
 
 pub(crate) mod grpc;
-
-use std::time::{Duration, SystemTime};
+mod reservation;
 
 use async_trait::async_trait;
+
+pub use reservation::Reservation;
 
 use crate::{error::ServiceError, peers::Peer};
 
@@ -19,19 +20,6 @@ pub trait RelaysService: Send + Sync + 'static {
 
     /// How full this node's own relay is; zeros when it is no relay.
     async fn connections(&self) -> Result<RelayConnections, ServiceError>;
-}
-
-/// A place at a relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reservation {
-    /// Bytes that a circuit may carry; `None` is without limit.
-    pub bytes_max: Option<u64>,
-    /// Time that a circuit may last; `None` is without limit.
-    pub duration_max: Option<Duration>,
-    /// When it ends unless it is renewed; `None` where the relay's answer does not tell.
-    pub expires_at: Option<SystemTime>,
-    /// Addresses of the relay that it named.
-    pub addresses: Vec<String>,
 }
 
 /// How full the node's own relay is.

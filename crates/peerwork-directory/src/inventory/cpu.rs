@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Cpu, read_text};
+use super::{forms::Cpu, system_file::read_text};
 
 pub(super) fn read(proc: &Path, sys: &Path) -> Result<String, String> {
     let cpuinfo = read_text(&proc.join("cpuinfo"))?;

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, io, path::Path};
 
-use super::{json, read_text};
+use super::{json, system_file::read_text};
 
 /// Cards listed; with at most 1 KiB of text each they fit into an advertisement.
 const CARDS_MAX: usize = 16;

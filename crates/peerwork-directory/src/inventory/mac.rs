@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::read_text;
+use super::system_file::read_text;
 
 /// Interfaces looked at; containers can make thousands.
 const INTERFACES_MAX: usize = 1024;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use super::{memory_text, read_text};
+use super::{forms::memory_text, system_file::read_text};
 
 pub(super) fn read(proc: &Path) -> Result<String, String> {
     text(&read_text(&proc.join("meminfo"))?)

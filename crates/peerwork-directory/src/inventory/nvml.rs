@@ -4,7 +4,7 @@ use std::fmt;
 
 use nvml_wrapper::Nvml;
 
-use super::Gpu;
+use super::gpu::Gpu;
 
 /// The library, loaded at the first use. A machine that lacks it is asked once.
 #[derive(Default)]

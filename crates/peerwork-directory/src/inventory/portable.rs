@@ -2,7 +2,7 @@
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, System};
 
-use super::{Cpu, memory_text};
+use super::forms::{Cpu, memory_text};
 
 pub(super) fn mac() -> Result<String, String> {
     let address = mac_address::get_mac_address().map_err(|error| error.to_string())?;

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::samples::{NOW_MS, advertisement, goodbye, heartbeat, numbered};
+use crate::{
+    limiter::Rate,
+    samples::{NOW_MS, advertisement, goodbye, heartbeat, numbered},
+};
 
 const ENTRIES_MAX: usize = 64;
 const PER_SOURCE_MAX: usize = 8;

@@ -12,7 +12,7 @@ use std::{
 use peerwork_identity::NodeId;
 use peerwork_limits::{Origin, Rate, Rates};
 
-use super::Limits;
+use super::limits::Limits;
 use crate::error::Refusal;
 
 /// Sources whose rate is remembered, for nodes and for network addresses each; about 100 bytes each.

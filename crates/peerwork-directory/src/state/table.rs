@@ -9,7 +9,9 @@ use std::{
 use peerwork_identity::NodeId;
 
 use super::{
-    Entry, Limits, Moment,
+    entry::Entry,
+    limits::Limits,
+    moment::Moment,
     sources::{Counted, Holdings, Room, Source},
 };
 use crate::{

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    limiter::Rate,
     offer::Offers,
     samples::{NOW_MS, advertisement, goodbye, heartbeat, key, node, offer},
 };

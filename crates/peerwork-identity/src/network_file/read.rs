@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{ENTRIES_MAX, FILE_BYTES_MAX, NAME_BYTES_MAX, NetworkFile, Problem, Problems};
+use super::{
+    contents::{ENTRIES_MAX, FILE_BYTES_MAX, NAME_BYTES_MAX, NetworkFile},
+    problem::{Problem, Problems},
+};
 use crate::NodeAddress;
 
 pub(super) fn too_large() -> Problem {

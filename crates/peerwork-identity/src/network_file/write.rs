@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-use super::NetworkFile;
+use super::contents::NetworkFile;
 use crate::NodeAddress;
 
 /// The fields in the order of the file.

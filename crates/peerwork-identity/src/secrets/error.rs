@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::SecretName;
+use super::name::SecretName;
 use crate::key_file::KeyFileError;
 
 /// Why a key could not be read or made; the message names the file and what to do.

@@ -61,7 +61,7 @@ mod unix {
     use std::{os::unix::fs::MetadataExt, path::Path};
 
     use super::{ExposedPath, Exposure};
-    use crate::secrets::{DIRECTORY_MODE, KEY_FILE_MODE};
+    use crate::secrets::modes::{DIRECTORY_MODE, KEY_FILE_MODE};
 
     /// A user with write access to a directory may replace the keys in it.
     const WRITABLE_BY_OTHERS: u32 = 0o022;

@@ -41,7 +41,8 @@ use crate::{
     error::StartError,
     peers::{Advertised, Path},
     streams::{
-        Full, InboundStream, Limits, OpenRequest, Owner, Protocol, Registry, Served, Stream,
+        Full, InboundStream, Incoming, Limits, OpenRequest, Owner, Protocol, Registry, Served,
+        Stream,
     },
 };
 
@@ -128,7 +129,7 @@ impl Server {
     pub(crate) fn start(config: &RelayServer, network: Host) -> Result<Served, StartError> {
         // A circuit lasts as long as it may; all else here has deadlines of its own.
         let limits = Limits::new(UNREAD).with_deadline(None);
-        let incoming = network.streams.serve(HOP, &limits, FULL);
+        let incoming = Incoming::serve(&network.streams, HOP, &limits, FULL);
         let incoming = incoming.map_err(|error| StartError::Behaviour {
             protocol: "circuit relay",
             reason: error.to_string(),

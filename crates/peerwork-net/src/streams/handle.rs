@@ -52,7 +52,7 @@ impl Network {
     /// [`ServeError`] when the protocol is served already or the queue is out of bounds.
     pub fn serve(&self, protocol: Protocol, limits: Limits) -> Result<Incoming, ServeError> {
         let full = Full::of(&protocol);
-        self.parts.streams.serve(protocol, &limits, full)
+        Incoming::serve(&self.parts.streams, protocol, &limits, full)
     }
 
     /// Calls `answer` for each stream of a protocol within `limits`, in a task of its own that ends

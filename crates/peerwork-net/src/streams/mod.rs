@@ -14,66 +14,20 @@
 mod behaviour;
 mod handle;
 mod handler;
+mod inbound;
+mod incoming;
 mod limits;
 mod protocol;
 mod registry;
 mod served;
 mod stream;
 
-use libp2p::swarm::ConnectionId;
-use peerwork_identity::NodeId;
-use peerwork_limits::{Origin, Place, Places};
-use tokio::sync::mpsc;
-
 pub(crate) use behaviour::Behaviour;
+pub use inbound::InboundStream;
+pub use incoming::Incoming;
 pub use limits::{Limits, QUEUE_MAX};
 pub use protocol::{NAME_BYTES_MAX, NameError, Protocol};
 pub(crate) use registry::{Full, OpenRequest, Registry};
 pub(crate) use served::Owner;
 pub use served::{Served, StopError};
 pub use stream::Stream;
-
-use crate::peers::Path;
-
-/// A stream that another node opened.
-#[derive(Debug)]
-pub struct InboundStream {
-    /// The node that opened it; proven by the connection's handshake.
-    pub node: NodeId,
-    /// Whether it came over a direct connection or a circuit.
-    pub path: Path,
-    /// What the connection counts for: its network address, or the relay of a circuit; `None` is
-    /// this machine.
-    pub origin: Option<Origin>,
-    /// The connection it came on.
-    pub(crate) connection: ConnectionId,
-    /// The bytes.
-    pub stream: Stream,
-    /// Its place among the streams of the protocol, until dropped: keep it as long as the stream
-    /// costs anything.
-    pub place: Place<NodeId>,
-}
-
-/// The bounded queue of inbound streams of one protocol.
-///
-/// Dropping it stops serving the protocol.
-#[derive(Debug)]
-pub struct Incoming {
-    pub(crate) receiver: mpsc::Receiver<InboundStream>,
-    pub(crate) registry: Registry,
-    pub(crate) protocol: Protocol,
-    pub(crate) places: Places<NodeId>,
-}
-
-impl Incoming {
-    /// The next stream; `None` once the network has stopped.
-    pub async fn next(&mut self) -> Option<InboundStream> {
-        self.receiver.recv().await
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.registry.withdraw(&self.protocol);
-    }
-}

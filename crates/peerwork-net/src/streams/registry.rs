@@ -17,7 +17,7 @@ use peerwork_identity::NodeId;
 use peerwork_limits::{Origin, Place, Places};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{InboundStream, Incoming, Limits, Protocol, Stream, protocol::BUSY};
+use super::{InboundStream, Limits, Protocol, Stream, protocol::BUSY};
 use crate::{
     error::{OpenError, ServeError},
     peers::Path,
@@ -59,6 +59,12 @@ pub(crate) struct Service {
     queue: mpsc::Sender<InboundStream>,
     places: Places<NodeId>,
     refused: Arc<AtomicU64>,
+}
+
+/// The receiving end of a protocol's queue, with the bounds of its streams.
+pub(crate) struct Queue {
+    pub(super) receiver: mpsc::Receiver<InboundStream>,
+    pub(super) places: Places<NodeId>,
 }
 
 /// The answer of a full protocol, as its streams carry it; empty is a reset.
@@ -123,10 +129,10 @@ impl Registry {
     /// Serves a protocol within its limits; a stream without a place is told `full`.
     pub(crate) fn serve(
         &self,
-        protocol: Protocol,
+        protocol: &Protocol,
         limits: &Limits,
         full: Full,
-    ) -> Result<Incoming, ServeError> {
+    ) -> Result<Queue, ServeError> {
         limits.check()?;
         let (queue, receiver) = mpsc::channel(limits.queue);
         let places = Places::new(limits.streams);
@@ -143,12 +149,7 @@ impl Registry {
         };
         served.insert(protocol.name.clone(), Arc::new(service));
         self.publish(&served);
-        Ok(Incoming {
-            receiver,
-            registry: self.clone(),
-            protocol,
-            places,
-        })
+        Ok(Queue { receiver, places })
     }
 
     pub(crate) fn withdraw(&self, protocol: &Protocol) {
@@ -161,7 +162,7 @@ impl Registry {
         *self.0.services.write() = served.values().cloned().collect();
     }
 
-    /// Forgets all queues, so that every [`Incoming`] ends.
+    /// Forgets all queues, so that every [`Incoming`](super::Incoming) ends.
     pub(crate) fn close(&self) {
         let mut served = self.0.served.write();
         served.clear();

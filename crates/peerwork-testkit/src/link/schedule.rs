@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::Conditions;
+use super::conditions::Conditions;
 
 /// Packets under way in one direction of a connection.
 #[derive(Debug, Default)]

@@ -12,7 +12,11 @@ use futures::{AsyncRead, AsyncWrite, FutureExt as _};
 use peerwork_net::link::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use super::{Conditions, Cut, Pair, Wakers, schedule::Schedule};
+use super::{
+    conditions::Conditions,
+    pair::{Cut, Pair, Wakers},
+    schedule::Schedule,
+};
 
 /// Bytes of one packet, as on Ethernet.
 const PACKET_BYTES: usize = 1400;

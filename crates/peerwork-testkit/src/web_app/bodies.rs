@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 
 pub(crate) type Body = BoxBody<Bytes, Box<dyn Error + Send + Sync>>;
@@ -63,6 +63,10 @@ impl Stream for SyncStream {
             Err(_) => Poll::Ready(None),
         }
     }
+}
+
+pub(crate) fn empty() -> Body {
+    BoxBody::new(Empty::new().map_err(|never| match never {}))
 }
 
 pub(crate) fn of_stream(stream: impl Stream<Item = FrameResult> + Send + 'static) -> Body {

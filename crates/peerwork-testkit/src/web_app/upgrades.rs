@@ -9,7 +9,11 @@ use tokio_tungstenite::{
     tungstenite::{handshake::derive_accept_key, protocol::Role},
 };
 
-use super::{State, bodies::Body, empty, set};
+use super::{
+    bodies::{Body, empty},
+    headers::set,
+    state::State,
+};
 
 /// Answers 101 and echoes messages.
 pub(crate) fn websocket(request: Request<Incoming>, state: &State) -> Response<Body> {

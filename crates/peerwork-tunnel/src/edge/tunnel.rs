@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::Shared;
+use super::shared::Shared;
 use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},

@@ -11,7 +11,7 @@ use std::{
 use peerwork_identity::{NodeId, WriteMode, atomic_write, read_bounded};
 use serde::{Deserialize, Serialize};
 
-use super::{KEYS_MAX, LABEL_BYTES_MAX, Record, StoredKey};
+use super::record::{KEYS_MAX, LABEL_BYTES_MAX, Record, StoredKey};
 
 /// 10,000 keys of about 350 bytes, doubled.
 const FILE_BYTES_MAX: usize = 8 << 20;

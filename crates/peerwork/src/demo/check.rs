@@ -4,7 +4,6 @@ use std::{fmt, time::Duration};
 
 use hyper::Method;
 
-use super::Demo;
 use crate::http_call;
 
 /// How long one call may take.
@@ -48,9 +47,10 @@ impl fmt::Display for CheckReport {
     }
 }
 
-pub(super) async fn run(demo: &Demo) -> CheckReport {
+/// Calls the web app by its URLs through both relays.
+pub(super) async fn run(app_urls: &[String; 2]) -> CheckReport {
     let mut steps = Vec::new();
-    for url in demo.app_urls() {
+    for url in app_urls {
         let echo = call(Method::POST, &format!("{url}/echo"), MESSAGE).await;
         steps.push(judge(
             format!("POST {url}/echo {MESSAGE}"),
@@ -62,7 +62,7 @@ pub(super) async fn run(demo: &Demo) -> CheckReport {
         steps.push(judge(format!("GET {url}/home"), home, 200, "<html"));
     }
     // A port that the edge's owner did not allow.
-    let [first, _] = demo.app_urls();
+    let [first, _] = app_urls;
     let closed = first
         .rsplit_once('/')
         .map_or("", |(node, _)| node)

@@ -15,7 +15,7 @@ use peerwork_net::{
     webrtc,
 };
 
-use super::Shape;
+use super::shape::Shape;
 use crate::time::{millis, millis_since_1970};
 
 pub(super) fn make(

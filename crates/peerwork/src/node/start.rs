@@ -22,7 +22,7 @@ use peerwork_tunnel::{Edge, Ingress, connect::Connector};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use super::{Node, certificate, error::StartError, events::EventPump, parts, stack::Stack};
+use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack};
 use crate::{
     Addresses, Config, access,
     data_dir::DataDir,
@@ -53,8 +53,8 @@ mod deadline {
     pub(super) const NETWORK: Duration = Duration::from_millis(400);
 }
 
-/// Starts all parts that `config` asks for, or none.
-pub(super) async fn start(config: Config) -> Result<Node, StartError> {
+/// Starts all parts that `config` asks for, or none; the stack stops them again.
+pub(super) async fn start(config: Config) -> Result<(Handles, Stack), StartError> {
     let mut stack = Stack::default();
     let mut starting = Starting {
         config,
@@ -62,7 +62,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stack: &mut stack,
     };
     match starting.run().await {
-        Ok(handles) => Ok(handles.into_node(stack)),
+        Ok(handles) => Ok((handles, stack)),
         Err(error) => {
             stack.unwind(STOP_DEADLINE).await;
             Err(error)
@@ -78,25 +78,12 @@ struct Starting<'a> {
 }
 
 /// The handles through which a running node is asked.
-struct Handles {
-    network: Network,
-    directory: Directory,
-    connector: Connector,
-    front: Option<Arc<FrontSide>>,
-    addresses: Addresses,
-}
-
-impl Handles {
-    fn into_node(self, stack: Stack) -> Node {
-        Node {
-            network: self.network,
-            directory: self.directory,
-            connector: self.connector,
-            front: self.front,
-            addresses: self.addresses,
-            stack,
-        }
-    }
+pub(super) struct Handles {
+    pub(super) network: Network,
+    pub(super) directory: Directory,
+    pub(super) connector: Connector,
+    pub(super) front: Option<Arc<FrontSide>>,
+    pub(super) addresses: Addresses,
 }
 
 /// Ports that are taken and not served yet.

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use peerwork_identity::{InitOptions, KeyType, SecretName, SecretsDir, SecretsError};
 use serde::Serialize;
 
-use super::{address_shown, node_id_shown, rows};
+use super::names::{address_shown, node_id_shown, rows};
 use crate::cli::{
     output::{Answer, Form, block, remark},
     settings::Resolved,

@@ -2,10 +2,10 @@
 
 mod generate;
 mod init;
+mod names;
 mod show;
 
 use clap::{Args, Subcommand};
-use peerwork_identity::{Address, IdentitySummary};
 
 pub(crate) use self::generate::check_secrets_config;
 use self::{generate::GenerateFlags, init::InitFlags, show::OutputFlags};
@@ -45,22 +45,4 @@ impl Command for SecretsArgs {
             SecretsCommand::Generate(flags) => generate::run(flags, form),
         }
     }
-}
-
-/// The address of the validator key; the zero address stands for none.
-fn address_shown(summary: &IdentitySummary) -> String {
-    summary.address.unwrap_or(Address::ZERO).to_string()
-}
-
-/// The node id; empty when there is no network key.
-fn node_id_shown(summary: &IdentitySummary) -> String {
-    summary.node_id.map(|id| id.to_string()).unwrap_or_default()
-}
-
-/// The two rows that name a node.
-fn rows(address: &str, node_id: &str) -> [(&'static str, String); 2] {
-    [
-        ("Public key (address)", address.to_owned()),
-        ("Node ID", node_id.to_owned()),
-    ]
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use peerwork_identity::{IdentitySummary, SecretName, SecretsDir};
 use serde::Serialize;
 
-use super::{address_shown, node_id_shown, rows};
+use super::names::{address_shown, node_id_shown, rows};
 use crate::cli::{
     output::{Answer, Form, block},
     settings::Resolved,

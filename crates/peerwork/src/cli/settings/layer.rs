@@ -8,7 +8,7 @@ use clap::{
     parser::ValueSource,
 };
 
-use super::{Environment, schema::settings};
+use super::{environment::Environment, schema::settings};
 
 /// Settings by the names of their flags, without the dashes.
 #[derive(Debug, Default)]

@@ -6,13 +6,13 @@
 //! gets its settings by [`Source::resolve`] with its own flags.
 
 mod document;
+mod environment;
 mod file;
 mod global;
 mod layer;
 mod schema;
 
 use std::{
-    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
 };
@@ -21,6 +21,7 @@ use clap::{ArgMatches, Args};
 
 pub(crate) use self::{
     document::{Setting, Value, all as defaults_of},
+    environment::Environment,
     global::{Global, with_switches},
     schema::{NoSettings, Schema, schema},
 };
@@ -64,9 +65,6 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
-
-/// The environment, as far as settings may read it.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Where the settings of one call of the program come from.
 #[derive(Clone, Copy)]

@@ -1,0 +1,19 @@
+//! Holds the state that an edge shares with the tasks of its tunnels.
+
+use peerwork_identity::NodeId;
+use peerwork_limits::Places;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::config::Config;
+use crate::metrics::EdgeMetrics;
+
+pub(super) struct Shared {
+    /// This edge's node.
+    pub(super) node: NodeId,
+    pub(super) config: Config,
+    pub(super) tunnels: Places<NodeId>,
+    /// Owns the tunnels of this node's own calls, and the refreshing of keys.
+    pub(super) tasks: TaskTracker,
+    pub(super) metrics: EdgeMetrics,
+    pub(super) stop: CancellationToken,
+}
