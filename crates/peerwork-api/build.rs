@@ -1,17 +1,18 @@
-//! Compiles the operator's protobuf contracts with `protox`, so that no system `protoc` is needed.
+//! The build script compiles the operator's protobuf files with `protox`, so that the build needs
+//! no system `protoc`.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-/// One file for each gRPC service.
+/// The protobuf files, each of which defines one gRPC service.
 const CONTRACTS: [&str; 2] = ["v1/system.proto", "peerwork/directory/v1/directory.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(CONTRACTS, ["proto"])?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    // Served by gRPC reflection.
+    // The descriptors are served by gRPC reflection.
     fs::write(out_dir.join("operator.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)

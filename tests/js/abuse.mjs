@@ -1,5 +1,5 @@
-// What a hostile client tries, and whether two others notice: thousands of topics, gossip without end,
-// a frame that is too large, sockets that say nothing.
+// A hostile client creates thousands of topics, gossips without end, sends a frame that is too
+// large and opens silent sockets; the script checks that two other clients are not disturbed.
 //
 //   node abuse.mjs <relay by WebSocket>
 

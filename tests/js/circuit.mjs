@@ -1,5 +1,6 @@
-// Two js-libp2p nodes meet over a Peerwork relay: one reserves a place, the other dials it through
-// the circuit, pings it and sends bytes. Prints one JSON line with what it saw.
+// Two js-libp2p nodes connect over a Peerwork relay: one makes a reservation, the other dials it
+// through the circuit, pings it and sends bytes. The script prints its observations as one JSON
+// line.
 //
 //   node circuit.mjs <relay multiaddr with /p2p/id>
 

@@ -1,4 +1,5 @@
-// A js-libp2p client as pages and Node.js programs are: it knows a relay and nothing else.
+// This module starts a js-libp2p client like those of pages and Node.js programs, which know only a
+// relay.
 
 import { createLibp2p } from 'libp2p'
 import { tcp } from '@libp2p/tcp'
@@ -13,7 +14,7 @@ import { pubsubPeerDiscovery } from '@libp2p/pubsub-peer-discovery'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { multiaddr } from '@multiformats/multiaddr'
 
-// A script that hangs says so.
+// A script that hangs fails with a message.
 setTimeout(() => {
   console.error('not done after two minutes')
   process.exit(1)
@@ -21,7 +22,7 @@ setTimeout(() => {
 
 export const ECHO = '/interop/echo/1'
 
-/** Waits until `condition` gives something. */
+/** Waits until `condition` returns a value. */
 export const until = async (what, condition, seconds = 30) => {
   const deadline = Date.now() + seconds * 1000
   for (;;) {
@@ -35,7 +36,7 @@ export const until = async (what, condition, seconds = 30) => {
 export const bytes = (text) => new TextEncoder().encode(text)
 export const text = (bytes) => new TextDecoder().decode(bytes)
 
-/** Starts a client that reserves a place at the relay and looks for others by pubsub. */
+/** Starts a client that makes a reservation at the relay and discovers other clients by pubsub. */
 export const start = async (relay, options = {}) => {
   const { discover = true, flood = false, reserve = true, transports = [tcp(), webSockets()] } = options
   const pubsub = flood
@@ -62,11 +63,11 @@ export const start = async (relay, options = {}) => {
   return node
 }
 
-/** The circuit address under which others reach the client, once it has one. */
+/** The circuit address at which other clients can dial this client, as soon as it has one. */
 export const circuit = (node) =>
   node.getMultiaddrs().find((address) => address.toString().includes('/p2p-circuit'))
 
-/** Sends `payload` to a peer and reads it back. */
+/** Sends `payload` to a peer and reads the same bytes back. */
 export const echo = async (connection, payload) => {
   const stream = await connection.newStream(ECHO, { runOnLimitedConnection: true })
   const parts = []
@@ -83,7 +84,7 @@ export const echo = async (connection, payload) => {
   })
   stream.send(payload)
   await back
-  // What was asked for has come; how the stream ends no longer matters.
+  // All expected bytes have arrived; the way in which the stream ends does not matter.
   stream.close().catch(() => {})
   return Buffer.concat(parts)
 }

@@ -1,4 +1,5 @@
-// Many clients at once: all find all others, and what each publishes reaches all.
+// Many clients run at once: every client discovers all others, and every published message reaches
+// all clients.
 //
 //   node crowd.mjs <relay> <clients> <messages of each>
 
@@ -23,7 +24,7 @@ const relayId = relay.split('/p2p/')[1]
 const seesRelay = (node) =>
   node.services.pubsub.getSubscribers('crowd').some((peer) => peer.toString() === relayId)
 await until('the relay to join the topic', () => nodes.every(seesRelay))
-// In the mesh only after the next heartbeat; until then messages wait for gossip.
+// A client joins the mesh only at the next heartbeat; until then messages wait for gossip.
 await until('a message to reach all', async () => {
   delays.length = 0
   await nodes[0].services.pubsub.publish('crowd', bytes(JSON.stringify({ sent: performance.now() })))
@@ -32,7 +33,8 @@ await until('a message to reach all', async () => {
 })
 delays.length = 0
 
-// Two messages a second from each, one after the other: all of them share this one process.
+// Each client sends two messages a second, one client after the other, because all of them share
+// this process.
 for (let n = 0; n < Number(messages); n++) {
   for (const node of nodes) {
     const payload = { sent: performance.now(), n, padding: 'x'.repeat(100) }

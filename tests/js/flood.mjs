@@ -1,6 +1,7 @@
-// Two thousand TCP connections as quickly as they open, of every kind that comes to nothing: silent
-// ones, ones that begin a request or a handshake and stop, ones that send rubbish, ones that close at
-// once. Meanwhile others come as always, and the port for browsers answers.
+// The script opens two thousand TCP connections as fast as possible, of every kind that does not
+// lead to a libp2p connection: silent connections, unfinished requests and handshakes, random
+// bytes, and immediate closes. Meanwhile other clients can connect, and the port for browsers
+// answers.
 //
 //   node flood.mjs <relay by WebSocket> <relay by TCP> <connections>
 
@@ -13,12 +14,15 @@ const web = `http://${at(byWebSocket).host}:${at(byWebSocket).port}`
 const discover = false
 
 const upgrade = (more) => `GET / HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${more}`
-/** What each connection does once it is open: where, what it sends, and whether it closes at once. */
+/**
+ * The kinds of connection: the address, the bytes that are sent, and whether the connection is
+ * closed at once.
+ */
 const kinds = [
   { relay: byWebSocket },
   { relay: byWebSocket, close: true },
   { relay: byWebSocket, send: upgrade('') },
-  // A whole upgrade, and nothing inside the WebSocket.
+  // A complete WebSocket upgrade without any message after it.
   { relay: byWebSocket, send: upgrade('Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n') },
   { relay: byTcp },
   { relay: byTcp, close: true },
@@ -26,7 +30,7 @@ const kinds = [
   { relay: byTcp, send: 'GET / HTTP/1.1\r\n\r\n' }
 ]
 let opened = 0
-/** How many of each kind are still there. */
+/** The number of connections of each kind that are still open. */
 const left = kinds.map(() => 0)
 const flood = (n) => {
   const kind = n % kinds.length
@@ -38,7 +42,8 @@ const flood = (n) => {
     if (send != null) socket.write(send, 'latin1')
     if (close) socket.destroy()
   })
-  // Whatever the relay says is read, or its end would not be seen.
+  // The bytes from the relay are read, because otherwise the end of the connection would not be
+  // noticed.
   socket.resume()
   socket.on('error', () => {})
   socket.on('close', () => { left[kind]-- })
@@ -49,7 +54,10 @@ const timed = async (work) => {
   await work()
   return performance.now() - began
 }
-/** How long somebody who comes during the flood needs until it has a place; it tries again when refused. */
+/**
+ * The time that a client needs during the flood to get a reservation; it retries when it is
+ * refused.
+ */
 const comes = (relay) => timed(async () => {
   const node = await until('a connection', () => start(relay, { discover }).catch(() => null))
   await until('a place', () => circuit(node) != null)
@@ -81,8 +89,9 @@ const waited = {
   webSocket: await during.webSocket, tcp: await during.tcp, health: await during.health, healthAfter: await health()
 }
 await until('the relay to close them', () => left.every((some, kind) => some === 0 || kind === 0), 60)
-// Some of the silent were dropped before the relay saw them, when the queue of its socket was full, and
-// nobody tells them: the relay says how many it still has.
+// Some silent connections were dropped before the relay saw them, because the accept queue of its
+// socket was full, and this side is not notified of that. The relay's own figures tell how many
+// connections it still has.
 const kept = async () => {
   const text = await (await fetch(`${web}/metrics`)).text()
   return Number(text.match(/^peerwork_api_connections\{listener="relay-front"\} (\d+)/m)[1])

@@ -1,5 +1,5 @@
-// A client that asks the relay for circuits in every wrong way, one stream after the other and then
-// 300 at once, while two others talk and a third comes.
+// A client sends the relay every kind of malformed circuit request, one stream after the other and
+// then 300 at once, while two other clients talk and a third client connects.
 //
 //   node hop.mjs <relay by WebSocket> <relay by TCP>
 
@@ -34,7 +34,8 @@ const varint = (number) => {
   return [...bytes, number]
 }
 const frame = (message) => Uint8Array.from([...varint(message.length), ...message])
-// Fields of a `HopMessage`: 1 its type (0 reserve, 1 connect, 2 status), 2 the peer, 5 the status.
+// The fields of a `HopMessage`: 1 is its type (0 reserve, 1 connect, 2 status), 2 the peer, 5 the
+// status.
 const CONNECT = [0x08, 1]
 const wrong = {
   'an unknown type': frame([0x08, 99]),
@@ -48,10 +49,13 @@ const wrong = {
   nothing: new Uint8Array(0)
 }
 
-const [offence] = hostile.getConnections()
-/** Sends bytes as a request; tells when the relay ends the stream, and which status it answered before. */
+const [hostileConnection] = hostile.getConnections()
+/**
+ * Sends bytes as a request; returns a promise that resolves when the relay ends the stream, and a
+ * function that reads the status answered before.
+ */
 const ask = async (bytes, { end = false } = {}) => {
-  const stream = await offence.newStream(HOP, { maxOutboundStreams: 1024 })
+  const stream = await hostileConnection.newStream(HOP, { maxOutboundStreams: 1024 })
   const answer = []
   stream.addEventListener('message', ({ data }) => { answer.push(...data.subarray()) })
   const ended = new Promise((resolve) => {
@@ -60,7 +64,8 @@ const ask = async (bytes, { end = false } = {}) => {
   })
   stream.send(bytes)
   if (end) stream.close().catch(() => {})
-  // A status and nothing else: 5 bytes behind their length, the last two of them its number.
+  // The answer is a status message only: 5 bytes after the length prefix, whose last two bytes are
+  // the status code.
   const status = () => answer.length === 6 ? answer[4] % 128 + answer[5] * 128 : undefined
   return { ended, status }
 }
@@ -72,11 +77,11 @@ for (const [what, bytes] of Object.entries(wrong)) {
   if (status() != null) outcomes[what] = `${outcomes[what]}, ${status()}`
 }
 
-// Some of these never finish what they begin.
+// Some of these messages are incomplete.
 const messages = [...Object.values(wrong), frame([0x08, 0, 0x12, 9]).subarray(0, 3), Uint8Array.from([10, 0x08])]
 const before = echoes
 await Promise.all(Array.from({ length: 300 }, async (_, n) => {
-  // A stream that the relay has ended already takes nothing more.
+  // The relay may have ended the stream already, and sending fails then.
   await ask(messages[n % messages.length]).catch(() => {})
 }))
 const late = await start(byTcp, { discover })

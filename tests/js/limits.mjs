@@ -1,5 +1,5 @@
-// What a relay with two places and small circuits grants, and what it refuses. Each case stands at a
-// limit and one above.
+// The script checks what a relay with two reservations and small circuits grants and refuses. Each
+// case is at a limit and one above.
 //
 //   node limits.mjs <relay by WebSocket> <bytes of a circuit> <seconds of a circuit> <validity in seconds>
 
@@ -18,7 +18,8 @@ const refused = await until('the refusal', async () => {
 
 const caller = await start(relay, { discover, reserve: false })
 const fits = await caller.dial(circuit(one))
-// Both directions count, and the handshakes: a quarter each way is within.
+// The limit counts the bytes of both directions and of the handshakes: a quarter in each direction
+// stays below it.
 const quarter = randomBytes(Number(bytes) / 4)
 const within = Buffer.compare(await echo(fits, quarter), quarter) === 0
 const above = await echo(fits, randomBytes(Number(bytes))).then(() => 'passed', () => 'cut')
@@ -30,7 +31,7 @@ const stream = await timed.newStream(ECHO, { runOnLimitedConnection: true })
 await new Promise((resolve) => stream.addEventListener('close', resolve, { once: true }))
 const lasted = (performance.now() - began) / 1000
 
-// js-libp2p renews after thirty seconds at the earliest.
+// js-libp2p renews a reservation after thirty seconds at the earliest.
 const started = Date.now()
 await until('the first reservations to have ended', async () => Date.now() - started > (Number(validity) + 3) * 1000, 120)
 await caller.hangUp(one.peerId)

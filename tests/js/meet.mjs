@@ -1,5 +1,5 @@
-// Two clients that know only the relay, one by WebSocket and one by TCP, find each other by pubsub,
-// connect over a circuit, echo, and gossip both ways.
+// Two clients that know only the relay, one over WebSocket and one over TCP, discover each other by
+// pubsub, connect over a circuit, echo bytes, and gossip in both directions.
 //
 //   node meet.mjs <relay by WebSocket> <relay by TCP> [flood]
 
@@ -13,13 +13,14 @@ const ids = [one, two].map((node) => node.peerId.toString())
 await until('both reservations', () => circuit(one) != null && circuit(two) != null)
 await until('discovery', () => one.found.has(ids[1]) && two.found.has(ids[0]))
 
-// The first announcement may have come before the circuit address; later ones bring it.
+// The first announcement may have been sent before the client had a circuit address; later
+// announcements contain it.
 const address = await until('the address of the other', async () => {
   const known = await one.peerStore.get(two.peerId).catch(() => null)
   return known?.addresses.map(({ multiaddr }) => multiaddr).find((a) => a.toString().includes('/p2p-circuit'))
 })
 const connection = await one.dial(address)
-// js-libp2p takes ten streams at most until it has set the connection up on its side.
+// js-libp2p accepts at most ten streams until its side of the connection is set up.
 await echo(connection, bytes('hello'))
 const echoes = await Promise.all(Array.from({ length: 16 }, async () => {
   const payload = randomBytes(64 * 1024)

@@ -1,4 +1,5 @@
-// A relay for members only: one client shows its token and gets a place, one shows a wrong one.
+// A relay accepts members only: one client sends the right token and gets a reservation, another
+// sends a wrong token and is refused.
 //
 //   node members.mjs <relay by WebSocket> <token>
 
@@ -26,7 +27,7 @@ const show = async (node, token) => {
 
 const [member, stranger] = await Promise.all([start(relay, { discover: false }), start(relay, { discover: false })])
 const shown = [await show(member, token), await show(stranger, `${token}?`)]
-// js-libp2p asks again when it connects again.
+// js-libp2p asks for a reservation again when it reconnects.
 for (const node of [member, stranger]) {
   await node.hangUp(node.getConnections()[0].remotePeer)
   await node.dial(multiaddr(relay))

@@ -1,5 +1,5 @@
-// A js-libp2p relay for `cargo xtask bench relay` to compare with: every limit out of the way, and a
-// mesh that holds all clients. Prints its address.
+// A js-libp2p relay serves as the comparison for `cargo xtask bench relay`: all limits are lifted,
+// and its gossip mesh holds all clients. The script prints the relay's address.
 //
 //   node --import ./node20.mjs relay.mjs
 

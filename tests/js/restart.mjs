@@ -1,4 +1,5 @@
-// Two clients meet again after the relay was gone. Says `ready`, waits for a line, goes on.
+// Two clients reconnect after a restart of the relay. The script prints `ready`, waits for a line
+// on stdin, and continues.
 //
 //   node restart.mjs <relay by WebSocket> <relay by TCP>
 
@@ -19,7 +20,7 @@ const before = await meet()
 console.log('ready')
 for await (const _ of createInterface({ input: process.stdin })) break
 
-// A circuit listener does not come back by itself; one dial of the relay brings it back.
+// A circuit listener does not reconnect by itself; one dial of the relay restores it.
 await Promise.all(nodes.map((node, n) => until('the relay', async () => {
   await node.dial(multiaddr(addresses[n])).catch(() => {})
   const relay = addresses[n].split('/p2p/')[1]

@@ -1,5 +1,5 @@
-// Messages of the largest size that a Peerwork network allows, to a Peerwork node and back, with the
-// settings that js-libp2p has by default.
+// The script sends messages of the largest size that a Peerwork network allows to a Peerwork node
+// and receives them back, with js-libp2p's default settings.
 //
 //   node sizes.mjs <node by TCP> <topic> <bytes of a message>
 

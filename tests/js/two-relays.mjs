@@ -1,4 +1,4 @@
-// Clients of two relays that know each other: both find the other, and gossip passes.
+// Two clients at two connected relays discover each other, and gossip passes between them.
 //
 //   node two-relays.mjs <one relay> <the other relay>
 

@@ -1,5 +1,6 @@
-// A client that can nothing but WebRTC-direct reserves a place; one by WebSocket reaches it over the
-// circuit, before and after a restart of the relay. Says `ready`, waits for a line, goes on.
+// A client that supports only WebRTC-direct makes a reservation; another client over WebSocket
+// reaches it over the circuit, before and after a restart of the relay. The script prints `ready`,
+// waits for a line on stdin, and continues.
 //
 //   node webrtc.mjs <relay by WebRTC-direct> <relay by WebSocket>
 
@@ -16,7 +17,7 @@ const meet = async () => {
   await until('the reservation', () => circuit(holder) != null)
   const caller = await start(byWebSocket, { discover: false, reserve: false })
   const over = await caller.dial(multiaddr(`${byWebSocket}/p2p-circuit/p2p/${holder.peerId}`))
-  // Before that, js-libp2p takes no more than ten streams.
+  // js-libp2p accepts at most ten streams until the connection is set up.
   await echo(over, randomBytes(100))
   const echoes = await Promise.all(Array.from({ length: 16 }, async () => {
     const payload = randomBytes(64 * 1024)
@@ -31,7 +32,7 @@ const before = await meet()
 console.log('ready')
 for await (const _ of createInterface({ input: process.stdin })) break
 
-// The relay that starts knows nothing of the connection; the client finds out by its pings.
+// The restarted relay does not know the connection; the client notices the loss by its pings.
 const lost = await until('the end of the connection', () => before.connection.status !== 'open', 60)
 const after = await meet()
 console.log(JSON.stringify({

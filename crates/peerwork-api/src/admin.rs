@@ -1,4 +1,4 @@
-//! Pages for machines that watch the node: `/metrics`, `/healthz`, `/readyz`.
+//! This module serves the HTTP pages for monitoring systems: `/metrics`, `/healthz`, `/readyz`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the pages read.
+/// The services and the metrics registry that the pages read.
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) services: NodeServices,
@@ -28,7 +28,7 @@ pub(crate) struct Admin {
     pub(crate) call_deadline: Duration,
 }
 
-/// The three pages, for GET and HEAD.
+/// The routes of the three pages, for GET and HEAD.
 pub(crate) fn router(admin: Admin) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
@@ -50,14 +50,14 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 }
 
 async fn readiness(State(admin): State<Admin>) -> Response {
-    let asked = async {
+    let call = async {
         match admin.services.node() {
             Ok(node) => node.readiness().await,
             Err(error) => not_ready("node", error.message),
         }
     };
-    let asked = tokio::time::timeout(admin.call_deadline, asked).await;
-    let readiness = asked.unwrap_or_else(|_| silent(admin.call_deadline));
+    let answer = tokio::time::timeout(admin.call_deadline, call).await;
+    let readiness = answer.unwrap_or_else(|_| unanswered(admin.call_deadline));
     let status = if readiness.ready {
         StatusCode::OK
     } else {
@@ -66,7 +66,7 @@ async fn readiness(State(admin): State<Admin>) -> Response {
     (status, Json(readiness)).into_response()
 }
 
-fn silent(deadline: Duration) -> Readiness {
+fn unanswered(deadline: Duration) -> Readiness {
     let detail = format!("the node did not answer within {deadline:?}");
     not_ready("answers", detail)
 }

@@ -1,4 +1,4 @@
-//! The one table that turns a kind of failure into the codes of HTTP, JSON-RPC and gRPC.
+//! One table maps each kind of failure to its HTTP, JSON-RPC and gRPC status code.
 
 use axum::http::StatusCode;
 use tonic::Code;
@@ -9,19 +9,19 @@ use crate::error::{ErrorKind, ServiceError};
 pub const PARSE_ERROR: i32 = -32700;
 /// JSON-RPC 2.0: the JSON is not a request.
 pub const INVALID_REQUEST: i32 = -32600;
-/// JSON-RPC 2.0: no such method here.
+/// JSON-RPC 2.0: the server has no such method.
 pub const METHOD_NOT_FOUND: i32 = -32601;
 /// JSON-RPC 2.0: the method does not take these parameters.
 pub const INVALID_PARAMS: i32 = -32602;
-/// JSON-RPC 2.0: the node broke a promise.
+/// JSON-RPC 2.0: the node failed because of a defect of its own.
 pub const INTERNAL_ERROR: i32 = -32603;
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Codes {
     /// HTTP status.
     pub http: StatusCode,
-    /// JSON-RPC 2.0 error code; -32000 to -32099 are ours to give.
+    /// JSON-RPC 2.0 error code; the codes -32000 to -32099 are free for servers to define.
     pub json_rpc: i32,
     /// gRPC status code.
     pub grpc: Code,

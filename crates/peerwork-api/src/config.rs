@@ -1,22 +1,24 @@
-//! Settings of the API: addresses, limits and deadlines, with safe defaults.
+//! `Config` holds the settings of the API: addresses, limits and deadlines, with safe defaults.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use peerwork_listener::{Bounds, Config as ListenerConfig};
 use subtle::ConstantTimeEq as _;
 
-/// Which contracts are opened, where, and how a stop is bounded.
+/// The listeners to open, their addresses, and the deadlines of calls and of the stop.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// JSON-RPC over HTTP and WebSocket; `None` opens none.
+    /// The JSON-RPC listener for HTTP and WebSocket; `None` opens none.
     pub json_rpc: Option<JsonRpcConfig>,
-    /// Operator gRPC; `None` opens none.
+    /// The operator gRPC listener; `None` opens none.
     pub operator: Option<OperatorConfig>,
-    /// A listener of its own for `/metrics`, `/healthz` and `/readyz`; `None` opens none.
+    /// The address of a separate listener for `/metrics`, `/healthz` and `/readyz`; `None` opens
+    /// none.
     pub metrics_address: Option<SocketAddr>,
-    /// How long one call of the service may take.
+    /// The time that one call of a service may take.
     pub call_deadline: Duration,
-    /// How long open requests may go on once the server is asked to stop; then they are cut.
+    /// The time that open requests get to finish after the server was asked to stop; then they are
+    /// aborted.
     pub stop_deadline: Duration,
 }
 
@@ -32,15 +34,16 @@ impl Default for Config {
     }
 }
 
-/// The JSON-RPC listener.
+/// Settings of the JSON-RPC listener.
 #[derive(Debug, Clone)]
 pub struct JsonRpcConfig {
     /// The address to listen on; port 0 takes a free port.
     pub address: SocketAddr,
-    /// Bounds and deadlines of its connections, WebSockets included; further ones get 503.
+    /// Bounds and deadlines of connections, WebSockets included; connections beyond the bounds get
+    /// 503.
     pub http: ListenerConfig,
-    /// Web origins whose pages may call, as in `https://example.org`; `*` is any, empty is none.
-    /// Programs that send no `Origin` are not concerned.
+    /// Web origins whose pages may send requests, as in `https://example.org`; `*` allows any
+    /// origin, an empty list allows none. Programs that send no `Origin` header are always allowed.
     pub cors_origins: Vec<String>,
     /// Whether this listener also answers `/metrics`, `/healthz` and `/readyz`.
     pub admin_pages: AdminPages,
@@ -49,7 +52,8 @@ pub struct JsonRpcConfig {
 }
 
 impl JsonRpcConfig {
-    /// A listener on `address` for programs and for no web page, with the admin pages.
+    /// Settings for a listener on `address` that programs may use and web pages may not, with the
+    /// admin pages.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         Self {
@@ -71,29 +75,31 @@ impl JsonRpcConfig {
 /// Whether a listener also answers the admin pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminPages {
-    /// It does.
+    /// The listener serves the admin pages.
     Served,
-    /// It does not.
+    /// The listener does not serve the admin pages.
     Absent,
 }
 
-/// Bounds of JSON-RPC. The defaults keep all sockets together under 2 GiB in the worst case: the
-/// listener's 1024 connections with one message of up to 2 MiB being read; waiting events are shared.
+/// Bounds of JSON-RPC requests and WebSockets. With the defaults all sockets together need less
+/// than 2 GiB of memory in the worst case: each of the listener's 1024 connections receives one
+/// message of up to 2 MiB. Queued events are shared by all sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JsonRpcLimits {
-    /// Bytes of an HTTP body or of a WebSocket message.
+    /// The size of an HTTP body or of a WebSocket message, in bytes.
     pub request_bytes_max: usize,
-    /// Requests in a batch.
+    /// The number of requests in a batch.
     pub batch_max: usize,
-    /// Subscriptions of one WebSocket.
+    /// The number of subscriptions of one WebSocket.
     pub subscriptions_max: usize,
-    /// Messages waiting for one WebSocket; its socket is closed when an event finds no place.
+    /// The number of messages queued for one WebSocket; the socket is closed when an event finds
+    /// the queue full.
     pub queue_max: usize,
-    /// How long a client may take to accept one message.
+    /// The time that a client may take to receive one message.
     pub write_deadline: Duration,
-    /// How long a client may take to send one request body.
+    /// The time that a client may take to send one request body.
     pub read_deadline: Duration,
-    /// Pause between pings; a socket that stays silent for two of them is closed.
+    /// The pause between pings; a socket from which nothing arrives for two pauses is closed.
     pub ping_interval: Duration,
 }
 
@@ -111,23 +117,24 @@ impl Default for JsonRpcLimits {
     }
 }
 
-/// The operator gRPC listener.
+/// Settings of the operator gRPC listener.
 #[derive(Debug, Clone)]
 pub struct OperatorConfig {
     /// The address to listen on; port 0 takes a free port.
     pub address: SocketAddr,
-    /// Bounds and deadlines of its connections; further ones are closed.
+    /// Bounds and deadlines of connections; connections beyond the bounds are closed.
     pub http: ListenerConfig,
-    /// The token that callers from elsewhere show; without a token such callers are always refused.
+    /// The token that callers on other machines must send; without a configured token such callers
+    /// are always refused.
     pub token: Option<OperatorToken>,
     /// Whether callers on this machine need the token too.
     pub loopback: Loopback,
-    /// Calls at a time on one connection.
+    /// The number of concurrent calls on one connection.
     pub streams_max: u32,
 }
 
 impl OperatorConfig {
-    /// A listener on `address` that trusts callers on this machine.
+    /// Settings for a listener on `address` that lets callers on this machine in without a token.
     #[must_use]
     pub fn new(address: SocketAddr, token: Option<OperatorToken>) -> Self {
         Self {
@@ -147,32 +154,33 @@ impl OperatorConfig {
     }
 }
 
-/// How callers from the loopback address are treated.
+/// The treatment of callers from the loopback address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loopback {
-    /// They may call without the token.
+    /// Local callers need no token.
     Trusted,
-    /// They need the token like everyone: for machines that are shared, or behind a local proxy.
+    /// Local callers need the token like all others: for shared machines, or behind a local proxy.
     NeedsToken,
 }
 
-/// The secret that lets an operator call from elsewhere. Never shown by `Debug`.
+/// The secret with which an operator calls from another machine. `Debug` does not print it.
 #[derive(Clone)]
 pub struct OperatorToken(String);
 
-/// Shorter tokens can be guessed.
+/// The shortest allowed token, in bytes; shorter tokens can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
 
-/// Why a text is no operator token.
+/// The text is not a valid operator token.
 #[derive(Debug, thiserror::Error)]
 #[error("an operator token is {TOKEN_BYTES_MIN} or more visible ASCII characters")]
 pub struct TokenError;
 
 impl OperatorToken {
-    /// Takes the token from its text; surrounding white space does not count.
+    /// Creates the token from its text, without surrounding white space.
     ///
     /// # Errors
-    /// When the text is shorter than 16 characters or holds anything but visible ASCII.
+    /// [`TokenError`] when the text is shorter than 16 characters or holds anything but visible
+    /// ASCII.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         let text = text.trim();
         if text.len() < TOKEN_BYTES_MIN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -181,9 +189,9 @@ impl OperatorToken {
         Ok(Self(text.to_owned()))
     }
 
-    /// Compares in a time that does not depend on where the difference is.
-    pub(crate) fn matches(&self, shown: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(shown).into()
+    /// Compares in constant time, so that the duration does not reveal where the texts differ.
+    pub(crate) fn matches(&self, candidate: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(candidate).into()
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -1,10 +1,10 @@
-//! A deadline around every call of the service.
+//! `within` puts a deadline around a call of a service.
 
 use std::{future::Future, time::Duration};
 
 use crate::error::{ErrorKind, ServiceError};
 
-/// Waits for `call` at most `deadline` long.
+/// Waits for `call`, but not longer than `deadline`.
 pub(crate) async fn within<T>(
     deadline: Duration,
     call: impl Future<Output = Result<T, ServiceError>>,

@@ -1,33 +1,34 @@
-//! Why a call to the node failed, before any contract gives it a code.
+//! `ServiceError` describes a failed call of a service, before an API maps it to its own status
+//! code.
 
-/// Why a call failed, in words that a caller may see.
+/// A failed call of a service, with a message that the caller may read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ServiceError {
-    /// What kind of failure it is; the codes of all contracts follow from it.
+    /// The kind of the failure, from which each API derives its status code.
     pub kind: ErrorKind,
-    /// What failed and why: lower case, no full stop.
+    /// The failed action and its cause: lower case, no full stop.
     pub message: String,
 }
 
-/// Kinds of failure, by whose fault it is and whether trying again can help.
+/// The kinds of failure. They tell which side is at fault and whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// What was asked for does not exist. The caller's.
+    /// The requested object does not exist. The caller is at fault.
     NotFound,
-    /// The call itself is wrong; trying again never helps. The caller's.
+    /// The call is invalid and a retry never helps. The caller is at fault.
     InvalidArgument,
-    /// The caller did not show that it may do this. The caller's.
+    /// The caller sent no valid credentials. The caller is at fault.
     Unauthenticated,
-    /// A limit is reached; try again when something has been given back.
+    /// A limit is reached; a retry can succeed after other users of the resource have released it.
     Busy,
-    /// The node cannot do it at this moment; try again later.
+    /// The node cannot serve the call at this moment; a later retry can succeed.
     Unavailable,
-    /// The node took too long; trying again may help.
+    /// The node missed the deadline; a retry may help.
     Deadline,
-    /// This node does not do this at all.
+    /// The node does not support this call.
     Unsupported,
-    /// The node broke a promise. Ours.
+    /// The node failed because of a defect of its own.
     Internal,
 }
 
@@ -40,27 +41,27 @@ impl ServiceError {
         }
     }
 
-    /// What was asked for does not exist.
+    /// The requested object does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)
     }
 
-    /// The call itself is wrong.
+    /// The call is invalid.
     pub fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidArgument, message)
     }
 
-    /// The node cannot do it at this moment.
+    /// The node cannot serve the call at this moment.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// This node does not do this at all.
+    /// The node does not support this call.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsupported, message)
     }
 
-    /// The node broke a promise.
+    /// The node failed because of a defect of its own.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }

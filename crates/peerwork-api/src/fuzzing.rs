@@ -1,8 +1,9 @@
-//! What the fuzz targets reach of this crate's decoders; no part of the interface.
+//! This function exposes the crate's JSON-RPC decoder to fuzz targets; it is not part of the public
+//! interface.
 
 use crate::jsonrpc::wire;
 
-/// Reads a text as JSON-RPC and writes the answers to what is wrong with it.
+/// Parses a text as JSON-RPC and serializes the error answers to malformed requests.
 pub fn json_rpc(text: &[u8]) {
     let malformed = match wire::parse(text, 100) {
         Err(answer) => vec![answer],

@@ -1,4 +1,5 @@
-//! Peerwork's outside contracts: JSON-RPC with node events, operator gRPC, metrics and health.
+//! This crate serves a node's APIs: JSON-RPC with node events, operator gRPC, metrics and health,
+//! and the port for browsers.
 //!
 //! ```text
 //!                       ┌──────────────── peerwork-api ────────────────┐
@@ -10,9 +11,9 @@
 //!                       └──────────────────────────────────────────────┘
 //! ```
 //!
-//! This is the only crate that turns failures into HTTP, JSON-RPC or gRPC codes, in one table
-//! ([`codes`]). Each domain ([`node`], [`peers`], [`relays`], [`directory`], [`events`]) has a room with
-//! its service trait, its values and its messages; [`NodeServices`] holds one service for each domain
+//! Only this crate maps failures to HTTP, JSON-RPC and gRPC codes, in one table ([`codes`]). Each
+//! domain ([`node`], [`peers`], [`relays`], [`directory`], [`events`]) has a module with its
+//! service trait, its values and its messages. [`NodeServices`] holds one service for each domain
 //! that the node has. [`Server::start`] opens the listeners, [`Handle::stop`] closes them.
 
 mod admin;

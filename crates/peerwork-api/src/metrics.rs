@@ -1,4 +1,5 @@
-//! Metrics of the API, and the one place that reports a finished request.
+//! `Metrics` counts the requests of the API; its method `finished` is the only place that logs a
+//! finished request.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,10 +13,10 @@ use prometheus_client::{
 
 use crate::error::{ErrorKind, ServiceError};
 
-/// The registry of the whole node, written out by `/metrics`.
+/// The metrics registry of the whole node, which `/metrics` serializes.
 pub type SharedRegistry = Arc<Mutex<Registry>>;
 
-/// By which contract a request came.
+/// The API that a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contract {
     JsonRpcHttp,
@@ -33,7 +34,7 @@ impl Contract {
     }
 }
 
-/// How a request ended, by whose fault.
+/// The result of a request: success, or the side at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ok,
@@ -67,7 +68,8 @@ impl From<ErrorKind> for Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     contract: &'static str,
-    /// A known method or `other`: never text from a caller.
+    /// The name of a known method, or `other`; never text from a caller, which could create labels
+    /// without bound.
     method: &'static str,
     outcome: &'static str,
 }
@@ -77,7 +79,7 @@ struct ListenerLabels {
     listener: &'static str,
 }
 
-/// Counters of the API; clones share them.
+/// The counters of the API. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
@@ -150,7 +152,7 @@ impl Metrics {
     }
 }
 
-/// Counts in a gauge until it is dropped.
+/// Counts as one in a gauge until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Open(Gauge);
 
@@ -167,9 +169,9 @@ impl Drop for Open {
     }
 }
 
-/// Logs an internal error in full, before the caller's copy of it is shortened.
+/// Logs an internal error in full, before its details are removed from the caller's copy.
 pub(crate) fn log_failure(method: &'static str, error: &ServiceError) {
     if error.kind == ErrorKind::Internal {
-        tracing::error!(method, %error, "the node broke a promise");
+        tracing::error!(method, %error, "internal error of the node");
     }
 }

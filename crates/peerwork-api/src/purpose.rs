@@ -1,4 +1,4 @@
-//! The purposes of listeners, with their flags and labels.
+//! `Purpose` names what a listener is for, with its command-line flag and its metrics label.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ pub enum Purpose {
     JsonRpc,
     /// Operator gRPC.
     Operator,
-    /// Metrics and health.
+    /// Metrics and health pages.
     Metrics,
-    /// WebSockets for the network, and the pages of a relay.
+    /// WebSockets for the network, and the status pages of a relay.
     Front,
 }
 
 impl Purpose {
-    /// The flag of the program that sets the address.
+    /// The command-line flag that sets the address.
     #[must_use]
     pub fn flag(self) -> &'static str {
         match self {

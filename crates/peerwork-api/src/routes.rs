@@ -1,4 +1,4 @@
-//! An axum router as the service of a listener.
+//! `Routes` serves an axum router on a listener.
 
 use std::{future::Future, sync::Arc};
 
@@ -7,8 +7,8 @@ use hyper::body::Incoming;
 use peerwork_listener::{Caller, Place, Serve};
 use tower::Service as _;
 
-/// Routes that find the [`Caller`] and the [`Place`] of the connection in the extensions of every
-/// request. A WebSocket keeps the place, because it outlives its HTTP connection.
+/// Passes each request to the router, with the [`Caller`] and the [`Place`] of the connection in
+/// the request's extensions. A WebSocket keeps the place, because it outlives its HTTP connection.
 pub(crate) struct Routes(pub(crate) Router);
 
 impl Serve for Routes {

@@ -1,4 +1,4 @@
-//! Opens the listeners and closes them in order.
+//! `Server` opens the listeners of the API, and `Handle` stops them.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -20,20 +20,20 @@ use crate::{
     start_error::StartError,
 };
 
-/// Connections of the metrics listener: a few scrapers and probes.
+/// The bounds of the metrics listener, which serves a few scrapers and probes.
 const METRICS_BOUNDS: Bounds = Bounds {
     connections_max: 64,
     connections_per_address_max: 32,
     local_places: 16,
 };
-/// Bytes of the header fields of one gRPC call.
+/// The largest size of the header fields of one gRPC call, in bytes.
 const GRPC_HEADER_BYTES_MAX: u32 = 16 * 1024;
 
 /// Starts the API of a node.
 #[derive(Debug)]
 pub struct Server;
 
-/// The running API. Dropping it cuts everything; [`Handle::stop`] lets open requests finish.
+/// The running API. Dropping it aborts all requests; [`Handle::stop`] lets open requests finish.
 pub struct Handle {
     json_rpc: Option<SocketAddr>,
     operator: Option<SocketAddr>,
@@ -63,10 +63,12 @@ struct Shared {
 impl Server {
     /// Opens every configured listener and serves until [`Handle::stop`].
     ///
-    /// Registers the API's metrics under `peerwork_api_` in `registry`: once per registry.
+    /// The metrics of the API are registered under `peerwork_api_` in `registry`; call this once
+    /// per registry.
     ///
     /// # Errors
-    /// When an address cannot be taken or an origin is malformed; then nothing stays open.
+    /// [`StartError`] when an address cannot be bound or an origin is malformed; no listener stays
+    /// open then.
     pub async fn start(
         config: Config,
         services: NodeServices,
@@ -205,28 +207,28 @@ async fn bind(purpose: Purpose, address: SocketAddr) -> Result<Bound, StartError
     Ok(bound)
 }
 
-/// Binds a port for browsers, to be served by [`Handle::serve_front`]; port 0 takes a free port.
+/// Binds a port for browsers, which [`Handle::serve_front`] serves later; port 0 takes a free port.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// [`StartError::Bind`] when the address cannot be bound.
 pub async fn bind_front(address: SocketAddr) -> Result<Bound, StartError> {
     bind(Purpose::Front, address).await
 }
 
 impl Handle {
-    /// The address of JSON-RPC.
+    /// The address of the JSON-RPC listener.
     #[must_use]
     pub fn json_rpc_address(&self) -> Option<SocketAddr> {
         self.json_rpc
     }
 
-    /// The address of the operator gRPC.
+    /// The address of the operator gRPC listener.
     #[must_use]
     pub fn operator_address(&self) -> Option<SocketAddr> {
         self.operator
     }
 
-    /// The address of metrics and health.
+    /// The address of the listener for metrics and health.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics
@@ -235,7 +237,7 @@ impl Handle {
     /// Serves a port for browsers until the stop.
     ///
     /// # Errors
-    /// When the certificate cannot be used.
+    /// [`StartError::Certificate`] when the certificate cannot be used.
     pub async fn serve_front(
         &self,
         bound: Bound,
@@ -249,7 +251,8 @@ impl Handle {
             .await
     }
 
-    /// Takes no more connections, lets open requests finish within the stop deadline, cuts the rest.
+    /// Accepts no more connections, lets open requests finish within the stop deadline, and aborts
+    /// the rest.
     pub async fn stop(mut self) -> Stopped {
         if let Some(health) = self.health.take() {
             health.stopping().await;

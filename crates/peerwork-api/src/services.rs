@@ -1,4 +1,4 @@
-//! The services of a node, by domain: all that the contracts may ask of it.
+//! `NodeServices` holds the services of a node, one for each domain, which the APIs call.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::{
 /// Declares [`NodeServices`] from one line for each domain.
 macro_rules! domains {
     ($($(#[$doc:meta])* $domain:ident: $service:ident;)*) => {
-        /// The services of a node: one for each domain, `None` where the node has no such part.
+        /// The services of a node: one for each domain, `None` when the node lacks that part.
         ///
-        /// The composition fills it; a call to an absent domain fails as `Unsupported`. Cloning is
-        /// cheap.
+        /// The crate `peerwork` fills in the services; a call to an absent domain fails as
+        /// `Unsupported`. Cloning is cheap.
         #[derive(Clone, Default)]
         pub struct NodeServices {
             $($(#[$doc])* pub $domain: Option<Arc<dyn $service>>,)*
@@ -34,7 +34,7 @@ domains! {
     peers: PeersService;
     /// Reservations, and the node's own relay.
     relays: RelaysService;
-    /// The nodes of the network.
+    /// The directory of the network's nodes.
     directory: DirectoryService;
     /// Node events.
     events: EventsService;

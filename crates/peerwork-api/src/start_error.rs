@@ -1,4 +1,4 @@
-//! Errors at the start of the API.
+//! `StartError` describes a failed start of the API.
 
 use std::{io, net::SocketAddr};
 
@@ -6,23 +6,23 @@ use peerwork_listener::CertificateError;
 
 use crate::purpose::Purpose;
 
-/// Why the API could not be started. Nothing stays open then.
+/// The reason why the API could not be started. No listener stays open then.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener's address could not be taken.
+    /// The address of a listener could not be bound.
     #[error("cannot listen on {address} for {purpose}{}", hint(source))]
     Bind {
-        /// The purpose of the listener, which has a flag.
+        /// The purpose of the listener, which tells the flag to change.
         purpose: Purpose,
-        /// The address asked for.
+        /// The configured address.
         address: SocketAddr,
         /// The error of the system.
         source: io::Error,
     },
-    /// A text in `cors_origins` is no origin.
+    /// A text in `cors_origins` is not a web origin.
     #[error("`{origin}` is no web origin: write `*`, or one like `https://example.org`")]
     Origin {
-        /// The text.
+        /// The malformed text.
         origin: String,
     },
     /// The certificate of the port for browsers cannot be used.

@@ -1,4 +1,4 @@
-//! The `0x` address of a validator key.
+//! `Address` is the `0x` address of a validator key, as Ethereum derives it from a public key.
 
 use std::{fmt, str::FromStr};
 
@@ -12,13 +12,13 @@ pub const BYTES: usize = 20;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address([u8; BYTES]);
 
-/// Why a text is not an address.
+/// The reason why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAddressError {
-    /// Not `0x` and 40 hexadecimal digits.
+    /// The text is not `0x` and 40 hexadecimal digits.
     #[error("an address is 0x and 40 hexadecimal digits")]
     Malformed,
-    /// The upper and lower case letters do not match the digits.
+    /// The upper and lower case letters do not match the checksum of the digits.
     #[error("the address has a wrong checksum (EIP-55): a character is mistyped")]
     Checksum,
 }
@@ -45,7 +45,7 @@ impl Address {
         Self(bytes)
     }
 
-    /// The 40 digits with EIP-55 capitals.
+    /// The 40 digits, with the capitals that EIP-55 defines.
     fn checksummed(&self) -> String {
         let digits = hex::encode(self.0);
         let hash = hex::encode(Keccak256::digest(digits.as_bytes()));
@@ -75,7 +75,7 @@ impl fmt::Debug for Address {
 impl FromStr for Address {
     type Err = ParseAddressError;
 
-    /// Reads `0x` and 40 digits; letters of both cases together must be a correct checksum.
+    /// Parses `0x` and 40 digits. A text with letters of both cases must have a correct checksum.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text
             .strip_prefix("0x")
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn one_case_alone_needs_no_checksum() {
+    fn a_text_in_a_single_case_needs_no_checksum() {
         let address: Address = VECTOR.parse().unwrap();
         assert_eq!(VECTOR.to_ascii_lowercase().parse(), Ok(address));
         assert_eq!(

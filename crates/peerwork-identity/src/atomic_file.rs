@@ -1,7 +1,7 @@
-//! Reads small files up to a bound, and writes them completely or not at all.
+//! This module reads small files up to a size limit, and writes files atomically.
 //!
-//! A written file appears under its name only when it is complete and on the disk.
-//! Until then it is a temporary file in the same directory, which is removed when something fails.
+//! A written file appears under its name only when it is complete and on the disk. Until then it is
+//! a temporary file in the same directory, which is removed when an error occurs.
 
 use std::{
     fs::File,
@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 /// Whether an existing file is replaced, and the permission bits of the file (before the umask).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteMode {
-    /// A file of that name is replaced.
+    /// An existing file is replaced.
     Replace(u32),
-    /// A file of that name stays as it is, and the call fails with [`io::ErrorKind::AlreadyExists`].
+    /// An existing file stays as it is, and the call fails with [`io::ErrorKind::AlreadyExists`].
     CreateNew(u32),
 }
 
@@ -30,13 +30,15 @@ impl WriteMode {
     }
 }
 
-/// Writes `bytes` to `path` at once; the directory must exist.
+/// Writes `bytes` to `path` atomically; the directory must exist.
 ///
-/// The file has its permission bits from the moment it is created (on Unix; elsewhere they are ignored).
+/// The file has its permission bits from the moment it is created (on Unix; elsewhere they are
+/// ignored).
 /// A symbolic link at `path` is itself replaced, never followed.
 ///
 /// # Errors
-/// The system's error; [`io::ErrorKind::AlreadyExists`] when `mode` is [`WriteMode::CreateNew`] and `path` exists.
+/// The error of the system; [`io::ErrorKind::AlreadyExists`] when `mode` is
+/// [`WriteMode::CreateNew`] and `path` exists.
 pub fn atomic_write(path: &Path, bytes: &[u8], mode: WriteMode) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -52,17 +54,19 @@ pub fn atomic_write(path: &Path, bytes: &[u8], mode: WriteMode) -> io::Result<()
     sync_directory(directory)
 }
 
-/// Reads a file of at most `max` bytes into memory that is wiped when dropped, or `None` when it is larger.
+/// Reads a file of at most `max` bytes into memory that is wiped when dropped; `None` when the file
+/// is larger.
 ///
 /// # Errors
-/// The system's error.
+/// The error of the system.
 pub fn read_bounded(path: &Path, max: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let file = File::open(path)?;
     let hint = usize::try_from(file.metadata()?.len())
         .unwrap_or(usize::MAX)
         .min(max);
-    // One byte more than the limit tells "full" from "too large"; the room beside it keeps the
-    // buffer from being moved, which would leave an unwiped copy.
+    // One byte beyond the limit tells a full file from one that is too large. The further spare
+    // capacity keeps the buffer from being reallocated, which would leave an unwiped copy in
+    // memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(hint.saturating_add(64)));
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(&mut bytes)?;
@@ -82,7 +86,7 @@ fn temporary_file(directory: &Path, mode: WriteMode) -> io::Result<NamedTempFile
     builder.tempfile_in(directory)
 }
 
-/// Makes the new name survive a power cut.
+/// Syncs the directory, so that the file's name survives a power cut.
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()

@@ -1,4 +1,4 @@
-//! Signed envelopes as libp2p RFC 0002 defines them.
+//! `SignedEnvelope` implements the signed envelopes of libp2p RFC 0002.
 //!
 //! An envelope binds a payload to the node that signed it, to a domain (its purpose) and to a payload type.
 //! The signature covers the three fields, each preceded by its length as an unsigned varint.
@@ -11,7 +11,8 @@ use crate::{
     keys::{PUBLIC_KEY_BYTES_MAX, SIGNATURE_BYTES_MAX},
 };
 
-/// A payload with its signer; only [`SignedEnvelope::open`] verifies the signature.
+/// A payload with the key and signature of its signer; only [`SignedEnvelope::open`] verifies the
+/// signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedEnvelope {
     public_key: PublicKey,
@@ -20,24 +21,24 @@ pub struct SignedEnvelope {
     signature: Vec<u8>,
 }
 
-/// Why an envelope is not accepted; always the sender's fault, and trying again cannot help.
+/// The reason why an envelope is refused. The sender is always at fault, and a retry cannot help.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
-    /// More bytes than the caller allows.
+    /// The envelope has more bytes than the caller allows.
     #[error("the envelope has {got} bytes where at most {max} are allowed")]
     TooLong {
-        /// Bytes given.
+        /// The bytes received.
         got: usize,
-        /// Bytes allowed.
+        /// The bytes allowed.
         max: usize,
     },
-    /// Not an envelope.
+    /// The bytes are not an envelope.
     #[error("decoding a signed envelope")]
     Decode(#[source] prost::DecodeError),
     /// The signature is empty or longer than any signature.
     #[error("the envelope has a signature of {got} bytes")]
     SignatureLength {
-        /// Bytes given.
+        /// The length of the signature in bytes.
         got: usize,
     },
     /// The public key is missing, too long or unusable.
@@ -51,7 +52,7 @@ pub enum EnvelopeError {
     Signature,
 }
 
-/// The protobuf message of RFC 0002; field 4 was dropped from the RFC.
+/// The protobuf message of RFC 0002, which has no field 4 any more.
 #[derive(Clone, PartialEq, Message)]
 struct Wire {
     #[prost(bytes = "vec", tag = "1")]
@@ -76,7 +77,7 @@ impl SignedEnvelope {
         }
     }
 
-    /// The bytes as sent.
+    /// The envelope as protobuf.
     pub fn encode(&self) -> Vec<u8> {
         Wire {
             public_key: self.public_key.to_protobuf(),
@@ -87,13 +88,15 @@ impl SignedEnvelope {
         .encode_to_vec()
     }
 
-    /// The node that signed, and the payload, of an encoded envelope of at most `max_len` bytes.
+    /// Verifies an encoded envelope of at most `max_len` bytes, and returns the id of the signer
+    /// and the payload.
     ///
-    /// Every length and the payload type are checked before any cryptography.
-    /// The caller decides whether that node is allowed to sign such a payload.
+    /// Every length and the payload type are checked before any cryptography. The caller decides
+    /// whether that node is allowed to sign such a payload.
     ///
     /// # Errors
-    /// [`EnvelopeError`] when the envelope is not one of this domain and type with a right signature.
+    /// [`EnvelopeError`] when the bytes are not an envelope of this domain and payload type with a
+    /// valid signature.
     pub fn open(
         bytes: &[u8],
         domain: &str,
@@ -115,7 +118,7 @@ impl SignedEnvelope {
     }
 }
 
-/// Decodes and checks all lengths.
+/// Decodes an envelope and checks the lengths of its fields.
 fn decode(bytes: &[u8], max_len: usize) -> Result<Wire, EnvelopeError> {
     if bytes.len() > max_len {
         return Err(EnvelopeError::TooLong {
@@ -138,7 +141,7 @@ fn decode(bytes: &[u8], max_len: usize) -> Result<Wire, EnvelopeError> {
     Ok(wire)
 }
 
-/// The buffer that RFC 0002 signs.
+/// The bytes that the signature covers, as RFC 0002 defines them.
 fn signed_bytes(domain: &str, payload_type: &[u8], payload: &[u8]) -> Vec<u8> {
     let fields = [domain.as_bytes(), payload_type, payload];
     // A 64-bit varint has at most 10 bytes.

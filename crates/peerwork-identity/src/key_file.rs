@@ -1,6 +1,7 @@
-//! The text form of keys in files: lowercase hexadecimal digits and nothing else.
+//! This module reads and writes keys as text files of lowercase hexadecimal digits.
 //!
-//! Trailing white space is tolerated on reading, because editors add it; it is never written.
+//! Trailing white space is accepted when a file is read, because editors add it; it is never
+//! written.
 
 use zeroize::Zeroizing;
 
@@ -9,10 +10,10 @@ use crate::{
     validator_key::{InvalidScalar, ValidatorKey},
 };
 
-/// The largest key file that is read, in bytes.
+/// The largest accepted key file, in bytes.
 pub const FILE_BYTES_MAX: usize = 4096;
 
-/// Why the contents of a file are not a key.
+/// The reason why the contents of a file are not a key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The file is empty.
@@ -35,18 +36,19 @@ pub enum KeyFileError {
     Validator(InvalidScalar),
 }
 
-/// Reads the contents of `libp2p.key`.
+/// Parses the contents of `libp2p.key`.
 ///
 /// # Errors
-/// [`KeyFileError`] when the contents are not the hexadecimal protobuf form of a node's key.
+/// [`KeyFileError`] when the contents are not the protobuf form of a node's key in hexadecimal
+/// digits.
 pub fn parse_network_key(contents: &[u8]) -> Result<Keypair, KeyFileError> {
     Keypair::from_protobuf(&decode(contents)?).map_err(KeyFileError::Network)
 }
 
-/// Reads the contents of `validator.key`.
+/// Parses the contents of `validator.key`.
 ///
 /// # Errors
-/// [`KeyFileError`] when the contents are not 64 hexadecimal digits of a scalar.
+/// [`KeyFileError`] when the contents are not 64 hexadecimal digits of a secp256k1 scalar.
 pub fn parse_validator_key(contents: &[u8]) -> Result<ValidatorKey, KeyFileError> {
     ValidatorKey::from_bytes(&decode(contents)?).map_err(KeyFileError::Validator)
 }

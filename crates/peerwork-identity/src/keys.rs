@@ -1,6 +1,7 @@
-//! The network key of a node and its public half.
+//! `Keypair` and `PublicKey` are the libp2p key pair of a node and its public half.
 //!
-//! Both wrap the libp2p types and hold only the key types that a node may have, so signing cannot fail.
+//! Both wrap the types of libp2p and hold only the key types that nodes use, so signing cannot
+//! fail.
 
 use std::{fmt, str::FromStr};
 
@@ -9,16 +10,16 @@ use zeroize::Zeroizing;
 
 use crate::NodeId;
 
-/// The longest protobuf private key that is looked at, in bytes; an Ed25519 key has 68.
+/// The longest accepted protobuf private key, in bytes; an Ed25519 key has 68.
 pub const PRIVATE_KEY_BYTES_MAX: usize = 128;
 
-/// The longest protobuf public key that is looked at, in bytes; a secp256k1 key has 37.
+/// The longest accepted protobuf public key, in bytes; a secp256k1 key has 37.
 pub const PUBLIC_KEY_BYTES_MAX: usize = 128;
 
-/// The longest signature that is looked at, in bytes; a DER-encoded secp256k1 signature has at most 72.
+/// The longest accepted signature, in bytes; a DER-encoded secp256k1 signature has at most 72.
 pub const SIGNATURE_BYTES_MAX: usize = 128;
 
-/// The kinds of key a node may have.
+/// The key types that a node may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum KeyType {
     /// ECDSA over secp256k1 with SHA-256; node ids start with `16Uiu2HA`.
@@ -28,31 +29,31 @@ pub enum KeyType {
     Ed25519,
 }
 
-/// The name is not that of a key type.
+/// The text is not the name of a key type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown key type {0:?}: use secp256k1 or ed25519")]
 pub struct UnknownKeyType(String);
 
-/// Why bytes are not a key.
+/// The reason why bytes are not a key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// More bytes than any key has.
+    /// The input has more bytes than any key.
     #[error("a key has at most {max} bytes, this has {got}")]
     TooLong {
-        /// Bytes given.
+        /// The bytes received.
         got: usize,
-        /// Bytes allowed.
+        /// The bytes allowed.
         max: usize,
     },
-    /// Not the protobuf form of a key.
+    /// The bytes are not the protobuf form of a key.
     #[error("the bytes are not the protobuf form of a key")]
     Decode(#[source] libp2p::DecodingError),
-    /// A key of a type that no node has.
+    /// The key has a type that nodes do not use.
     #[error("keys of type {0} are not used for nodes: use secp256k1 or ed25519")]
     Unsupported(libp2p::KeyType),
 }
 
-/// The network key of a node; a copy is as secret as the original.
+/// The private and public key of a node; a clone is as secret as the original.
 #[derive(Clone)]
 pub struct Keypair(libp2p::Keypair);
 
@@ -61,7 +62,7 @@ pub struct Keypair(libp2p::Keypair);
 pub struct PublicKey(libp2p::PublicKey);
 
 impl Keypair {
-    /// Makes a key from the system's random numbers.
+    /// Generates a key from the system's random numbers.
     pub fn generate(key_type: KeyType) -> Self {
         Self(match key_type {
             KeyType::Secp256k1 => libp2p::Keypair::generate_secp256k1(),
@@ -69,17 +70,17 @@ impl Keypair {
         })
     }
 
-    /// The kind of this key.
+    /// The type of this key.
     pub fn key_type(&self) -> KeyType {
         supported(self.0.key_type()).expect("invariant: only supported key types are wrapped")
     }
 
-    /// The name of the node that has this key.
+    /// The id of the node that has this key.
     pub fn node_id(&self) -> NodeId {
         self.public().node_id()
     }
 
-    /// The public half.
+    /// The public key.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public())
     }
@@ -91,7 +92,7 @@ impl Keypair {
             .expect("invariant: only RSA signing can fail and no RSA key is wrapped")
     }
 
-    /// Reads the libp2p protobuf form, at most [`PRIVATE_KEY_BYTES_MAX`] bytes.
+    /// Decodes the protobuf form of libp2p, at most [`PRIVATE_KEY_BYTES_MAX`] bytes.
     ///
     /// # Errors
     /// [`KeyError`] when the bytes are too many, malformed, or a key of another type.
@@ -101,7 +102,7 @@ impl Keypair {
         Self::try_from(keypair)
     }
 
-    /// The libp2p protobuf form, wiped from memory when dropped.
+    /// The protobuf form of libp2p, wiped from memory when dropped.
     pub fn to_protobuf(&self) -> Zeroizing<Vec<u8>> {
         let bytes = self.0.to_protobuf_encoding();
         Zeroizing::new(
@@ -109,7 +110,7 @@ impl Keypair {
         )
     }
 
-    /// The key as libp2p knows it.
+    /// The key as libp2p's type.
     pub fn libp2p(&self) -> &libp2p::Keypair {
         &self.0
     }
@@ -133,22 +134,23 @@ impl fmt::Debug for Keypair {
 }
 
 impl PublicKey {
-    /// Whether `signature` is this key's signature of `message`; signatures over [`SIGNATURE_BYTES_MAX`] never are.
+    /// Whether `signature` is this key's signature of `message`; a signature longer than
+    /// [`SIGNATURE_BYTES_MAX`] never is.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         signature.len() <= SIGNATURE_BYTES_MAX && self.0.verify(message, signature)
     }
 
-    /// The name of the node that has this key.
+    /// The id of the node that has this key.
     pub fn node_id(&self) -> NodeId {
         NodeId::from_peer_id(self.0.to_peer_id())
     }
 
-    /// The libp2p protobuf form.
+    /// The protobuf form of libp2p.
     pub fn to_protobuf(&self) -> Vec<u8> {
         self.0.encode_protobuf()
     }
 
-    /// Reads the libp2p protobuf form, at most [`PUBLIC_KEY_BYTES_MAX`] bytes.
+    /// Decodes the protobuf form of libp2p, at most [`PUBLIC_KEY_BYTES_MAX`] bytes.
     ///
     /// # Errors
     /// [`KeyError`] when the bytes are too many, malformed, or a key of another type.
@@ -159,7 +161,7 @@ impl PublicKey {
         Ok(Self(key))
     }
 
-    /// The key as libp2p knows it.
+    /// The key as libp2p's type.
     pub fn libp2p(&self) -> &libp2p::PublicKey {
         &self.0
     }
@@ -309,8 +311,8 @@ mod tests {
     fn debug_output_holds_no_secret() {
         let keypair = Keypair::generate(KeyType::Secp256k1);
         let secret = hex::encode(&keypair.to_protobuf()[4..]);
-        let shown = format!("{keypair:?}");
-        assert!(shown.contains(&keypair.node_id().to_string()) && !shown.contains(&secret));
+        let debug = format!("{keypair:?}");
+        assert!(debug.contains(&keypair.node_id().to_string()) && !debug.contains(&secret));
     }
 
     #[test]

@@ -1,19 +1,20 @@
-//! The identity of a node: keys, node ids, addresses, key files, signed envelopes and the network file.
+//! This crate holds the identity of a node: keys, node ids, addresses, key files, signed envelopes
+//! and the network file.
 //!
-//! The crate is the lowest floor of the workspace.
-//! It does no networking and has no async runtime; file access is plain and blocking, bounded in size.
+//! The crate imports no other crate of the workspace. It does no networking and has no async
+//! runtime; file access is blocking and limited in size.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`node_id`] | [`NodeId`], the name of a node |
+//! | [`node_id`] | [`NodeId`], the libp2p peer id of a node |
 //! | [`keys`] | [`Keypair`] and [`PublicKey`] of a node |
-//! | [`address`] | [`Address`], the `0x` name of a validator key |
-//! | [`validator_key`] | [`ValidatorKey`], a key of EdgeMatrix's data directories |
+//! | [`address`] | [`Address`], the `0x` address of a validator key |
+//! | [`validator_key`] | [`ValidatorKey`], a key in the data directories of EdgeMatrix |
 //! | [`key_file`] | the text form of both keys |
-//! | [`atomic_file`] | writing a small file all at once |
+//! | [`atomic_file`] | atomic writing of small files |
 //! | [`secrets`] | [`SecretsDir`], the keys in a data directory |
 //! | [`envelope`] | [`SignedEnvelope`], libp2p RFC 0002 |
-//! | [`node_address`] | [`NodeAddress`], a transport address with the node id expected there |
+//! | [`node_address`] | [`NodeAddress`], a multiaddress with the node id expected there |
 //! | [`network_file`] | [`NetworkFile`], the file that names a network and its first nodes |
 
 pub mod address;

@@ -1,7 +1,8 @@
-//! The network file ("genesis"): the name and number of a network and the first nodes to dial.
+//! `NetworkFile` is the network file ("genesis"): the name and number of a network and the first
+//! nodes to dial.
 //!
-//! The file is that of EdgeMatrix, byte for byte.
-//! Unlike there, every address is checked on reading and on writing, and all mistakes are reported at once.
+//! The format is that of EdgeMatrix, byte for byte. Unlike EdgeMatrix, this module checks every
+//! address on reading and on writing, and reports all mistakes at once.
 
 mod contents;
 mod problem;
@@ -22,27 +23,27 @@ use crate::atomic_file::{WriteMode, atomic_write, read_bounded};
 /// The permission bits of a written file, before the umask.
 pub const FILE_MODE: u32 = 0o660;
 
-/// Why a network file could not be read or written.
+/// The reason why a network file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkFileError {
-    /// There is a file already; it was left as it is.
+    /// A file exists already and was left as it is.
     #[error("genesis file at path ({}) already exists", path.display())]
     AlreadyExists {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// The system refuses to read the file.
     #[error("cannot read the network file {}: {reason}; make one with: peerwork genesis", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The system's reason.
         reason: io::Error,
     },
-    /// The contents are wrong.
+    /// The contents have mistakes.
     #[error("the network file {} has mistakes:\n{problems}", path.display())]
     Invalid {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// All mistakes.
         problems: Problems,
@@ -53,7 +54,7 @@ pub enum NetworkFileError {
         path.display()
     )]
     Write {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The system's reason.
         reason: io::Error,
@@ -80,10 +81,10 @@ impl NetworkFile {
             })
     }
 
-    /// Reads the contents of a network file.
+    /// Parses the contents of a network file.
     ///
-    /// Field names are read in any case, as Go does; unknown fields are ignored; a missing field is empty or zero,
-    /// and so is a list that is `null`.
+    /// Field names may have any case, as in Go. Unknown fields are ignored. A missing field is
+    /// empty or zero, and so is a list that is `null`.
     ///
     /// # Errors
     /// All mistakes at once.
@@ -96,11 +97,11 @@ impl NetworkFile {
         write::to_json(self)
     }
 
-    /// Writes a file that is not there yet; its directory must exist.
+    /// Writes a file that does not exist yet; its directory must exist.
     ///
     /// # Errors
-    /// [`NetworkFileError::AlreadyExists`], or why it could not be written; nothing that
-    /// [`NetworkFile::load`] would refuse is written.
+    /// [`NetworkFileError::AlreadyExists`], or the reason why the file could not be written. A file
+    /// that [`NetworkFile::load`] would refuse is not written.
     pub fn create_new(&self, path: &Path) -> Result<(), NetworkFileError> {
         let json = self.to_json();
         Self::parse(json.as_bytes()).map_err(|problems| NetworkFileError::Invalid {

@@ -1,4 +1,4 @@
-//! The dialling address of a node: a transport address and the node id expected there.
+//! `NodeAddress` is the dialling address of a node: a multiaddress and the node id expected there.
 
 use std::{fmt, str::FromStr};
 
@@ -7,25 +7,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{NodeId, ParseNodeIdError};
 
-/// The longest text that is looked at, in bytes.
+/// The longest accepted text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1024;
 
-/// A node id and a transport address to reach it at, written `<transport>/p2p/<node id>`.
+/// A node id with a transport address at which the node can be dialled, written
+/// `<transport>/p2p/<node id>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeAddress {
-    /// The node that must answer.
+    /// The id that the node must prove in the handshake.
     pub node: NodeId,
-    /// The transport address; does not end in `/p2p/…`.
+    /// The transport address, which does not end in `/p2p/…`.
     pub transport: Multiaddr,
 }
 
-/// Why a text is not the address of a node.
+/// The reason why a text is not the address of a node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseNodeAddressError {
-    /// More bytes than are looked at.
+    /// The text has more bytes than are accepted.
     #[error("the address has {got} bytes where at most {TEXT_BYTES_MAX} are allowed")]
     TooLong {
-        /// Bytes given.
+        /// The bytes received.
         got: usize,
     },
     /// The node id is missing.
@@ -40,13 +41,13 @@ pub enum ParseNodeAddressError {
     /// The text before `/p2p/` is not a multiaddress.
     #[error("reading the transport address before /p2p/: {0}")]
     Transport(String),
-    /// The transport address has no text form that means the same.
+    /// The transport address has no text form that parses to the same address.
     #[error("the transport address cannot be written as text")]
     Unprintable,
 }
 
 impl NodeAddress {
-    /// The address as one multiaddress, with `/p2p/<node id>` at its end.
+    /// The address as one multiaddress that ends in `/p2p/<node id>`.
     pub fn to_multiaddr(&self) -> Multiaddr {
         self.transport
             .clone()
@@ -56,8 +57,8 @@ impl NodeAddress {
     /// Splits a multiaddress that ends in `/p2p/<node id>`.
     ///
     /// # Errors
-    /// [`ParseNodeAddressError`] when the node id or the transport address is missing or could not be read again
-    /// from its text form.
+    /// [`ParseNodeAddressError`] when the node id or the transport address is missing, or the text
+    /// form of the address does not parse to the same address.
     pub fn from_multiaddr(address: &Multiaddr) -> Result<Self, ParseNodeAddressError> {
         let mut transport = address.clone();
         let Some(Protocol::P2p(peer)) = transport.pop() else {
@@ -71,7 +72,8 @@ impl NodeAddress {
         if !is_transport(&transport) {
             return Err(ParseNodeAddressError::NoTransport);
         }
-        // Some protocols accept values whose text is read as something else, such as a path with slashes.
+        // Some protocols accept values whose text form parses to something else, such as a path
+        // with slashes.
         let again = transport.to_string().parse::<Multiaddr>();
         if !again.is_ok_and(|again| again == transport) {
             return Err(ParseNodeAddressError::Unprintable);
@@ -88,7 +90,8 @@ impl NodeAddress {
 impl FromStr for NodeAddress {
     type Err = ParseNodeAddressError;
 
-    /// Reads `<transport>/p2p/<node id>`; `/ipfs/` is read as `/p2p/`, and the node id may be a CID.
+    /// Parses `<transport>/p2p/<node id>`; `/ipfs/` is accepted for `/p2p/`, and the node id may be
+    /// a CID.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.len() > TEXT_BYTES_MAX {
             return Err(ParseNodeAddressError::TooLong { got: text.len() });
@@ -135,7 +138,8 @@ impl<'de> Deserialize<'de> for NodeAddress {
     }
 }
 
-/// Whether something can be dialled: a host with a port, or an address that needs none, and no node id at the end.
+/// Whether an address can be dialled: it has a host with a port, or a transport without ports, and
+/// no node id at its end.
 fn is_transport(address: &Multiaddr) -> bool {
     let mut parts = address.iter();
     let mut host = parts.next();

@@ -1,16 +1,18 @@
-//! The name of a node: the libp2p peer id of its network key.
+//! `NodeId` is the id of a node: the libp2p peer id of its network key.
 //!
-//! Node ids are read from base58 or a CID, and always written as base58.
+//! Node ids are parsed from base58 or from a CID, and always written as base58.
 
 use std::{fmt, str::FromStr};
 
 use libp2p_identity::PeerId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The longest text that is looked at, in bytes; the longest valid form (a base32 CID of a hashed key) is far shorter.
+/// The longest accepted text, in bytes; the longest valid form (a base32 CID of a hashed key) is
+/// far shorter.
 pub const TEXT_BYTES_MAX: usize = 128;
 
-/// The longest binary form that is looked at, in bytes: a 42-byte inlined key and two bytes of multihash header.
+/// The longest accepted binary form, in bytes: a 42-byte inlined key and two bytes of multihash
+/// header.
 pub const BYTES_MAX: usize = 44;
 
 const MULTIHASH_IDENTITY: u64 = 0x00;
@@ -20,11 +22,11 @@ const SHA2_256_BYTES: usize = 32;
 /// The header of a CID of a libp2p key: version 1, codec `libp2p-key` (0x72).
 const CID_HEADER: [u8; 2] = [0x01, 0x72];
 
-/// The name of a node: 38 bytes for a secp256k1 or Ed25519 key, shown as base58.
+/// The libp2p peer id of a node: 38 bytes for a secp256k1 or Ed25519 key, shown as base58.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(PeerId);
 
-/// Why a text or a byte string is not a node id.
+/// The reason why a text or a byte string is not a node id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseNodeIdError {
     /// The input is empty.
@@ -33,9 +35,9 @@ pub enum ParseNodeIdError {
     /// The input is longer than any node id.
     #[error("a node id has at most {max} bytes, this has {got}")]
     TooLong {
-        /// Bytes given.
+        /// The bytes received.
         got: usize,
-        /// Bytes allowed.
+        /// The bytes allowed.
         max: usize,
     },
     /// The text is neither base58 nor a CID.
@@ -43,7 +45,7 @@ pub enum ParseNodeIdError {
         "not a node id: expected base58 (16Uiu2HA…, 12D3KooW…, Qm…) or a CID (bafz…, k51…, z5…)"
     )]
     Encoding,
-    /// The text is a CID of something that is not a libp2p key.
+    /// The text is a CID of content that is not a libp2p key.
     #[error("this CID does not name a node: expected CID version 1 with codec libp2p-key (0x72)")]
     NotANodeCid,
     /// The bytes are not a multihash of a key.
@@ -52,22 +54,22 @@ pub enum ParseNodeIdError {
 }
 
 impl NodeId {
-    /// Names the node that libp2p calls `peer`.
+    /// The node id that equals the peer id `peer` of libp2p.
     pub fn from_peer_id(peer: PeerId) -> Self {
         Self(peer)
     }
 
-    /// The libp2p name of this node.
+    /// The peer id of libp2p.
     pub fn as_peer_id(&self) -> &PeerId {
         &self.0
     }
 
-    /// The binary form: a multihash.
+    /// The binary form, which is a multihash.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
     }
 
-    /// Reads the binary form, a multihash of at most [`BYTES_MAX`] bytes.
+    /// Decodes the binary form, a multihash of at most [`BYTES_MAX`] bytes.
     ///
     /// # Errors
     /// [`ParseNodeIdError`] when the bytes are not the multihash of a key.
@@ -95,7 +97,7 @@ impl NodeId {
         }
     }
 
-    /// The last six characters, for logs; not unique.
+    /// The last six characters, for logs; they are not unique.
     pub fn short(&self) -> String {
         let text = self.0.to_base58();
         text[text.len().saturating_sub(6)..].to_owned()
@@ -117,7 +119,8 @@ impl fmt::Debug for NodeId {
 impl FromStr for NodeId {
     type Err = ParseNodeIdError;
 
-    /// Reads base58, or CID version 1 in any multibase this crate knows (base32, base36, base58btc and others).
+    /// Parses base58, or CID version 1 in any multibase that the crate `multibase` knows (base32,
+    /// base36, base58btc and others).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             return Err(ParseNodeIdError::Empty);
@@ -128,7 +131,8 @@ impl FromStr for NodeId {
                 max: TEXT_BYTES_MAX,
             });
         }
-        // As in the peer id specification: "1…" and "Qm…" are plain base58, everything else is a CID.
+        // The peer id specification says: "1…" and "Qm…" are plain base58, every other text is a
+        // CID.
         if text.starts_with('1') || text.starts_with("Qm") {
             let bytes = bs58::decode(text)
                 .into_vec()

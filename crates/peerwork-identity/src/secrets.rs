@@ -1,15 +1,14 @@
-//! The keys in a data directory.
+//! `SecretsDir` reads and creates the keys in a data directory.
 //!
 //! | secret | file below the data directory | contents |
 //! |---|---|---|
 //! | `network-key` | `libp2p/libp2p.key` | hexadecimal libp2p protobuf private key |
 //! | `validator-key` | `consensus/validator.key` | hexadecimal secp256k1 scalar |
 //!
-//! The contents are those of EdgeMatrix, byte for byte.
-//! The permissions are tighter: a new file is 0400 and a new directory 0700, because only the owner of the node
-//! has to read its keys.
-//! Files and directories that are already there keep their permissions; [`SecretsDir::permissions_too_open`] lists
-//! those that others could read or replace.
+//! The contents are those of EdgeMatrix, byte for byte. The permissions are tighter: a new file is
+//! 0400 and a new directory 0700, because only the owner of the node has to read its keys. Existing
+//! files and directories keep their permissions; [`SecretsDir::permissions_too_open`] lists those
+//! that other users can read or replace.
 
 mod error;
 mod exposure;
@@ -36,11 +35,11 @@ use crate::{
 /// The keys that [`SecretsDir::init`] makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InitOptions {
-    /// Make the validator key.
+    /// Create the validator key.
     pub validator: bool,
-    /// Make the network key.
+    /// Create the network key.
     pub network: bool,
-    /// The kind of the network key.
+    /// The type of the network key.
     pub key_type: KeyType,
 }
 
@@ -54,23 +53,24 @@ impl Default for InitOptions {
     }
 }
 
-/// The public names of the keys in a data directory.
+/// The node id and the address that derive from the keys in a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdentitySummary {
-    /// The address of the validator key; none when there is no such key (shown as [`Address::ZERO`]).
+    /// The address of the validator key; `None` when there is no such key (shown as
+    /// [`Address::ZERO`]).
     pub address: Option<Address>,
-    /// The node id of the network key; none when there is no such key (shown as `<none>`).
+    /// The node id of the network key; `None` when there is no such key (shown as `<none>`).
     pub node_id: Option<NodeId>,
 }
 
-/// A data directory, seen as the place of a node's keys; it need not exist.
+/// The keys in a data directory, which need not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretsDir {
     root: PathBuf,
 }
 
 impl SecretsDir {
-    /// The keys below `root`; touches nothing.
+    /// The keys below `root`. The call does not access the disk.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -80,23 +80,24 @@ impl SecretsDir {
         &self.root
     }
 
-    /// The file of a secret.
+    /// The path of a secret's file.
     pub fn path(&self, secret: SecretName) -> PathBuf {
         self.root.join(secret.directory()).join(secret.file())
     }
 
-    /// Whether the file of a secret is there, readable or not.
+    /// Whether the file of a secret exists, readable or not.
     pub fn contains(&self, secret: SecretName) -> bool {
         self.path(secret).symlink_metadata().is_ok()
     }
 
-    /// Makes the wanted keys; a key that is already there is never overwritten.
+    /// Creates the selected keys; an existing key is never overwritten.
     ///
-    /// Nothing at all is written when one of the wanted keys is there at the start.
-    /// Of several calls at once one wins and the others fail.
+    /// No key at all is written when one of the selected keys exists at the start. Of several
+    /// concurrent calls one succeeds and the others fail.
     ///
     /// # Errors
-    /// [`SecretsError::AlreadyInitialized`] for a key that is there, otherwise why it could not be written.
+    /// [`SecretsError::AlreadyInitialized`] for an existing key, otherwise the reason why a key
+    /// could not be written.
     pub fn init(&self, options: InitOptions) -> Result<IdentitySummary, SecretsError> {
         let wanted = [
             (options.validator, SecretName::ValidatorKey),
@@ -124,28 +125,28 @@ impl SecretsDir {
         })
     }
 
-    /// The network key.
+    /// Reads the network key.
     ///
     /// # Errors
-    /// [`SecretsError`] when it is missing, unreadable or not a key.
+    /// [`SecretsError`] when the key is missing, unreadable or damaged.
     pub fn network_key(&self) -> Result<Keypair, SecretsError> {
         self.read(SecretName::NetworkKey, key_file::parse_network_key)
     }
 
-    /// The validator key.
+    /// Reads the validator key.
     ///
     /// # Errors
-    /// [`SecretsError`] when it is missing, unreadable or not a key.
+    /// [`SecretsError`] when the key is missing, unreadable or damaged.
     pub fn validator_key(&self) -> Result<ValidatorKey, SecretsError> {
         self.read(SecretName::ValidatorKey, key_file::parse_validator_key)
     }
 
-    /// The network key; a missing one is made, of the default type.
+    /// Reads the network key; a missing key is created with the default type.
     ///
-    /// When several callers make it at once they all get the same key.
+    /// Concurrent callers that create it all get the same key.
     ///
     /// # Errors
-    /// [`SecretsError`] when the key is unreadable or not a key, or cannot be written.
+    /// [`SecretsError`] when the key is unreadable or damaged, or cannot be written.
     pub fn load_or_create_network_key(&self) -> Result<Keypair, SecretsError> {
         match self.network_key() {
             Err(SecretsError::Missing { .. }) => {}
@@ -157,10 +158,10 @@ impl SecretsDir {
         }
     }
 
-    /// The names of the keys that are there; a missing key is not an error.
+    /// The node id and address of the existing keys; a missing key is not an error.
     ///
     /// # Errors
-    /// [`SecretsError`] when a key is there but unreadable or not a key.
+    /// [`SecretsError`] when an existing key is unreadable or damaged.
     pub fn summary(&self) -> Result<IdentitySummary, SecretsError> {
         Ok(IdentitySummary {
             address: present(self.validator_key())?.map(|key| key.address()),
@@ -168,9 +169,9 @@ impl SecretsDir {
         })
     }
 
-    /// The key files and directories that users other than the node's own could read or replace.
+    /// The key files and directories that users other than the node's own can read or replace.
     ///
-    /// Always empty where permissions are not those of Unix.
+    /// The list is always empty on systems without Unix permissions.
     pub fn permissions_too_open(&self) -> Vec<ExposedPath> {
         let secrets = [SecretName::ValidatorKey, SecretName::NetworkKey];
         let directories = secrets
@@ -264,7 +265,7 @@ fn present<K>(key: Result<K, SecretsError>) -> Result<Option<K>, SecretsError> {
     }
 }
 
-/// Makes the directory and those above it that are missing, all with [`DIRECTORY_MODE`].
+/// Creates a directory and its missing parents, all with [`DIRECTORY_MODE`].
 fn create_directory(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

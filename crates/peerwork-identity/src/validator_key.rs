@@ -1,7 +1,8 @@
-//! The validator key of EdgeMatrix: a raw secp256k1 scalar that has an [`Address`].
+//! `ValidatorKey` is the validator key of EdgeMatrix: a raw secp256k1 scalar that has an
+//! [`Address`].
 //!
-//! It is independent of the node's network key and signs nothing here; it is made, kept and shown for
-//! compatibility with EdgeMatrix's data directories.
+//! The key is independent of the node's network key and signs nothing in Peerwork. It is created,
+//! stored and shown for compatibility with the data directories of EdgeMatrix.
 
 use std::fmt;
 
@@ -13,24 +14,24 @@ use crate::Address;
 /// The length of the scalar in bytes.
 pub const SCALAR_BYTES: usize = 32;
 
-/// A secp256k1 scalar; a copy is as secret as the original, and both are wiped when dropped.
+/// A secp256k1 scalar; a clone is as secret as the original, and both are wiped when dropped.
 #[derive(Clone)]
 pub struct ValidatorKey(SigningKey);
 
-/// The bytes are not 32, are zero, or exceed the order of the curve.
+/// The scalar has not 32 bytes, is zero, or exceeds the order of the curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a validator key is 32 bytes, not zero, and below the order of secp256k1")]
 pub struct InvalidScalar;
 
 impl ValidatorKey {
-    /// Makes a key from the system's random numbers.
+    /// Generates a key from the system's random numbers.
     pub fn generate() -> Self {
         Self(k256::elliptic_curve::Generate::generate_from_rng(
             &mut rand::rng(),
         ))
     }
 
-    /// The key with this scalar, 32 big-endian bytes.
+    /// Creates the key from its scalar, 32 big-endian bytes.
     ///
     /// # Errors
     /// [`InvalidScalar`] when the bytes are no scalar of the curve.
@@ -48,7 +49,7 @@ impl ValidatorKey {
         Zeroizing::new(self.0.to_bytes().into())
     }
 
-    /// The key's address.
+    /// The address of the key.
     pub fn address(&self) -> Address {
         let uncompressed = self.0.verifying_key().to_sec1_point(false);
         let mut point = [0; 64];

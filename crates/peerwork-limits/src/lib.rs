@@ -1,13 +1,14 @@
-//! Counters that keep strangers from taking everything: how much each holds, and how often each acts.
+//! The crate counts the resources that each remote node or network address holds, and limits the
+//! rate of its requests, so that no stranger can use up a node.
 //!
 //! ```text
-//!  Places<K>   all ─ by key ─ by origin     one admission: a place counts in all three
-//!    └ Shares<K>                            what each key holds at this moment
-//!  Rates<K>    bounded map of Bucket        how often each key may act
-//!  Origin      the network address, or the relay of a circuit, that a connection counts for
+//!   Places<K>   in all ─ by key ─ by origin  admission: one permit counts in all three
+//!     └ Shares<K>                            the number of permits that each key holds
+//!   Rates<K>    bounded map of Bucket        a token bucket for each key
+//!   Origin      the network address, or the relay of a circuit, that a connection counts for
 //! ```
-//! The crate stands on the ground floor and knows neither libp2p nor HTTP, so that the network, the
-//! HTTP listeners and the tunnel count in the same way. Nothing here waits: full is an answer.
+//! The crate depends on neither libp2p nor HTTP, so that the network, the HTTP listeners and the
+//! tunnel count connections in the same way. No call here waits: a full counter refuses at once.
 
 pub mod origin;
 pub mod places;

@@ -1,14 +1,14 @@
-//! The network address, or the relay, that a connection counts for.
+//! An origin is the network address, or the relay, that a connection is counted for.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
 };
 
-/// An IPv4 address, the /64 that one IPv6 subscriber gets (RFC 6177), or the relay that a circuit comes
-/// through.
+/// The source that a connection is counted for: an IPv4 address, the /64 prefix of one IPv6
+/// subscriber (RFC 6177), or the relay that a circuit passes through.
 ///
-/// Opaque: it can be compared, counted and shown, and no address can be dialled from it.
+/// The value is opaque: callers can compare, count and print an origin, but cannot dial it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin(Counted);
 
@@ -18,13 +18,13 @@ enum Counted {
     Relay([u8; RELAY_BYTES]),
 }
 
-/// Bytes kept of a relay's id: the last ones, which are its key's or the key's hash.
+/// The number of bytes kept of a relay's peer id. They are the last bytes, which belong to the
+/// public key or to its hash.
 const RELAY_BYTES: usize = 16;
 
 impl Origin {
-    /// The origin of an IP address; `None` for this machine's own (loopback), which is not counted,
-    /// because behind a local proxy every client has it. IPv4 addresses mapped into IPv6 count as
-    /// IPv4.
+    /// The origin of an IP address. `None` for loopback addresses, which are not counted, because
+    /// all clients behind a local proxy share them. IPv4 addresses mapped into IPv6 count as IPv4.
     #[must_use]
     pub fn of(ip: IpAddr) -> Option<Self> {
         let address = match ip.to_canonical() {
@@ -38,9 +38,9 @@ impl Origin {
         Some(Self(Counted::Address(address)))
     }
 
-    /// The origin of everything that comes through a relay, by the bytes of the relay's id. The
-    /// network address of a circuit's far end is not known here, so all circuits of one relay count
-    /// together, and apart from the relay's own connections.
+    /// The origin of all circuits through a relay, made from the bytes of the relay's peer id. A
+    /// circuit does not reveal the network address of its far end, so all circuits of one relay
+    /// count together, and apart from the relay's own connections.
     #[must_use]
     pub fn through_relay(id: &[u8]) -> Self {
         let mut kept = [0; RELAY_BYTES];

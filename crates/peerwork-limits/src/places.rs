@@ -1,22 +1,23 @@
-//! Admission: places in all, for one key (a node) and for one network address.
+//! Admission control hands out permits (places) within three bounds: in all, per key (a node) and
+//! per network address.
 
 use std::hash::Hash;
 
 use crate::{Origin, Share, Shares};
 
-/// How many places there are.
+/// The numbers of places that can be taken at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Places in all.
     pub all: usize,
     /// Places of one key.
     pub per_key: usize,
-    /// Places of one network address; this machine's own is not counted.
+    /// Places of one network address; loopback addresses are not counted.
     pub per_origin: usize,
 }
 
 impl Bounds {
-    /// `all` places, which one key or one network address may take whole.
+    /// Bounds with `all` places, all of which one key or one network address may hold.
     #[must_use]
     pub const fn all(all: usize) -> Self {
         Self {
@@ -27,21 +28,21 @@ impl Bounds {
     }
 }
 
-/// Why there is no place.
+/// The bound that refused a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Full {
     /// All places are taken.
     #[error("all places are taken")]
     All,
-    /// The key holds as many places as one may.
-    #[error("this node holds as many places as one may")]
+    /// The key holds as many places as a single key may.
+    #[error("this node holds as many places as a node may hold")]
     Key,
-    /// The network address holds as many places as one may.
-    #[error("this network address holds as many places as one may")]
+    /// The network address holds as many places as a single address may.
+    #[error("this network address holds as many places as an address may hold")]
     Origin,
 }
 
-/// Places that are taken and given back. Clones count together.
+/// The places of one service, taken and given back. Clones share the counters.
 #[derive(Debug)]
 pub struct Places<K> {
     all: Shares<()>,
@@ -60,7 +61,7 @@ impl<K> Clone for Places<K> {
 }
 
 impl<K: Copy + Eq + Hash> Places<K> {
-    /// Nothing is taken at first.
+    /// Creates the counters with all places free.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
@@ -70,12 +71,12 @@ impl<K: Copy + Eq + Hash> Places<K> {
         }
     }
 
-    /// Takes a place for a key at a network address; `None` is this machine, or an address that says
-    /// nothing about who is there (a trusted proxy).
+    /// Takes a place for a key at a network address. `None` as origin counts for no address: the
+    /// caller is on this machine, or behind a trusted proxy, whose address all its clients share.
     ///
     /// # Errors
-    /// [`Full`] names the bound that was reached: the narrowest first, so that a caller who holds too
-    /// much is told so, also when everything is full.
+    /// [`Full`] names the bound that was reached. The narrowest bound is checked first, so that a
+    /// caller that holds too many places learns so even when all places are taken.
     pub fn take(&self, key: K, origin: Option<Origin>) -> Result<Place<K>, Full> {
         let of_key = self.by_key.take(key).ok_or(Full::Key)?;
         let of_origin = origin.map(|origin| self.by_origin.take(origin).ok_or(Full::Origin));
@@ -89,14 +90,14 @@ impl<K: Copy + Eq + Hash> Places<K> {
         })
     }
 
-    /// Places taken at this moment.
+    /// The number of places that are taken at this moment.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.all.held(())
     }
 }
 
-/// A place, until it is dropped.
+/// A permit for one connection, stream or request; dropping it gives the place back.
 #[derive(Debug)]
 pub struct Place<K: Copy + Eq + Hash> {
     _of_all: Share<()>,
@@ -106,11 +107,12 @@ pub struct Place<K: Copy + Eq + Hash> {
 }
 
 impl<K: Copy + Eq + Hash> Place<K> {
-    /// Counts the place for a network address that became known later, for instance from a proxy's
-    /// header. A place that counts for an address already stays as it is.
+    /// Counts the place for a network address that became known later, for instance from the header
+    /// of a proxy. A place that counts for an address already stays as it is.
     ///
     /// # Errors
-    /// [`Full::Origin`] when that address holds as many as one may; the place itself stays taken.
+    /// [`Full::Origin`] when that address holds as many places as a single address may; the place
+    /// itself stays taken.
     pub fn count_for(&mut self, origin: Option<Origin>) -> Result<(), Full> {
         if let (None, Some(origin)) = (&self.of_origin, origin) {
             self.of_origin = Some(self.by_origin.take(origin).ok_or(Full::Origin)?);

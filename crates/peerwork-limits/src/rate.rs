@@ -1,13 +1,14 @@
-//! Rates, as pure state: how often something may happen.
+//! A token bucket limits how often an action may happen; it is pure state, with the time as an
+//! argument.
 
 use std::time::Duration;
 
-/// How often something may happen: at once up to `burst` times, and then once per `interval`.
+/// The rate of an action: up to `burst` times at once, and after that once per `interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// At least 1.
+    /// The size of the bucket; at least 1.
     pub burst: u32,
-    /// More than zero.
+    /// The time in which the bucket gains one token; more than zero.
     pub interval: Duration,
 }
 
@@ -18,13 +19,13 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Whether it would make no difference to forget it.
+    /// Whether the bucket is full, so that forgetting it changes nothing.
     #[must_use]
     pub fn is_full(&self, now: Duration) -> bool {
         self.full_at <= now
     }
 
-    /// Takes a token; false when there is none.
+    /// Takes a token; returns false when the bucket is empty.
     pub fn take(&mut self, now: Duration, rate: Rate) -> bool {
         let full_at = self.full_at.max(now) + rate.interval;
         let allowed = full_at - now <= rate.interval * rate.burst;
@@ -46,7 +47,7 @@ mod tests {
     };
 
     #[test]
-    fn a_burst_passes_one_more_does_not_and_time_heals() {
+    fn a_burst_passes_and_the_next_action_needs_time() {
         let mut bucket = Bucket::default();
         let now = SECOND * 100;
         assert!((0..3).all(|_| bucket.take(now, RATE)));

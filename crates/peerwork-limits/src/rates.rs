@@ -1,17 +1,17 @@
-//! How often each key may act, in a bounded map.
+//! A bounded map of token buckets limits how often each key may act.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use crate::{Bucket, Rate};
 
-/// How often a full map is searched for entries that may be forgotten. The search looks at every entry,
-/// and strangers decide how often a key is new.
+/// The pause between searches of a full map for buckets that can be forgotten. A search visits
+/// every entry, and remote nodes decide how often a new key arrives, so searches are rationed.
 const SEARCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// A bucket for each key. Pure state: `now` counts from a moment that the caller chose.
+/// A token bucket for each key. Pure state: `now` counts from a moment that the caller chose.
 ///
-/// Memory: `keys_max` entries. A key that would be one too many is refused until others have nothing to
-/// remember any more, so that flooding the map with keys never gives a known key a fresh bucket.
+/// Memory: `keys_max` entries. A full map refuses further keys until other buckets have refilled
+/// and can be forgotten. So a flood of new keys never gives a known key a fresh bucket.
 #[derive(Debug)]
 pub struct Rates<K> {
     keys_max: usize,
@@ -20,7 +20,7 @@ pub struct Rates<K> {
 }
 
 impl<K: Copy + Eq + Hash> Rates<K> {
-    /// Remembers at most `keys_max` keys.
+    /// Creates a map that remembers at most `keys_max` keys.
     #[must_use]
     pub fn new(keys_max: usize) -> Self {
         Self {
@@ -30,7 +30,8 @@ impl<K: Copy + Eq + Hash> Rates<K> {
         }
     }
 
-    /// Counts one act of a key; false when it acts too often, or when the map is full.
+    /// Counts one action of a key; returns false when the key acts too often, or when the map is
+    /// full.
     pub fn take(&mut self, now: Duration, key: K, rate: Rate) -> bool {
         if !self.buckets.contains_key(&key) && !self.has_room(now) {
             return false;
@@ -38,13 +39,13 @@ impl<K: Copy + Eq + Hash> Rates<K> {
         self.buckets.entry(key).or_default().take(now, rate)
     }
 
-    /// Keys remembered.
+    /// The number of keys that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buckets.len()
     }
 
-    /// Whether no key is remembered.
+    /// Whether the map remembers no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()

@@ -1,4 +1,4 @@
-//! What each key holds of something that all share.
+//! A counter for each key limits how many permits of a shared resource that key holds.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 type Counts<K> = Arc<Mutex<HashMap<K, usize>>>;
 
-/// Counts what each key holds, up to a bound. Clones count together.
+/// Counts the permits that each key holds, up to a bound. Clones share the counters.
 ///
-/// Memory: one entry for each key that holds something, so the number of shares bounds it.
+/// Memory: one entry for each key that holds a permit, so the number of permits bounds it.
 #[derive(Debug)]
 pub struct Shares<K> {
     max: usize,
@@ -29,14 +29,14 @@ impl<K> Clone for Shares<K> {
 }
 
 impl<K: Copy + Eq + Hash> Shares<K> {
-    /// Each key holds at most `max` shares; 0 refuses all.
+    /// Creates counters that allow each key at most `max` permits; 0 refuses all.
     #[must_use]
     pub fn new(max: usize) -> Self {
         let held = Arc::default();
         Self { max, held }
     }
 
-    /// Takes one more share for a key; `None` when the key holds as many as it may.
+    /// Takes a permit for a key; `None` when the key holds `max` permits.
     #[must_use]
     pub fn take(&self, key: K) -> Option<Share<K>> {
         let mut held = self.held.lock();
@@ -49,20 +49,20 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         Some(Share { key, held })
     }
 
-    /// How many shares a key holds at this moment.
+    /// The number of permits that a key holds at this moment.
     #[must_use]
     pub fn held(&self, key: K) -> usize {
         self.held.lock().get(&key).copied().unwrap_or_default()
     }
 
-    /// Whether no key holds anything.
+    /// Whether no key holds a permit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.lock().is_empty()
     }
 }
 
-/// One share of a key; given back when dropped.
+/// One permit of a key; dropping it gives the permit back.
 #[derive(Debug)]
 pub struct Share<K: Copy + Eq + Hash> {
     key: K,

@@ -1,8 +1,9 @@
-//! Admission: places of connections, in all and by network address.
+//! Admission gives each accepted connection a place, within bounds in all and by network address.
 //!
-//! A connection that has not sent a request yet is *unproven*: it holds a place like any other, and
-//! gives it up, the oldest first, when a further connection finds all places taken. So a flood of
-//! idle connections shuts no caller out, not even a flood from this machine, which has no share.
+//! A connection is *unproven* until it has sent its first request. When all places are taken, a
+//! further connection evicts the oldest unproven connection and gets its place. So a flood of idle
+//! connections shuts no client out, not even a flood from this machine, whose connections have no
+//! limit by address.
 
 use std::{
     collections::BTreeMap,
@@ -19,16 +20,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Bounds, Counters, Proxies};
 
-/// The places of a port.
+/// The places for connections of a port.
 #[derive(Debug)]
 pub(crate) struct Admission {
     all: Places<()>,
     local: Shares<()>,
-    /// All clients behind a proxy have its address, so proxies have no share.
+    /// Trusted proxies, which have no limit by address, because all clients behind a proxy share
+    /// its address.
     proxies: Proxies,
     counters: Counters,
     next: AtomicU64,
-    /// Connections without a request, by age.
+    /// The connections that have not sent a request yet, the oldest first.
     unproven: Mutex<BTreeMap<u64, Unproven>>,
 }
 
@@ -69,11 +71,11 @@ impl Admission {
         })
     }
 
-    /// Takes a place for a connection from `remote`. Where all are taken, the oldest unproven
-    /// connection loses its own.
+    /// Takes a place for a connection from `remote`. When all places are taken, the oldest unproven
+    /// connection is evicted.
     ///
     /// # Errors
-    /// The bound that is reached.
+    /// [`Full`] names the bound that was reached.
     pub(crate) fn admit(self: &Arc<Self>, remote: IpAddr) -> Result<Place, Full> {
         let held = loop {
             match self.hold(remote) {
@@ -112,12 +114,12 @@ impl Admission {
         }))
     }
 
-    /// Counts a connection that found no place.
+    /// Counts a connection that was refused because the places were taken.
     pub(crate) fn note_refusal(&self) {
         self.counters.refused.inc();
     }
 
-    /// False when no connection is unproven.
+    /// Evicts the oldest unproven connection; returns false when none can be evicted.
     fn evict_oldest(&self) -> bool {
         let mut unproven = self.unproven.lock();
         let counted = |(number, entry): (&u64, &Unproven)| {
@@ -134,7 +136,7 @@ impl Admission {
     }
 }
 
-/// The place of a connection among those of its port, until the last clone is dropped.
+/// The place of a connection among those of its port. Dropping the last clone gives the place back.
 #[derive(Debug, Clone)]
 pub struct Place(Arc<Slot>);
 
@@ -143,7 +145,8 @@ struct Slot {
     number: u64,
     admission: Arc<Admission>,
     proven: AtomicBool,
-    /// Empty while the connection is unproven.
+    /// The permit. It is `None` while the connection is unproven: the list of unproven connections
+    /// holds the permit then.
     held: Mutex<Option<Held>>,
     evicted: CancellationToken,
 }
@@ -152,20 +155,21 @@ impl Place {
     /// Counts the place for the address of a client behind a proxy.
     ///
     /// # Errors
-    /// When that address holds as many as it may.
+    /// [`Full::Origin`] when that address holds as many places as a single address may.
     pub(crate) fn count_for(&self, client: IpAddr) -> Result<(), Full> {
         let admission = &self.0.admission;
         let origin = Origin::of(client).filter(|_| !admission.proxies.contain(client));
         match admission.unproven.lock().get_mut(&self.0.number) {
             Some(entry) => entry.held.count_for(origin),
-            // Evicted: the connection is about to end.
+            // The connection was evicted and is about to end.
             None => Ok(()),
         }
     }
 
-    /// Notes that the connection sent a request: it keeps its place from here on.
+    /// Marks the connection as proven by its first request; it can no longer be evicted.
     pub(crate) fn prove(&self) {
-        // Read first: this happens for every request, and all but one of them change nothing.
+        // The flag is read before it is written: this method runs for every request, and only the
+        // first request changes it.
         if self.is_proven() || self.0.proven.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -177,7 +181,7 @@ impl Place {
         self.0.proven.load(Ordering::Relaxed)
     }
 
-    /// Waits until another connection gets the place.
+    /// Waits until the connection is evicted.
     pub(crate) async fn evicted(&self) {
         self.0.evicted.cancelled().await;
     }
@@ -260,7 +264,7 @@ mod tests {
         assert_eq!(all, [true, false, false, false]);
         fourth.prove();
         third.prove();
-        // An evicted connection that sends its request too late takes no place.
+        // An evicted connection whose request arrives too late takes no place.
         first.prove();
         assert_eq!(admit(&places, "192.0.2.7").unwrap_err(), Full::All);
         assert_eq!((places.all.taken(), places.counters.refused.get()), (3, 1));
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_comes_back() {
+    fn all_places_are_free_after_the_connections_end() {
         let places = admission(3, 9, 3);
         for round in 0..9 {
             let held = [(); 3].map(|()| admit(&places, "127.0.0.1").unwrap());

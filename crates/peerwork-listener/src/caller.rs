@@ -1,14 +1,15 @@
-//! The client of a connection.
+//! `Caller` describes the client of a connection.
 
 use std::net::SocketAddr;
 
-/// The client of a connection.
+/// The client of a connection, as the listener passes it to the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
-    /// The address of the client: that of the socket, or that of the PROXY protocol header.
+    /// The address of the client, taken from the PROXY protocol header or else from the socket.
     pub address: SocketAddr,
-    /// Whether this port did the encryption.
+    /// Whether this port terminates TLS for the connection.
     pub tls: bool,
-    /// Whether the client encrypts: to this port, or to a proxy that says so in the PROXY header.
+    /// Whether the client uses TLS, either to this port or to a proxy that reports so in its PROXY
+    /// header.
     pub https: bool,
 }

@@ -1,4 +1,4 @@
-//! Settings of an HTTP port.
+//! `Config` holds the settings of an HTTP port: TLS, trusted proxies, bounds and deadlines.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,28 +9,28 @@ use crate::Proxies;
 pub struct Config {
     /// TLS and trusted proxies.
     pub preamble: Preamble,
-    /// How many connections are open at once.
+    /// The numbers of connections that may be open at once.
     pub bounds: Bounds,
-    /// How long clients may take.
+    /// The times that clients may take.
     pub deadlines: Deadlines,
 }
 
-/// Everything that a connection may carry before its first HTTP byte; by default nothing.
+/// The protocols that may precede HTTP on a connection; by default none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Preamble {
-    /// Certificate and key. With them the port speaks TLS as well as plain HTTP: the first byte of a
-    /// connection tells which.
+    /// Certificate and key. With them the port accepts both TLS and plain HTTP; the first byte of a
+    /// connection tells them apart.
     pub tls: Option<TlsFiles>,
-    /// Proxies whose statements about their clients are believed.
+    /// Trusted proxies, whose headers name the real client.
     pub proxies: Proxies,
     /// Whether those proxies begin each connection with a PROXY protocol header (version 1 or 2).
     pub proxy_protocol: bool,
 }
 
-/// Files of a TLS certificate, both PEM; they are read again when they change.
+/// The PEM files of a TLS certificate and its key; the port reads them again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The chain, the certificate of the port first.
+    /// The certificate chain, beginning with the certificate of the port.
     pub certificate: PathBuf,
     /// The private key of the certificate.
     pub key: PathBuf,
@@ -39,12 +39,13 @@ pub struct TlsFiles {
 /// Bounds on the connections of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Connections open at once, with or without a request.
+    /// The number of connections open at once, with or without a request.
     pub connections_max: usize,
-    /// Connections of one network address (an IPv4 address, an IPv6 /64). Connections from this
-    /// machine and from trusted proxies are not counted; behind the PROXY protocol the client's are.
+    /// The number of connections of one network address (an IPv4 address or an IPv6 /64).
+    /// Connections from this machine and from trusted proxies are not counted; with the PROXY
+    /// protocol, the client behind the proxy is.
     pub connections_per_address_max: usize,
-    /// Further connections from this machine when all places are taken.
+    /// The number of further connections that this machine may open when all places are taken.
     pub local_places: usize,
 }
 
@@ -61,14 +62,17 @@ impl Default for Bounds {
 /// Deadlines of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// From the accept until the first byte of HTTP: PROXY header and TLS handshake included.
+    /// The time from the accept until the first byte of HTTP, PROXY header and TLS handshake
+    /// included.
     pub first_byte: Duration,
-    /// From then until the first request, and for the head of each further HTTP/1.1 request.
+    /// The time from the first byte until the first complete request head, and for the head of each
+    /// further HTTP/1.1 request.
     pub head: Duration,
-    /// A connection on which no byte arrives for this long is cut; `None` never cuts for silence.
+    /// The time without a received byte after which a connection is closed; `None` keeps silent
+    /// connections open.
     pub silence: Option<Duration>,
-    /// A client that takes no byte of an answer for this long loses its connection (HTTP/1.1, TLS,
-    /// upgraded connections) or its stream (HTTP/2).
+    /// The time after which a client that reads no byte of a response loses its connection
+    /// (HTTP/1.1, TLS, upgraded connections) or its stream (HTTP/2).
     pub stuck: Duration,
 }
 
@@ -88,19 +92,19 @@ impl Default for Deadlines {
 pub enum Wire {
     /// HTTP/1.1 alone.
     Http1,
-    /// HTTP/2 alone, as gRPC needs it.
+    /// HTTP/2 alone, as gRPC needs.
     Http2 {
-        /// Requests at once on one connection.
+        /// The number of concurrent requests on one connection.
         streams_max: u32,
-        /// Bytes of the header fields of one request.
+        /// The bytes of the header fields of one request.
         header_bytes_max: u32,
     },
-    /// Both: by ALPN over TLS, by the HTTP/2 preface without.
+    /// Both versions, chosen by ALPN over TLS and by the HTTP/2 preface without TLS.
     Both,
 }
 
 impl Wire {
-    /// The protocol names for ALPN, the preferred first.
+    /// The protocol names for ALPN, in order of preference.
     pub(crate) fn alpn(self) -> Vec<Vec<u8>> {
         let names: &[&str] = match self {
             Self::Http1 => &["http/1.1"],

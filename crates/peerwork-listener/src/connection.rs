@@ -1,4 +1,4 @@
-//! One connection: its requests, its deadlines and its end.
+//! `HttpServer::serve` runs HTTP on one connection, with its deadlines and its end.
 
 use std::{
     convert::Infallible, fmt, future::pending, pin::Pin, pin::pin, sync::Arc, time::Duration,
@@ -20,17 +20,18 @@ use crate::{
     watched::StreamTasks,
 };
 
-/// Pause between pings that find HTTP/2 clients that vanished, and how long an answer may take.
+/// The pause between HTTP/2 pings, which find clients that vanished, and the time a client has to
+/// answer a ping.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How HTTP is spoken on all connections of a port.
-pub(crate) struct Speech {
+/// The HTTP settings that all connections of a port share.
+pub(crate) struct HttpServer {
     builder: auto::Builder<StreamTasks>,
     deadlines: Deadlines,
 }
 
-impl Speech {
+impl HttpServer {
     pub(crate) fn new(wire: Wire, deadlines: Deadlines, lifetime: &Lifetime) -> Self {
         let mut builder = auto::Builder::new(StreamTasks {
             tasks: lifetime.tasks.clone(),
@@ -62,9 +63,9 @@ impl Speech {
         Self { builder, deadlines }
     }
 
-    /// Answers the requests of a connection until the client is done, a deadline passes, the place is
-    /// given to another connection, or the stop lets the last request finish.
-    pub(crate) async fn speak<S: Serve>(
+    /// Answers the requests of a connection. It ends when the client closes, a deadline passes, the
+    /// connection is evicted, or a graceful stop has finished the last request.
+    pub(crate) async fn serve<S: Serve>(
         &self,
         opened: Opened,
         serve: Arc<S>,
@@ -101,7 +102,7 @@ impl Speech {
     }
 }
 
-/// Waits until the deadline for the first request passes without one.
+/// Waits until the deadline for the first request has passed, provided that no request came.
 async fn no_request(place: &Place, head: Duration) {
     sleep(head).await;
     if place.is_proven() {

@@ -1,12 +1,14 @@
-//! Counters of a port.
+//! `Counters` holds the figures of a port: open and refused connections.
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
-/// Counters of a port, for the metrics of its owner. Clones share the values.
+/// The counters of a port, for the metrics of its owner. Clones share the values.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
-    /// Connections open, upgraded ones that keep their [`Place`](crate::Place) included.
+    /// The number of open connections, including upgraded connections that keep their
+    /// [`Place`](crate::Place).
     pub open: Gauge,
-    /// Connections that found no place, or lost theirs before their first request.
+    /// The number of connections that were refused for want of a place, or evicted before their
+    /// first request.
     pub refused: Counter,
 }

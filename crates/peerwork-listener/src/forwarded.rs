@@ -1,20 +1,21 @@
-//! The `Forwarded` header (RFC 7239): elements separated by commas, each `for=…;proto=…`.
+//! This module parses the `Forwarded` header (RFC 7239): elements separated by commas, each
+//! `for=…;proto=…`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, header::FORWARDED};
 
-/// The statement of one proxy about the sender of a request.
+/// The statement of one proxy about the sender of a request: one element of the header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hop {
-    /// The sender; `None` when it is hidden (`unknown`, `_name`) or malformed.
+    /// The address of the sender; `None` when it is hidden (`unknown`, `_name`) or malformed.
     pub(crate) sender: Option<IpAddr>,
-    /// Whether the sender used https; `None` when nothing is said.
+    /// Whether the sender used https; `None` when the element has no known `proto`.
     pub(crate) https: Option<bool>,
 }
 
-/// All hops in all `Forwarded` headers, the nearest proxy's first. A malformed header ends the list
-/// there: nothing before it can be told apart.
+/// Reads the hops of all `Forwarded` headers, beginning with the proxy nearest to this port. A
+/// malformed header ends the list: the elements before it cannot be separated reliably.
 pub(crate) fn hops(headers: &HeaderMap) -> Vec<Hop> {
     let mut hops = Vec::new();
     for value in headers.get_all(FORWARDED).iter().rev() {
@@ -53,7 +54,8 @@ fn hop(element: &str) -> Option<Hop> {
     Some(hop)
 }
 
-/// The parts between separators that stand outside quoted strings; `None` when a string does not end.
+/// The parts of `text` between separators outside quoted strings; `None` when a quoted string does
+/// not end.
 fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -73,7 +75,7 @@ fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     (!quoted).then_some(parts)
 }
 
-/// A token as it is, or a quoted string without its quotes and escapes.
+/// The text of a token, or of a quoted string without its quotes and escapes.
 fn unquoted(value: &str) -> String {
     let inner = value
         .strip_prefix('"')
@@ -89,7 +91,7 @@ fn unquoted(value: &str) -> String {
     kept.collect()
 }
 
-/// Whether a scheme, in upper or lower case, is encrypted; `None` for unknown schemes.
+/// Whether a URI scheme, in any case, is encrypted; `None` for unknown schemes.
 pub(crate) fn https(scheme: &str) -> Option<bool> {
     let scheme = scheme.trim();
     let is = |name: &str| scheme.eq_ignore_ascii_case(name);
@@ -100,7 +102,8 @@ pub(crate) fn https(scheme: &str) -> Option<bool> {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:5`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:5`.
+/// Reads an IP address with or without a port: `192.0.2.1`, `192.0.2.1:5`, `2001:db8::1`,
+/// `[2001:db8::1]` or `[2001:db8::1]:5`.
 pub(crate) fn address(text: &str) -> Option<IpAddr> {
     let ip = text.parse().ok();
     let with_port = || text.parse::<SocketAddr>().ok().map(|at| at.ip());

@@ -1,4 +1,5 @@
-//! Entry points of this crate's decoders for fuzz targets; no part of the interface.
+//! These functions expose the crate's decoders to fuzz targets; they are not part of the public
+//! interface.
 
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue};
@@ -13,7 +14,7 @@ pub fn proxy_header(mut bytes: &[u8]) {
     assert!(bytes.len() <= before);
 }
 
-/// Finds the client behind proxies that wrote `value` into `Forwarded` and `X-Forwarded-For`.
+/// Finds the client of a request whose `Forwarded` and `X-Forwarded-For` headers are both `value`.
 pub fn forwarded(value: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(value) else {
         return;

@@ -1,15 +1,16 @@
-//! HTTP listeners: one way to accept, admit, secure, serve and stop the connections of an HTTP port.
+//! This crate accepts, admits, secures, serves and stops the connections of an HTTP port.
 //!
 //! ```text
-//!  Bound ─▶ accept ─▶ Admission ─▶ opening ───────────────▶ connection ─────────▶ Serve (the caller's)
-//!  (bind)     │       places,      PROXY header, first      HTTP/1.1, HTTP/2,     one service for all
-//!             │       shares       byte, TLS with ALPN      deadlines             requests of the port
-//!             └─ full: 503 (refusal)
-//!  Lifetime   owns every task: stop asks, the drain deadline waits, cut ends
-//!  Proxies    the client of a request behind trusted proxies
+//!   Bound ─▶ accept ─▶ Admission ─▶ opening ───────────────▶ connection ─────────▶ Serve (the caller's)
+//!   (bind)     │       places by    PROXY header, first      HTTP/1.1, HTTP/2,     one service for all
+//!              │       address      byte, TLS with ALPN      deadlines             requests of the port
+//!              └─ full: 503 (refusal)
+//!   Lifetime   owns every task: `stop` drains requests until a deadline, `cut` aborts the rest
+//!   Proxies    finds the client of a request behind trusted proxies
 //! ```
-//! The crate knows neither libp2p nor any service of a node. The ingress, JSON-RPC, the operator API,
-//! metrics and the port for browsers all stand on it, so a bound or a deadline is written once.
+//! The crate depends neither on libp2p nor on any service of a node. The ingress, JSON-RPC, the
+//! operator API, metrics and the port for browsers all use it, so each bound and each deadline is
+//! implemented once.
 
 mod admission;
 mod bound;

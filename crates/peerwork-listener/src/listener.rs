@@ -1,4 +1,4 @@
-//! The accept loop of a port.
+//! `Listener` runs the accept loop of a port.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,31 +9,32 @@ use crate::{
     Bound, CertificateError, Config, Counters, Lifetime, Place, Serve, Wire,
     admission::Admission,
     bound,
-    connection::Speech,
+    connection::HttpServer,
     opening::Opening,
     refusal::{self, Refusal},
     tls::Certificates,
 };
 
-/// Pause after a failed accept: the process is out of file descriptors until something closes.
+/// The pause after a failed accept: the process has no free file descriptor until a connection
+/// closes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A port that is about to be served.
+/// A bound port with its service, ready to be started.
 #[derive(Debug)]
 pub struct Listener<S> {
-    /// The name in log lines.
+    /// The name of the port in log lines.
     pub name: &'static str,
     /// The bound port.
     pub bound: Bound,
-    /// Its settings.
+    /// The settings of the port.
     pub config: Config,
-    /// The versions of HTTP that it speaks.
+    /// The versions of HTTP that the port speaks.
     pub wire: Wire,
-    /// The service that answers.
+    /// The service that answers requests.
     pub serve: Arc<S>,
-    /// Its counters.
+    /// The counters of the port.
     pub counters: Counters,
-    /// The owner of its tasks.
+    /// The owner of the port's tasks.
     pub lifetime: Lifetime,
 }
 
@@ -41,7 +42,7 @@ struct Port<S> {
     name: &'static str,
     admission: Arc<Admission>,
     opening: Opening,
-    speech: Speech,
+    http: HttpServer,
     refusal: Refusal,
     serve: Arc<S>,
     lifetime: Lifetime,
@@ -51,7 +52,7 @@ impl<S: Serve> Listener<S> {
     /// Accepts and serves connections in the background until the lifetime ends.
     ///
     /// # Errors
-    /// When the certificate cannot be used; then nothing is served.
+    /// [`CertificateError`] when the certificate cannot be used; the port is not served then.
     pub async fn start(self) -> Result<(), CertificateError> {
         let certificates = match &self.config.preamble.tls {
             Some(files) => Some(Certificates::load(files.clone()).await?),
@@ -66,7 +67,7 @@ impl<S: Serve> Listener<S> {
             name: self.name,
             admission: Admission::new(bounds, preamble.proxies.clone(), self.counters),
             opening: Opening::new(&self.config, self.wire, certificates.as_ref()),
-            speech: Speech::new(self.wire, *deadlines, &self.lifetime),
+            http: HttpServer::new(self.wire, *deadlines, &self.lifetime),
             refusal: Refusal::new(self.wire),
             serve: self.serve,
             lifetime: self.lifetime,
@@ -131,17 +132,17 @@ impl<S: Serve> Port<S> {
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::debug!(%remote, %error, "a connection did not begin as it should");
+                tracing::debug!(%remote, %error, "a connection failed before its first HTTP byte");
                 return;
             }
         };
         let client = opened.caller.address;
         if let Err(full) = place.count_for(client.ip()) {
             self.note_refusal(client, full);
-            refusal::tell_opened(opened.io).await;
+            refusal::answer_opened(opened.io).await;
             return;
         }
         let serve = Arc::clone(&self.serve);
-        self.speech.speak(opened, serve, place, stop).await;
+        self.http.serve(opened, serve, place, stop).await;
     }
 }

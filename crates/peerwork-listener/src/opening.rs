@@ -1,4 +1,5 @@
-//! The opening of a connection, before its first HTTP byte: PROXY header, first byte, TLS.
+//! `Opening` reads the bytes of a connection that precede HTTP: the PROXY header, the first byte
+//! and the TLS handshake.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,18 +12,18 @@ use crate::{Caller, Config, Proxies, Wire, proxy_header, tls::Certificates};
 /// The first byte of every TLS connection: the content type of a handshake.
 pub(crate) const TLS_HANDSHAKE: u8 = 0x16;
 
-/// The bytes under HTTP: plain or encrypted.
+/// The byte stream that carries HTTP, plain or encrypted.
 pub(crate) type Io = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// A connection on which HTTP begins.
+/// A connection whose next byte belongs to HTTP.
 pub(crate) struct Opened {
     pub(crate) io: Io,
     pub(crate) caller: Caller,
 }
 
-/// How the connections of a port are opened.
+/// The settings by which a port opens its connections.
 pub(crate) struct Opening {
-    /// The proxies that send PROXY headers.
+    /// The trusted proxies that send PROXY headers; `None` when no proxy does.
     proxies: Option<Proxies>,
     tls: Option<TlsAcceptor>,
     deadline: Duration,
@@ -42,13 +43,16 @@ impl Opening {
         }
     }
 
-    /// Whether the first bytes of a connection may be something else than plain HTTP.
+    /// Whether connections of the port begin with plain HTTP, without a PROXY header or TLS.
     pub(crate) fn is_plain(&self) -> bool {
         self.proxies.is_none() && self.tls.is_none()
     }
 
+    /// Reads the PROXY header and finishes the TLS handshake, where the port has them.
+    ///
     /// # Errors
-    /// When the client is silent for too long, or begins with bytes that belong to no protocol here.
+    /// An I/O error when the client is silent for too long, or begins with bytes of an unknown
+    /// protocol.
     pub(crate) async fn open(&self, stream: TcpStream, remote: SocketAddr) -> io::Result<Opened> {
         timeout(self.deadline, self.negotiate(stream, remote)).await?
     }

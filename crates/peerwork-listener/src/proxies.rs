@@ -1,4 +1,4 @@
-//! Trusted proxies, and the client of a request behind them.
+//! `Proxies` lists trusted proxies and finds the client of a request behind them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,37 +13,40 @@ use crate::{
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// Networks of trusted proxies; by default none.
+/// The networks of trusted proxies; by default none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
 /// The client of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    /// The client's address; the port is that of the connection, as no header has one.
+    /// The client's address. The port number is that of the connection, because the headers carry
+    /// none.
     pub address: SocketAddr,
     /// Whether the client used https, to this port or to the outermost trusted proxy.
     pub https: bool,
 }
 
 impl Proxies {
-    /// Trusts callers from these networks.
+    /// Trusts proxies whose address lies in these networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether `ip` belongs to a trusted proxy.
+    /// Whether `ip` is the address of a trusted proxy.
     #[must_use]
     pub fn contain(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// The client of a request: the caller itself, or the client that trusted proxies name.
+    /// Finds the client of a request: the sender of the connection, or the client that trusted
+    /// proxies name in a header.
     ///
-    /// `X-Forwarded-For` counts, and `Forwarded` (RFC 7239) where there is none. Either is read from
-    /// its end as far as trusted proxies wrote it; the client may have written all before that.
+    /// `X-Forwarded-For` is read first, and `Forwarded` (RFC 7239) only when that header is absent.
+    /// The list is read from its end as far as trusted proxies wrote it, because the client may
+    /// have written any earlier entry.
     #[must_use]
     pub fn client(&self, caller: &Caller, headers: &HeaderMap) -> Client {
         let mut client = Client {
@@ -74,8 +77,8 @@ impl Proxies {
     }
 }
 
-/// The hops of `X-Forwarded-For` and `X-Forwarded-Proto`, the nearest proxy's first. A proxy that
-/// writes no scheme of its own stands for the one before it.
+/// Reads the hops of `X-Forwarded-For` and `X-Forwarded-Proto`, beginning with the proxy nearest to
+/// this port. A proxy that added no scheme takes the scheme of the proxy before it.
 fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
     let list = |name| {
         let values = headers.get_all(name).iter().rev();
@@ -161,12 +164,13 @@ mod tests {
             (FORWARDED_PROTO, "HTTPS")
         ]));
         assert!(scheme(&[("forwarded", "for=192.0.2.5;proto=https")]));
-        // The client wrote the first scheme, the only trusted proxy the second.
+        // The client wrote the first scheme; the only trusted proxy wrote the second.
         assert!(!scheme(&[
             (FORWARDED_FOR, "192.0.2.5"),
             (FORWARDED_PROTO, "https, http")
         ]));
-        // Two trusted proxies: the outer has TLS, whether or not the inner says how it was reached.
+        // Two trusted proxies: the outer proxy terminates TLS, whether or not the inner proxy
+        // reports a scheme.
         let both = [(FORWARDED_FOR, "192.0.2.5, 10.0.0.2")];
         for schemes in ["https, http", "https"] {
             assert!(scheme(&[both[0], (FORWARDED_PROTO, schemes)]), "{schemes}");

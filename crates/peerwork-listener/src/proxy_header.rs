@@ -1,5 +1,5 @@
-//! The PROXY protocol: the header by which a proxy names its client before the first byte of HTTP
-//! (versions 1 and 2 of the specification at haproxy.org).
+//! This module decodes the PROXY protocol header (versions 1 and 2 of the specification at
+//! haproxy.org), in which a proxy names its client before the first byte of HTTP.
 
 use std::{io, net::SocketAddr};
 
@@ -11,13 +11,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The signature of version 2.
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Longest header of version 1, with its end of line.
+/// The longest header of version 1, its line end included.
 const V1_BYTES_MAX: usize = 107;
-/// Longest body of version 2 that is read: addresses and a few further fields.
+/// The longest accepted body of version 2: addresses and a few further fields.
 const V2_BYTES_MAX: usize = 1024;
-/// The type of the field about TLS between client and proxy (section 2.2.6 of the specification).
+/// The type of the TLV field that describes TLS between client and proxy (section 2.2.6 of the
+/// specification).
 const V2_TYPE_SSL: u8 = 0x20;
-/// The bit of that field's first byte that says that the client used TLS.
+/// The bit in the first byte of that field that is set when the client used TLS.
 const V2_CLIENT_SSL: u8 = 1;
 
 /// The statement of a proxy about its client.
@@ -34,10 +35,11 @@ fn malformed(reason: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// Reads a header and nothing behind it; `None` when the proxy speaks for itself (its health checks).
+/// Reads exactly one header. `None` when the header names no client, because the proxy itself is
+/// the client, as in its health checks.
 ///
 /// # Errors
-/// When the bytes are no header, or end within it.
+/// An I/O error when the bytes are no PROXY header, or when the stream ends within the header.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Proxied>> {
     let header = bytes(stream).await?;
     match HeaderResult::parse(&header) {
@@ -48,7 +50,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     }
 }
 
-/// The bytes of a header, found by the length that it names or by its end of line.
+/// Reads the bytes of a header. Version 2 states its length; version 1 ends at the line end.
 async fn bytes(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut header = vec![0; V2_SIGNATURE.len()];
     stream.read_exact(&mut header).await?;
@@ -66,7 +68,7 @@ async fn bytes(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
         return Ok(header);
     }
     if !header.starts_with(b"PROXY ") {
-        return Err(malformed("it does not begin like one"));
+        return Err(malformed("it begins with no known signature"));
     }
     while !header.ends_with(b"\r\n") {
         if header.len() >= V1_BYTES_MAX {
@@ -88,7 +90,7 @@ fn of_v1(header: &v1::Header<'_>) -> Option<Proxied> {
 }
 
 fn of_v2(header: &v2::Header<'_>) -> Option<Proxied> {
-    // A LOCAL header may carry addresses, which say nothing then (section 2.2).
+    // A LOCAL header may carry addresses, which must be ignored (section 2.2).
     let proxied = header.command == Command::Proxy;
     let client = match header.addresses {
         v2::Addresses::IPv4(a) if proxied => (a.source_address, a.source_port).into(),

@@ -1,4 +1,4 @@
-//! Tests of the PROXY protocol's decoder, with arbitrary bytes among them.
+//! These tests decode PROXY protocol headers, among them arbitrary bytes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// The result, and how many bytes are left unread. A reader of bytes in memory never waits.
+/// Decodes `bytes` and counts the bytes left unread. A reader over memory never waits.
 fn decode(mut bytes: &[u8]) -> io::Result<(Option<Proxied>, usize)> {
     let proxied = read(&mut bytes).now_or_never().unwrap()?;
     Ok((proxied, bytes.len()))
@@ -51,7 +51,7 @@ fn both_versions_name_the_client_and_nothing_more_is_read() {
 }
 
 #[test]
-fn a_proxy_may_speak_for_itself() {
+fn a_header_of_the_proxy_itself_names_no_client() {
     assert_eq!(decode(b"PROXY UNKNOWN\r\n").unwrap(), (None, 0));
     let mut local = V2_SIGNATURE.to_vec();
     local.extend([0x20, 0, 0, 0]);

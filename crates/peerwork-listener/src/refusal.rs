@@ -1,4 +1,4 @@
-//! The answer to a connection that finds no place: 503, and the end.
+//! `Refusal` answers connections that get no place with 503, and closes them.
 
 use std::{future::Future, time::Duration};
 
@@ -17,15 +17,15 @@ use crate::{
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
-/// Refused connections that are still being told so; with their sockets 256 KiB. Further ones are
-/// closed at once.
+/// The number of refused connections that are being answered at once; with their sockets they use
+/// 256 KiB. Further connections are closed without an answer.
 const LINGERING_MAX: usize = 256;
-/// How long a refused client may take to hear it.
+/// The time that a refused client has to read the answer.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of a request that are read so that the answer is not lost.
+/// The number of request bytes that are read and dropped, so that the answer is not lost.
 const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
 
-/// Refuses connections.
+/// Answers and closes refused connections.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     lingering: Shares<()>,
@@ -42,12 +42,14 @@ impl Refusal {
         Self { lingering, wire }
     }
 
-    /// Tells a client that there is no place. `None` when it was told as far as the socket's empty
-    /// buffer allows and nothing remains to do; otherwise the work that remains, at most a second.
+    /// Answers a refused client with 503. Returns `None` when the whole answer fitted into the
+    /// socket's send buffer; otherwise returns the remaining work as a future, which takes at most
+    /// a second.
     ///
-    /// Closing a socket with unread bytes resets it, and a client that is still sending loses the
-    /// answer then: so its bytes are read and dropped for a moment. A port that speaks HTTP/2 alone
-    /// closes the connection, as no answer fits before the handshake.
+    /// Unread bytes of the request are read and dropped for a moment, because closing a socket with
+    /// unread bytes resets it, and a client that is still sending then loses the answer. A port
+    /// that speaks HTTP/2 alone closes the connection without an answer, because no response can
+    /// precede the HTTP/2 handshake.
     pub(crate) fn refuse(
         &self,
         stream: TcpStream,
@@ -57,7 +59,7 @@ impl Refusal {
             return None;
         }
         match self.lingering.take(()) {
-            Some(share) => Some(tell(stream, is_plain, share)),
+            Some(share) => Some(answer_refused(stream, is_plain, share)),
             None => {
                 if is_plain {
                     let _ = stream.try_write(BUSY);
@@ -68,10 +70,10 @@ impl Refusal {
     }
 }
 
-async fn tell(mut stream: TcpStream, is_plain: bool, share: Share<()>) {
+async fn answer_refused(mut stream: TcpStream, is_plain: bool, share: Share<()>) {
     let work = async {
         if !is_plain {
-            // An encrypted client would take the answer for a broken handshake.
+            // A TLS client gets no answer: it would take plain HTTP for a broken handshake.
             let mut first = [0];
             if stream.peek(&mut first).await.ok()? == 0 || first[0] == TLS_HANDSHAKE {
                 return None;
@@ -87,9 +89,9 @@ async fn tell(mut stream: TcpStream, is_plain: bool, share: Share<()>) {
     drop(share);
 }
 
-/// Writes the answer on an open connection and ends it, within a second. Over HTTP/2 the end is the
-/// answer.
-pub(crate) async fn tell_opened(mut io: Io) {
+/// Writes the 503 answer on an open HTTP/1.1 connection and closes it, within a second. Over HTTP/2
+/// the connection is closed without an answer.
+pub(crate) async fn answer_opened(mut io: Io) {
     let h2 = match &io {
         Either::Right(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
         Either::Left(_) => false,

@@ -1,4 +1,4 @@
-//! The service of a port, as its owner writes it.
+//! `Serve` is the trait by which the owner of a port answers its requests.
 
 use std::{
     future::{Future, pending},
@@ -12,29 +12,29 @@ use hyper::body::Incoming;
 
 use crate::{Caller, Place};
 
-/// Answers the requests of a port: one value for the port, one session for each connection.
+/// Answers the requests of a port. One value serves the port, and each connection has a session.
 pub trait Serve: Send + Sync + 'static {
-    /// State of one connection.
+    /// The state of one connection.
     type Session: Send + Sync + 'static;
-    /// The body of answers.
+    /// The body type of responses.
     type Body: http_body::Body<Data: Buf + Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
         + Unpin
         + 'static;
 
-    /// Begins a session. `place` is the connection's place among those of the port: a session, or an
-    /// upgraded connection, that keeps a clone keeps the place taken.
+    /// Begins the session of a connection. `place` is the connection's place on the port. A session
+    /// or an upgraded connection that keeps a clone keeps the place taken.
     fn begin(&self, caller: Caller, place: Place) -> Self::Session;
 
-    /// Answers one request; every failure is an answer too.
+    /// Answers one request; every failure becomes a response too.
     fn answer(
         self: Arc<Self>,
         session: Arc<Self::Session>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 
-    /// Completes when the connection should end before its client ends it. The answer is how long
-    /// requests under way may go on then.
+    /// Completes when the server should close the connection before the client does. The result is
+    /// the time that requests in progress may still take.
     fn ended(&self, _session: &Self::Session) -> impl Future<Output = Duration> + Send {
         pending()
     }

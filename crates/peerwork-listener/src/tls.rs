@@ -1,4 +1,4 @@
-//! The TLS certificate of a port, read again when its files change.
+//! `Certificates` holds the TLS certificate of a port and reads it again when its files change.
 
 use std::{fs, path::Path, sync::Arc, time::Duration, time::SystemTime};
 
@@ -15,13 +15,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{TlsFiles, Wire};
 
-/// The pause between checks of the files.
+/// The pause between checks whether the files have changed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Modification time and length of both files: enough to see that a file was replaced.
+/// The modification times and lengths of both files, by which a replaced file is noticed.
 type Stamp = [(Option<SystemTime>, u64); 2];
 
-/// The certificate in use, and the files that it was read from.
+/// The certificate in use, with the files that it was read from.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     files: TlsFiles,
@@ -34,29 +34,29 @@ struct Current {
     stamp: Stamp,
 }
 
-/// Why a certificate cannot be used.
+/// The reasons why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// The chain cannot be read, or is no PEM.
+    /// The certificate chain cannot be read, or is not PEM.
     #[error("the certificate {path} cannot be read: {source}")]
     Certificate {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The error of the PEM reader.
         source: rustls::pki_types::pem::Error,
     },
     /// The file holds no certificate.
     #[error("{0} holds no certificate")]
     Empty(String),
-    /// The key cannot be read, or is no PEM.
+    /// The key cannot be read, or is not PEM.
     #[error("the key {path} cannot be read: {source}")]
     Key {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The error of the PEM reader.
         source: rustls::pki_types::pem::Error,
     },
-    /// The key does not fit the certificate, or is of an unknown kind.
+    /// The key does not match the certificate, or is of an unknown kind.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
     /// The task that reads the files panicked or could not start.
@@ -77,20 +77,21 @@ fn stamp(files: &TlsFiles) -> Stamp {
 }
 
 fn read(files: &TlsFiles) -> Result<Current, CertificateError> {
-    // Before the files, so that a change while they are read is seen the next time.
+    // The stamp is taken before the files are read, so that a change during the reading is noticed
+    // at the next check.
     let stamp = stamp(files);
-    let shown = |path: &Path| path.display().to_string();
+    let text = |path: &Path| path.display().to_string();
     let chain = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| CertificateError::Certificate {
-            path: shown(&files.certificate),
+            path: text(&files.certificate),
             source,
         })?;
     if chain.is_empty() {
-        return Err(CertificateError::Empty(shown(&files.certificate)));
+        return Err(CertificateError::Empty(text(&files.certificate)));
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| CertificateError::Key {
-        path: shown(&files.key),
+        path: text(&files.key),
         source,
     })?;
     let key = Arc::new(CertifiedKey::from_der(chain, key, &provider())?);
@@ -98,8 +99,10 @@ fn read(files: &TlsFiles) -> Result<Current, CertificateError> {
 }
 
 impl Certificates {
+    /// Reads the certificate and its key.
+    ///
     /// # Errors
-    /// When the files cannot be read or do not fit each other.
+    /// [`CertificateError`] when the files cannot be read or do not match each other.
     pub(crate) async fn load(files: TlsFiles) -> Result<Arc<Self>, CertificateError> {
         let reading = files.clone();
         let read = tokio::task::spawn_blocking(move || read(&reading)).await?;
@@ -107,7 +110,7 @@ impl Certificates {
         Ok(Arc::new(Self { files, current }))
     }
 
-    /// Accepts TLS 1.2 and 1.3 with the certificate in use at the time of each handshake.
+    /// An acceptor for TLS 1.2 and 1.3; each handshake uses the certificate that is current then.
     pub(crate) fn acceptor(self: &Arc<Self>, wire: Wire) -> TlsAcceptor {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -118,14 +121,15 @@ impl Certificates {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Checks the files at intervals. Files that cannot be read do not replace the certificate in use.
+    /// Checks the files at intervals. Files that cannot be read do not replace the certificate in
+    /// use.
     pub(crate) async fn keep_fresh(self: Arc<Self>) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let checking = self.clone();
-            // A check that panics is made again.
+            // A panic in the check is ignored, and the next interval checks again.
             let _ = tokio::task::spawn_blocking(move || checking.check()).await;
         }
     }
@@ -160,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// A self-signed certificate, and the DER of it.
+    /// Writes a self-signed certificate and its key, and returns the certificate as DER.
     fn write(files: &TlsFiles) -> Vec<u8> {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         fs::write(&files.certificate, made.cert.pem()).unwrap();

@@ -1,9 +1,11 @@
-//! A deadline for bodies of HTTP/2 answers that the client does not take.
+//! `Watched` and `StreamTasks` reset HTTP/2 streams whose client does not read the response.
 //!
-//! Over HTTP/1.1 such a client blocks its socket, and the deadline on writes ends the connection. An
-//! HTTP/2 client can go on reading the socket and give one stream no window; its other streams are
-//! well then, so only the stream ends. hyper polls a body only when the client has room, and each
-//! stream is a task of its own: the task notes since when the body waits for the client.
+//! Over HTTP/1.1 such a client blocks its socket, and the deadline for writes ends the connection.
+//! An HTTP/2 client can go on reading the socket and give one stream no flow-control window. Its
+//! other streams work, so only the blocked stream is reset. hyper polls a response body only when
+//! the stream has window, and runs each stream in a task of its own. So the body records in its
+//! task the time at which it last handed out a frame, and the task ends the stream when that is too
+//! long ago.
 
 use std::{
     cell::Cell,
@@ -18,21 +20,23 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 tokio::task_local! {
-    /// Since when the body of this stream waits for the client; `None` while the client waits.
+    /// The time since which the body of this task's stream waits for window from the client; `None`
+    /// while the client waits for the body.
     static WAITING_SINCE: Cell<Option<Instant>>;
 }
 
-/// Outside a stream's task (HTTP/1.1) nothing is noted.
+/// Records the time in the task of a stream. Outside such a task (HTTP/1.1) the call does nothing.
 fn note(since: impl FnOnce() -> Option<Instant>) {
     let _ = WAITING_SINCE.try_with(|waiting| waiting.set(since()));
 }
 
-/// The body of an answer; tells its HTTP/2 stream whose turn it is.
+/// A response body that records in its task whether body or client is waiting.
 #[derive(Debug)]
 pub struct Watched<B>(B);
 
 impl<B> Watched<B> {
-    /// To be called in the task that will poll the body: from here on the client may take it.
+    /// Wraps a body. The call must run in the task that will poll the body: the time for the client
+    /// counts from here.
     pub(crate) fn new(body: B) -> Self {
         note(|| Some(Instant::now()));
         Self(body)
@@ -61,8 +65,8 @@ impl<B: Body + Unpin> Body for Watched<B> {
     }
 }
 
-/// Spawns the tasks of HTTP/2 streams into a tracker, and ends those whose client takes nothing for
-/// too long; the client sees the stream reset.
+/// Spawns the tasks of HTTP/2 streams into a tracker, and ends a task whose client reads nothing
+/// for too long; the client sees the stream reset.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamTasks {
     pub(crate) tasks: TaskTracker,
@@ -78,7 +82,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for StreamT
 async fn watched(stream: impl Future<Output = ()>, stuck: Duration) {
     let work = async {
         let mut stream = pin!(stream);
-        // Not registered with the timer before the stream waits for its client.
+        // The timer is created lazily: it is not registered before the stream waits for its client.
         let mut late = pin!(sleep(stuck));
         poll_fn(|cx| {
             if stream.as_mut().poll(cx).is_ready() {

@@ -1,4 +1,4 @@
-/** Bytes, text and JSON. */
+/** This module converts between bytes, text and JSON. */
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -9,7 +9,11 @@ export function utf8 (text: string): Uint8Array {
   return encoder.encode(text)
 }
 
-/** @throws TypeError for bytes that are not UTF-8. */
+/**
+ * Decodes UTF-8.
+ *
+ * @throws TypeError for bytes that are not UTF-8.
+ */
 export function textOf (bytes: Uint8Array): string {
   return decoder.decode(bytes)
 }
@@ -30,13 +34,17 @@ export function base64url (bytes: Uint8Array): string {
   return btoa(binary).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '')
 }
 
-/** @throws DOMException for text that is not base64url. */
+/**
+ * Decodes base64url.
+ *
+ * @throws DOMException for text that is not base64url.
+ */
 export function fromBase64url (text: string): Uint8Array {
   const binary = atob(text.replace(/-/g, '+').replace(/_/g, '/'))
   return Uint8Array.from(binary, (char) => char.charCodeAt(0))
 }
 
-/** Any value that JSON can carry. */
+/** Any value that JSON can represent. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 export type JsonObject = { [key: string]: unknown }
@@ -45,7 +53,7 @@ export function isObject (value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The JSON value of UTF-8 bytes; `undefined` for anything else. */
+/** Parses UTF-8 bytes as JSON; returns `undefined` when they are not JSON. */
 export function parseJson (bytes: Uint8Array): unknown {
   try {
     return JSON.parse(textOf(bytes))
@@ -54,12 +62,12 @@ export function parseJson (bytes: Uint8Array): unknown {
   }
 }
 
-/** An integer within bounds that JavaScript can hold exactly. */
+/** Whether a value is an integer within bounds that JavaScript can represent exactly. */
 export function isIntegerIn (value: unknown, min: number, max: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
 }
 
-/** A string of at most `max` UTF-16 units. */
+/** Whether a value is a string of at most `max` UTF-16 units. */
 export function isText (value: unknown, max: number): value is string {
   return typeof value === 'string' && value.length <= max
 }

@@ -1,21 +1,24 @@
 /**
- * The one error type of this package: every failure says what was tried, which side failed, and
- * whether trying again can help.
+ * `PeerworkError` is the only error type of this package. Each error tells the failed action, the
+ * side at fault, and whether a retry can help.
  */
 
 /**
- * Which side of the network failed.
+ * The side of the network that failed.
  *
  * - `caller`: the arguments or the order of calls; change the code
  * - `us`: this node, for example because it has left or is full
  * - `relay`: the relays named in `join`
  * - `peer`: the other member of the room
- * - `edge`: the node that an app stands behind
+ * - `edge`: the node that serves the app to the network
  * - `app`: the app behind an edge
  */
 export type Side = 'caller' | 'us' | 'relay' | 'peer' | 'edge' | 'app'
 
-/** What failed; stable, for programs. The message is for people and may change. */
+/**
+ * The kind of failure; stable, so that programs can test it. The message is for people and may
+ * change.
+ */
 export type ErrorCode =
   | 'invalid-argument'
   | 'too-large'
@@ -77,23 +80,23 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'too-few-peers', 'no-majority'
 ])
 
-/** Further facts of a {@link PeerworkError}. */
+/** Additional facts of a {@link PeerworkError}. */
 export interface ErrorFacts {
-  /** The failure below this one. */
+  /** The error that caused this error. */
   cause?: unknown
-  /** The side that failed, where it is not the usual one of the code. */
+  /** The side that failed, where it differs from the usual side of the code. */
   side?: Side
 }
 
 /**
- * A failure of this package. An aborted `AbortSignal` is the one thing that is not reported as a
- * `PeerworkError`: the signal's own reason is thrown, as `fetch` does.
+ * A failure of this package. Only an aborted `AbortSignal` is not reported as a `PeerworkError`:
+ * the signal's own reason is thrown, as `fetch` does.
  */
 export class PeerworkError extends Error {
   override readonly name: string = 'PeerworkError'
-  /** What failed. */
+  /** The kind of failure. */
   readonly code: ErrorCode
-  /** Which side failed. */
+  /** The side that failed. */
   readonly side: Side
   /** Whether the same call can succeed later. */
   readonly retryable: boolean
@@ -106,13 +109,13 @@ export class PeerworkError extends Error {
   }
 }
 
-/** The text of anything thrown. */
+/** The message of any thrown value. */
 export function messageOf (thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.errors.length > 0) {
     return thrown.errors.map(messageOf).join('; ')
   }
   if (thrown instanceof Error) return thrown.message
-  // A WebSocket that cannot connect throws an event, which in browsers says nothing more.
+  // A WebSocket that cannot connect throws an event; in browsers the event holds no further reason.
   const { message, type } = Object(thrown) as { message?: unknown, type?: unknown }
   if (typeof message === 'string' && message !== '') return message
   return typeof type === 'string' ? `the connection failed (${type})` : String(thrown)

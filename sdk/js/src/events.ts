@@ -1,4 +1,7 @@
-/** A typed set of listeners. A listener that throws disturbs neither the others nor the node. */
+/**
+ * `Emitter` is a typed set of event listeners. An error thrown by a listener disturbs neither other
+ * listeners nor the node.
+ */
 
 export type Listener<T> = (detail: T) => void
 
@@ -9,7 +12,7 @@ export class Emitter<Events> {
   on<Name extends keyof Events> (event: Name, listener: Listener<Events[Name]>): () => void {
     const listeners = this.#listeners.get(event) ?? new Set()
     this.#listeners.set(event, listeners)
-    // A wrapper, so that the same function can be registered twice and removed once.
+    // The wrapper allows the same function to be registered twice and removed once.
     const own: Listener<Events[Name]> = (detail) => { listener(detail) }
     listeners.add(own)
     return () => { listeners.delete(own) }
@@ -26,7 +29,10 @@ export class Emitter<Events> {
   }
 }
 
-/** Calls user code; what it throws is reported as an uncaught error, as for DOM event listeners. */
+/**
+ * Calls user code; an error that it throws is reported as an uncaught error, as for DOM event
+ * listeners.
+ */
 export function callSafely<T> (listener: (detail: T) => unknown, detail: T): void {
   try {
     const result = listener(detail)

@@ -1,4 +1,4 @@
-/** The key pair that makes a node who it is. */
+/** `Identity` is the key pair of a node, from which its peer id derives. */
 
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
@@ -8,13 +8,13 @@ import { base64url, fromBase64url } from './bytes.js'
 import type { PrivateKey } from '@libp2p/interface'
 
 /**
- * An Ed25519 key pair. The peer id is made of its public half, so whoever holds the exported text
- * *is* this peer: keep it as you keep a password.
+ * An Ed25519 key pair. The peer id derives from its public half, so a person who has the exported
+ * text can act as this peer: keep the text secret like a password.
  */
 export class Identity {
-  /** For this package's own use. */
+  /** For internal use. */
   readonly privateKey: PrivateKey
-  /** The peer id. */
+  /** The peer id of this key pair. */
   readonly peerId: string
 
   private constructor (privateKey: PrivateKey) {
@@ -22,13 +22,13 @@ export class Identity {
     this.peerId = peerIdFromPrivateKey(privateKey).toString()
   }
 
-  /** A new identity. */
+  /** Generates an identity. */
   static async generate (): Promise<Identity> {
     return new Identity(await generateKeyPair('Ed25519'))
   }
 
   /**
-   * The identity that {@link Identity.export} wrote.
+   * Reads an identity from the text that {@link Identity.export} wrote.
    *
    * @throws PeerworkError `invalid-argument` for any other text.
    */
@@ -41,13 +41,14 @@ export class Identity {
   }
 
   /**
-   * The identity stored under a name, made at the first call.
+   * The identity stored under a name; the first call generates it.
    *
-   * In a browser it is kept in `localStorage`; pages of one origin that are open at once get one
-   * identity each (up to 16), and a page that is reloaded gets its own again. In Node.js the name is
-   * the path of a file, which only its owner may read; one process at a time may use it.
+   * In a browser the identity is stored in `localStorage`. Pages of one origin that are open at
+   * once get different identities (up to 16), and a page that is reloaded gets its own identity
+   * again. In Node.js the name is the path of a file that only its owner may read; only one process
+   * at a time may use it.
    *
-   * @throws PeerworkError `invalid-argument` when something else is stored there.
+   * @throws PeerworkError `invalid-argument` when the stored text is not an identity.
    */
   static async stored (name: string): Promise<Identity> {
     const storage = await platform.keyStorage(name)
@@ -58,7 +59,7 @@ export class Identity {
     return identity
   }
 
-  /** The private key as text (base64url of libp2p's key protobuf). */
+  /** Exports the private key as text (libp2p's protobuf form of the key in base64url). */
   export (): string {
     return base64url(privateKeyToProtobuf(this.privateKey))
   }

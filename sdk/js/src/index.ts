@@ -1,5 +1,5 @@
 /**
- * Peerwork for browsers and Node.js.
+ * This package connects browsers and Node.js programs to a Peerwork network.
  *
  * ```ts
  * const node = await PeerworkNode.join({ relays: ['https://relay.example'], room: 'garden' })

@@ -1,15 +1,22 @@
-/** Every bound of this package in one place; what is beyond one is refused or dropped, never truncated. */
+/**
+ * This module defines all limits of the package. Input beyond a limit is refused or dropped, never
+ * truncated.
+ */
 
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** Characters of a room's name, after percent-encoding; relays take topics of at most 256 bytes. */
+/**
+ * Characters of a room's name after percent-encoding; relays accept topics of at most 256 bytes.
+ */
 export const ROOM_CHARS_MAX = 96
-/** Characters of a topic's, a protocol's or a state's name, after percent-encoding. */
+/** Characters of the name of a topic, protocol or state after percent-encoding. */
 export const NAME_CHARS_MAX = 96
 /** Bytes of one published message; relays forward messages of at most 256 KiB. */
 export const PUBLISH_BYTES_MAX = 128 * KIB
-/** Bytes of one direct message. WebRTC streams buffer 4 MiB of unread data before they are reset. */
+/**
+ * Bytes of one direct message. WebRTC streams buffer 4 MiB of unread data before they are reset.
+ */
 export const MESSAGE_BYTES_MAX = 2 * MIB
 /** Streams of one protocol open at once on one connection. */
 export const STREAMS_MAX = 256
@@ -24,14 +31,14 @@ export const PRESENCE_BYTES_MAX = 16 * KIB
 export const PRESENCE_ADDRESSES_MAX = 16
 /** Characters of one address. */
 export const ADDRESS_CHARS_MAX = 512
-/** Peers that a node remembers; further ones are not seen until others leave. */
+/** Peers that a node remembers; further peers are ignored until others leave. */
 export const PEERS_MAX = 1000
 
 /** Relays that a node keeps connections to. */
 export const RELAYS_MAX = 8
 /** Addresses of one relay. */
 export const RELAY_ADDRESSES_MAX = 16
-/** Bytes of a `relay-config.json`. */
+/** Bytes of the document `relay-config.json`. */
 export const RELAY_CONFIG_BYTES_MAX = 64 * KIB
 
 /** Keys of one shared state, deleted ones included. */
@@ -40,23 +47,23 @@ export const STATE_KEYS_MAX = 10_000
 export const STATE_KEY_CHARS_MAX = 256
 /** Bytes of the JSON of one value. */
 export const STATE_VALUE_BYTES_MAX = 64 * KIB
-/** Bytes of all keys and values of one state; a snapshot is at most about this much. */
+/** Bytes of all keys and values of one state; a snapshot has about this size at most. */
 export const STATE_BYTES_MAX = 8 * MIB
 
-/** Bytes of the head of a response, or of its trailers. */
+/** Bytes of the head of a response, and of its trailers. */
 export const HTTP_HEAD_BYTES_MAX = 64 * KIB
 /** Header fields of a response. */
 export const HTTP_FIELDS_MAX = 256
 /** Redirects that one `fetch` follows. */
 export const REDIRECTS_MAX = 20
 
-/** Characters of a task's source. */
+/** Characters of the source text of a task. */
 export const TASK_SOURCE_CHARS_MAX = 64 * KIB
 /** Bytes of the JSON of a task's input. */
 export const TASK_INPUT_BYTES_MAX = MIB
 /** Bytes of the JSON of a task's result. */
 export const TASK_RESULT_BYTES_MAX = MIB
-/** Peers that one task is handed to. */
+/** Peers that one task is sent to. */
 export const TASK_REDUNDANCY_MAX = 32
-/** How long one task may take. */
+/** The longest time for one task. */
 export const TASK_TIMEOUT_MAX_MS = 10 * 60 * 1000

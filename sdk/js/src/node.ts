@@ -1,4 +1,4 @@
-/** The node, as applications use it. */
+/** `PeerworkNode` is the interface of this package for applications. */
 
 import { PeerworkError } from './errors.js'
 import { Emitter } from './events.js'
@@ -25,34 +25,32 @@ import type { PeerStream } from './stream/peer-stream.js'
 
 /** A message that was published on a topic. */
 export interface TopicMessage {
-  /** The author's id; its signature was checked. */
+  /** The peer id of the author; the signature was verified. */
   from: string
   topic: string
   data: Data
 }
 
-/** Bounds of a call to one peer. */
+/** Options of a call to one peer. */
 export interface CallOptions {
-  /** Ends the call with the signal's own reason. */
+  /** Aborts the call with the signal's own reason. */
   signal?: AbortSignal
-  /** How long the call may take, connecting included; 30 s if not given. */
+  /** The time for the call, connecting included; default 30 s. */
   timeoutMs?: number
 }
 
 const CALL_TIMEOUT_MS = 30_000
-/** How long a message waits for somebody who takes it. */
+/** The time that a message waits for a subscriber. */
 const PUBLISH_PATIENCE_MS = 5_000
 
-/**
- * A member of one room. Its methods throw `PeerworkError` with code `left` after `leave()`.
- */
+/** A member of one room. Its methods throw `PeerworkError` with code `left` after `leave()`. */
 export class PeerworkNode {
   readonly #room: Room
   readonly #options: CheckedOptions
   readonly #emitter: Emitter<NodeEvents>
-  /** This node's id. */
+  /** The peer id of this node. */
   readonly peerId: string
-  /** The room's name. */
+  /** The name of the room. */
   readonly room: string
 
   private constructor (room: Room, options: CheckedOptions, emitter: Emitter<NodeEvents>) {
@@ -80,17 +78,17 @@ export class PeerworkNode {
     return this.#room.peers
   }
 
-  /** All relays and how they are connected. */
+  /** All relays, with the state of their links. */
   get relays (): RelayStatus[] {
     return this.#room.relays.statuses
   }
 
-  /** Computing on other peers and for them. */
+  /** Runs tasks on other peers, and tasks of other peers on this node. */
   get compute (): Compute {
     return this.#room.compute
   }
 
-  /** The name and the state that the others see. */
+  /** The name and the state that other members see of this node. */
   get own (): { name: string, state: Json } {
     const { name, state } = this.#room.own
     return { name, state }
@@ -102,7 +100,7 @@ export class PeerworkNode {
   }
 
   /**
-   * Changes what the others see of this peer.
+   * Changes the name and the state that other members see.
    *
    * @throws PeerworkError `invalid-argument` beyond 64 characters of name or 4 KiB of JSON.
    */
@@ -114,17 +112,21 @@ export class PeerworkNode {
   }
 
   /**
-   * Sends to all members that subscribe to a topic: at most 128 KiB, unordered, not acknowledged.
+   * Publishes a message of at most 128 KiB to all members that subscribe to a topic. Messages are
+   * unordered and not acknowledged.
    *
-   * @returns how many neighbours took the message (a relay counts as one); 0 when nobody subscribes.
-   * @throws PeerworkError `offline` when there is no relay and no peer, `too-large`, `invalid-argument`.
+   * @returns the number of neighbours that took the message (a relay counts as one); 0 when there
+   * is no subscriber.
+   * @throws PeerworkError `offline` when there is no relay and no peer, `too-large`,
+   * `invalid-argument`.
    */
   async publish (topic: string, data: Data): Promise<number> {
     this.#assertPresent()
     const { topics, network } = this.#room
     const name = this.#options.names.topic(topic)
     const payload = encodePayload(data, PUBLISH_BYTES_MAX)
-    // Where this node listens itself, the relay joins the topic; elsewhere perhaps nobody does.
+    // A relay joins the topics that this node subscribes to. For other topics there may be no
+    // subscriber at all.
     const listens = network.pubsub.getTopics().includes(name)
     const taken = await topics.publish(name, payload, listens ? PUBLISH_PATIENCE_MS : 0)
     if (taken === 0 && network.pubsub.getPeers().length === 0) {
@@ -134,13 +136,14 @@ export class PeerworkNode {
   }
 
   /**
-   * Hears a topic until the returned function is called. Own messages are not heard.
+   * Subscribes to a topic until the returned function is called. The node's own messages are not
+   * delivered to it.
    *
    * @throws PeerworkError `invalid-argument` for a name beyond 96 characters.
    */
   subscribe (topic: string, handler: (message: TopicMessage) => void): () => void {
     this.#assertPresent()
-    return this.#room.topics.hear(
+    return this.#room.topics.subscribe(
       this.#options.names.topic(topic),
       ({ data }) => data.byteLength <= PUBLISH_BYTES_MAX + 1 && decodePayload(data) !== undefined,
       ({ from, data }) => {
@@ -151,11 +154,12 @@ export class PeerworkNode {
   }
 
   /**
-   * Sends a message of at most 2 MiB to one peer, over the best connection there is, and waits until
-   * the peer has handed it to its handlers.
+   * Sends a message of at most 2 MiB to one peer over the best connection, and waits until the peer
+   * has passed it to its handlers.
    *
-   * @throws PeerworkError `peer-unreachable`, `not-supported` (the peer takes no messages), `cut-off`
-   * (it may have arrived), `timeout`, `too-large`, `invalid-argument`; the signal's reason.
+   * @throws PeerworkError `peer-unreachable`, `not-supported` (the peer has no message handler),
+   * `cut-off` (the message may have arrived), `timeout`, `too-large`, `invalid-argument`; the
+   * signal's reason.
    */
   async send (peerId: string, data: Data, options: CallOptions = {}): Promise<void> {
     const payload = encodePayload(data, MESSAGE_BYTES_MAX)
@@ -165,7 +169,10 @@ export class PeerworkNode {
     })
   }
 
-  /** Takes messages that peers send to this one, until the returned function is called. */
+  /**
+   * Calls a handler for each message that a peer sends to this node, until the returned function is
+   * called.
+   */
   onMessage (handler: MessageHandler): () => void {
     this.#assertPresent()
     return this.#room.messages.onMessage(handler)
@@ -184,10 +191,10 @@ export class PeerworkNode {
   }
 
   /**
-   * Takes streams that peers open with `openStream`, at most 256 at once on one connection, until the
-   * returned function is called.
+   * Accepts streams that peers open with `openStream`, at most 256 at once on one connection, until
+   * the returned function is called.
    *
-   * @throws PeerworkError `invalid-argument` when the protocol is handled already.
+   * @throws PeerworkError `invalid-argument` when the protocol has a handler already.
    */
   async handleStream (protocol: string, handler: (stream: PeerStream) => void): Promise<() => Promise<void>> {
     this.#assertPresent()
@@ -200,8 +207,9 @@ export class PeerworkNode {
   }
 
   /**
-   * A small map that all members see alike; see {@link SharedState}. Asked for again under the same
-   * name it is the same one, and the options of the first call count.
+   * Opens a shared state, a small map that is replicated to all members; see {@link SharedState}. A
+   * further call with the same name returns the same state, and only the options of the first call
+   * count.
    */
   state<T extends Json = Json> (name: string, options: StateOptions<T> = {}): SharedState<T> {
     this.#assertPresent()
@@ -209,22 +217,23 @@ export class PeerworkNode {
   }
 
   /**
-   * Calls a web app behind an edge of the network: `peerwork://<node id>/<port>/<path>`. The relay
-   * carries encrypted bytes and cannot read or change them. Cookies are neither kept nor sent, and
-   * browsers hide `set-cookie` of the response. A relay may bound a circuit (50 MiB and 10 minutes
-   * by default); a body that is cut off there fails with `cut-off`.
+   * Sends an HTTP request to a web app behind an edge of the network: `peerwork://<node
+   * id>/<port>/<path>`. The relay carries encrypted bytes and cannot read or change them. Cookies
+   * are neither stored nor sent, and browsers hide `set-cookie` of the response. A relay may limit
+   * a circuit (50 MiB and 10 minutes by default); a body that exceeds the limit fails with
+   * `cut-off`.
    *
-   * @throws PeerworkError whose `side` says who failed: `relay-unreachable`, `edge-unknown`,
-   * `edge-unreachable`, `edge-busy`, `edge-refused`, `port-not-allowed`, `key-missing`,
-   * `key-invalid`, `not-supported` (the node is no edge), `app-unreachable`, `app-timeout`,
-   * `bad-answer`, `cut-off`, `timeout`, `invalid-argument`; the signal's reason.
+   * @throws PeerworkError whose `side` is the side that failed: `relay-unreachable`,
+   * `edge-unknown`, `edge-unreachable`, `edge-busy`, `edge-refused`, `port-not-allowed`,
+   * `key-missing`, `key-invalid`, `not-supported` (the node is no edge), `app-unreachable`,
+   * `app-timeout`, `bad-answer`, `cut-off`, `timeout`, `invalid-argument`; the signal's reason.
    */
   async fetch (url: string | URL, init?: FetchInit): Promise<Response> {
     this.#assertPresent()
     return await fetchFrom(this.#room.edges, this.peerId, url, init)
   }
 
-  /** Says goodbye, ends all connections and forgets all handlers. */
+  /** Announces that this node leaves, ends all connections and removes all handlers. */
   async leave (): Promise<void> {
     await this.#room.leave()
     this.#emitter.clear()

@@ -1,4 +1,4 @@
-/** What `PeerworkNode.join` takes, checked. */
+/** This module checks the options of `PeerworkNode.join`. */
 
 import { platform } from '#platform'
 import { PeerworkError } from './errors.js'
@@ -11,45 +11,46 @@ import type { Json } from './bytes.js'
 import type { RelaySources } from './net/relay-sources.js'
 import type { RoomNames } from './room/names.js'
 
-/** How a node joins a room. */
+/** The options with which a node joins a room. */
 export interface JoinOptions {
   /**
-   * Relays: multiaddrs that end with `/p2p/<id>`, and http(s) URLs that serve a `relay-config.json`
-   * (`{"bootstrapPeers": ["<multiaddr>", …]}`), as Peerwork's relays do at `/relay-config.json`. More
-   * than one makes the room survive the loss of one. At most 8.
+   * The relays: multiaddrs that end with `/p2p/<id>`, and http(s) URLs of a `relay-config.json`
+   * (`{"bootstrapPeers": ["<multiaddr>", …]}`), which Peerwork's relays serve at
+   * `/relay-config.json`. With several relays the room survives the loss of one. At most 8.
    */
   relays: string[]
-  /** The room: 1 to 96 characters after percent-encoding. Its members find each other. */
+  /** The room: 1 to 96 characters after percent-encoding. Members of one room find each other. */
   room: string
-  /** Who this node is; a new identity if not given. */
+  /** The key pair of this node; default: a new identity. */
   identity?: Identity
-  /** A name for people, at most 64 characters. Anybody may take any name: trust ids. */
+  /** A display name, at most 64 characters. Any peer may use any name, so trust only peer ids. */
   name?: string
-  /** What the others see as this peer's `state`: JSON, at most 4 KiB. */
+  /** The `state` that other members see of this peer: JSON, at most 4 KiB. */
   state?: Json
   /**
-   * How long to wait for a first relay; 15 s if not given. 0 does not wait: the node comes up without
-   * a relay and connects when it can.
+   * The time to wait for the first relay; default 15 s. With 0 the call does not wait: the node
+   * starts without a relay and connects when it can.
    */
   timeoutMs?: number
   /**
-   * STUN and TURN servers for connections between pages. None if not given, so that nobody is asked
-   * but the relays; pages behind different routers then stay on circuits.
+   * STUN and TURN servers for WebRTC connections between pages. The default is none, so that no
+   * third party is contacted; pages behind different routers then stay on circuits.
    */
   iceServers?: RTCIceServer[]
   /**
-   * Where to listen, for Node.js; `['/ip4/0.0.0.0/tcp/0']` if not given, and the members of the room
-   * learn these addresses. `[]` listens nowhere: others reach the node over relays.
+   * The addresses to listen on, for Node.js; default `['/ip4/0.0.0.0/tcp/0']`. The members of the
+   * room learn these addresses. With `[]` the node listens nowhere, and others reach it through
+   * relays.
    */
   listen?: string[]
   /**
-   * Whether addresses of private networks that others name may be dialled. If not given: only when
-   * one of the relays has such an address itself.
+   * Whether private addresses that other peers announce may be dialled. By default they may only
+   * when one of the relays has a private address itself.
    */
   allowPrivateAddresses?: boolean
 }
 
-/** Options that were checked. */
+/** The options after the checks. */
 export interface CheckedOptions {
   sources: RelaySources
   names: RoomNames
@@ -65,7 +66,11 @@ export interface CheckedOptions {
 
 const TIMEOUT_MS = 15_000
 
-/** @throws PeerworkError `invalid-argument` naming the option. */
+/**
+ * Checks the options.
+ *
+ * @throws PeerworkError `invalid-argument` naming the option.
+ */
 export async function checkOptions (options: JoinOptions): Promise<CheckedOptions> {
   if (!Array.isArray(options.relays) || options.relays.length > RELAYS_MAX) {
     throw new PeerworkError('invalid-argument', `relays is a list of at most ${RELAYS_MAX} entries`)

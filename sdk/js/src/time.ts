@@ -1,8 +1,8 @@
-/** Waiting: deadlines, backoff and signals. */
+/** This module has helpers for waiting: deadlines, backoff and abort signals. */
 
 import { PeerworkError } from './errors.js'
 
-/** Waits, or rejects with the signal's reason. */
+/** Waits for a time; rejects with the signal's reason when the signal is aborted. */
 export async function wait (ms: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted()
   await new Promise<void>((resolve, reject) => {
@@ -23,7 +23,7 @@ function reasonOf (signal: AbortSignal | undefined): Error {
   return reason instanceof Error ? reason : new DOMException('aborted', 'AbortError')
 }
 
-/** A promise's value, or the signal's reason if that comes first. */
+/** Waits for a promise; rejects with the signal's reason when the signal is aborted first. */
 export async function orAborted<T> (promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {
     promise.catch(() => {})
@@ -36,19 +36,19 @@ export async function orAborted<T> (promise: Promise<T>, signal: AbortSignal): P
   })
 }
 
-/** What {@link withDeadline} hands to its work. */
+/** The deadline of a {@link withDeadline} call. */
 export interface Deadline {
-  /** How long the work may take. */
+  /** The time for the work. */
   ms: number
-  /** The caller's own signal. */
+  /** The signal of the caller. */
   signal?: AbortSignal | undefined
-  /** What is thrown when the time is over. */
+  /** Creates the error that is thrown at the deadline. */
   late: () => PeerworkError
 }
 
 /**
- * Runs work that must end in time. The work's signal is aborted at the deadline, and when the
- * caller's own is; what the work throws after that is replaced by the reason.
+ * Runs work that must end in time. The signal of the work is aborted at the deadline, and when the
+ * caller's signal is aborted. An error that the work throws after that is replaced by the reason.
  */
 export async function withDeadline<T> (
   deadline: Deadline, work: (signal: AbortSignal) => Promise<T>
@@ -74,7 +74,10 @@ export interface BackoffBounds {
   maxMs: number
 }
 
-/** Pauses that double from failure to failure, each shortened by up to half so that nodes spread. */
+/**
+ * Pauses that double with each failure. Each pause is shortened randomly by up to half, so that
+ * nodes do not retry at the same time.
+ */
 export class Backoff {
   readonly #bounds: BackoffBounds
   #failures = 0
@@ -87,7 +90,7 @@ export class Backoff {
     return this.#failures
   }
 
-  /** The pause after one more failure. */
+  /** Returns the pause after one more failure. */
   next (random: () => number = Math.random): number {
     const full = Math.min(this.#bounds.minMs * 2 ** this.#failures, this.#bounds.maxMs)
     this.#failures += 1

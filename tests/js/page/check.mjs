@@ -1,4 +1,4 @@
-// Checks the status page of a relay in Chromium, against a relay that is made up.
+// The script checks the status page of a relay in Chromium, with a mock relay.
 //
 //   node check.mjs <program of the browser>
 import assert from "node:assert/strict";
@@ -137,7 +137,7 @@ for (const [scenario, why, ms] of [["down", "no connection"], ["500", "HTTP 500"
 await check("a relay that does not answer is asked less and less", "many", async (page) => {
   state.scenario = "down";
   const times = [];
-  // Chromium itself repeats at once what it asked on a connection that closes under it.
+  // Chromium itself repeats a request at once when its connection closes before the response.
   const repeated = () => Date.now() - (times.at(-1) ?? 0) < 1000;
   for (let asked = state.asked; times.length < 4; ) await until("a question", () => { if (state.asked === asked) return false; asked = state.asked; if (!repeated()) times.push(Date.now()); return true; });
   const waits = times.slice(1).map((time, index) => Math.round((time - times[index]) / 1000));

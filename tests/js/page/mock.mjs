@@ -1,4 +1,5 @@
-// A relay that is not there: serves the page and an evolving status.json. `GET /mock?scenario=NAME` changes it.
+// A mock relay serves the status page and a status.json that changes over time. `GET
+// /mock?scenario=NAME` changes the scenario.
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 const PAGE = new URL("../../../crates/peerwork-api/src/front/page", import.meta.url).pathname;

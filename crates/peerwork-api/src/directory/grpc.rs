@@ -1,4 +1,4 @@
-//! `peerwork.directory.v1.Directory` over the directory's service.
+//! This module serves gRPC `peerwork.directory.v1.Directory` from the trait `DirectoryService`.
 
 use tonic::{Request, Response, Status, async_trait};
 
@@ -12,13 +12,13 @@ use crate::{
     services::NodeServices,
 };
 
-/// The gRPC service of the domain.
+/// The gRPC service `Directory`.
 pub(crate) struct Directory {
     services: NodeServices,
     calls: Calls,
 }
 
-/// The gRPC server of the domain, with its bounds.
+/// The tonic server of the service, with its message size bounds.
 pub(crate) fn server(
     services: NodeServices,
     calls: Calls,
@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    fn asked(limit: u32, role: &str) -> Result<Query, ServiceError> {
+    fn parsed(limit: u32, role: &str) -> Result<Query, ServiceError> {
         query(v1::ListRequest {
             limit,
             after: "x".into(),
@@ -141,17 +141,17 @@ mod tests {
 
     #[test]
     fn a_page_has_a_default_and_a_bound() {
-        assert_eq!(asked(0, "").unwrap().limit, PAGE_DEFAULT);
-        assert_eq!(asked(1000, "").unwrap().limit, PAGE_MAX);
-        let error = asked(1001, "").unwrap_err();
+        assert_eq!(parsed(0, "").unwrap().limit, PAGE_DEFAULT);
+        assert_eq!(parsed(1000, "").unwrap().limit, PAGE_MAX);
+        let error = parsed(1001, "").unwrap_err();
         assert!(error.message.contains("1 to 1000"), "{error}");
     }
 
     #[test]
     fn roles_have_names_and_others_are_refused() {
         for role in Role::ALL {
-            assert_eq!(asked(1, role.as_str()).unwrap().role, Some(role));
+            assert_eq!(parsed(1, role.as_str()).unwrap().role, Some(role));
         }
-        assert!(asked(1, "king").is_err());
+        assert!(parsed(1, "king").is_err());
     }
 }

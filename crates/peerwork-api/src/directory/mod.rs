@@ -1,8 +1,8 @@
-//! The directory: the nodes of the network that this node believes in.
+//! The directory domain lists the nodes of the network whose advertisements this node has verified.
 
 pub(crate) mod grpc;
 
-/// Messages and client made from `proto/peerwork/directory/v1/directory.proto`.
+/// Messages and client generated from `proto/peerwork/directory/v1/directory.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod v1 {
     tonic::include_proto!("peerwork.directory.v1");
@@ -14,15 +14,16 @@ use async_trait::async_trait;
 
 use crate::error::ServiceError;
 
-/// Nodes of a page unless the caller names another number.
+/// The number of nodes on a page unless the caller asks for another number.
 pub const PAGE_DEFAULT: usize = 100;
-/// Nodes of a page at most; a node is about 2 KiB.
+/// The largest number of nodes on a page; a node takes about 2 KiB.
 pub const PAGE_MAX: usize = 1000;
 
-/// The directory of a node. Callers give every method a deadline and drop the future when it passes.
+/// The directory of a node. The caller puts a deadline around every method and drops the future
+/// when it passes.
 #[async_trait]
 pub trait DirectoryService: Send + Sync + 'static {
-    /// One page of the nodes that fit, in the order of their ids.
+    /// One page of the matching nodes, in the order of their ids.
     ///
     /// # Errors
     /// `InvalidArgument` when `offering` is no kind.
@@ -35,10 +36,10 @@ pub trait DirectoryService: Send + Sync + 'static {
     async fn get(&self, id: &str) -> Result<Node, ServiceError>;
 }
 
-/// Which nodes to list.
+/// The query for a page of nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// Nodes of the page, 1 to [`PAGE_MAX`].
+    /// The number of nodes on the page, 1 to [`PAGE_MAX`].
     pub limit: usize,
     /// Only nodes whose id comes after this text.
     pub after: String,
@@ -53,20 +54,20 @@ pub struct Query {
 pub struct Page {
     /// The nodes of the page.
     pub nodes: Vec<Node>,
-    /// How many nodes fit, on all pages together.
+    /// The number of matching nodes, on all pages together.
     pub total: usize,
 }
 
-/// The part that a node plays.
+/// The role of a node in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Carries calls and keeps the directory.
+    /// A relay forwards requests to edges and keeps the directory.
     Relay,
-    /// Offers ports.
+    /// An edge offers ports of its machine.
     Edge,
-    /// Calls others.
+    /// A peer has no role and only sends requests.
     Peer,
-    /// Runs jobs.
+    /// A worker runs jobs.
     Worker,
 }
 
@@ -74,7 +75,7 @@ impl Role {
     /// All roles.
     pub const ALL: [Self; 4] = [Self::Relay, Self::Edge, Self::Peer, Self::Worker];
 
-    /// `relay`, `edge`, `peer` or `worker`.
+    /// The role's name: `relay`, `edge`, `peer` or `worker`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,35 +86,35 @@ impl Role {
         }
     }
 
-    /// The role of this name.
+    /// The role with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 }
 
-/// A node of the network, as it tells of itself.
+/// A node of the network, as its advertisement describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its id in text form.
+    /// The node id in text form.
     pub id: String,
-    /// Its name, as its owner chose it.
+    /// The name that the node's owner chose.
     pub name: String,
-    /// The version of its program.
+    /// The version of the node's program.
     pub version: String,
-    /// The parts that it plays.
+    /// The roles of the node.
     pub roles: Vec<Role>,
-    /// Multiaddresses that it tells.
+    /// The multiaddresses that the node advertises.
     pub addresses: Vec<String>,
-    /// Ids of the relays that it holds reservations at.
+    /// The ids of the relays at which the node holds reservations.
     pub relays: Vec<String>,
-    /// Ports that it offers.
+    /// The ports that the node offers.
     pub ports: Vec<u16>,
-    /// Whether calls to its ports need a bearer key.
+    /// Whether requests to the ports need a bearer key.
     pub requires_key: bool,
-    /// Time since its start, as it tells.
+    /// The time since the node's start, as the node reports it.
     pub uptime: Duration,
-    /// Its services in their own words.
+    /// The offers of the node: its services in their own words.
     pub offers: Vec<Offer>,
 }
 

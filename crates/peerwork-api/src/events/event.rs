@@ -1,31 +1,33 @@
-//! The node event: what `edge_subscribe` delivers, with the keys of EdgeMatrix (spec 6.6).
+//! A node event is the JSON object that `edge_subscribe` delivers, with the keys of EdgeMatrix
+//! (spec 6.6).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-/// A node appeared or changed.
+/// A node that appeared or changed.
 ///
-/// Serialises to a JSON object with exactly these 18 keys in this order; none is ever left out.
+/// The event serialises to a JSON object with exactly these 18 keys in this order; no key is ever
+/// left out.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct NodeEvent {
-    /// Name of the node, as its owner chose it.
+    /// Name that the node's owner chose.
     pub name: String,
-    /// Free mark; empty in this network.
+    /// Tag, free for any use; empty in this network.
     pub tag: String,
     /// Version of the node's program.
     pub version: String,
     /// Node id in text form, `16Uiu2HA…`.
     #[serde(rename = "PeerID")]
     pub peer_id: String,
-    /// First half of the node's IPv4 address, `203.0.*.*`, or empty ([`ip_addr_masked`]).
+    /// First two octets of the node's IPv4 address, `203.0.*.*`, or empty ([`ip_addr_masked`]).
     pub ip_addr: String,
-    /// Origin of the app behind the node; a string that may hold JSON.
+    /// Origin of the app that the node serves; a string that may hold JSON.
     pub app_origin: String,
     /// Hash of the model that the app serves.
     pub model_hash: String,
-    /// Hardware address, lower case with colons.
+    /// Hardware (MAC) address, lower case with colons.
     pub mac: String,
     /// `{"total": T, "free":F, "used_percent":P}` with exactly this spacing (spec 6.7).
     pub mem_info: String,
@@ -39,18 +41,19 @@ pub struct NodeEvent {
     pub uptime: u64,
     /// Load of the node; 0 when it is not measured.
     pub guage_height: u64,
-    /// Highest load the node takes; 0 when it is not measured.
+    /// Highest load that the node accepts; 0 when it is not measured.
     pub guage_max: u64,
     /// Average computing power. Whole numbers are written without a fraction, infinities as 0.
     #[serde(serialize_with = "shortest_number")]
     pub average_power: f32,
-    /// Host part of the relay that the node can be called through, or empty ([`relay_host`]).
+    /// Host part of the address of the relay through which the node can be called, or empty
+    /// ([`relay_host`]).
     pub relay_host: String,
-    /// Port of that relay's HTTP ingress, or 0.
+    /// Port of the HTTP ingress of that relay, or 0.
     pub relay_proxy_port: u16,
 }
 
-/// Whole numbers below this are exact in an `f32`.
+/// Whole numbers below this bound are exact in an `f32`.
 const WHOLE_MAX: f32 = 16_777_216.0;
 
 fn shortest_number<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,7 +69,8 @@ fn shortest_number<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S
 
 /// The first two octets of the IPv4 address in `address`, then `.*.*`: `203.0.*.*`.
 ///
-/// `address` is a multiaddress, an IP address or `ip:port`. Empty when it has no IPv4 part.
+/// `address` is a multiaddress, an IP address or `ip:port`. The result is empty when `address` has
+/// no IPv4 part.
 #[must_use]
 pub fn ip_addr_masked(address: &str) -> String {
     ipv4_of(address).map_or_else(String::new, |ip| {
@@ -87,9 +91,11 @@ fn ipv4_of(address: &str) -> Option<Ipv4Addr> {
         .and_then(|(_, value)| value.parse().ok())
 }
 
-/// The first `ip4`, `ip6`, `dns`, `dns4` or `dns6` component of the multiaddress `relay`.
+/// The value of the first `ip4`, `ip6`, `dns`, `dns4` or `dns6` component of the multiaddress
+/// `relay`.
 ///
-/// IP addresses come back in their normal text form. Empty when there is none.
+/// An IP address is returned in its canonical text form. The result is empty when there is no such
+/// component.
 #[must_use]
 pub fn relay_host(relay: &str) -> String {
     components(relay)
@@ -101,9 +107,10 @@ pub fn relay_host(relay: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Neighbouring parts of a multiaddress: every protocol beside its value, among other pairs.
+/// Pairs of adjacent parts of a multiaddress. Each protocol is paired with its value.
 ///
-/// The pairs that start at a value are harmless: no value is named like a host protocol.
+/// The list also holds pairs that begin with a value. They are harmless, because no value equals
+/// the name of a host protocol.
 fn components(address: &str) -> impl Iterator<Item = (&str, &str)> {
     let parts = address.split('/').skip(1);
     parts.clone().zip(parts.skip(1))

@@ -1,4 +1,4 @@
-//! Node events: nodes that appear or change, for JSON-RPC subscribers.
+//! The events domain delivers node events (nodes that appear or change) to JSON-RPC subscribers.
 
 mod event;
 
@@ -8,11 +8,11 @@ use tokio::sync::broadcast;
 
 pub use event::{NodeEvent, ip_addr_masked, relay_host};
 
-/// The node events of a node.
+/// The source of a node's events.
 pub trait EventsService: Send + Sync + 'static {
-    /// Node events from this moment on.
+    /// A receiver of all node events from this moment on.
     ///
-    /// Every WebSocket drains its receiver at once, however slow its client is; a channel of at
-    /// least 1024 events keeps a burst from overtaking it.
+    /// Every WebSocket reads from its receiver without waiting for its client. So the channel only
+    /// has to hold a burst of events: a capacity of 1024 is enough.
     fn subscribe(&self) -> broadcast::Receiver<Arc<NodeEvent>>;
 }

@@ -1,4 +1,5 @@
-//! The binary messages of a WebSocket as one stream of bytes, as libp2p uses them.
+//! `WebSocketBytes` turns the binary messages of a WebSocket into one byte stream, as libp2p's
+//! WebSocket transport does.
 
 use std::{
     fmt, io,
@@ -11,12 +12,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes of one message that is read; libp2p's are at most 64 KiB and some.
+/// The largest accepted message, in bytes; messages of libp2p are slightly over 64 KiB at most.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one message that is written.
+/// The largest sent message, in bytes.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// A WebSocket as bytes. Where messages end means nothing.
+/// A WebSocket as a byte stream. Message boundaries carry no meaning.
 pub struct WebSocketBytes(Pipe<WebSocket>);
 
 impl WebSocketBytes {
@@ -62,7 +63,7 @@ impl AsyncWrite for WebSocketBytes {
     }
 }
 
-/// The same over anything that carries messages.
+/// The same conversion over any sink and stream of WebSocket messages, for tests.
 struct Pipe<S> {
     socket: S,
     read: Bytes,
@@ -120,7 +121,7 @@ where
         Poll::Ready(flushed.map_err(io::Error::other))
     }
 
-    /// Hands what was written to the socket, as one message.
+    /// Sends the bytes written so far as one message.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut socket = Pin::new(&mut self.socket);
         ready!(socket.as_mut().poll_ready(cx)).map_err(io::Error::other)?;
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_goes_out_in_messages_of_a_bounded_size() {
+    async fn written_bytes_are_sent_as_messages_of_bounded_size() {
         let mut pipe = pipe([]);
         let all = vec![7; 3 * WRITE_BYTES / 2];
         let mut written = 0;

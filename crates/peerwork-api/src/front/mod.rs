@@ -1,4 +1,5 @@
-//! The port of a relay for browsers: WebSockets for the network, pages and figures for people.
+//! The front is the HTTP port of a relay for browsers: it hands WebSockets to the libp2p network
+//! and serves status pages and figures.
 //!
 //! ```text
 //!  peerwork-listener ─▶ HTTP ─┬─ WebSocket, any path ─▶ bytes ─▶ the network

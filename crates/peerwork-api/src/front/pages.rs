@@ -1,4 +1,5 @@
-//! Pages of the port: the live page, its figures, and how to connect.
+//! This module serves the pages of the port: the live status page, its figures as JSON, and
+//! connection instructions.
 
 use std::{
     sync::Arc,
@@ -25,14 +26,15 @@ use super::{
     socket::{self, Sockets},
 };
 
-/// How old a report may be: it is made once a second for all readers together.
+/// The time for which a report is reused: all readers share one report per second.
 const REPORT_AGE_MAX: Duration = Duration::from_secs(1);
 
 const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// The page loads from this port alone, and no other page may frame it.
+/// The content security policy: the page loads resources from this port alone, and no other page
+/// may frame it.
 const PAGE_POLICY: &str = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// State that the handlers share.
@@ -45,20 +47,20 @@ pub(super) struct Pages {
 #[derive(Clone)]
 struct Reports {
     pages: Pages,
-    last: Arc<Mutex<Option<Arc<Made>>>>,
+    last: Arc<Mutex<Option<Arc<CachedReport>>>>,
 }
 
-/// A report and its JSON.
-struct Made {
+/// A report as a value and as JSON.
+struct CachedReport {
     at: Instant,
     report: RelayReport,
-    /// With the addresses of nodes, for callers on this machine.
+    /// The JSON with the addresses of nodes, for callers on this machine.
     whole: Bytes,
-    /// Without the addresses of nodes, which are for the operator alone.
+    /// The JSON without the addresses of nodes, which only the operator may see.
     public: Bytes,
 }
 
-impl Made {
+impl CachedReport {
     fn of(report: RelayReport) -> Self {
         let mut public = report.clone();
         for peer in &mut public.peers {
@@ -74,14 +76,15 @@ impl Made {
 }
 
 impl Reports {
-    fn latest(&self) -> Arc<Made> {
+    fn latest(&self) -> Arc<CachedReport> {
         let mut last = self.last.lock();
         let fresh = last
             .take()
-            .filter(|made| made.at.elapsed() < REPORT_AGE_MAX);
-        let made = fresh.unwrap_or_else(|| Arc::new(Made::of(self.pages.service.report())));
-        *last = Some(Arc::clone(&made));
-        made
+            .filter(|cached| cached.at.elapsed() < REPORT_AGE_MAX);
+        let cached =
+            fresh.unwrap_or_else(|| Arc::new(CachedReport::of(self.pages.service.report())));
+        *last = Some(Arc::clone(&cached));
+        cached
     }
 }
 
@@ -100,8 +103,8 @@ impl Pages {
             pages: self,
             last: Arc::default(),
         };
-        // Any page may read how to connect; a browser asks before it lets a public page read from a
-        // local network, and is told yes.
+        // Pages of any origin may read the connection instructions. A browser sends a preflight
+        // request before it lets a public page read from a local network; this layer allows it.
         let cors = CorsLayer::new()
             .allow_origin(Any)
             .allow_methods([Method::GET])
@@ -133,7 +136,7 @@ async fn file(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// The page for browsers, and how to connect for programs.
+/// Serves the status page to browsers and connection instructions as text to programs.
 async fn index(State(reports): State<Reports>, headers: HeaderMap) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
     let mut response = if accepts.is_some_and(|accepts| accepts.contains("text/html")) {
@@ -165,24 +168,25 @@ fn about(report: &RelayReport) -> Value {
 }
 
 async fn status(State(reports): State<Reports>, request: Request) -> Response {
-    let made = reports.latest();
+    let cached = reports.latest();
     let (caller, headers) = (request.extensions().get::<Caller>(), request.headers());
     let client = caller.map(|caller| reports.pages.proxies.client(caller, headers));
     let local = client.is_some_and(|client| client.address.ip().is_loopback());
-    // A proxy that the operator did not name is a caller on this machine too, and speaks for callers elsewhere.
+    // A forwarding header marks a request that came through a proxy which the operator did not list
+    // as trusted. Such a proxy connects from this machine, but its clients may be elsewhere.
     let proxied = ["x-forwarded-for", "forwarded"].map(|name| headers.contains_key(name));
     let proxied = proxied.contains(&true);
     answer(match local && !proxied {
-        true => made.whole.clone(),
-        false => made.public.clone(),
+        true => cached.whole.clone(),
+        false => cached.public.clone(),
     })
 }
 
-/// The document that pages of PeerCompute read.
+/// The document from which pages of PeerCompute learn the relay's addresses.
 async fn relay_config(State(reports): State<Reports>) -> Response {
-    let made = reports.latest();
+    let cached = reports.latest();
     answer(text(
-        &json!({ "bootstrapPeers": made.report.addresses.browsers }),
+        &json!({ "bootstrapPeers": cached.report.addresses.browsers }),
     ))
 }
 

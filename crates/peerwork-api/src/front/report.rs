@@ -1,108 +1,111 @@
-//! What a relay shows of itself, as `/status.json`, the live page and `peerwork relay top` read it.
+//! `RelayReport` is the public status of a relay, which `/status.json`, the live page and `peerwork
+//! relay top` show.
 //!
-//! Moments are milliseconds since 1970; everything was measured, and what was not is `null`.
+//! Times are milliseconds since 1970. Every figure was measured; a figure that was not measured is
+//! `null`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Entries of a list at most; what is more is only counted.
+/// The longest list in a report; entries beyond it are only counted.
 pub const LIST_MAX: usize = 500;
 
-/// A relay at one moment.
+/// The status of a relay at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayReport {
-    /// What it is.
+    /// The name of the relay's program.
     pub name: String,
-    /// Its version.
+    /// The version of the relay's program.
     pub version: String,
-    /// Its node id.
+    /// The relay's node id.
     pub peer_id: String,
-    /// When it started.
+    /// The time at which the relay started.
     pub started_at: u64,
-    /// When this report was made.
+    /// The time at which this report was made.
     pub now: u64,
-    /// How to connect.
+    /// The addresses at which the relay can be dialled.
     pub addresses: RelayAddresses,
-    /// Its bounds.
+    /// The relay's limits.
     pub limits: RelayLimits,
-    /// Connections.
+    /// The number of open connections.
     pub connections: usize,
-    /// Bytes since the start.
+    /// The bytes transferred since the start.
     pub traffic: Traffic,
-    /// Reservations.
+    /// The figures of reservations.
     pub reservations: Reservations,
-    /// Circuits.
+    /// The figures of circuits.
     pub circuits: Circuits,
-    /// Connected nodes, at most [`LIST_MAX`].
+    /// The connected nodes, at most [`LIST_MAX`].
     pub peers: Vec<RelayPeer>,
-    /// Circuits that are open, at most [`LIST_MAX`].
+    /// The open circuits, at most [`LIST_MAX`].
     pub open_circuits: Vec<OpenCircuit>,
-    /// Topics that are forwarded, at most [`LIST_MAX`], those with most subscribers first.
+    /// The gossip topics that the relay forwards, at most [`LIST_MAX`], those with most subscribers
+    /// first.
     pub topics: Vec<RelayTopic>,
-    /// The last hour.
+    /// Samples of the last hour.
     pub history: History,
 }
 
-/// Full addresses, with the node id.
+/// The relay's multiaddresses, each with the node id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayAddresses {
-    /// WebSocket and what else a browser can dial.
+    /// WebSocket addresses and all others that a browser can dial.
     pub browsers: Vec<String>,
-    /// All others.
+    /// Addresses that only programs can dial.
     pub programs: Vec<String>,
 }
 
-/// Bounds; `null` is none.
+/// The relay's limits; `null` means unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayLimits {
-    /// Reservations held at once.
+    /// The number of reservations held at once.
     pub reservations: usize,
-    /// How long one is valid without renewal.
+    /// The time for which a reservation is valid without renewal.
     pub reservation_seconds: u64,
-    /// Bytes of one circuit, both directions together.
+    /// The bytes that one circuit may carry, both directions together.
     pub circuit_bytes: Option<u64>,
-    /// How long one circuit may last.
+    /// The time that one circuit may last.
     pub circuit_seconds: Option<u64>,
-    /// Circuits at once.
+    /// The number of circuits open at once.
     pub circuits: usize,
-    /// Connections at once.
+    /// The number of connections open at once.
     pub connections: u32,
 }
 
-/// Bytes.
+/// The bytes that the relay transferred.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
-    /// Received.
+    /// The bytes received.
     pub received_bytes: u64,
-    /// Sent.
+    /// The bytes sent.
     pub sent_bytes: u64,
 }
 
-/// Reservations now, and counted since the start.
+/// The figures of reservations: the current number, and counters since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservations {
-    /// Held now.
+    /// The number of reservations held at this moment.
     pub held: usize,
-    /// First ones.
+    /// The number of reservations granted for the first time.
     pub accepted: u64,
-    /// Renewals.
+    /// The number of renewals.
     pub renewed: u64,
-    /// Refusals by reason.
+    /// The number of refusals, by reason.
     pub refused: BTreeMap<String, u64>,
 }
 
-/// Circuits now, and counted since the start.
+/// The figures of circuits: the current number, and counters since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Circuits {
-    /// Open now.
+    /// The number of circuits open at this moment.
     pub open: usize,
-    /// Opened so far.
+    /// The number of circuits opened since the start.
     pub opened: u64,
-    /// Refused so far.
+    /// The number of circuits refused since the start.
     pub refused: u64,
 }
 
@@ -110,79 +113,79 @@ pub struct Circuits {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayPeer {
-    /// Its id.
+    /// The node id.
     pub id: String,
-    /// What it says it is.
+    /// The agent version that the node sent in identify.
     pub agent: Option<String>,
-    /// websocket, tcp, quic, webrtc or circuit.
+    /// The transport of the connection: `websocket`, `tcp`, `quic`, `webrtc` or `circuit`.
     pub transport: String,
-    /// Where it is; for callers on the relay's own machine.
+    /// The node's network address; shown only to callers on the relay's own machine.
     pub address: Option<String>,
-    /// Since when.
+    /// The time at which the connection began.
     pub connected_at: u64,
     /// The latest round-trip time.
     pub rtt_ms: Option<f64>,
-    /// Whether it holds a reservation.
+    /// Whether the node holds a reservation.
     pub reserved: bool,
-    /// Bytes from it.
+    /// The bytes received from the node.
     pub received_bytes: u64,
-    /// Bytes to it.
+    /// The bytes sent to the node.
     pub sent_bytes: u64,
 }
 
-/// A circuit.
+/// An open circuit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenCircuit {
-    /// Who opened it.
+    /// The id of the node that opened the circuit.
     pub from: String,
-    /// To whom.
+    /// The id of the node that the circuit leads to.
     pub to: String,
-    /// Since when.
+    /// The time at which the circuit was opened.
     pub opened_at: u64,
 }
 
-/// A forwarded topic.
+/// A gossip topic that the relay forwards.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayTopic {
-    /// Its name.
+    /// The topic's name.
     pub name: String,
-    /// Nodes that subscribe to it.
+    /// The number of nodes that subscribe to the topic.
     pub subscribers: usize,
-    /// Messages forwarded.
+    /// The number of messages forwarded.
     pub messages: u64,
-    /// Their bytes.
+    /// The bytes of the messages forwarded.
     pub bytes: u64,
-    /// Messages that were too large or too many.
+    /// The number of messages dropped, because they were too large or exceeded the rate.
     pub dropped: u64,
 }
 
-/// Samples, the oldest first.
+/// Samples of the relay's figures, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
-    /// The time between two.
+    /// The time between two samples.
     pub interval_seconds: u64,
-    /// At most one hour of them.
+    /// The samples, at most one hour of them.
     pub samples: Vec<Sample>,
 }
 
-/// Figures of one moment; bytes and messages are counted since the start.
+/// The figures of one moment; bytes and messages are counted since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sample {
-    /// When.
+    /// The time of the sample.
     pub at: u64,
-    /// Connections.
+    /// The number of open connections.
     pub connections: usize,
-    /// Reservations held.
+    /// The number of reservations held.
     pub reservations: usize,
-    /// Circuits open.
+    /// The number of circuits open.
     pub circuits: usize,
-    /// Bytes received.
+    /// The bytes received.
     pub received_bytes: u64,
-    /// Bytes sent.
+    /// The bytes sent.
     pub sent_bytes: u64,
-    /// Gossip messages forwarded.
+    /// The number of gossip messages forwarded.
     pub messages: u64,
 }

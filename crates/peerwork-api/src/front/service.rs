@@ -1,4 +1,4 @@
-//! The node, as the port for browsers sees it.
+//! `FrontService` is the trait through which the port for browsers uses the node.
 
 use std::net::SocketAddr;
 
@@ -6,13 +6,13 @@ use super::RelayReport;
 use super::bytes::WebSocketBytes;
 use crate::error::ServiceError;
 
-/// The parts of the node that the port uses.
+/// The two services of the node that the port uses: taking over WebSockets, and reporting.
 pub trait FrontService: Send + Sync {
-    /// Takes over a WebSocket for the network. `remote` is the client's address, behind trusted proxies;
-    /// `secure` tells whether this port did the encryption.
+    /// Takes over a WebSocket as a connection of the network. `remote` is the address of the
+    /// client, found behind trusted proxies; `secure` tells whether this port terminated TLS.
     ///
     /// # Errors
-    /// When the network takes no more.
+    /// An error when the network accepts no more connections.
     fn accept(
         &self,
         io: WebSocketBytes,
@@ -20,6 +20,6 @@ pub trait FrontService: Send + Sync {
         secure: bool,
     ) -> Result<(), ServiceError>;
 
-    /// Reports the relay's state and figures at this moment.
+    /// The relay's state and figures at this moment.
     fn report(&self) -> RelayReport;
 }

@@ -1,4 +1,4 @@
-//! WebSockets for the network, on any path.
+//! This module upgrades HTTP requests on any path to WebSockets and hands them to the network.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
     service::FrontService,
 };
 
-/// State of the upgrades.
+/// The state that the upgrade handler needs.
 #[derive(Clone)]
 pub(super) struct Sockets {
     pub(super) service: Arc<dyn FrontService>,
@@ -44,7 +44,8 @@ pub(super) async fn or_page(
     upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
-        // Each message goes out at once: the network collects before it flushes.
+        // Every message is written at once, because the network itself collects bytes before it
+        // flushes.
         .write_buffer_size(0)
         .on_upgrade(async move |socket| {
             let io = WebSocketBytes::new(socket);

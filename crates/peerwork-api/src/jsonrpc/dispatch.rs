@@ -1,4 +1,5 @@
-//! From a text to its answer: the methods of JSON-RPC (spec 7.4).
+//! The dispatcher parses a JSON-RPC text, calls the methods in it and returns the answer (spec
+//! 7.4).
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,10 @@ use crate::{
     services::NodeServices,
 };
 
-/// Characters of an unknown method that its answer repeats.
-const METHOD_CHARS_SHOWN: usize = 64;
+/// The number of characters of an unknown method's name that the error message repeats.
+const METHOD_CHARS_MAX: usize = 64;
 
-/// Where a request came from, and so what it may subscribe to.
+/// The connection that a request came on. Only a WebSocket can hold subscriptions.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Session<'a> {
     Http,
@@ -36,7 +37,7 @@ impl Session<'_> {
     }
 }
 
-/// Answers requests from the node's services.
+/// Answers JSON-RPC requests by calling the node's services.
 pub(super) struct Dispatcher {
     pub(super) services: NodeServices,
     pub(super) metrics: Metrics,
@@ -75,7 +76,7 @@ impl Method {
 }
 
 impl Dispatcher {
-    /// The answer to `text`; `None` when it holds only notifications.
+    /// The answer to `text`; `None` when `text` holds only notifications.
     pub(super) async fn answer(&self, text: &[u8], session: Session<'_>) -> Option<String> {
         match wire::parse(text, self.batch_max) {
             Err(answer) => {
@@ -111,7 +112,7 @@ impl Dispatcher {
         let label = method.map_or("other", Method::name);
         self.metrics
             .finished(session.contract(), label, blame(&outcome), started);
-        // A notification has no answer, whatever came of it.
+        // A notification has no answer, whether it succeeded or failed.
         call.id.map(|id| Answer::new(id, outcome))
     }
 
@@ -135,8 +136,8 @@ impl Dispatcher {
     }
 
     async fn network_id(&self) -> Result<Value, RpcError> {
-        let asked = async { self.services.node()?.network().await };
-        let network = within(self.call_deadline, asked).await;
+        let call = async { self.services.node()?.network().await };
+        let network = within(self.call_deadline, call).await;
         let network = network.inspect_err(|error| log_failure("edge_networkId", error))?;
         Ok(format!("{:#x}", network.network_id).into())
     }
@@ -170,7 +171,7 @@ fn unsubscribe(params: Option<Value>, session: Session<'_>) -> Result<Value, Rpc
     };
     let removed = match (session, Uuid::parse_str(id)) {
         (Session::Socket(subscriptions), Ok(id)) => subscriptions.remove(id),
-        // Only a socket has subscriptions, and only under ids that were given to it.
+        // HTTP has no subscriptions, and a parameter that is not a UUID names none.
         _ => false,
     };
     Ok(removed.into())
@@ -184,8 +185,8 @@ fn positional(params: Option<Value>) -> Result<Vec<Value>, RpcError> {
 }
 
 fn unknown(method: &str) -> RpcError {
-    let shown: String = method.chars().take(METHOD_CHARS_SHOWN).collect();
-    let message = format!("the method {shown} does not exist/is not available");
+    let shortened: String = method.chars().take(METHOD_CHARS_MAX).collect();
+    let message = format!("the method {shortened} does not exist/is not available");
     RpcError::new(METHOD_NOT_FOUND, message)
 }
 

@@ -1,4 +1,4 @@
-//! The state of the JSON-RPC endpoint that its HTTP side and its WebSockets share.
+//! `Endpoint` is the state that the HTTP handlers and the WebSocket handler of JSON-RPC share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ pub(crate) struct Endpoint {
     pub(super) lifetime: Lifetime,
 }
 
-/// Web origins whose pages may call.
+/// The web origins whose pages may send requests.
 #[derive(Debug)]
 pub(super) enum Origins {
     Any,
@@ -51,7 +51,8 @@ impl Origins {
         Ok(Self::Listed(origins.collect::<Result<_, _>>()?))
     }
 
-    /// Browsers let any page open a WebSocket anywhere, so the server has to look itself.
+    /// Checks the origin of a WebSocket. CORS does not cover WebSockets: browsers let any page open
+    /// a WebSocket to any server, so the server has to check.
     pub(super) fn allows(&self, origin: &HeaderValue) -> bool {
         match self {
             Self::Any => true,
@@ -79,7 +80,7 @@ impl Origins {
 }
 
 impl Endpoint {
-    /// Prepares the endpoint of one listener.
+    /// Creates the state of one listener.
     pub(crate) fn new(
         services: NodeServices,
         metrics: Metrics,
@@ -101,12 +102,12 @@ impl Endpoint {
     }
 }
 
-/// An answer in JSON.
+/// An HTTP response with a JSON body.
 pub(super) fn json_rpc(status: StatusCode, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// A refusal outside JSON-RPC calls, which is still JSON that JSON-RPC clients understand.
+/// A refusal outside JSON-RPC calls; its body is an error object that JSON-RPC clients can parse.
 pub(super) fn refusal(status: StatusCode, message: &'static str) -> Response {
     json_rpc(status, wire::error_text(METHOD_NOT_FOUND, message))
 }

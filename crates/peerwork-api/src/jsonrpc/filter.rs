@@ -1,10 +1,10 @@
-//! Which node events a subscriber wants.
+//! `Filter` selects the node events that a subscriber receives.
 
 use serde_json::{Map, Value};
 
 use crate::events::NodeEvent;
 
-/// Exact values that an event must have; an absent or empty one matches every event.
+/// Exact values that an event must have; an absent or empty value matches every event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Filter {
     name: Option<String>,
@@ -14,12 +14,12 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Reads the second parameter of `edge_subscribe`: absent, null, or an object.
+    /// Parses the second parameter of `edge_subscribe`: absent, null, or an object.
     ///
     /// Keys other than `name`, `id`, `version` and `tag` are ignored.
     ///
     /// # Errors
-    /// A text for the caller when it is anything else.
+    /// A text for the caller when the parameter is of another type.
     pub(super) fn parse(value: Option<Value>) -> Result<Self, String> {
         let mut fields = match value {
             None | Some(Value::Null) => return Ok(Self::default()),

@@ -1,4 +1,5 @@
-//! The HTTP side: POST on any path is JSON-RPC, GET `/` names the network.
+//! This module serves JSON-RPC by HTTP: POST on any path is a JSON-RPC request, GET `/` returns the
+//! name of the network.
 
 use std::error::Error as _;
 
@@ -28,7 +29,7 @@ use crate::{
     metrics::log_failure,
 };
 
-/// All routes, with the admin pages when there are any.
+/// All routes of the listener, with the admin pages when it serves them.
 pub(crate) fn router(endpoint: Endpoint, pages: Option<Admin>) -> Router {
     let cors = endpoint.origins.layer();
     let router = Router::new()
@@ -43,15 +44,15 @@ pub(crate) fn router(endpoint: Endpoint, pages: Option<Admin>) -> Router {
     .layer(cors)
 }
 
-/// `{"name","networkID","version"}`.
+/// Serves `{"name","networkID","version"}`.
 async fn network(State(endpoint): State<Endpoint>) -> Response {
     let Dispatcher {
         services,
         call_deadline,
         ..
     } = endpoint.dispatcher.as_ref();
-    let asked = async { services.node()?.network().await };
-    match within(*call_deadline, asked).await {
+    let call = async { services.node()?.network().await };
+    match within(*call_deadline, call).await {
         Ok(network) => Json(json!({
             "name": network.name,
             "networkID": network.network_id,

@@ -1,4 +1,5 @@
-//! JSON-RPC 2.0 over HTTP, and over WebSocket at `/edge_ws` with node events (spec 7).
+//! This module serves JSON-RPC 2.0 over HTTP, and over WebSocket at `/edge_ws` with node events
+//! (spec 7).
 //!
 //! ```text
 //!  http ────┐                        ┌─ filter
@@ -6,11 +7,12 @@
 //!  socket ──┘       └──▶ subscriptions ◀── node events
 //! ```
 //!
-//! HTTP and WebSocket come from axum. Dispatch is our own, because the JSON-RPC servers at hand
-//! start a task for every frame without a bound, wait without a deadline for a client that does not
-//! read, and answer a subscription over HTTP with an internal error.
+//! HTTP and WebSocket come from axum. The dispatcher is our own, because the available JSON-RPC
+//! servers start a task for every frame without a bound, wait without a deadline for a client that
+//! does not read, and answer a subscription over HTTP with an internal error.
 //!
-//! `edge_sendRawTelegram` is absent on purpose: it let anyone post to any app of any edge.
+//! The method `edge_sendRawTelegram` of EdgeMatrix is absent on purpose: it let anyone send
+//! requests to any app of any edge.
 
 mod dispatch;
 mod endpoint;

@@ -1,14 +1,16 @@
-//! The WebSocket at `/edge_ws`: requests, node events, and an end for clients that do not keep up.
+//! This module serves the WebSocket at `/edge_ws`: it answers requests, sends node events, and
+//! disconnects clients that read too slowly.
 //!
 //! ```text
-//!  client ─▶ read ─▶ dispatch ─ replies wait for a place ─┐
+//!  client ─▶ read ─▶ dispatch ─ replies wait for room ────┐
 //!                                                         ├─▶ queue ─▶ write ─▶ client
-//!  node events ─▶ fan out ─ no place: the socket closes ──┘
+//!  node events ─▶ fan out ─ queue full: socket closes ────┘
 //! ```
 //!
-//! The three loops are one task. A client that does not read stops its own `read` (replies wait) and
-//! loses its socket when an event finds the queue full or one message is not taken in time.
-//! No other client waits: events are shared, and every socket has its own receiver.
+//! The three loops run in one task. A client that does not read blocks only its own `read` loop,
+//! because replies wait for room in the queue. Its socket is closed when an event finds the queue
+//! full, or when one message is not written in time. No other client waits: events are shared, and
+//! every socket has its own receiver.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,12 +48,13 @@ use crate::{
     },
 };
 
-/// The last words to a client that may not listen any more.
-const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
-/// Two missed pings, and a second for the way.
+/// The time for sending the close frame to a client that may not read any more.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// The number of missed pings after which a socket is closed; a second is added for the round trip.
 const SILENT_PINGS: u32 = 2;
 
-/// A message that waits for the client. Events are shared, and serialized only when they are sent.
+/// A message queued for the client. Events are shared between sockets and serialized only when they
+/// are sent.
 enum Outgoing {
     Reply(Message),
     Event {
@@ -60,7 +63,7 @@ enum Outgoing {
     },
 }
 
-/// Why a socket ends.
+/// The reason why a socket is closed.
 enum Ending {
     Closed,
     Stopping,
@@ -69,7 +72,7 @@ enum Ending {
     Unreadable(String),
 }
 
-/// Turns the request into a WebSocket.
+/// Upgrades the HTTP request to a WebSocket.
 pub(super) async fn upgrade(
     State(endpoint): State<Endpoint>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -92,7 +95,8 @@ pub(super) async fn upgrade(
         );
     };
     let owned = endpoint.lifetime.tasks.token();
-    // Up to twice the limit is read, so that a message just above it gets an answer.
+    // Messages of up to twice the limit are read, so that a message slightly above the limit still
+    // gets an error answer.
     let read_max = endpoint.limits.request_bytes_max.saturating_mul(2);
     upgrade
         .max_message_size(read_max)
@@ -123,8 +127,9 @@ async fn serve(socket: WebSocket, endpoint: &Endpoint) {
         metrics.slow_readers.inc();
         tracing::debug!("socket closed: its client does not keep up");
     }
-    // A client that is gone or stuck does not hear it; the socket is dropped either way.
-    let _ = timeout(FAREWELL_DEADLINE, farewell(&mut sink, ending)).await;
+    // A client that is gone or does not read misses the close frame; the socket is dropped in any
+    // case.
+    let _ = timeout(CLOSE_DEADLINE, send_close(&mut sink, ending)).await;
 }
 
 async fn write(
@@ -199,9 +204,10 @@ async fn fan_out(
         let event = match events.recv().await {
             Ok(event) => event,
             Err(RecvError::Lagged(_)) if subscriptions.is_empty() => continue,
-            // Silently missing events would be worse for the client than connecting again.
+            // The socket is closed, because silently missing events would be worse for the client
+            // than connecting again.
             Err(RecvError::Lagged(_)) => return Ending::SlowReader,
-            // The node is stopping; this server is told so itself.
+            // The node is stopping. The stop ends this socket by itself, with its own close code.
             Err(RecvError::Closed) => return std::future::pending().await,
         };
         for subscription in subscriptions.matching(&event) {
@@ -222,7 +228,7 @@ async fn read(
     subscriptions: &Subscriptions,
     queue: &mpsc::Sender<Outgoing>,
 ) -> Ending {
-    let silence_max = endpoint.limits.ping_interval * SILENT_PINGS + FAREWELL_DEADLINE;
+    let silence_max = endpoint.limits.ping_interval * SILENT_PINGS + CLOSE_DEADLINE;
     loop {
         let message = match timeout(silence_max, stream.next()).await {
             Err(_) => return Ending::Silent,
@@ -262,13 +268,13 @@ async fn answer(endpoint: &Endpoint, text: &[u8], subscriptions: &Subscriptions)
         .await
 }
 
-/// Tells the client why, with the close codes of RFC 6455.
-async fn farewell(sink: &mut SplitSink<WebSocket, Message>, ending: Ending) {
+/// Sends the close frame with the reason, using the close codes of RFC 6455.
+async fn send_close(sink: &mut SplitSink<WebSocket, Message>, ending: Ending) {
     let (code, reason) = match ending {
         Ending::Closed => (1000, "closed"),
         Ending::Stopping => (1001, "the node is stopping"),
         Ending::SlowReader => (1008, "too slow: read faster and subscribe again"),
-        Ending::Silent => (1008, "no sign of life"),
+        Ending::Silent => (1008, "no answer to pings"),
         Ending::Unreadable(error) => {
             let text = wire::error_text(INVALID_REQUEST, format!("unreadable message: {error}"));
             let _ = sink.feed(Message::text(text)).await;

@@ -1,4 +1,5 @@
-//! The subscriptions of one WebSocket. They end with it, and no other socket can touch them.
+//! `Subscriptions` holds the subscriptions of one WebSocket. They end with the socket, and no other
+//! socket can cancel them.
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -14,12 +15,13 @@ use crate::{
 struct Subscription {
     id: Uuid,
     filter: Filter,
-    /// Set when the reply with the id is on its way, so that no event overtakes it.
+    /// Set when the reply that carries the subscription id has been queued, so that no event
+    /// arrives before that reply.
     announced: bool,
     _open: Open,
 }
 
-/// At most `subscriptions_max` subscriptions.
+/// The subscriptions of a socket, at most `subscriptions_max`.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     list: Mutex<Vec<Subscription>>,
@@ -36,11 +38,14 @@ impl Subscriptions {
         }
     }
 
-    /// Adds one that stays silent until [`Self::announce`].
+    /// Adds a subscription that gets no events before [`Self::announce`].
     pub(super) fn add(&self, filter: Filter) -> Result<Uuid, ServiceError> {
         let mut list = self.list.lock();
         if list.len() >= self.max {
-            let message = format!("this socket has its {} subscriptions already", self.max);
+            let message = format!(
+                "this socket has {} subscriptions already, which is the limit",
+                self.max
+            );
             return Err(ServiceError::new(ErrorKind::Busy, message));
         }
         let id = Uuid::new_v4();
@@ -54,14 +59,14 @@ impl Subscriptions {
         Ok(id)
     }
 
-    /// Lets all added so far receive events.
+    /// Lets all subscriptions added so far receive events.
     pub(super) fn announce(&self) {
         for subscription in self.list.lock().iter_mut() {
             subscription.announced = true;
         }
     }
 
-    /// Whether there was one with this id.
+    /// Removes a subscription; returns whether the id existed.
     pub(super) fn remove(&self, id: Uuid) -> bool {
         let mut list = self.list.lock();
         let before = list.len();

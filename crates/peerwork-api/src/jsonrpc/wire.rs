@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 on the wire: text to calls, answers to text.
+//! This module parses JSON-RPC 2.0 texts into calls and serializes answers.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::{
     metrics::Outcome,
 };
 
-/// Bytes of a text id: it is sent back, so it must not make answers grow.
+/// The longest text id, in bytes. The answer repeats the id, so the bound keeps answers small.
 const ID_BYTES_MAX: usize = 128;
 
 /// One request, or a notification when it has no id.
@@ -25,17 +25,17 @@ pub(crate) struct Call {
 /// A request, or the answer to a malformed one.
 pub(crate) type Item = Result<Call, Box<Answer>>;
 
-/// What one text holds.
+/// The contents of one text: a single request or a batch.
 #[derive(Debug)]
 pub(crate) enum Incoming {
     One(Item),
     Batch(Vec<Item>),
 }
 
-/// Reads `text`.
+/// Parses `text`.
 ///
 /// # Errors
-/// The answer to the whole text, when it is no JSON, an empty batch or one above `batch_max`.
+/// The answer to the whole text, when it is not JSON, an empty batch or a batch above `batch_max`.
 pub(crate) fn parse(text: &[u8], batch_max: usize) -> Result<Incoming, Box<Answer>> {
     let whole = |code, message: String| {
         let error = RpcError::new(code, message);
@@ -113,7 +113,7 @@ pub(crate) struct RpcError {
 }
 
 impl RpcError {
-    /// An error of the caller.
+    /// Creates an error object with a code and a message.
     pub(crate) fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
@@ -124,7 +124,8 @@ impl RpcError {
 }
 
 impl From<ServiceError> for RpcError {
-    /// The listener is open to strangers: what went wrong inside stays in the log.
+    /// Converts a failure without its internal details, because strangers may call this listener;
+    /// the details go to the log.
     fn from(error: ServiceError) -> Self {
         let message = match error.kind {
             ErrorKind::Internal => "internal error".into(),
@@ -138,7 +139,7 @@ impl From<ServiceError> for RpcError {
     }
 }
 
-/// One answer.
+/// The answer to one request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     id: Value,
@@ -172,12 +173,12 @@ impl Serialize for Answer {
     }
 }
 
-/// Writes a value of this crate as JSON.
+/// Serializes a value of this crate as JSON.
 pub(crate) fn to_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("invariant: values of the API have text keys only")
 }
 
-/// An error that answers no request in particular, as text.
+/// An error answer that belongs to no particular request, as text.
 pub(crate) fn error_text(code: i32, message: impl Into<Cow<'static, str>>) -> String {
     Answer::error(Value::Null, RpcError::new(code, message)).to_text()
 }

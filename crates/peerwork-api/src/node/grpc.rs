@@ -1,4 +1,4 @@
-//! The node's status as a message of `v1.System`.
+//! This module converts the node's status to messages of gRPC `v1.System`.
 
 use super::{Endpoint, Network, NodeStatus};
 use crate::operator::v1;

@@ -1,18 +1,18 @@
-//! Whether a node is ready for work, as `/readyz` shows it.
+//! `Readiness` tells whether a node can serve requests; `/readyz` returns it.
 
 use serde::Serialize;
 
-/// Whether the node can do its work.
+/// The readiness of a node, with the checks that decide it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
-    /// True when the node should get work; what `/readyz` turns into 200 or 503.
+    /// True when the node should receive requests; `/readyz` answers 200 then, and otherwise 503.
     pub ready: bool,
-    /// The single checks behind it.
+    /// The checks, all of which must succeed.
     pub checks: Vec<Check>,
 }
 
 impl Readiness {
-    /// Ready exactly when every check is ok.
+    /// Creates a readiness that is true exactly when every check succeeded.
     #[must_use]
     pub fn from_checks(checks: Vec<Check>) -> Self {
         Self {
@@ -22,13 +22,13 @@ impl Readiness {
     }
 }
 
-/// One thing that has to be right before the node is ready.
+/// One condition that must hold before the node is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Short name, as in `listening`.
+    /// The short name of the condition, as in `listening`.
     pub name: String,
-    /// Whether it holds.
+    /// Whether the condition holds.
     pub ok: bool,
-    /// What was seen, for a person.
+    /// The observation behind the result, as text for people.
     pub detail: String,
 }

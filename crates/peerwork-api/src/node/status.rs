@@ -1,27 +1,27 @@
-//! The status of a node, as `peerwork status` shows it.
+//! `NodeStatus` is the status of a node that `peerwork status` prints.
 
 use std::{net::SocketAddr, time::Duration};
 
-/// The network that the node belongs to, and the program it runs.
+/// The network that the node belongs to, and the version of its program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// Name from the network file.
+    /// The name from the network file.
     pub name: String,
-    /// Number from the network file.
+    /// The number from the network file.
     pub network_id: u64,
-    /// Version of the program.
+    /// The version of the program.
     pub version: String,
 }
 
-/// What a node is there for.
+/// The role of a node, in the terms of EdgeMatrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// A relay node: takes calls and carries them to edges.
+    /// A relay accepts requests and forwards them to edges.
     Full,
-    /// An edge node: answers calls with its web apps.
+    /// An edge answers requests with its web apps.
     Edge,
-    /// Neither: calls others.
+    /// A peer is neither relay nor edge and only sends requests.
     Peer,
 }
 
@@ -40,11 +40,11 @@ impl Mode {
 /// Whether other nodes can reach this one without a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reachability {
-    /// Not found out yet.
+    /// The node has not found out yet.
     Unknown,
-    /// Reached from outside.
+    /// Other nodes have reached it from outside.
     Public,
-    /// Behind a router or a firewall.
+    /// The node is behind a router or a firewall.
     Private,
 }
 
@@ -60,44 +60,46 @@ impl Reachability {
     }
 }
 
-/// A place where the node answers HTTP or gRPC.
+/// An address at which the node serves HTTP or gRPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// What it is for: `json-rpc`, `trans-proxy`, `operator`, `metrics`.
+    /// The purpose of the endpoint: `json-rpc`, `trans-proxy`, `operator`, `metrics`.
     pub name: String,
-    /// Where it listens.
+    /// The address on which the endpoint listens.
     pub address: SocketAddr,
 }
 
-/// Everything that `peerwork status` shows. Numbers are measured; what does not apply is `None`.
+/// The status that `peerwork status` prints. Numbers are measured; a figure that does not apply to
+/// the node is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeStatus {
     /// Node id in text form.
     pub node_id: String,
-    /// What the node is there for.
+    /// The role of the node.
     pub mode: Mode,
-    /// Its network and the version of its program.
+    /// The network and the version of the program.
     pub network: Network,
     /// Time since the start.
     pub uptime: Duration,
-    /// Multiaddresses that it listens on, without `/p2p/…`; the best one first.
+    /// The multiaddresses that the node listens on, without `/p2p/…`; the best address first.
     pub listen_addresses: Vec<String>,
-    /// Whether others can reach it without a relay.
+    /// Whether other nodes can reach the node without a relay.
     pub reachability: Reachability,
-    /// Peers connected.
+    /// The number of connected peers.
     pub peers_connected: u64,
-    /// Reservations that it holds at relays.
+    /// The number of reservations that the node holds at relays.
     pub reservations_held: u64,
-    /// Reservations that its own relay has given; `None` when it is no relay.
+    /// The number of reservations that the node's own relay has granted; `None` when the node is no
+    /// relay.
     pub reservations_given: Option<u64>,
-    /// Edges that it can route calls to; `None` when it routes none.
+    /// The number of edges that the node can route requests to; `None` when it routes none.
     pub edges_known: Option<u64>,
-    /// Tunnels open now.
+    /// The number of tunnels that are open.
     pub tunnels_active: u64,
     /// Bytes received from peers since the start.
     pub bytes_received: u64,
     /// Bytes sent to peers since the start.
     pub bytes_sent: u64,
-    /// Where it answers HTTP and gRPC.
+    /// The addresses at which the node serves HTTP and gRPC.
     pub endpoints: Vec<Endpoint>,
 }

@@ -1,4 +1,4 @@
-//! The access rule of the operator's gRPC.
+//! This module checks the token of callers of the operator's gRPC.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use crate::{
     error::{ErrorKind, ServiceError},
 };
 
-/// The rule of one listener.
+/// The access rule of one listener.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     token: Option<OperatorToken>,
@@ -31,9 +31,9 @@ impl Access {
         }
     }
 
-    /// Admits the caller, or names the missing token.
+    /// Admits the caller, or refuses with an error that names the missing token.
     ///
-    /// A `remote` that is not known counts as from elsewhere.
+    /// An unknown `remote` address counts as an address of another machine.
     fn check(&self, remote: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), ServiceError> {
         let local = remote.is_some_and(|remote| remote.ip().to_canonical().is_loopback());
         if local && self.loopback == Loopback::Trusted {
@@ -44,7 +44,7 @@ impl Access {
             return refused("this node has no operator token: call it from its own machine");
         };
         match bearer(headers) {
-            Some(shown) if token.matches(shown) => Ok(()),
+            Some(sent) if token.matches(sent) => Ok(()),
             Some(_) => refused(
                 "the operator token is wrong: it stands in the file `operator.token` in the node's \
                  data folder",
@@ -65,7 +65,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
         .then(|| token.trim_ascii())
 }
 
-/// Stands in front of all services of the listener.
+/// The HTTP middleware in front of all services of the listener; it refuses callers without access.
 pub(super) async fn guard(
     State(access): State<Access>,
     request: Request,

@@ -1,4 +1,5 @@
-//! One call of a gRPC method: deadline, metrics, log, and the code of a failure.
+//! `Calls` runs every gRPC call with a deadline, metrics and a log line, and maps failures to
+//! status codes.
 
 use std::{
     future::Future,
@@ -13,7 +14,7 @@ use crate::{
     metrics::{Contract, Metrics, Outcome, log_failure},
 };
 
-/// The frame around every call of every gRPC service.
+/// The wrapper around every call of every gRPC service.
 #[derive(Clone)]
 pub(crate) struct Calls {
     metrics: Metrics,
@@ -25,7 +26,8 @@ impl Calls {
         Self { metrics, deadline }
     }
 
-    /// Waits for `call` within the deadline, counts it under `method`, and converts its answer.
+    /// Waits for `call` within the deadline, counts it under the name `method`, and converts its
+    /// result.
     pub(crate) async fn answer<T, M>(
         &self,
         method: &'static str,

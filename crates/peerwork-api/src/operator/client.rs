@@ -1,4 +1,5 @@
-//! The client side, for the command line and for programs of operators.
+//! This module connects to a node's operator gRPC, for the command line and for programs of
+//! operators.
 
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use tonic::{
 use super::{ANSWER_BYTES_MAX, v1::system_client::SystemClient};
 use crate::config::OperatorToken;
 
-/// A connected client of `v1.System`.
+/// A connected gRPC client of `v1.System`.
 pub type Client = SystemClient<Connection>;
 
-/// A connection to a node's operator API, for the clients of all its services; cloning is cheap.
+/// A connection to a node's operator gRPC, shared by the clients of all its services; cloning is
+/// cheap.
 pub type Connection = InterceptedService<Channel, Bearer>;
 
-/// Adds the operator token, if there is one, to every call.
+/// Adds the operator token to every call, if a token is set.
 #[derive(Clone)]
 #[doc(hidden)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
@@ -34,39 +36,39 @@ impl Interceptor for Bearer {
     }
 }
 
-/// Why no node could be asked.
+/// The reason why no connection to a node was made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is not one.
+    /// The text is not an address.
     #[error("`{address}` is no address: write it like 127.0.0.1:50000")]
     Address {
-        /// The text given.
+        /// The given text.
         address: String,
     },
-    /// No node answers there.
+    /// No node answers at the address.
     #[error("no node answers at {address}: start one, or name its --grpc-address")]
     Unreachable {
-        /// Where it was tried.
+        /// The address that was dialled.
         address: String,
-        /// What the connection said.
+        /// The error of the connection.
         source: tonic::transport::Error,
     },
     /// The connection was not made in time.
     #[error("no node answered at {address} within {deadline:?}")]
     Deadline {
-        /// Where it was tried.
+        /// The address that was dialled.
         address: String,
-        /// How long it was tried.
+        /// The deadline that passed.
         deadline: Duration,
     },
 }
 
 /// Connects to the node at `address`, `host:port`.
 ///
-/// `deadline` bounds the connecting, and again every call on the client.
+/// `deadline` limits the connection attempt, and also each call of the client.
 ///
 /// # Errors
-/// When the address is malformed, or no connection could be made in time.
+/// [`ConnectError`] when the address is malformed, or no connection could be made in time.
 pub async fn connect(
     address: &str,
     token: Option<&OperatorToken>,
@@ -96,7 +98,7 @@ pub async fn connect(
     Ok(InterceptedService::new(channel, Bearer(token.map(header))))
 }
 
-/// A client of `v1.System` on a connection.
+/// Creates a client of `v1.System` on a connection.
 #[must_use]
 pub fn system(connection: Connection) -> Client {
     SystemClient::new(connection).max_decoding_message_size(ANSWER_BYTES_MAX)

@@ -1,4 +1,5 @@
-//! The gRPC services: System, one for each further domain, reflection (v1 and v1alpha), health.
+//! This module assembles the gRPC services: System, one for each further domain, reflection (v1 and
+//! v1alpha), health.
 
 use std::time::Duration;
 
@@ -15,15 +16,16 @@ use super::{
 };
 use crate::{config::OperatorConfig, directory, metrics::Metrics, services::NodeServices};
 
-/// Tells health watchers how the server is.
+/// Reports the state of the server to gRPC health watchers.
 #[derive(Debug, Clone)]
 pub(crate) struct Health(HealthReporter);
 
-/// The health name of the whole server, next to that of `v1.System`.
+/// The service name by which health checks ask for the whole server, beside `v1.System`.
 const WHOLE_SERVER: &str = "";
 
 impl Health {
-    /// From here on health checks answer that nobody should send more.
+    /// Makes health checks answer `NOT_SERVING` from here on, so that clients send no further
+    /// calls.
     pub(crate) async fn stopping(&self) {
         self.0
             .set_service_status(WHOLE_SERVER, ServingStatus::NotServing)
@@ -34,7 +36,7 @@ impl Health {
     }
 }
 
-/// All services of the listener behind its access rule.
+/// All gRPC services of the listener, behind its access rule.
 pub(crate) async fn router(
     services: NodeServices,
     metrics: Metrics,

@@ -1,6 +1,7 @@
-//! `v1.System`, the contract of EdgeMatrix's operators, over several domains.
+//! This module serves gRPC `v1.System`, the service of EdgeMatrix's operators, from several
+//! domains.
 //!
-//! The service is complete: a domain of today gets a gRPC service of its own.
+//! The service gets no further methods: a new domain gets a gRPC service of its own.
 
 use tonic::{Request, Response, Status, async_trait};
 
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{node, peers, relays, services::NodeServices};
 
-/// `v1.System` over the node's services.
+/// The gRPC service `v1.System`.
 pub(super) struct SystemService {
     pub(super) services: NodeServices,
     pub(super) calls: Calls,

@@ -1,4 +1,4 @@
-//! Peers as messages of `v1.System`.
+//! This module converts peers to messages of gRPC `v1.System`.
 
 use super::Peer;
 use crate::{operator::v1, relays::grpc::reservation_text};

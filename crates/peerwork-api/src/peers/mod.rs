@@ -1,4 +1,4 @@
-//! Peers: the nodes that this node is connected to or knows.
+//! The peers domain describes the nodes that this node is connected to or knows.
 
 pub(crate) mod grpc;
 
@@ -6,16 +6,17 @@ use async_trait::async_trait;
 
 use crate::{error::ServiceError, relays::Reservation};
 
-/// The peers of a node. Callers give every method a deadline and drop the future when it passes.
+/// The peers of a node. The caller puts a deadline around every method and drops the future when it
+/// passes.
 #[async_trait]
 pub trait PeersService: Send + Sync + 'static {
     /// The connected peers, without this node.
     async fn list(&self) -> Result<Vec<Peer>, ServiceError>;
 
-    /// One known peer by its node id in text form.
+    /// One known peer, by its node id in text form.
     ///
     /// # Errors
-    /// `InvalidArgument` when `id` is no node id, `NotFound` when it is not known.
+    /// `InvalidArgument` when `id` is no node id, `NotFound` when this node knows no such peer.
     async fn get(&self, id: &str) -> Result<Peer, ServiceError>;
 
     /// Starts to dial `address`, a multiaddress that ends in `/p2p/<node id>`, and returns at once.
@@ -25,15 +26,16 @@ pub trait PeersService: Send + Sync + 'static {
     async fn add(&self, address: &str) -> Result<(), ServiceError>;
 }
 
-/// A node that this one knows.
+/// Another node that this node knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peer {
     /// Node id in text form.
     pub id: String,
-    /// Names of the protocols that it speaks, as in `/ipfs/ping/1.0.0`; empty before identify.
+    /// Names of the protocols that the peer speaks, as in `/ipfs/ping/1.0.0`; empty before
+    /// identify.
     pub protocols: Vec<String>,
-    /// Multiaddresses.
+    /// Multiaddresses of the peer.
     pub addresses: Vec<String>,
-    /// The reservation that this node holds there.
+    /// The reservation that this node holds at the peer.
     pub reservation: Option<Reservation>,
 }

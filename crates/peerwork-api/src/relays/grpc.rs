@@ -1,4 +1,4 @@
-//! Relays and reservations as messages of `v1.System`.
+//! This module converts relays and reservations to messages of gRPC `v1.System`.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ pub(crate) fn relay_connections(count: RelayConnections) -> v1::RelayConnections
     }
 }
 
-/// The text of EdgeMatrix (spec 8.1); 0 is without limit.
+/// The reservation as text in the form of EdgeMatrix (spec 8.1); 0 means unlimited.
 pub(crate) fn reservation_text(reservation: &Reservation) -> String {
     let Reservation {
         bytes_max,

@@ -1,4 +1,5 @@
-//! Relays: where this node holds reservations, and how full its own relay is.
+//! The relays domain describes the relays at which this node holds reservations, and the load of
+//! its own relay.
 
 pub(crate) mod grpc;
 mod reservation;
@@ -9,24 +10,25 @@ pub use reservation::Reservation;
 
 use crate::{error::ServiceError, peers::Peer};
 
-/// The relays of a node. Callers give every method a deadline and drop the future when it passes.
+/// The relays of a node. The caller puts a deadline around every method and drops the future when
+/// it passes.
 #[async_trait]
 pub trait RelaysService: Send + Sync + 'static {
-    /// The relays that this node may reserve a place at.
+    /// The relays at which this node may make a reservation.
     async fn known(&self) -> Result<Vec<Peer>, ServiceError>;
 
-    /// The relay that this node mainly uses, with its reservation; `None` when it holds none.
+    /// The relay that this node mainly uses, with the reservation there; `None` when it holds none.
     async fn held(&self) -> Result<Option<Peer>, ServiceError>;
 
-    /// How full this node's own relay is; zeros when it is no relay.
+    /// The load of this node's own relay; zeros when it is no relay.
     async fn connections(&self) -> Result<RelayConnections, ServiceError>;
 }
 
-/// How full the node's own relay is.
+/// The load of the node's own relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RelayConnections {
-    /// Peers connected to it.
+    /// The number of peers connected to the relay.
     pub connected: u64,
-    /// Reservations that it gives at most.
+    /// The largest number of reservations that the relay grants.
     pub reservations_max: u64,
 }

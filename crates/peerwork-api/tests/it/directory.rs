@@ -1,4 +1,4 @@
-//! `peerwork.directory.v1.Directory` with a real client.
+//! These tests call `peerwork.directory.v1.Directory` with a real gRPC client.
 
 use peerwork_api::{
     NodeServices, Server,
@@ -35,7 +35,7 @@ async fn nodes_are_listed_page_by_page() {
 }
 
 #[tokio::test]
-async fn one_node_has_all_that_it_tells_and_an_unknown_one_is_not_found() {
+async fn a_node_has_all_its_fields_and_an_unknown_node_is_not_found() {
     let running = start(|_| ()).await;
     let address = running.handle.operator_address().unwrap().to_string();
     let mut client = DirectoryClient::new(connect(&address, None, PATIENCE).await.unwrap());

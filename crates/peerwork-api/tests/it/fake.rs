@@ -1,4 +1,4 @@
-//! A node that answers from constants, and clients for its API.
+//! `FakeNode` is a node that answers from constants; this module also has clients for its API.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -33,7 +33,7 @@ use tokio::{
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 
-/// Longer than anything here takes on a busy machine.
+/// A deadline that is longer than any step of these tests takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const TOKEN: &str = "operator-token-of-the-tests";
 
@@ -42,10 +42,10 @@ pub(crate) struct FakeNode {
     pub(crate) ready: AtomicBool,
     /// Makes `network` and `status` wait for ever.
     pub(crate) hanging: AtomicBool,
-    /// Makes `network` fail inside.
+    /// Makes `network` fail with an internal error.
     pub(crate) broken: AtomicBool,
-    /// Tells that `status` was asked for.
-    pub(crate) status_asked: Notify,
+    /// Notified when a client asks for `status`.
+    pub(crate) status_requested: Notify,
 }
 
 impl FakeNode {
@@ -97,7 +97,7 @@ impl NodeService for FakeNode {
     }
 
     async fn status(&self) -> Result<NodeStatus, ServiceError> {
-        self.status_asked.notify_one();
+        self.status_requested.notify_one();
         self.obstacles().await?;
         Ok(NodeStatus {
             node_id: peer().id,
@@ -207,7 +207,7 @@ impl EventsService for FakeNode {
     }
 }
 
-/// Every domain, answered by one node.
+/// All domains, served by one node.
 pub(crate) fn services(node: &Arc<FakeNode>) -> NodeServices {
     NodeServices {
         node: Some(node.clone()),
@@ -222,7 +222,7 @@ pub(crate) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Everything on free ports.
+/// A configuration that opens every listener on a free port.
 pub(crate) fn config() -> Config {
     let token = OperatorToken::new(TOKEN).unwrap();
     Config {
@@ -245,7 +245,7 @@ pub(crate) fn node() -> Arc<FakeNode> {
         ready: AtomicBool::new(true),
         hanging: AtomicBool::new(false),
         broken: AtomicBool::new(false),
-        status_asked: Notify::new(),
+        status_requested: Notify::new(),
     })
 }
 
@@ -264,7 +264,7 @@ pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Running {
     }
 }
 
-/// As [`start`], with a change of the JSON-RPC settings.
+/// Starts the API like [`start`], after `change` has changed the JSON-RPC settings.
 pub(crate) async fn start_json_rpc(change: impl FnOnce(&mut JsonRpcConfig)) -> Running {
     start(|config| change(config.json_rpc.as_mut().unwrap())).await
 }
@@ -278,7 +278,7 @@ impl Running {
         let _ = self.node.events.send(Arc::new(event));
     }
 
-    /// One line of the metrics page, by how it starts.
+    /// The value of the first line of the metrics page that begins with `start`.
     pub(crate) fn metric(&self, start: &str) -> Option<f64> {
         let mut page = String::new();
         text::encode(&mut page, &self.registry.lock()).unwrap();
@@ -301,7 +301,7 @@ pub(crate) fn named(name: &str) -> NodeEvent {
     }
 }
 
-/// One HTTP request over a connection of its own.
+/// Sends one HTTP request over a connection of its own.
 pub(crate) async fn http(request: Request<Full<Bytes>>) -> Response<Bytes> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let response = timeout(PATIENCE, client.request(request))

@@ -1,4 +1,4 @@
-//! JSON-RPC over HTTP, CORS, and the admin pages.
+//! These tests cover JSON-RPC over HTTP, CORS, and the admin pages.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -201,7 +201,8 @@ async fn one_address_holds_its_share_of_connections_and_others_are_served() {
     assert_eq!(line, "HTTP/1.1 200");
 }
 
-/// A connection that sent `start` and a request, and stays open; with the start of the answer.
+/// Opens a connection, sends `start` and a request, and keeps it open; also returns the start of
+/// the answer.
 async fn kept(running: &crate::fake::Running, start: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(running.json_rpc()).await.unwrap();
     let text = format!("{start}GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -225,7 +226,7 @@ async fn raw(running: &crate::fake::Running, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_went_wrong_inside_is_not_told_to_strangers() {
+async fn internal_error_details_are_hidden_from_callers() {
     let running = start(|_| ()).await;
     running.node.broken.store(true, Ordering::Relaxed);
     let answer = body(&post(running.json_rpc(), "/", NETWORK_ID).await);

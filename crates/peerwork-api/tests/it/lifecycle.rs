@@ -1,4 +1,4 @@
-//! Starting and stopping.
+//! These tests start and stop the API.
 
 use std::{
     error::Error as _,
@@ -101,7 +101,7 @@ async fn a_stop_cuts_requests_that_outlive_its_deadline() {
     let call = tokio::spawn(async move { client.get_status(()).await });
     let listed = r#"peerwork_api_connections{listener="operator"}"#;
     running.metric_becomes(listed, 1.0).await;
-    running.node.status_asked.notified().await;
+    running.node.status_requested.notified().await;
     assert_eq!(running.handle.stop().await, Stopped::Cut);
     assert!(call.await.unwrap().is_err());
 }

@@ -1,4 +1,5 @@
-//! The API at its public face: real sockets on loopback, a node that is made up.
+//! These tests use the public interface of the crate, with real sockets on loopback and a fake
+//! node.
 #![allow(clippy::unwrap_used)]
 
 mod directory;

@@ -1,4 +1,5 @@
-//! The operator's gRPC with a real client, its access rule, reflection and health.
+//! These tests call the operator's gRPC with a real client: its services, its access rule,
+//! reflection and health.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -34,7 +35,7 @@ async fn guarded() -> Running {
 }
 
 #[tokio::test]
-async fn the_status_has_everything_that_is_shown() {
+async fn the_status_has_all_fields() {
     let running = start(|_| ()).await;
     let status = client(&running, None)
         .await
@@ -156,7 +157,7 @@ async fn callers_that_are_not_trusted_need_the_token() {
 }
 
 #[tokio::test]
-async fn reflection_and_health_are_behind_the_same_door() {
+async fn reflection_and_health_need_the_token_too() {
     let running = guarded().await;
     let mut health = HealthClient::new(channel(&running).await);
     let refused = health
@@ -259,7 +260,7 @@ async fn reflection_lists_the_services_in_both_versions() {
 async fn a_request_above_the_size_limit_is_refused() {
     let running = start(|_| ()).await;
     let mut client = client(&running, None).await;
-    // One byte of tag and three of length come on top.
+    // The encoded message adds one byte of tag and three bytes of length to the address.
     let request = |length| v1::PeersAddRequest {
         id: format!("{:length$}", "/p2p/"),
     };
@@ -297,7 +298,7 @@ async fn methods_and_services_that_are_left_out_are_unimplemented() {
 }
 
 #[tokio::test]
-async fn connecting_says_what_is_wrong() {
+async fn a_failed_connection_names_the_reason() {
     for text in ["", "no port", "127.0.0.1", "http://127.0.0.1:1"] {
         let Err(error) = connect(text, None, PATIENCE).await else {
             panic!("`{text}` is no address");
@@ -311,7 +312,7 @@ async fn connecting_says_what_is_wrong() {
     let address = running.handle.operator_address().unwrap();
     running.handle.stop().await;
     let Err(error) = connect(&loopback(address.port()).to_string(), None, PATIENCE).await else {
-        panic!("nobody listens any more");
+        panic!("the port is closed");
     };
     assert!(error.to_string().contains("--grpc-address"), "{error}");
 }

@@ -1,7 +1,7 @@
-//! The live page of a relay, in a real browser.
+//! This test runs the live page of a relay in a real browser.
 //!
-//! `cargo xtask test` installs the browser and what drives it, and sets `PEERWORK_TEST_BROWSER` and
-//! `PEERWORK_TEST_JS`; without them there is nothing to run.
+//! `cargo xtask test` installs the browser and the library that controls it, and sets
+//! `PEERWORK_TEST_BROWSER` and `PEERWORK_TEST_JS`. Without these variables the test is skipped.
 
 use std::{path::PathBuf, process::Command};
 
@@ -19,10 +19,10 @@ fn the_live_page_shows_what_the_relay_answers() {
         .arg(browser)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && said.contains("all passed"),
-        "{said}{}",
+        output.status.success() && stdout.contains("all passed"),
+        "{stdout}{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }

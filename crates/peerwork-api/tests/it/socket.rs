@@ -1,4 +1,4 @@
-//! Node events and requests over the WebSocket.
+//! These tests send requests and receive node events over the WebSocket.
 
 use std::time::Duration;
 
@@ -257,7 +257,8 @@ async fn slow_reader_does_not_delay_others() {
         cpu_info: "x".repeat(256 * 1024),
         ..NodeEvent::default()
     };
-    // The slow client's socket buffers hold a few MiB; 1000 events of 256 KiB are above any size.
+    // The slow client's socket buffers hold a few MiB; 1000 events of 256 KiB exceed any buffer
+    // size.
     for number in 0..1000 {
         if running.metric("peerwork_api_slow_readers_total") == Some(1.0) {
             break;
@@ -286,7 +287,8 @@ async fn a_reader_that_stops_is_closed_after_the_write_deadline() {
     .await;
     let mut stuck = Socket::open(&running).await;
     stuck.subscribe(r#"["node"]"#).await;
-    // Far more than the socket buffers hold, far fewer events than the queue.
+    // The messages exceed the socket buffers by far, while their number stays far below the queue's
+    // bound.
     for _ in 0..100 {
         running.publish(NodeEvent {
             cpu_info: "x".repeat(1024 * 1024),
@@ -305,7 +307,7 @@ async fn a_reader_that_stops_is_closed_after_the_write_deadline() {
 async fn a_client_that_answers_pings_stays() {
     let running = start_json_rpc(|c| c.limits.ping_interval = Duration::from_millis(40)).await;
     let mut socket = Socket::open(&running).await;
-    // 40 pings are longer than the silence that ends a socket.
+    // The time of 40 pings exceeds the silence after which a socket is closed.
     for _ in 0..40 {
         let frame = timeout(PATIENCE, socket.0.next()).await.unwrap();
         assert!(matches!(frame, Some(Ok(Message::Ping(_)))), "{frame:?}");

@@ -1,41 +1,41 @@
-//! The mistakes of a network file, collected so that all are reported at once.
+//! `Problems` collects the mistakes of a network file, so that all are reported at once.
 
 use std::fmt;
 
-/// The longest part of a wrong value that is shown, in characters.
+/// The longest part of a wrong value that a message repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 160;
 
-/// One mistake.
+/// One mistake in a network file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The field with the mistake, such as `bootnodes[3]`; empty for the file as a whole.
     pub key: String,
-    /// The wrong value, shortened; empty when there is none to show.
+    /// The wrong value, shortened; empty when the mistake has no value.
     pub value: String,
-    /// The reason.
+    /// The reason why the value is wrong.
     pub reason: String,
 }
 
-/// All mistakes of a file; at least one.
+/// All mistakes of a file, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problem {
     pub(super) fn new(key: impl Into<String>, value: &str, reason: impl fmt::Display) -> Self {
-        let mut shown: String = value.chars().take(SHOWN_CHARS_MAX).collect();
-        if shown.len() < value.len() {
-            shown.push('…');
+        let mut shortened: String = value.chars().take(SHOWN_CHARS_MAX).collect();
+        if shortened.len() < value.len() {
+            shortened.push('…');
         }
         Self {
             key: key.into(),
-            value: shown,
+            value: shortened,
             reason: reason.to_string(),
         }
     }
 }
 
 impl Problems {
-    /// The value when there is no problem.
+    /// Returns `value` when the list of problems is empty, and otherwise the problems.
     pub(super) fn none_or<T>(problems: Vec<Problem>, value: T) -> Result<T, Self> {
         if problems.is_empty() {
             Ok(value)

@@ -1,4 +1,4 @@
-//! Parses the bytes of a network file into a [`NetworkFile`].
+//! This module parses the bytes of a network file into a [`NetworkFile`].
 
 use serde_json::{Map, Value};
 
@@ -104,7 +104,7 @@ impl Reader {
         addresses
     }
 
-    /// The value of a field whose name is written in any case; `null` is as good as missing.
+    /// Takes the value of a field, whose name may have any case; `null` counts as missing.
     fn take(&mut self, key: &str) -> Option<Value> {
         let is_field = |name: &&String| name.eq_ignore_ascii_case(key);
         let names: Vec<String> = self.fields.keys().filter(is_field).cloned().collect();
@@ -120,7 +120,8 @@ impl Reader {
     }
 }
 
-/// The address in an entry, or the shortened entry and the reason why it is not an address.
+/// Parses an entry as an address; the error holds the shortened entry and the reason why it is not
+/// an address.
 fn address(entry: &Value) -> Result<NodeAddress, (String, String)> {
     let Value::String(text) = entry else {
         return Err((

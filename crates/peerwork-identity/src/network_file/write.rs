@@ -1,4 +1,4 @@
-//! Encodes a [`NetworkFile`] as the bytes of a network file.
+//! This module encodes a [`NetworkFile`] as the bytes of a network file.
 
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
@@ -6,7 +6,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use super::contents::NetworkFile;
 use crate::NodeAddress;
 
-/// The fields in the order of the file.
+/// The fields in the order in which the file has them.
 #[derive(Serialize)]
 struct Wire<'a> {
     name: &'a str,
@@ -16,7 +16,7 @@ struct Wire<'a> {
     relaynodes: &'a [NodeAddress],
 }
 
-/// Characters that Go writes as escapes; in JSON they occur within quotes alone.
+/// The characters that Go writes as escapes. In JSON they occur only inside strings.
 const GO_ESCAPES: [(char, &str); 5] = [
     ('<', "\\u003c"),
     ('>', "\\u003e"),

@@ -1,22 +1,23 @@
-//! Errors of reading and making the keys in a data directory.
+//! `SecretsError` describes a failure to read or create a key in a data directory.
 
 use std::{io, path::PathBuf};
 
 use super::name::SecretName;
 use crate::key_file::KeyFileError;
 
-/// Why a key could not be read or made; the message names the file and what to do.
+/// The reason why a key could not be read or created; the message names the file and what the user
+/// can do.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// The key is there and was left as it is; [`SecretsError::hint`] says what can be done.
+    /// The key exists and was left as it is; [`SecretsError::hint`] tells what the user can do.
     #[error("secrets \"{secret}\" has been already initialized")]
     AlreadyInitialized {
-        /// The key.
+        /// The name of the key.
         secret: SecretName,
-        /// Its file.
+        /// The path of the key's file.
         path: PathBuf,
     },
-    /// There is no such key.
+    /// The key does not exist.
     #[error(
         "unable to read secret from disk: there is no {secret} at {}; \
          make it with: peerwork secrets init --data-dir {}",
@@ -24,9 +25,9 @@ pub enum SecretsError {
         root.display()
     )]
     Missing {
-        /// The key.
+        /// The name of the key.
         secret: SecretName,
-        /// Where its file should be.
+        /// The path at which the key's file is expected.
         path: PathBuf,
         /// The data directory.
         root: PathBuf,
@@ -38,34 +39,34 @@ pub enum SecretsError {
         path.display()
     )]
     Unreadable {
-        /// The key.
+        /// The name of the key.
         secret: SecretName,
-        /// Its file.
+        /// The path of the key's file.
         path: PathBuf,
         /// The system's reason.
         reason: io::Error,
     },
-    /// The file is not a key.
+    /// The file does not hold a key.
     #[error(
         "unable to read secret from disk: the {secret} at {} is damaged: {reason}; \
          restore the file from a backup, or move it away and make a new key",
         path.display()
     )]
     Malformed {
-        /// The key.
+        /// The name of the key.
         secret: SecretName,
-        /// Its file.
+        /// The path of the key's file.
         path: PathBuf,
-        /// The reason.
+        /// The reason why the contents are not a key.
         reason: KeyFileError,
     },
-    /// The directory of the key could not be made.
+    /// The directory of the key could not be created.
     #[error(
         "cannot make the directory {}: {reason}; check the permissions of the directory above it",
         path.display()
     )]
     CreateDirectory {
-        /// The directory.
+        /// The path of the directory.
         path: PathBuf,
         /// The system's reason.
         reason: io::Error,
@@ -76,9 +77,9 @@ pub enum SecretsError {
         path.display()
     )]
     Write {
-        /// The key.
+        /// The name of the key.
         secret: SecretName,
-        /// Its file.
+        /// The path of the key's file.
         path: PathBuf,
         /// The system's reason.
         reason: io::Error,
@@ -86,7 +87,8 @@ pub enum SecretsError {
 }
 
 impl SecretsError {
-    /// Advice to the user, for the error whose own text is fixed by compatibility.
+    /// Advice to the user, for the one error whose message is fixed for compatibility with
+    /// EdgeMatrix.
     pub fn hint(&self) -> Option<String> {
         let Self::AlreadyInitialized { secret, path } = self else {
             return None;

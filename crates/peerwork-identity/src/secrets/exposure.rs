@@ -1,24 +1,24 @@
-//! Finds key files and directories that other users could read or replace.
+//! This module finds key files and directories that other users can read or replace.
 
 use std::{fmt, path::PathBuf};
 
-/// A path that another user than the node's own could read or replace.
+/// A path that a user other than the node's own can read or replace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExposedPath {
-    /// The file or directory.
+    /// The path of the file or directory.
     pub path: PathBuf,
     /// The kind of exposure.
     pub exposure: Exposure,
-    /// The permission bits that would close it.
+    /// The permission bits that would end the exposure.
     pub wanted_mode: u32,
 }
 
 /// The kind of access that other users have to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
-    /// Its permission bits give access to the group or to all users.
+    /// The permission bits give access to the group or to all users; these are the bits.
     Mode(u32),
-    /// It belongs to another user, who is not the superuser; this is that user's number.
+    /// The path belongs to another user, who is not the superuser; this is that user's number.
     Owner(u32),
 }
 
@@ -63,7 +63,8 @@ mod unix {
     use super::{ExposedPath, Exposure};
     use crate::secrets::modes::{DIRECTORY_MODE, KEY_FILE_MODE};
 
-    /// A user with write access to a directory may replace the keys in it.
+    /// The write bits of group and others on a directory; with them a user can replace the keys in
+    /// it.
     const WRITABLE_BY_OTHERS: u32 = 0o022;
     const ANYTHING_BY_OTHERS: u32 = 0o077;
     const PERMISSION_BITS: u32 = 0o7777;

@@ -1,4 +1,4 @@
-//! Writing small files all at once.
+//! These tests write small files atomically.
 
 use std::{fs, io};
 

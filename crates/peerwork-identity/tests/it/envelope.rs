@@ -1,4 +1,4 @@
-//! Envelopes against libp2p's own implementation of RFC 0002.
+//! These tests compare envelopes with libp2p's own implementation of RFC 0002.
 
 use libp2p_core::SignedEnvelope as Libp2pEnvelope;
 use peerwork_identity::{KeyType, Keypair, SignedEnvelope};
@@ -6,7 +6,7 @@ use peerwork_identity::{KeyType, Keypair, SignedEnvelope};
 const DOMAIN: &str = "libp2p-peer-record";
 const TYPE: &[u8] = &[0x03, 0x01];
 
-/// Long enough for its length to need a varint of two bytes.
+/// A payload that is long enough for its length to need a varint of two bytes.
 fn payload() -> Vec<u8> {
     vec![0xab; 300]
 }

@@ -1,4 +1,5 @@
-//! The crate at its public face: files on a real file system, and wire formats against another implementation.
+//! These tests use the public interface of the crate: files on a real file system, and wire formats
+//! against another implementation.
 #![allow(clippy::unwrap_used)]
 
 mod atomic_file;
@@ -21,7 +22,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The names of what is in a directory, sorted.
+/// The names of the entries of a directory, sorted.
 fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     let mut names: Vec<String> = entries

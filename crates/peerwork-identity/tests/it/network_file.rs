@@ -1,4 +1,4 @@
-//! The network file on disk.
+//! These tests read and write network files on disk.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ fn an_existing_file_is_kept_and_named_in_the_error() {
 }
 
 #[test]
-fn what_could_not_be_loaded_is_not_written() {
+fn a_file_that_cannot_be_loaded_again_is_not_written() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("genesis.json");
     let file = NetworkFile {
@@ -56,7 +56,7 @@ fn what_could_not_be_loaded_is_not_written() {
 }
 
 #[test]
-fn a_missing_or_bad_file_says_which_and_what_to_do() {
+fn a_missing_or_bad_file_is_named_with_the_remedy() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("genesis.json");
     let missing = NetworkFile::load(&path).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The keys of a data directory on disk.
+//! These tests create and read the keys of a data directory on disk.
 
 use std::{fs, sync::Barrier, thread};
 
@@ -13,14 +13,15 @@ const NETWORK_KEY: &str =
 const NODE_ID: &str = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
 const ADDRESS: &str = "0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1";
 
-/// A data directory that does not exist yet, below one that is removed at the end.
+/// A data directory that does not exist yet, below a temporary directory that is removed at the
+/// end.
 fn fresh() -> (tempfile::TempDir, SecretsDir) {
     let parent = tempfile::tempdir().unwrap();
     let secrets = SecretsDir::new(parent.path().join("data"));
     (parent, secrets)
 }
 
-/// A data directory with the given contents of the network key's file.
+/// A data directory whose network key file has the given contents.
 fn with_network_key(contents: &[u8]) -> (tempfile::TempDir, SecretsDir) {
     let (parent, secrets) = fresh();
     let path = secrets.path(SecretName::NetworkKey);
@@ -94,7 +95,7 @@ fn keys_that_are_not_wanted_are_not_made() {
 }
 
 #[test]
-fn a_second_init_says_so_and_changes_nothing() {
+fn a_second_init_is_an_error_and_changes_nothing() {
     let (_parent, secrets) = fresh();
     let made = secrets.init(InitOptions::default()).unwrap();
     let error = secrets.init(InitOptions::default()).unwrap_err();
@@ -154,7 +155,7 @@ fn of_many_inits_at_once_one_wins_and_its_keys_stay() {
 }
 
 #[test]
-fn all_who_load_or_create_at_once_get_the_same_key() {
+fn concurrent_callers_load_or_create_the_same_key() {
     let (_parent, secrets) = fresh();
     let barrier = Barrier::new(8);
     let ids: Vec<_> = thread::scope(|scope| {

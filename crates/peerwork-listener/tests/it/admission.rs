@@ -1,4 +1,5 @@
-//! Places: in all, by network address, and for connections without a request.
+//! These tests fill the places of a port: in all, by network address, and with connections that
+//! send no request.
 
 use peerwork_listener::{Proxies, Wire};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -43,11 +44,11 @@ async fn an_address_holds_its_share_and_others_theirs() {
 async fn an_idle_flood_from_this_machine_at_the_limit_shuts_no_caller_out() {
     let port = behind_proxy(4, 4).await;
     let mut flood = Vec::new();
-    // Silent ones, and ones whose client is known and says nothing further.
+    // Two kinds of unproven connections: silent sockets, and sockets that sent only a PROXY header.
     for count in 0..4 {
-        let said = proxied(&format!("198.51.100.{count}"));
-        let said = if count % 2 == 0 { "" } else { &said };
-        flood.push(port.raw(said.as_bytes()).await);
+        let sent = proxied(&format!("198.51.100.{count}"));
+        let sent = if count % 2 == 0 { "" } else { &sent };
+        flood.push(port.raw(sent.as_bytes()).await);
     }
     port.open_becomes(4).await;
     let callers = [proxied("192.0.2.1"), proxied("192.0.2.2")];
@@ -66,7 +67,7 @@ async fn a_caller_above_the_limit_gets_503_at_once_also_while_it_still_sends() {
     let _second = port.proven("").await;
     for _ in 0..20 {
         let mut caller = port.raw(REQUEST.as_bytes()).await;
-        // Bytes that nobody reads must not turn the answer into a reset.
+        // Request bytes that the port does not read must not turn the answer into a TCP reset.
         let _ = caller.write_all(&[b'x'; 16 * 1024]).await;
         let answer = rest(caller).await;
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
@@ -91,15 +92,15 @@ async fn callers_on_this_machine_have_further_places() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_flood_of_callers_at_once_leaves_nothing_behind() {
+async fn after_a_flood_of_callers_all_places_are_free() {
     let port = behind_proxy(16, 4).await;
     let address = port.address;
     let mut callers = tokio::task::JoinSet::new();
     for number in 0..200 {
-        let said = format!("{}{REQUEST}", proxied(&format!("192.0.2.{}", number % 50)));
+        let sent = format!("{}{REQUEST}", proxied(&format!("192.0.2.{}", number % 50)));
         callers.spawn(async move {
             let mut stream = tokio::net::TcpStream::connect(address).await?;
-            stream.write_all(said.as_bytes()).await?;
+            stream.write_all(sent.as_bytes()).await?;
             let mut answer = Vec::new();
             let read = stream.read_to_end(&mut answer);
             tokio::time::timeout(PATIENCE, read).await??;

@@ -1,4 +1,5 @@
-//! Deadlines: first byte, head, and answers that the client does not take.
+//! These tests let deadlines pass: first byte, request head, and responses that the client does not
+//! read.
 
 use bytes::Bytes;
 use http::Request;
@@ -18,11 +19,11 @@ async fn a_connection_without_a_request_is_closed() {
     })
     .await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    for said in ["", "G", "GET / HT", "PRI", "PRI * HTTP/2.0\r\n", preface] {
-        let mut stream = port.raw(said.as_bytes()).await;
+    for sent in ["", "G", "GET / HT", "PRI", "PRI * HTTP/2.0\r\n", preface] {
+        let mut stream = port.raw(sent.as_bytes()).await;
         let mut bytes = Vec::new();
         let read = stream.read_to_end(&mut bytes);
-        assert!(timeout(PATIENCE, read).await.is_ok(), "{said:?}");
+        assert!(timeout(PATIENCE, read).await.is_ok(), "{sent:?}");
         port.open_becomes(0).await;
     }
 }
@@ -37,7 +38,7 @@ async fn a_kept_connection_is_closed_when_no_further_request_comes() {
 #[tokio::test]
 async fn an_http1_answer_that_the_client_does_not_take_ends() {
     let port = Port::start(Wire::Both, |config| config.deadlines.stuck = SHORT).await;
-    let _deaf = port.raw(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let _unread = port.raw(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
     port.endless_becomes(1).await;
     port.endless_becomes(0).await;
     port.open_becomes(0).await;
@@ -66,11 +67,13 @@ async fn an_http2_answer_that_the_client_does_not_take_ends_and_other_streams_go
         let request = Request::get(format!("http://x{path}"));
         request.body(Empty::<Bytes>::new()).unwrap()
     };
-    let deaf = sender.send_request(request("/endless")).await.unwrap();
+    let unread = sender.send_request(request("/endless")).await.unwrap();
     port.endless_becomes(1).await;
     port.endless_becomes(0).await;
-    // The stream was reset, which is no end of a body.
-    let body = timeout(PATIENCE, deaf.into_body().collect()).await.unwrap();
+    // The stream was reset, so the body ends with an error.
+    let body = timeout(PATIENCE, unread.into_body().collect())
+        .await
+        .unwrap();
     assert!(body.is_err());
     let answer = sender.send_request(request("/")).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();

@@ -1,4 +1,4 @@
-//! Listeners over loopback: real sockets and foreign clients (hyper, curl).
+//! These tests run listeners on loopback sockets, with independent clients (hyper, curl).
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop where it stands"

@@ -1,4 +1,4 @@
-//! A port with a service that tells what it knows of its client, and ways to call it.
+//! `Port` is a listening port for tests; its service reports the client that it sees.
 
 use std::{
     convert::Infallible,
@@ -29,18 +29,19 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than anything here takes on a busy machine.
+/// A deadline that is longer than any step of these tests takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// Short for a deadline that a test waits for.
+/// A short deadline, for tests that wait until it passes.
 pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
-/// Answers `address scheme` of the client; `/endless` with a body without end, `/held` when told.
-pub(crate) struct Tell {
+/// A service that answers with address, scheme and HTTP version of the client. `/endless` sends a
+/// body without end, and `/held` answers when the test allows it.
+pub(crate) struct ClientReporter {
     proxies: Proxies,
-    /// Bodies without end that are being sent.
+    /// The number of endless bodies that are being sent.
     pub(crate) endless: Arc<AtomicUsize>,
     pub(crate) go: Notify,
-    pub(crate) asked: AtomicUsize,
+    pub(crate) requests: AtomicUsize,
 }
 
 pub(crate) enum Answer {
@@ -72,7 +73,7 @@ impl Body for Answer {
     }
 }
 
-impl Serve for Tell {
+impl Serve for ClientReporter {
     type Session = Caller;
     type Body = Answer;
 
@@ -85,7 +86,7 @@ impl Serve for Tell {
         caller: Arc<Caller>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.requests.fetch_add(1, Ordering::SeqCst);
         if request.uri().path() == "/endless" {
             self.endless.fetch_add(1, Ordering::SeqCst);
             return Response::new(Answer::Endless(Arc::clone(&self.endless)));
@@ -102,7 +103,7 @@ impl Serve for Tell {
 
 pub(crate) struct Port {
     pub(crate) address: SocketAddr,
-    pub(crate) tell: Arc<Tell>,
+    pub(crate) service: Arc<ClientReporter>,
     pub(crate) counters: Counters,
     pub(crate) lifetime: Lifetime,
 }
@@ -115,11 +116,11 @@ impl Port {
         let bound = Bound::take(([127, 0, 0, 1], 0).into()).await.unwrap();
         let port = Self {
             address: bound.address(),
-            tell: Arc::new(Tell {
+            service: Arc::new(ClientReporter {
                 proxies: config.preamble.proxies.clone(),
                 endless: Arc::default(),
                 go: Notify::new(),
-                asked: AtomicUsize::default(),
+                requests: AtomicUsize::default(),
             }),
             counters: Counters::default(),
             lifetime: Lifetime::default(),
@@ -129,7 +130,7 @@ impl Port {
             bound,
             config,
             wire,
-            serve: Arc::clone(&port.tell),
+            serve: Arc::clone(&port.service),
             counters: port.counters.clone(),
             lifetime: port.lifetime.clone(),
         };
@@ -137,14 +138,15 @@ impl Port {
         port
     }
 
-    /// A connection that has sent `bytes`.
+    /// Opens a connection and sends `bytes`.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         stream
     }
 
-    /// A connection that sent `start`, made a request, got `status`, and stays open.
+    /// Opens a connection, sends `start` and a request, checks that the response is `status`, and
+    /// keeps the connection open.
     pub(crate) async fn proven(&self, start: &str) -> TcpStream {
         let request = format!("{start}GET / HTTP/1.1\r\nhost: x\r\n\r\n");
         let mut stream = self.raw(request.as_bytes()).await;
@@ -155,7 +157,7 @@ impl Port {
         stream
     }
 
-    /// All that the port answers on a connection that sent `bytes`, until the port closes it.
+    /// Sends `bytes` on a connection, and returns the response bytes until the port closes it.
     pub(crate) async fn all(&self, bytes: &str) -> String {
         let stream = self.raw(bytes.as_bytes()).await;
         rest(stream).await
@@ -170,13 +172,13 @@ impl Port {
 
     pub(crate) async fn endless_becomes(&self, count: usize) {
         eventually("the endless bodies to be so many", || {
-            (self.tell.endless.load(Ordering::SeqCst) == count).then_some(())
+            (self.service.endless.load(Ordering::SeqCst) == count).then_some(())
         })
         .await;
     }
 }
 
-/// Everything until the other side closes.
+/// Reads until the other side closes.
 pub(crate) async fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
@@ -184,7 +186,7 @@ pub(crate) async fn rest(mut stream: TcpStream) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// A request over a connection of its own.
+/// Sends a GET request on a connection of its own.
 pub(crate) async fn get(address: SocketAddr, headers: &[(&str, &str)]) -> String {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

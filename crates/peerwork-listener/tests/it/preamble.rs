@@ -1,4 +1,4 @@
-//! PROXY protocol, forwarding headers and TLS, with curl among the clients.
+//! These tests use the PROXY protocol, forwarding headers and TLS, with curl among the clients.
 
 use std::{path::PathBuf, process::Output};
 
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::port::{Port, get};
 
-/// A certificate for localhost, and the folder that it stands in.
+/// A certificate for localhost, in a temporary directory.
 struct Certificate {
     folder: TempDir,
 }
@@ -129,8 +129,8 @@ async fn the_client_of_a_proxy_header_is_no_proxy() {
         config.preamble.proxy_protocol = true;
     })
     .await;
-    let said = "PROXY TCP4 192.0.2.1 127.0.0.1 4711 443\r\nGET / HTTP/1.1\r\nhost: x\r\n\
+    let request = "PROXY TCP4 192.0.2.1 127.0.0.1 4711 443\r\nGET / HTTP/1.1\r\nhost: x\r\n\
                 x-forwarded-for: 198.51.100.1\r\nconnection: close\r\n\r\n";
-    let answer = port.all(said).await;
+    let answer = port.all(request).await;
     assert!(answer.contains("192.0.2.1 http HTTP/1.1"), "{answer}");
 }

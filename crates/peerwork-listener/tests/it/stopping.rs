@@ -1,4 +1,5 @@
-//! A graceful stop: no further connections, requests under way finish or are cut.
+//! These tests stop a port gracefully: it accepts no further connections, and requests in progress
+//! finish or are aborted.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -10,9 +11,9 @@ use crate::port::{PATIENCE, Port, SHORT, rest};
 
 const HELD: &[u8] = b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n";
 
-async fn asked(port: &Port) {
+async fn request_arrived(port: &Port) {
     eventually("the request to arrive", || {
-        (port.tell.asked.load(Ordering::SeqCst) == 1).then_some(())
+        (port.service.requests.load(Ordering::SeqCst) == 1).then_some(())
     })
     .await;
 }
@@ -21,7 +22,7 @@ async fn asked(port: &Port) {
 async fn requests_under_way_finish_and_idle_connections_end_at_once() {
     let port = Port::start(Wire::Both, |_| ()).await;
     let held = port.raw(HELD).await;
-    asked(&port).await;
+    request_arrived(&port).await;
     let kept = port.proven("").await;
     let silent = port.raw(b"").await;
     port.open_becomes(3).await;
@@ -31,7 +32,7 @@ async fn requests_under_way_finish_and_idle_connections_end_at_once() {
     rest(silent).await;
     assert!(TcpStream::connect(port.address).await.is_err());
     assert!(!stopping.is_finished());
-    port.tell.go.notify_one();
+    port.service.go.notify_one();
     assert!(rest(held).await.starts_with("HTTP/1.1 200"));
     let stopped = timeout(PATIENCE, stopping).await.unwrap().unwrap();
     assert_eq!(stopped, Stopped::Drained);
@@ -43,7 +44,7 @@ async fn requests_that_outlive_the_deadline_are_cut() {
     for deadline in [Duration::ZERO, SHORT] {
         let port = Port::start(Wire::Both, |_| ()).await;
         let held = port.raw(HELD).await;
-        asked(&port).await;
+        request_arrived(&port).await;
         assert_eq!(port.lifetime.stop(deadline).await, Stopped::Cut);
         assert_eq!(rest(held).await, "");
         assert_eq!(port.counters.open.get(), 0);

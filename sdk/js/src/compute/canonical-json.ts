@@ -1,16 +1,19 @@
-/** One text for each JSON value, so that results of different peers can be compared. */
+/**
+ * This module encodes each JSON value as exactly one text, so that results of different peers can
+ * be compared.
+ */
 
 import { PeerworkError } from '../errors.js'
 
-/** Levels of arrays and objects. */
+/** The deepest nesting of arrays and objects. */
 const DEPTH_MAX = 128
 
 /**
- * JSON with sorted keys and no spaces; numbers as ECMAScript writes them, which is also what RFC 8785
- * asks for.
+ * Encodes a value as JSON with sorted keys and no spaces. Numbers are written as in ECMAScript,
+ * which RFC 8785 demands too.
  *
- * @throws PeerworkError `invalid-argument` for what JSON cannot carry: functions, `undefined` in an
- * array, numbers that are not finite, cycles and more than 128 levels.
+ * @throws PeerworkError `invalid-argument` for values that JSON cannot represent: functions,
+ * `undefined` in an array, numbers that are not finite, cycles and more than 128 levels.
  */
 export function canonicalJson (value: unknown): string {
   return write(value, 0)
@@ -26,7 +29,7 @@ function write (value: unknown, depth: number): string {
   if (Array.isArray(value)) return `[${value.map((item) => write(item, depth + 1)).join(',')}]`
   if (typeof value !== 'object') throw invalid(`a ${typeof value} is no JSON`)
   const fields = Object.entries(value).filter(([, field]) => field !== undefined)
-  // By UTF-16 units, as RFC 8785 orders them and as `sort` does.
+  // Keys are sorted by UTF-16 units, as `sort` does and RFC 8785 demands.
   const sorted = fields.sort(([a], [b]) => a < b ? -1 : 1)
   return `{${sorted.map(([key, field]) => `${JSON.stringify(key)}:${write(field, depth + 1)}`).join(',')}}`
 }

@@ -1,4 +1,4 @@
-/** Computing on other peers, and for them. */
+/** `Compute` runs tasks on other peers, and runs tasks of other peers on this node. */
 
 import { PeerworkError, messageOf } from '../errors.js'
 import {
@@ -18,21 +18,24 @@ import type { TaskAnswer } from './wire.js'
 import type { Json } from '../bytes.js'
 import type { Stream } from '@libp2p/interface'
 
-/** What a node offers to compute for others. */
+/** The resources that a node offers for tasks of other peers. */
 export interface OfferOptions {
-  /** Tasks that run at once, each in a thread of its own; half of the processors if not given. */
+  /**
+   * The number of tasks that run at once, each in a thread of its own; default: half of the
+   * processors.
+   */
   workers?: number
-  /** Tasks that may wait for a worker; as many as there are workers if not given. */
+  /** The number of tasks that may wait for a worker; default: the number of workers. */
   queue?: number
-  /** The longest time for one task; 30 s if not given, at most 10 minutes. */
+  /** The longest time for one task; default 30 s, at most 10 minutes. */
   timeoutMaxMs?: number
-  /** Memory for one task in Node.js; 128 MiB if not given. Browsers bound it themselves. */
+  /** The memory for one task in Node.js; default 128 MiB. Browsers set their own limit. */
   memoryMiB?: number
-  /** Decides for whom to compute; for all members of the room if not given. */
+  /** Decides whether to run tasks of a peer; default: tasks of all members of the room. */
   allow?: (peer: string) => boolean
 }
 
-/** How long a peer may take to send its task. */
+/** The time that a peer has to send its task. */
 const RECEIVE_DEADLINE_MS = 30_000
 const WORKERS_MAX = 1024
 
@@ -43,28 +46,28 @@ interface Offer {
   allow: (peer: string) => boolean
 }
 
-/** The compute part of a node, `node.compute`. */
+/** The compute interface of a node, `node.compute`. */
 export class Compute {
   readonly #peers: ComputePeers
   readonly #onOffer: (workers: number) => void
   #offer: Offer | undefined
 
-  /** Applications use `node.compute`. */
+  /** For internal use: applications use `node.compute`. */
   constructor (peers: ComputePeers, onOffer: (workers: number) => void) {
     this.#peers = peers
     this.#onOffer = onOffer
   }
 
   /**
-   * Computes tasks of other members of the room from now on.
+   * Begins to run tasks of other members of the room.
    *
-   * **This runs code that strangers wrote.** In a browser each task gets a new Web Worker: it has no
-   * DOM, no cookies and no `localStorage`; `fetch`, WebSocket, IndexedDB and the like are taken away,
-   * but `import()` of a URL remains, so serve the page with a content security policy
-   * (`script-src 'self'; worker-src blob:; connect-src` your relay) to close the network. In Node.js
-   * each task gets a worker thread and a context of `node:vm` without Node's own objects; that is a
-   * fence and no wall: run it in a container, as a user who may do nothing. A task can use a
-   * processor to the full until its time is over.
+   * **This runs code that strangers wrote.** In a browser each task gets a new Web Worker without
+   * DOM, cookies and `localStorage`. `fetch`, WebSocket, IndexedDB and similar interfaces are
+   * removed, but `import()` of a URL remains, so serve the page with a content security policy
+   * (`script-src 'self'; worker-src blob:; connect-src` your relay) to cut the task off from the
+   * network. In Node.js each task gets a worker thread and a `node:vm` context without Node's own
+   * objects. That context is no security boundary: run the process in a container, as a user
+   * without permissions. A task can keep a processor fully busy until its time is over.
    *
    * @returns a function that ends the offer and all tasks.
    * @throws PeerworkError `invalid-argument` for a number out of bounds.
@@ -87,15 +90,15 @@ export class Compute {
   }
 
   /**
-   * Hands a task to several peers that offer to compute, and returns what more than half of them
-   * agree on.
+   * Sends a task to several peers that offer to compute, and returns the result on which more than
+   * half of them agree.
    *
-   * @param task a pure function, or its source text. It is sent as text: it sees its input and
-   * nothing of this page, and must give the same result everywhere (no time, no chance).
-   * @param input its argument, JSON
-   * @throws PeerworkError `too-few-peers`, `no-majority` (its `cause` is a {@link RunResult} without a
-   * value: who said what), `task-failed` when a majority says that the task threw, `too-large`,
-   * `invalid-argument`; the signal's reason when it is aborted.
+   * @param task a pure function, or its source text. It is sent as text: it can use its input and
+   * nothing of this page, and must return the same result everywhere (no clock, no random numbers).
+   * @param input the function's argument, JSON
+   * @throws PeerworkError `too-few-peers`, `no-majority` (its `cause` is a {@link RunResult}
+   * without a value, with the answer of each peer), `task-failed` when a majority reports that the
+   * task threw, `too-large`, `invalid-argument`; the signal's reason when it is aborted.
    */
   async run<Input extends Json, Output extends Json> (
     task: string | ((input: Input) => Output | Promise<Output>), input: Input, options: RunOptions = {}
@@ -112,7 +115,7 @@ export class Compute {
     return await runOn<Output>(this.#peers, { source, input: text, timeoutMs }, { ...options, redundancy })
   }
 
-  /** For this package's own use: answers a peer's task. */
+  /** For internal use: runs the task of a peer and answers it. */
   async serve (stream: Stream, from: string): Promise<void> {
     const gone = new AbortController()
     stream.addEventListener('close', () => { gone.abort(new Error('the peer cancelled')) }, { once: true })
@@ -131,7 +134,7 @@ export class Compute {
     }
   }
 
-  /** For this package's own use: ends the offer. */
+  /** For internal use: ends the offer. */
   stop (): void {
     if (this.#offer === undefined) return
     this.#offer.pool.close()

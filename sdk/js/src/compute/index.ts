@@ -1,5 +1,5 @@
 /**
- * `peerwork/compute`: what `node.compute` takes and returns, and the canonical JSON by which results
+ * `peerwork/compute` exports the types of `node.compute`, and the canonical JSON by which results
  * are compared.
  */
 

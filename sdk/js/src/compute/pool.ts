@@ -1,4 +1,7 @@
-/** Runs tasks in threads, so many at once, the others waiting in a bounded queue. */
+/**
+ * `Pool` runs tasks in threads: a limited number at once, while further tasks wait in a bounded
+ * queue.
+ */
 
 import { platform } from '#platform'
 import { utf8 } from '../bytes.js'
@@ -29,7 +32,9 @@ export class Pool {
     this.#bounds = bounds
   }
 
-  /** Computes a task; when the signal is aborted its thread ends at once. Never rejects. */
+  /**
+   * Runs a task and returns its answer; aborting the signal ends the thread at once. Never rejects.
+   */
   async run (task: Task, signal: AbortSignal): Promise<TaskAnswer> {
     if (this.#closed) return no('refused', 'this peer stopped computing')
     if (!await this.#turn(signal)) return no('busy', 'all workers are taken')
@@ -49,7 +54,7 @@ export class Pool {
     for (const waiting of this.#waiting.splice(0)) waiting.start()
   }
 
-  /** Waits for a free worker; false when the queue is full. */
+  /** Waits for a free worker; returns false when the queue is full. */
   async #turn (signal: AbortSignal): Promise<boolean> {
     if (this.#running < this.#bounds.workers) {
       this.#running += 1

@@ -1,4 +1,4 @@
-/** Hands one task to several peers and counts their votes. */
+/** This module sends one task to several peers and counts their results as votes. */
 
 import { PeerworkError, messageOf } from '../errors.js'
 import { readJsonFrame, writeJsonFrame } from '../stream/frames.js'
@@ -12,56 +12,61 @@ import type { Task } from './wire.js'
 import type { Json } from '../bytes.js'
 import type { Stream } from '@libp2p/interface'
 
-/** What computing needs of the node. */
+/** The functions of the node that computing uses. */
 export interface ComputePeers {
-  /** Ids of present peers that offer to compute. */
+  /** The ids of present peers that offer to compute. */
   offering: () => string[]
   openStream: (peer: string, signal: AbortSignal) => Promise<Stream>
 }
 
 export interface RunOptions {
-  /** How many peers compute the task; more than half must agree. 3 if not given, at most 32. */
+  /**
+   * The number of peers that compute the task; more than half must agree. Default 3, at most 32.
+   */
   redundancy?: number
-  /** How long one peer may take, its queue included; 10 s if not given, at most 10 minutes. */
+  /**
+   * The time that one peer may take, waiting in its queue included; default 10 s, at most 10
+   * minutes.
+   */
   timeoutMs?: number
-  /** Cancels the task everywhere. */
+  /** Cancels the task at all peers. */
   signal?: AbortSignal
-  /** The peers to choose from; all that offer to compute if not given. */
+  /** The peers to choose from; default: all peers that offer to compute. */
   peers?: string[]
-  /** Whether to return once a majority agrees, or to wait for what the others say. */
+  /** `majority` returns as soon as a majority agrees, `all` waits for the answers of all peers. */
   until?: 'majority' | 'all'
 }
 
-/** What became of a task at one peer. */
+/** The outcome of a task at one peer. */
 export interface PeerReport {
   peer: string
   outcome:
     | 'agreed'
-    /** It gave another result than the majority, or there was no majority. */
+    /** The peer returned another result than the majority, or there was no majority. */
     | 'disagreed'
     | 'threw'
     | 'timeout'
     | 'busy'
     | 'refused'
     | 'unreachable'
-    /** The majority was found before it answered. */
+    /** The majority was found before the peer answered. */
     | 'cancelled'
-  /** Its result, if it gave one. */
+  /** The result of the peer, if it sent one. */
   result?: Json
-  /** Its own words, if it gave none. */
+  /** The error message of the peer, if it sent no result. */
   message?: string
-  /** From handing the task over to the answer. */
+  /** The time from sending the task to receiving the answer, in milliseconds. */
   ms: number
 }
 
 export interface RunResult<Output extends Json = Json> {
-  /** What the majority agrees on. */
+  /** The result on which the majority agrees. */
   value: Output
-  /** One report for each peer that was asked. */
+  /** One report for each peer that got the task. */
   reports: PeerReport[]
 }
 
-/** Time for the way there and back, on top of the task's own. */
+/** The time for sending the task and its answer, in addition to the task's own time. */
 const TRAVEL_MS = 5_000
 
 export async function runOn<Output extends Json> (
@@ -113,11 +118,11 @@ class Run<Output extends Json> {
 
   get #isDecided (): boolean {
     if (this.#options.signal?.aborted === true) return true
-    // Without a majority everybody is waited for, so that the reports say what each of them said.
+    // Without a majority the run waits for all peers, so that the reports hold the answer of each.
     return this.#options.until !== 'all' && this.#vote.majority !== undefined
   }
 
-  /** Hands the task to one more peer. */
+  /** Sends the task to one more peer. */
   #ask (): void {
     const peer = this.#candidates.pop()
     if (peer === undefined) return
@@ -128,7 +133,8 @@ class Run<Output extends Json> {
       this.#vote.add(peer, reply)
       const asked = this.#asked.get(peer)
       if (asked !== undefined) asked.ms = Date.now() - asked.since
-      // Who did not compute at all is replaced; who computed too slowly or wrongly had its vote.
+      // A peer that did not compute is replaced by another; a peer that was too slow or wrong has
+      // used its vote.
       if (!reply.ok && ['busy', 'refused', 'unreachable'].includes(reply.failure)) this.#ask()
     })
     this.#pending.add(asking)
@@ -148,7 +154,7 @@ class Run<Output extends Json> {
         return answer
       })
     } catch (error) {
-      // A reset tells the peer to stop computing.
+      // Resetting the stream tells the peer to stop computing.
       stream?.abort(error instanceof Error ? error : new Error(messageOf(error)))
       const failure = error instanceof PeerworkError && error.code === 'timeout' ? 'timeout' : 'unreachable'
       return { ok: false, failure, message: messageOf(error).slice(0, 500) }

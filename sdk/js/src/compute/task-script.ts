@@ -1,12 +1,13 @@
 /**
- * The script that runs one task in a thread: it defines `run(inputText)`, which resolves to the text
- * of an {@link Outcome}, and an empty `answer` for platforms that fetch it.
+ * This module builds the script that runs one task in a thread. The script defines
+ * `run(inputText)`, which resolves to the text of an {@link Outcome}, and an empty `answer` for
+ * platforms that read the answer from there.
  */
 
 import { isObject, isText } from '../bytes.js'
 import type { Json } from '../bytes.js'
 
-/** What became of a task in its thread. */
+/** The outcome of a task in its thread. */
 export type Outcome =
   | { ok: true, result: Json }
   | { ok: false, message: string }
@@ -34,10 +35,11 @@ var run = (() => {
 `
 }
 
-/** The outcome in what a thread answered, which the task may have forged. */
+/** Parses the outcome that a thread posted; a task may have forged it. */
 export function parseOutcome (answer: unknown, resultBytesMax: number): Outcome {
   if (typeof answer !== 'string' || answer === '') return failed('the task did not finish')
-  // Each UTF-16 unit has at most three bytes; what is certainly too long is not parsed.
+  // Each UTF-16 unit has at most three bytes in UTF-8; a text that is certainly too long is not
+  // parsed.
   if (answer.length > resultBytesMax + MESSAGE_CHARS_MAX * 2) return failed('the result is too large')
   let value: unknown
   try {

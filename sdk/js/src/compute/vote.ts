@@ -1,10 +1,10 @@
-/** Which result a majority agrees on. Pure. */
+/** `Vote` finds the result on which a majority of peers agrees. It is pure state. */
 
 import { canonicalJson } from './canonical-json.js'
 import type { TaskAnswer } from './wire.js'
 import type { Json } from '../bytes.js'
 
-/** What a peer had to say in the end. */
+/** The final answer of a peer. */
 export type Reply = TaskAnswer | { ok: false, failure: 'unreachable', message: string }
 
 export class Vote {
@@ -12,7 +12,7 @@ export class Vote {
   readonly #replies = new Map<string, Reply>()
   readonly #ballots = new Map<string, string[]>()
 
-  /** @param redundancy how many peers the task is handed to; more than half must agree */
+  /** @param redundancy the number of peers that get the task; more than half must agree */
   constructor (redundancy: number) {
     this.#needed = Math.floor(redundancy / 2) + 1
   }
@@ -34,7 +34,7 @@ export class Vote {
     return this.#replies.get(peer)
   }
 
-  /** The peers that agree, once they are enough. */
+  /** The peers that agree, as soon as they are a majority. */
   get majority (): { peers: string[], reply: Reply } | undefined {
     for (const peers of this.#ballots.values()) {
       const reply = peers[0] === undefined ? undefined : this.#replies.get(peers[0])
@@ -45,8 +45,9 @@ export class Vote {
 }
 
 /**
- * Peers agree when their results are the same JSON. That a task threw is a result too, but what it
- * threw is not compared: engines word it differently.
+ * The text by which results are compared: two peers agree when their results are the same JSON. A
+ * thrown error is a result too, but its message is not compared, because JavaScript engines word it
+ * differently.
  */
 function ballotOf (reply: Reply): string | undefined {
   if (!reply.ok) return reply.failure === 'threw' ? 'threw' : undefined

@@ -1,4 +1,4 @@
-/** A task and its answer on the wire: one JSON frame each way. */
+/** This module encodes and decodes a task and its answer: one JSON frame in each direction. */
 
 import { isIntegerIn, isObject, isText } from '../bytes.js'
 import {
@@ -8,24 +8,24 @@ import type { Json } from '../bytes.js'
 
 const VERSION = 1
 const MESSAGE_CHARS_MAX = 500
-/** The source may need up to six bytes for each character in JSON. */
+/** The largest task frame. The source may need up to six bytes for each character in JSON. */
 export const TASK_FRAME_BYTES_MAX = 6 * TASK_SOURCE_CHARS_MAX + TASK_INPUT_BYTES_MAX + 1024
 export const ANSWER_FRAME_BYTES_MAX = TASK_RESULT_BYTES_MAX + 8 * 1024
 
-/** What a peer is asked to compute. */
+/** A task for a peer. */
 export interface Task {
-  /** The text of a function. */
+  /** The source text of a function. */
   source: string
-  /** The JSON of its argument. */
+  /** The JSON of the function's argument. */
   input: string
   timeoutMs: number
 }
 
-/** Why a peer has no result. */
+/** The reason why a peer has no result. */
 export type Failure =
-  /** All its workers and its queue are taken. */
+  /** All workers and the whole queue of the peer are taken. */
   | 'busy'
-  /** It computes nothing for this node. */
+  /** The peer runs no tasks of this node. */
   | 'refused'
   /** The task took too long. */
   | 'timeout'

@@ -1,7 +1,7 @@
 /**
- * Asks a relay's directory where a node can be reached. The messages are those of
- * `proto/peer/directory.proto`. Signatures are not checked here: an address only says where to dial, and the
- * dial proves who is there.
+ * This module asks the directory of a relay for the addresses of a node. The messages are those of
+ * `proto/peer/directory.proto`. Signatures are not checked here: an address is only a hint where to
+ * dial, and the libp2p handshake proves the identity of the node.
  */
 
 import { multiaddr } from '@multiformats/multiaddr'
@@ -22,23 +22,23 @@ const RESPONSE_BYTES_MAX = 128 * 1024 + 2 * 64 * 1024 + 4096
 const ADDRESSES_MAX = 16
 const RELAYS_MAX = 4
 
-/** What a directory knows of where a node is. */
-export interface Whereabouts {
-  /** Relays that keep a place for it, with an address of each. */
+/** The addresses of a node, as a directory knows them. */
+export interface KnownAddresses {
+  /** The relays at which the node holds a reservation, with an address of each. */
   relays: Array<{ id: string, address: string }>
-  /** Addresses where it can be dialled directly. */
+  /** The addresses at which the node can be dialled directly. */
   addresses: string[]
 }
 
 /**
- * Looks a node up at a relay.
+ * Looks up a node in the directory of a relay.
  *
- * @returns `undefined` when the relay does not know it.
+ * @returns `undefined` when the directory does not list the node.
  * @throws PeerworkError `not-supported`, `edge-busy`, `bad-answer`, `cut-off`.
  */
 export async function lookUp (
   relay: Connection, id: string, signal: AbortSignal
-): Promise<Whereabouts | undefined> {
+): Promise<KnownAddresses | undefined> {
   const stream = await newStream(relay, DIRECTORY_PROTOCOL, signal)
   try {
     const reader = new StreamReader(stream)
@@ -50,13 +50,13 @@ export async function lookUp (
   }
 }
 
-/** The request for what a relay knows of a node. */
+/** Encodes a request for the advertisement of a node. */
 export function encodeLookup (id: string): Uint8Array {
   return bytesField(3, peerIdFromString(id).toMultihash().bytes)
 }
 
-/** The node's advertisement in a response. */
-export function parseResponse (frame: Uint8Array, id: string): Whereabouts | undefined {
+/** Decodes the node's advertisement from a response. */
+export function parseResponse (frame: Uint8Array, id: string): KnownAddresses | undefined {
   const response = new Fields(frame)
   const refused = response.bytes(2)
   if (refused !== undefined) {
@@ -76,7 +76,7 @@ export function parseResponse (frame: Uint8Array, id: string): Whereabouts | und
   return undefined
 }
 
-function parseAdvertisement (payload: Uint8Array, id: string): Whereabouts | undefined {
+function parseAdvertisement (payload: Uint8Array, id: string): KnownAddresses | undefined {
   const advertisement = new Fields(payload)
   if (peerIdOf(advertisement.bytes(1)) !== id) return undefined
   const relays = advertisement.allBytes(9).slice(0, RELAYS_MAX).flatMap((held) => {

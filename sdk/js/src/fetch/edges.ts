@@ -1,6 +1,6 @@
 /**
- * Connects to an edge: over the relays that this node is connected to, and where the edge keeps no
- * place at any of them, over those that its advertisement names.
+ * `Edges` connects to an edge: by a circuit through the relays that this node is connected to, or,
+ * when the edge has a reservation at none of them, through the relays that its advertisement names.
  */
 
 import { PeerworkError, messageOf } from '../errors.js'
@@ -8,7 +8,7 @@ import { parseAddress } from '../net/addresses.js'
 import { lookUp } from './directory.js'
 import type { Reach } from '../net/reach.js'
 import type { Relays } from '../net/relays.js'
-import type { Whereabouts } from './directory.js'
+import type { KnownAddresses } from './directory.js'
 import type { Connection } from '@libp2p/interface'
 
 export class Edges {
@@ -21,10 +21,10 @@ export class Edges {
   }
 
   /**
-   * A connection to an edge.
+   * Returns a connection to an edge.
    *
-   * @throws PeerworkError `relay-unreachable` without relays, `edge-unknown` when no directory knows
-   * the edge, `edge-unreachable`.
+   * @throws PeerworkError `relay-unreachable` without relays, `edge-unknown` when no directory
+   * lists the edge, `edge-unreachable`.
    */
   async connect (id: string, signal: AbortSignal): Promise<Connection> {
     const [open] = this.#reach.open(id)
@@ -53,8 +53,8 @@ export class Edges {
     }
   }
 
-  /** The first answer of any relay that knows the node. */
-  async #lookUp (id: string, signal: AbortSignal): Promise<Whereabouts | undefined> {
+  /** Asks all connected relays, and returns the first answer of a relay that knows the node. */
+  async #lookUp (id: string, signal: AbortSignal): Promise<KnownAddresses | undefined> {
     const asked = this.#relays.connectedIds.map(async (relay) => {
       const [connection] = this.#reach.open(relay)
       const found = connection === undefined ? undefined : await lookUp(connection, id, signal)
@@ -65,10 +65,11 @@ export class Edges {
   }
 
   /**
-   * The edge's own addresses and circuits over its relays. An edge names the address at which it
-   * reaches a relay itself, which a page often cannot dial; the relay's own advertisement names more.
+   * The edge's own addresses, and circuits through its relays. The edge's advertisement names the
+   * address at which the edge itself reaches a relay, which a page often cannot dial; the relay's
+   * own advertisement lists more addresses.
    */
-  async #hints (id: string, { relays, addresses }: Whereabouts, signal: AbortSignal): Promise<string[]> {
+  async #hints (id: string, { relays, addresses }: KnownAddresses, signal: AbortSignal): Promise<string[]> {
     const perRelay = await Promise.all(relays.map(async (relay) => {
       const more = await this.#lookUp(relay.id, signal)
       return [relay.address, ...more?.addresses ?? []].flatMap((text) => {

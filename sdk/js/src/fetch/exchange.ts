@@ -1,4 +1,4 @@
-/** One request and its response over one tunnel. */
+/** This module sends one HTTP request over one tunnel and reads the response. */
 
 import { PeerworkError, messageOf } from '../errors.js'
 import { endWriting, writeAll } from '../stream/writer.js'
@@ -10,22 +10,22 @@ import type { ResponseHead } from './response-parser.js'
 import type { Tunnel } from './tunnel.js'
 import type { Target } from './url.js'
 
-/** How long an app may take to close after its response. */
+/** The time that an app has to close the connection after its response. */
 const CLOSE_DEADLINE_MS = 5_000
 
-/** The response's head, with the body still to come. */
+/** The head of a response, whose body is read later. */
 export interface Exchange {
   head: ResponseHead
-  /** Ends the tunnel; for a body that nobody wants. */
+  /** Ends the tunnel when the body is not wanted. */
   abort: (reason: unknown) => void
   body: () => ReadableStream<Uint8Array>
 }
 
 /**
- * Sends a request and reads the head of the response; the body of the request is sent meanwhile, and
- * as long as the response's body is read.
+ * Sends a request and reads the head of the response. The body of the request is sent concurrently,
+ * for as long as the body of the response is read.
  *
- * @param whole aborts everything, the bodies too
+ * @param whole aborts the whole exchange, both bodies included
  */
 export async function exchange (
   tunnel: Tunnel, request: OutgoingRequest, target: Target, whole: AbortSignal
@@ -40,7 +40,8 @@ export async function exchange (
   try {
     await writeAll(stream, encodeHead(request, target), signal)
     const sending = sendBody(tunnel, request.body, signal)
-    // An app may answer before it has read everything; then what fails on the way to it is no matter.
+    // An app may answer before it has read the whole request; errors of sending the rest are
+    // ignored then.
     const head = await orFailed(readHead(reader, request.method, signal), sending)
     const body = (): ReadableStream<Uint8Array> => bodyOf(tunnel, head, signal, abort, () => { over.abort() })
     return { head, abort, body }
@@ -51,7 +52,10 @@ export async function exchange (
   }
 }
 
-/** What the user's own body stream throws ends the call; what the tunnel throws shows at the reader. */
+/**
+ * An error of the user's own body stream. It ends the call; an error of the tunnel shows when the
+ * response is read.
+ */
 class SourceError extends Error {}
 
 async function orFailed<T> (reading: Promise<T>, sending: Promise<void>): Promise<T> {
@@ -108,7 +112,7 @@ function bodyOf (
   }, { highWaterMark: 0 })
 }
 
-/** Ends both directions; an app that does not close is cut off. */
+/** Ends both directions; the stream is aborted when the app does not close. */
 export async function closeTunnel ({ stream, reader }: Tunnel): Promise<void> {
   const signal = AbortSignal.timeout(CLOSE_DEADLINE_MS)
   try {

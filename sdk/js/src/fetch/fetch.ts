@@ -1,4 +1,7 @@
-/** `fetch` for apps behind edges, end to end encrypted through the relays. */
+/**
+ * This module implements `fetch` for apps behind edges, with end-to-end encryption through the
+ * relays.
+ */
 
 import { PeerworkError } from '../errors.js'
 import { REDIRECTS_MAX } from '../limits.js'
@@ -15,10 +18,10 @@ import type { Target } from './url.js'
 
 const TIMEOUT_MS = 60_000
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
-/** Statuses whose `Response` must be made without a body. */
+/** The statuses whose `Response` must have no body. */
 const EMPTY_STATUSES = new Set([204, 205, 304])
 
-/** Calls an app; see `PeerworkNode.fetch`. */
+/** Sends a request to an app; see `PeerworkNode.fetch`. */
 export async function fetchFrom (
   edges: Edges, self: string, url: string | URL, init: FetchInit = {}
 ): Promise<Response> {
@@ -37,7 +40,7 @@ export async function fetchFrom (
   }
 }
 
-/** One request and the head of its response, in time. */
+/** Sends one request and returns the head of its response, within the deadline. */
 async function call (
   edges: Edges, target: Target, request: OutgoingRequest, init: FetchInit
 ): Promise<Exchange> {
@@ -53,7 +56,7 @@ async function call (
     const connection = await edges.connect(target.edge, signal)
     const tunnel = await openTunnel(connection, { port: target.port, openDeadlineMs: ms, key: init.key }, signal)
     side = 'app'
-    // The deadline is for the head; the bodies may take as long as they need.
+    // The deadline covers the head only; the bodies may take any time.
     const onLate = (): void => { given.abort(signal.reason) }
     signal.addEventListener('abort', onLate, { once: true })
     const answer = await exchange(tunnel, request, target, whole)
@@ -78,7 +81,7 @@ function nextTarget (
   return next
 }
 
-/** As browsers do: 303 asks with GET, 301 and 302 turn POST into GET. */
+/** Changes the method as browsers do: 303 becomes GET, and 301 and 302 turn POST into GET. */
 function redirected (request: OutgoingRequest, status: number): OutgoingRequest {
   const { method, headers, body } = request
   const becomesGet = status === 303 ? method !== 'HEAD' : status < 303 && method === 'POST'
@@ -110,7 +113,7 @@ function responseOf (answer: Exchange, target: Target, decodes: boolean, redirec
   return response
 }
 
-/** Compression was this package's wish, so it is this package's to undo. */
+/** Decompresses the body, when this package and not the user asked for compression. */
 function decoded (
   body: ReadableStream<Uint8Array>, headers: Headers, decodes: boolean
 ): ReadableStream<Uint8Array> {

@@ -1,6 +1,6 @@
 /**
- * As much protobuf as the tunnel and the directory need: fields of varint and length-delimited type.
- * Unknown fields are skipped, as the format demands.
+ * This module encodes and decodes the part of protobuf that the tunnel and the directory use:
+ * fields of varint and length-delimited type. Unknown fields are skipped, as protobuf demands.
  */
 
 import { PeerworkError } from '../errors.js'
@@ -10,7 +10,7 @@ const VARINT = 0
 const FIXED64 = 1
 const BYTES = 2
 const FIXED32 = 5
-/** Fields of one message; the messages read here have fewer. */
+/** The largest number of fields in one message; the messages of this package have fewer. */
 const FIELDS_MAX = 4096
 
 export function varint (value: number): Uint8Array {
@@ -24,7 +24,7 @@ export function varint (value: number): Uint8Array {
   return Uint8Array.from(bytes)
 }
 
-/** A number; zero is left out, as protobuf 3 does. */
+/** Encodes a number; zero is left out, as in protobuf 3. */
 export function numberField (tag: number, value: number): Uint8Array {
   return value === 0 ? new Uint8Array(0) : concat([varint(tag << 3 | VARINT), varint(value)])
 }
@@ -33,14 +33,18 @@ export function bytesField (tag: number, value: Uint8Array): Uint8Array {
   return concat([varint(tag << 3 | BYTES), varint(value.byteLength), value])
 }
 
-/** One field as it was read. */
+/** The decoded value of one field. */
 type Value = number | Uint8Array
 
-/** The fields of a message by their tags, in the order they came in. */
+/** The fields of a message by tag, in the order in which they were received. */
 export class Fields {
   readonly #values = new Map<number, Value[]>()
 
-  /** @throws PeerworkError `bad-answer` for bytes that are no protobuf. */
+  /**
+   * Decodes a message.
+   *
+   * @throws PeerworkError `bad-answer` for bytes that are not protobuf.
+   */
   constructor (bytes: Uint8Array) {
     const cursor = new Cursor(bytes)
     for (let count = 0; !cursor.atEnd; count += 1) {
@@ -55,14 +59,14 @@ export class Fields {
     }
   }
 
-  /** The number of a tag; 0 where it is missing. */
+  /** The number with a tag; 0 when the field is missing. */
   number (tag: number): number {
     const value = this.#values.get(tag)?.at(-1) ?? 0
     if (typeof value !== 'number') throw malformed()
     return value
   }
 
-  /** All byte strings of a tag. */
+  /** All byte strings with a tag. */
   allBytes (tag: number): Uint8Array[] {
     return (this.#values.get(tag) ?? []).map((value) => {
       if (typeof value === 'number') throw malformed()
@@ -74,7 +78,7 @@ export class Fields {
     return this.allBytes(tag).at(-1)
   }
 
-  /** The text of a tag; empty where it is missing. */
+  /** The text with a tag; empty when the field is missing. */
   text (tag: number): string {
     const bytes = this.bytes(tag)
     if (bytes === undefined) return ''
@@ -98,7 +102,10 @@ class Cursor {
     return this.#at >= this.#bytes.byteLength
   }
 
-  /** Numbers above 2^53 lose their low bits; the fields that are used hold none. */
+  /**
+   * Decodes a varint. Numbers above 2^53 lose their low bits; no field that is used holds such a
+   * number.
+   */
   varint (): number {
     let value = 0
     for (let shift = 0; shift < 70; shift += 7) {

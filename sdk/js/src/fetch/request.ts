@@ -1,22 +1,27 @@
-/** An HTTP/1.1 request as bytes. */
+/** This module encodes an HTTP/1.1 request. */
 
 import { PeerworkError } from '../errors.js'
 import { EMPTY, concat, utf8 } from '../bytes.js'
 import type { Target } from './url.js'
 
-/** What `fetch` takes beside the URL. */
+/** The options of `fetch`, in addition to the URL. */
 export interface FetchInit {
   method?: string
   headers?: HeadersInit
-  /** Anything that `Response` takes; streams and forms are sent chunked, all else with its length. */
+  /**
+   * Any body that `Response` accepts; streams and forms are sent chunked, all others with a content
+   * length.
+   */
   body?: BodyInit | null
-  /** Ends the call, or the reading of the body, with the signal's own reason. */
+  /** Aborts the call, or the reading of the body, with the signal's own reason. */
   signal?: AbortSignal
-  /** The edge's bearer key (`pwk_…`), where it asks for one. */
+  /** The bearer key of the edge (`pwk_…`), if the edge requires one. */
   key?: string
-  /** How long connecting and waiting for the response's head may take; 60 s if not given. */
+  /** The time for connecting and receiving the head of the response; default 60 s. */
   timeoutMs?: number
-  /** What to do with redirects within the app; those to elsewhere are returned as they are. */
+  /**
+   * The treatment of redirects within the app; redirects to other places are returned unfollowed.
+   */
   redirect?: 'follow' | 'manual' | 'error'
 }
 
@@ -34,13 +39,17 @@ export type OutgoingBody =
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const KNOWN_METHODS = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT'])
-/** Methods that make no sense for one request and one response. */
+/** The methods that do not fit the model of one request and one response. */
 const OTHER_METHODS = new Set(['CONNECT', 'TRACE'])
-/** Fields that belong to the connection, and are this package's to write. */
+/** The header fields of the connection itself, which this package writes. */
 const OWN_FIELDS = ['connection', 'content-length', 'expect', 'host', 'keep-alive',
   'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']
 
-/** @throws PeerworkError `invalid-argument`. */
+/**
+ * Checks the options and prepares the request.
+ *
+ * @throws PeerworkError `invalid-argument`.
+ */
 export async function prepareRequest (init: FetchInit): Promise<OutgoingRequest> {
   const method = normalMethod(init.method ?? 'GET')
   const headers = headersOf(init.headers)
@@ -69,7 +78,10 @@ function normalMethod (method: string): string {
   return known
 }
 
-/** `Response` knows how each kind of body is written, and its content type. */
+/**
+ * Prepares the body with the help of `Response`, which knows the encoding and content type of each
+ * kind of body.
+ */
 async function prepareBody (body: BodyInit | null, headers: Headers): Promise<OutgoingBody> {
   if (body === null) return { kind: 'none' }
   const written = new Response(body)
@@ -81,7 +93,9 @@ async function prepareBody (body: BodyInit | null, headers: Headers): Promise<Ou
   return { kind: 'bytes', bytes: new Uint8Array(await written.arrayBuffer()) }
 }
 
-/** The request's head, and its body if that is short enough to go with it. */
+/**
+ * Encodes the head of the request, followed by the body if it is short enough to be sent at once.
+ */
 export function encodeHead ({ method, headers, body }: OutgoingRequest, target: Target): Uint8Array {
   const lines = [`${method} ${target.path} HTTP/1.1`, `host: localhost:${target.port}`, 'connection: close']
   headers.forEach((value, name) => { lines.push(`${name}: ${value}`) })
@@ -91,7 +105,10 @@ export function encodeHead ({ method, headers, body }: OutgoingRequest, target: 
   return latin1(`${lines.join('\r\n')}\r\n\r\n`)
 }
 
-/** One chunk of a chunked body; an empty one would end it. */
+/**
+ * Encodes one chunk of a chunked body. Empty input gives no bytes, because an empty chunk would end
+ * the body.
+ */
 export function encodeChunk (bytes: Uint8Array): Uint8Array {
   if (bytes.byteLength === 0) return EMPTY
   return concat([utf8(`${bytes.byteLength.toString(16)}\r\n`), bytes, utf8('\r\n')])
@@ -99,7 +116,7 @@ export function encodeChunk (bytes: Uint8Array): Uint8Array {
 
 export const LAST_CHUNK = utf8('0\r\n\r\n')
 
-/** Header values are byte strings. */
+/** Encodes a header value, whose characters are bytes. */
 function latin1 (text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0))
 }

@@ -1,20 +1,20 @@
 /**
- * Reads an HTTP/1.1 response (RFC 9112) from a stream of bytes, strictly: what could be understood in
- * two ways is refused.
+ * This module parses an HTTP/1.1 response (RFC 9112) from a byte stream. It is strict and refuses
+ * every response that two parsers could read differently.
  */
 
 import { PeerworkError } from '../errors.js'
 import { HTTP_FIELDS_MAX, HTTP_HEAD_BYTES_MAX } from '../limits.js'
 
-/** Where bytes come from. */
+/** A source of bytes. */
 export interface ByteSource {
-  /** The next bytes, `null` at the end. */
+  /** Returns the next bytes, or `null` at the end. */
   read: (signal: AbortSignal) => Promise<Uint8Array | null>
-  /** Gives bytes back; they are read next. */
+  /** Gives bytes back, which the next call of `read` returns. */
   unread: (bytes: Uint8Array) => void
 }
 
-/** How long a body is. */
+/** The rule by which the end of a body is found. */
 export type Framing =
   | { kind: 'none' }
   | { kind: 'length', bytes: number }
@@ -24,14 +24,14 @@ export type Framing =
 export interface ResponseHead {
   status: number
   statusText: string
-  /** Names in lower case, in the order they came in. */
+  /** The names in lower case, in the order in which they were received. */
   fields: Array<[string, string]>
   framing: Framing
 }
 
-/** Informational responses before the final one. */
+/** The largest number of informational (1xx) responses before the final response. */
 const INFORMATIONAL_MAX = 16
-/** Bytes of the line before a chunk, extensions included. */
+/** The longest line before a chunk in bytes, extensions included. */
 const CHUNK_LINE_BYTES_MAX = 4096
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/
@@ -39,8 +39,8 @@ const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/
 /**
  * Reads the head of the final response.
  *
- * @throws PeerworkError `bad-answer` for what is no HTTP/1.1 response within its bounds, `cut-off`
- * for an end before it.
+ * @throws PeerworkError `bad-answer` for bytes that are not an HTTP/1.1 response within the bounds,
+ * `cut-off` when the stream ends before the head is complete.
  */
 export async function readHead (
   source: ByteSource, method: string, signal: AbortSignal
@@ -93,9 +93,10 @@ function framingOf (status: number, method: string, fields: Array<[string, strin
 }
 
 /**
- * Reads the body, without its framing.
+ * Reads the body without its framing.
  *
- * @throws PeerworkError `cut-off` when it ends too early, `bad-answer` for malformed chunks.
+ * @throws PeerworkError `cut-off` when the stream ends too early, `bad-answer` for malformed
+ * chunks.
  */
 export async function * readBody (
   source: ByteSource, framing: Framing, signal: AbortSignal
@@ -144,11 +145,14 @@ async function * readChunks (
     yield * readLength(source, length, signal)
     if (await new Lines(source, 2).next(signal) !== '') throw bad('a chunk is longer than it says')
   }
-  // Trailers are read, so that a cut-off shows, and left out, as `fetch` does.
+  // Trailers are read, so that a cut-off stream is noticed, and then dropped, as `fetch` does.
   await readFields(new Lines(source, HTTP_HEAD_BYTES_MAX), signal)
 }
 
-/** Lines that end with CR LF, or with LF alone as RFC 9112 allows, of at most so many bytes together. */
+/**
+ * Reads lines that end with CR LF, or with LF alone as RFC 9112 allows, up to a number of bytes for
+ * all lines together.
+ */
 class Lines {
   readonly #source: ByteSource
   #bytesLeft: number

@@ -1,6 +1,7 @@
 /**
- * `/peerwork/tunnel/1` from the opener's side: the answering byte, one head, one answer; then the
- * stream is a connection to the app. The messages are those of `proto/peer/tunnel.proto`.
+ * This module opens streams of `/peerwork/tunnel/1`. The edge sends one byte (accepted or busy),
+ * this side sends one head, the edge sends one answer, and from then on the stream carries the
+ * bytes of a connection to the app. The messages are those of `proto/peer/tunnel.proto`.
  */
 
 import { PeerworkError } from '../errors.js'
@@ -12,30 +13,30 @@ import type { ErrorCode } from '../errors.js'
 import type { Connection, Stream } from '@libp2p/interface'
 
 export const TUNNEL_PROTOCOL = '/peerwork/tunnel/1'
-/** The first byte on streams of the Rust node's own protocols. */
+/** The byte with which a Rust node accepts a stream of its own protocols. */
 export const ACCEPTED = 0
 export const BUSY = 1
 const MESSAGE_BYTES_MAX = 1024
 const KEY_BYTES_MAX = 256
 const OPEN_DEADLINE_MAX_MS = 60_000
 
-/** What an opener asks of an edge. */
+/** The first message of the opener, which names the app. */
 export interface TunnelHead {
-  /** The port of the app. */
+  /** The port of the app on the edge's machine. */
   port: number
-  /** How long the edge may take to reach the app. */
+  /** The time that the edge has to connect to the app, in milliseconds. */
   openDeadlineMs: number
-  /** The edge's bearer key. */
+  /** The bearer key of the edge. */
   key?: string | undefined
 }
 
-/** A stream that leads to the app. */
+/** A stream that carries the bytes of a connection to the app. */
 export interface Tunnel {
   stream: Stream
   reader: StreamReader
 }
 
-/** The head with its length. */
+/** Encodes the head, preceded by its length. */
 export function encodeHead (head: TunnelHead): Uint8Array {
   const key = head.key === undefined ? undefined : utf8(head.key)
   if (key !== undefined && key.byteLength > KEY_BYTES_MAX) {
@@ -45,7 +46,7 @@ export function encodeHead (head: TunnelHead): Uint8Array {
     numberField(1, head.port),
     bytesField(2, crypto.getRandomValues(new Uint8Array(16))),
     numberField(3, Math.min(Math.ceil(head.openDeadlineMs), OPEN_DEADLINE_MAX_MS)),
-    // Kind 0 is HTTP, which protobuf leaves out.
+    // The kind field is left out: kind 0 means HTTP, and protobuf omits zeros.
     ...(key === undefined ? [] : [bytesField(5, key)])
   ])
   return concat([varint(message.byteLength), message])
@@ -64,7 +65,8 @@ const REASONS: Array<[ErrorCode, string]> = [
 ]
 
 /**
- * The refusal in an answer, without its length; `undefined` when the tunnel was accepted.
+ * Decodes the refusal from an answer, given without its length; `undefined` when the edge accepted
+ * the tunnel.
  *
  * @throws PeerworkError `bad-answer`.
  */
@@ -79,7 +81,8 @@ export function decodeAnswer (message: Uint8Array): PeerworkError | undefined {
 /**
  * Opens a tunnel to an app.
  *
- * @throws PeerworkError `not-supported` when the node is no edge, `edge-busy`, and what the edge says.
+ * @throws PeerworkError `not-supported` when the node is no edge, `edge-busy`, and the refusals of
+ * the edge.
  */
 export async function openTunnel (
   connection: Connection, head: TunnelHead, signal: AbortSignal
@@ -98,7 +101,7 @@ export async function openTunnel (
   }
 }
 
-/** Opens a stream of one of the Rust node's own protocols. */
+/** Opens a stream of a protocol of the Rust node. */
 export async function newStream (
   connection: Connection, protocol: string, signal: AbortSignal
 ): Promise<Stream> {
@@ -113,7 +116,7 @@ export async function newStream (
   }
 }
 
-/** Reads the answering byte. */
+/** Reads the byte with which the node accepts or refuses the stream. */
 export async function readAccepted (reader: StreamReader, signal: AbortSignal): Promise<void> {
   const answer = await reader.byte(signal)
   if (answer === ACCEPTED) return
@@ -123,7 +126,7 @@ export async function readAccepted (reader: StreamReader, signal: AbortSignal): 
 
 async function readMessage (reader: StreamReader, signal: AbortSignal): Promise<Uint8Array> {
   const first = await reader.byte(signal)
-  // Two bytes of varint hold more than the limit.
+  // A varint of two bytes can express more than the limit, so no longer varint is read.
   const size = first < 0x80 ? first : (await reader.byte(signal)) * 0x80 + (first & 0x7f)
   if (size > MESSAGE_BYTES_MAX) {
     throw new PeerworkError('bad-answer', `an answer of ${size} bytes is too long`, { side: 'edge' })

@@ -1,22 +1,23 @@
-/** `peerwork://<node id>/<port>/<path>?<query>`. */
+/** This module parses URLs of the form `peerwork://<node id>/<port>/<path>?<query>`. */
 
 import { PeerworkError } from '../errors.js'
 import { isPeerId } from '../net/addresses.js'
 
-/** An app behind an edge, and what is asked of it. */
+/** The app behind an edge and the path that a request addresses. */
 export interface Target {
-  /** The edge's id. */
+  /** The id of the edge. */
   edge: string
-  /** 1 to 65535. */
+  /** The port of the app, 1 to 65535. */
   port: number
-  /** Path and query, percent-encoded, beginning with a slash. */
+  /** The path and query, percent-encoded, beginning with a slash. */
   path: string
 }
 
 /**
- * Parses by hand: a URL parser may lower the case of the host, and a peer id has both cases.
+ * Parses a URL without the platform's URL parser, which may change the host to lower case: a peer
+ * id is case-sensitive.
  *
- * @throws PeerworkError `invalid-argument` saying what is wrong.
+ * @throws PeerworkError `invalid-argument` with the reason.
  */
 export function parseTarget (url: string | URL): Target {
   const text = String(url)
@@ -30,14 +31,14 @@ export function parseTarget (url: string | URL): Target {
   return { edge, port: number, path: normalPath(path ?? '') }
 }
 
-/** The address of a target. */
+/** The URL of a target. */
 export function urlOf ({ edge, port, path }: Target): string {
   return `peerwork://${edge}/${port}${path}`
 }
 
 /**
- * Where a redirect leads, or `undefined` if it leaves the app. Apps know themselves as
- * `localhost:<port>`, which is the host that they are sent.
+ * The target that a redirect leads to, or `undefined` if it leads out of the app. Apps know
+ * themselves as `localhost:<port>`, which is the `Host` header that this package sends.
  */
 export function resolveRedirect (from: Target, location: string): Target | undefined {
   const base = `http://localhost:${from.port}`
@@ -50,7 +51,7 @@ export function resolveRedirect (from: Target, location: string): Target | undef
   }
 }
 
-/** With dot segments resolved and everything encoded that a request line cannot hold. */
+/** Resolves dot segments, and encodes every character that a request line cannot hold. */
 function normalPath (path: string): string {
   const url = new URL(`http://app${path.startsWith('/') ? path : `/${path}`}`)
   return url.pathname + url.search

@@ -1,4 +1,7 @@
-/** What an address leads over, and whether a stranger may make this node dial it. */
+/**
+ * This module finds the transport of a multiaddress, and whether it may be dialled when a stranger
+ * names it.
+ */
 
 import { isPrivate } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -7,10 +10,10 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { ADDRESS_CHARS_MAX } from '../limits.js'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
-/** How an address reaches a node. */
-export type Way = 'tcp' | 'web-socket' | 'circuit' | 'web-rtc' | 'web-rtc-direct'
+/** The transport by which an address reaches a node. */
+export type TransportKind = 'tcp' | 'web-socket' | 'circuit' | 'web-rtc' | 'web-rtc-direct'
 
-/** The address, or `undefined` for text that is none or is too long. */
+/** Parses a multiaddress; `undefined` for text that is too long or is not a multiaddress. */
 export function parseAddress (text: unknown): Multiaddr | undefined {
   if (typeof text !== 'string' || text.length > ADDRESS_CHARS_MAX) return undefined
   try {
@@ -21,8 +24,8 @@ export function parseAddress (text: unknown): Multiaddr | undefined {
   }
 }
 
-/** The way of an address; `undefined` for ways that this package does not go. */
-export function wayOf (address: Multiaddr): Way | undefined {
+/** The transport of an address; `undefined` for transports that this package does not support. */
+export function transportOf (address: Multiaddr): TransportKind | undefined {
   if (WebRTC.exactMatch(address)) return 'web-rtc'
   if (Circuit.exactMatch(address)) return 'circuit'
   if (WebRTCDirect.exactMatch(address)) return 'web-rtc-direct'
@@ -31,26 +34,26 @@ export function wayOf (address: Multiaddr): Way | undefined {
   return undefined
 }
 
-/** The ids in an address, first the one of the relay where there is one. */
+/** The peer ids in an address; the id of a relay comes first. */
 export function peersIn (address: Multiaddr): string[] {
   return address.getComponents().flatMap(({ name, value }) => {
     return name === 'p2p' && value !== undefined ? [value] : []
   })
 }
 
-/** The address with `/p2p/<id>` at its end, or `undefined` if it ends with another id. */
+/** The address with `/p2p/<id>` at its end, or `undefined` if it ends with another peer id. */
 export function addressOf (address: Multiaddr, id: string): Multiaddr | undefined {
   const last = address.getComponents().at(-1)
   if (last?.name !== 'p2p') return address.encapsulate(`/p2p/${id}`)
   return last.value === id ? address : undefined
 }
 
-/** Whether the first host of the address is of a private network or of this machine. */
+/** Whether the first host in the address lies in a private network or is this machine. */
 export function isPrivateAddress (address: Multiaddr): boolean {
   return isPrivate(address)
 }
 
-/** Whether text is a peer id. */
+/** Whether a text is a peer id. */
 export function isPeerId (text: unknown): text is string {
   if (typeof text !== 'string' || text.length > 128) return false
   try {

@@ -1,19 +1,25 @@
-/** Which connection to a peer is the best one. */
+/** This module orders the connections to a peer, the best connection first. */
 
 import type { Connection, PeerId } from '@libp2p/interface'
 
-/** Whether the connection goes through a relay. WebRTC addresses name the relay too, but leave it. */
+/**
+ * Whether the connection runs through a relay. A WebRTC address names a relay too, but its
+ * connection does not use the relay.
+ */
 export function isRelayed (connection: Connection): boolean {
   const names = connection.remoteAddr.getComponents().map(({ name }) => name)
   return names.includes('p2p-circuit') && !names.includes('webrtc')
 }
 
-/** Anything that lists open connections. */
+/** An object that lists open connections. */
 export interface Connections {
   getConnections: (peer: PeerId) => Connection[]
 }
 
-/** Open connections to a peer: direct ones first, and of equals the youngest first. */
+/**
+ * The open connections to a peer: direct ones before relayed ones, and younger ones before older
+ * ones.
+ */
 export function connectionsTo (connections: Connections, peer: PeerId): Connection[] {
   const open = connections.getConnections(peer).filter(({ status }) => status === 'open')
   return open.sort((a, b) => {

@@ -1,24 +1,25 @@
 /**
- * Keeps gossip on the best connection to each peer.
+ * `GossipStreams` keeps the gossipsub stream to each peer on the best connection.
  *
- * gossipsub opens one stream to a peer on the first connection that comes up, which is the circuit,
- * and opens no other when that stream ends while another connection stays. Here its view of
- * connections passes through {@link GossipStreams}: when a better connection comes up, or the one
- * that carried gossip ends, the stream is closed and gossipsub is told of the peer again.
+ * gossipsub opens one stream to a peer, on the first connection that comes up, which is the
+ * circuit. It opens no other stream when that stream ends while another connection remains. So
+ * gossipsub sees connections only through {@link GossipStreams}: when a better connection comes up,
+ * or the connection with the gossip stream ends, the stream is closed and gossipsub is notified of
+ * the peer again.
  *
- * gossipsub opens its streams one after the other, so that one dead connection would keep all other
- * peers waiting. The streams are opened here instead, all at once, and gossipsub is told of a peer
- * when its stream is there.
+ * gossipsub opens its streams one after the other, so that one dead connection would delay all
+ * other peers. {@link GossipStreams} opens the streams itself, all at once, and notifies gossipsub
+ * of a peer when the stream is open.
  *
- * A circuit carries gossip only while no relay forwards it: otherwise the relay would carry every
- * message once as the hub and once more for every pair of peers.
+ * A circuit carries gossip only while no relay forwards the room's topics. Otherwise the relay
+ * would carry every message once as the hub and once more for every pair of peers.
  */
 
 import { isRelayed } from './connections.js'
 import type { Connection, PeerId, Stream, Topology } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 
-/** How long opening a stream may take. */
+/** The time for opening a stream. */
 const OPEN_DEADLINE_MS = 10_000
 
 type OnConnect = NonNullable<Topology['onConnect']>
@@ -30,15 +31,15 @@ interface Carrier {
 
 export class GossipStreams {
   readonly #connections: Pick<ConnectionManager, 'getConnections'>
-  /** What gossipsub writes to. */
+  /** The streams that gossipsub writes to, by peer. */
   readonly #carriers = new Map<string, Carrier>()
-  /** Opened for gossipsub, which has not taken them yet. */
+  /** The streams that were opened for gossipsub and that it has not taken yet, by peer. */
   readonly #ready = new Map<string, Carrier>()
-  /** On which connection a stream is being opened. */
+  /** The connections on which a stream is being opened, by peer. */
   readonly #opening = new Map<string, Connection>()
-  /** The versions of gossip, the best one first. */
+  /** The protocol versions of gossipsub, in order of preference. */
   readonly #protocols: string[] = []
-  /** Peers that speak gossip. */
+  /** The peers that speak gossipsub. */
   readonly #speakers = new Map<string, PeerId>()
   #onConnect: OnConnect | undefined
   /** Whether a relay forwards the room's topics. */
@@ -48,7 +49,7 @@ export class GossipStreams {
     this.#connections = connections
   }
 
-  /** The registrar that gossipsub is given in place of the node's own. */
+  /** Wraps the node's registrar; gossipsub registers its protocols with the wrapper. */
   wrap (registrar: Registrar): Registrar {
     const register: Registrar['register'] = async (protocol, topology, options) => {
       this.#onConnect = topology.onConnect
@@ -70,7 +71,7 @@ export class GossipStreams {
       await registrar.handle(protocol, async (stream, connection) => {
         const peer = connection.remotePeer
         this.#speakers.set(peer.toString(), peer)
-        // gossipsub answers with a stream of its own on the connection that it is given.
+        // gossipsub answers with a stream of its own on the connection that it gets here.
         await handler(stream, this.#offering(this.#best(peer, connection) ?? connection))
       }, options)
     }
@@ -84,12 +85,12 @@ export class GossipStreams {
     })
   }
 
-  /** Looks after all peers; called when connections came or went, and from time to time. */
+  /** Checks all peers; called when a connection began or ended, and at intervals. */
   attendAll (): void {
     for (const id of this.#speakers.keys()) this.attend(id)
   }
 
-  /** Moves the gossip with one peer to its best connection, if it is not there. */
+  /** Moves the gossip stream to one peer to the best connection, if it is not there yet. */
   attend (id: string, offered?: Connection): void {
     const peer = this.#speakers.get(id)
     if (peer === undefined) return
@@ -109,7 +110,7 @@ export class GossipStreams {
     return connections.find((connection) => !isRelayed(connection)) ?? offered ?? connections.at(-1)
   }
 
-  /** Everything queued is sent first. Its end then makes gossipsub forget the stream. */
+  /** Closes a stream after all queued bytes were sent. Its end makes gossipsub forget it. */
   async #leave ({ stream }: Carrier): Promise<void> {
     try {
       await stream.close({ signal: AbortSignal.timeout(2000) })
@@ -117,7 +118,10 @@ export class GossipStreams {
     stream.abort(new Error('gossip moves to a better connection'))
   }
 
-  /** Opens a stream to a peer and offers it to gossipsub; tried again when the peer is attended next. */
+  /**
+   * Opens a stream to a peer and offers it to gossipsub; a failure is retried at the next check of
+   * the peer.
+   */
   async #open (peer: PeerId, connection: Connection): Promise<void> {
     const id = peer.toString()
     if (this.#opening.get(id) === connection) return
@@ -135,13 +139,16 @@ export class GossipStreams {
       }
       void this.#onConnect?.(peer, this.#offering(connection))
     } catch {
-      // The connection is about to end, or the peer speaks no gossip any more.
+      // The connection is about to end, or the peer does not speak gossipsub any more.
     } finally {
       if (this.#opening.get(id) === connection) this.#opening.delete(id)
     }
   }
 
-  /** A connection on which gossipsub gets the stream that was opened for it, or none yet. */
+  /**
+   * A view of a connection, on which gossipsub gets the stream that was opened for it, or no stream
+   * yet.
+   */
   #offering (connection: Connection): Connection {
     const peer = connection.remotePeer
     const newStream: Connection['newStream'] = async () => {
@@ -170,7 +177,7 @@ export class GossipStreams {
     stream.addEventListener('close', () => {
       if (this.#carriers.get(id)?.stream !== stream) return
       this.#carriers.delete(id)
-      // gossipsub's own listener comes after this one and must forget the stream first.
+      // The microtask runs after gossipsub's own listener, which must forget the stream first.
       queueMicrotask(() => { this.attend(id) })
     }, { once: true })
   }

@@ -1,4 +1,4 @@
-/** The libp2p node under a Peerwork node. */
+/** This module configures and starts the libp2p node that a Peerwork node uses. */
 
 import { StrictSign, gossipsub } from '@libp2p/gossipsub'
 import { identify, identifyPush } from '@libp2p/identify'
@@ -14,17 +14,20 @@ import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import type { TransportManager } from '@libp2p/interface-internal'
 import type { IsNamed, Reservations } from './named-relays.js'
 
-/** How long dialling one address may take; WebRTC needs several round trips through a relay. */
+/** The time for dialling one address; WebRTC needs several round trips through a relay. */
 const ADDRESS_DEADLINE_MS = 15_000
 /**
- * What a peer may send before it is read. A paused stream keeps it, and beyond 4 MiB libp2p resets
- * the stream; yamux's own limit is 16 MiB.
+ * The bytes that a peer may send on a stream before they are read. A paused stream buffers them,
+ * and libp2p resets a stream with more than 4 MiB; yamux's own limit is 16 MiB.
  */
 const STREAM_WINDOW_BYTES = 2 * 1024 * 1024
-/** Above any topic score, so that no penalty makes a node deaf to the relay that its user named. */
+/**
+ * The gossipsub score of named relays. It exceeds any penalty, so that this node never ignores a
+ * relay that its user named.
+ */
 const RELAY_SCORE = 1000
 
-/** What the rest of the package works with. */
+/** The parts of libp2p that the rest of the package uses. */
 export interface Network {
   libp2p: Libp2p
   pubsub: GossipSub
@@ -44,7 +47,7 @@ interface Components extends GossipSubComponents {
   transportManager: TransportManager
 }
 
-/** Starts libp2p; nothing is dialled. */
+/** Starts libp2p without dialling any address. */
 export async function startNetwork (settings: NetworkSettings): Promise<Network> {
   const parts: { streams?: GossipStreams, transports?: TransportManager } = {}
   let reservations: Reservations | undefined
@@ -61,7 +64,8 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
       fallbackToFloodsub: false,
       allowPublishToZeroTopicPeers: true,
       emitSelf: false,
-      // Rooms behind one relay look as if all their peers had the relay's address.
+      // The address penalty is off: peers that share a relay all appear to have the relay's
+      // address.
       scoreParams: {
         IPColocationFactorWeight: 0,
         appSpecificScore: (id) => settings.isRelay(id) ? RELAY_SCORE : 0
@@ -82,12 +86,14 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
     ],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
-    // Only addresses that this package chose are dialled, see `net/reach.ts`.
+    // All addresses may be dialled here, because this package chooses them itself, see
+    // `net/reach.ts`.
     connectionGater: { denyDialMultiaddr: () => false },
     connectionManager: {
       addressDialTimeout: ADDRESS_DEADLINE_MS,
       dialTimeout: 2 * ADDRESS_DEADLINE_MS,
-      // All circuits come from the relay's address, and a newcomer gets one from every peer.
+      // The limit is high, because all circuits come from the relay's address, and a new member
+      // gets a circuit from every peer.
       inboundConnectionThreshold: 1000,
       maxIncomingPendingConnections: 128
     },

@@ -1,8 +1,9 @@
 /**
- * Keeps libp2p from using relays that the user did not name.
+ * This module keeps libp2p from using relays that the user did not name.
  *
- * The circuit transport asks every node that says it is a relay for a place, and takes circuits that
- * any connected node hands on. A member of the room could so become this node's relay.
+ * The circuit transport asks every node that announces the relay protocol for a reservation, and
+ * accepts circuits that any connected node forwards. Without this module any member of the room
+ * could become a relay of this node.
  */
 
 import { RELAY_V2_STOP_CODEC, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -19,10 +20,10 @@ export interface Reservations extends TypedEventTarget<{
   addRelay: (peer: PeerId, type: 'discovered') => Promise<unknown>
 }
 
-/** Whether an id is that of a relay the user named. */
+/** Whether a peer id belongs to a relay that the user named. */
 export type IsNamed = (id: string) => boolean
 
-/** The circuit transport, and its reservations, over named relays only. */
+/** Creates the circuit transport and its reservation store, restricted to named relays. */
 export function namedRelays (
   components: CircuitRelayTransportComponents, isNamed: IsNamed
 ): { transport: Transport, reservations: Reservations } {

@@ -1,31 +1,33 @@
 /**
- * Connects to nodes: directly where an address can be dialled from here, else over a relay's circuit.
+ * `Reach` connects to nodes: directly where this node can dial one of their addresses, otherwise by
+ * a circuit through a relay.
  *
- * Addresses come from strangers. Only those of the kinds below are dialled, and private ones only
- * where the user's own relay is private too.
+ * The addresses come from strangers. Only transports that suit this platform are dialled, and
+ * private addresses only when a relay that the user named has a private address too.
  */
 
 import { peerIdFromString } from '@libp2p/peer-id'
 import { platform } from '#platform'
 import { PeerworkError, messageOf } from '../errors.js'
 import { orAborted } from '../time.js'
-import { addressOf, isPrivateAddress, parseAddress, peersIn, wayOf } from './addresses.js'
+import { addressOf, isPrivateAddress, parseAddress, peersIn, transportOf } from './addresses.js'
 import { connectionsTo, isRelayed } from './connections.js'
 import type { Relays } from './relays.js'
 import type { Connection, Libp2p, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Way } from './addresses.js'
+import type { TransportKind } from './addresses.js'
 
-/** Addresses tried in one dial. */
+/** The number of addresses tried in one dial. */
 const DIAL_ADDRESSES_MAX = 12
-/** How long one dial may take, over all its addresses; WebRTC needs several round trips. */
+/** The time for one dial with all its addresses; WebRTC needs several round trips. */
 const DIAL_DEADLINE_MS = 15_000
 
-/** Parsed ids kept; more than a room has members. */
+/** The number of parsed ids in the cache; it exceeds the number of members of a room. */
 const PEER_IDS_MAX = 4096
 
-const DIRECT_WAYS: Record<'browser' | 'node', Way[]> = {
-  // Pages reach each other by WebRTC only; that a stranger names a WebSocket server proves nothing.
+const DIRECT_TRANSPORTS: Record<'browser' | 'node', TransportKind[]> = {
+  // Pages dial each other by WebRTC only. A WebSocket address that a stranger names may belong to
+  // any server.
   browser: [],
   node: ['tcp', 'web-socket']
 }
@@ -43,12 +45,14 @@ export class Reach {
     this.#privateAllowed = privateAllowed
   }
 
-  /** Open connections to a node, the best one first. */
+  /** The open connections to a node, the best connection first. */
   open (id: string): Connection[] {
     return connectionsTo(this.#libp2p, this.#peerId(id))
   }
 
-  /** Parsed once: every member of a room is looked at every second. */
+  /**
+   * Parses a peer id once and caches it, because every member of a room is checked every second.
+   */
   #peerId (id: string): PeerId {
     const known = this.#peerIds.get(id)
     if (known !== undefined) return known
@@ -59,10 +63,11 @@ export class Reach {
   }
 
   /**
-   * The best connection to a node; dials it if there is none.
+   * Returns the best connection to a node, and dials the node if there is none.
    *
-   * @param hints addresses that the node, or a directory, names
-   * @throws PeerworkError `peer-unreachable` with what was tried; the signal's reason when aborted.
+   * @param hints addresses that the node or a directory announced
+   * @throws PeerworkError `peer-unreachable` with the addresses that were tried; the signal's
+   * reason when aborted.
    */
   async connect (id: string, hints: readonly string[], signal: AbortSignal): Promise<Connection> {
     const [best] = this.open(id)
@@ -71,7 +76,7 @@ export class Reach {
     return await this.dial(id, addresses.slice(0, DIAL_ADDRESSES_MAX), signal)
   }
 
-  /** Dials addresses that were chosen by this class; one dial for a node at a time. */
+  /** Dials addresses that this class chose; only one dial for a node runs at a time. */
   async dial (id: string, addresses: Multiaddr[], signal: AbortSignal): Promise<Connection> {
     if (addresses.length === 0) {
       throw new PeerworkError('peer-unreachable', `${id}: no relay is connected, and no address of it can be dialled`)
@@ -86,7 +91,8 @@ export class Reach {
   async #dialOnce (id: string, addresses: Multiaddr[]): Promise<Connection> {
     try {
       return await this.#libp2p.dial(addresses, {
-        // A limited connection must not count as the one that is wanted.
+        // A circuit, which is a limited connection, must not satisfy the dial for a direct
+        // connection.
         force: true,
         signal: AbortSignal.timeout(DIAL_DEADLINE_MS)
       })
@@ -95,12 +101,12 @@ export class Reach {
     }
   }
 
-  /** The hints that can be dialled from here without a relay. */
+  /** The hints that this node can dial without a relay. */
   directAddresses (id: string, hints: readonly string[]): Multiaddr[] {
-    return this.#usable(id, hints, DIRECT_WAYS[platform.name])
+    return this.#usable(id, hints, DIRECT_TRANSPORTS[platform.name])
   }
 
-  /** The WebRTC address of a node to which a circuit is open, if both sides speak WebRTC. */
+  /** The WebRTC address of a node that a circuit is open to, if both sides support WebRTC. */
   webRtcAddress (id: string, hints: readonly string[]): Multiaddr | undefined {
     if (platform.name !== 'browser') return undefined
     if (!hints.some((hint) => isWebRtc(hint))) return undefined
@@ -110,8 +116,9 @@ export class Reach {
   }
 
   /**
-   * Circuits over own relays: first those that the node names, then the others, which say at once that
-   * they do not know it (what a node names may be a second old). Then those over relays of its own.
+   * Circuit addresses of a node. Relays of this node that the peer announced come first. The other
+   * relays of this node follow, because the announcement may be outdated, and a relay without the
+   * reservation refuses at once. Relays that only the peer uses come last.
    */
   #circuits (id: string, hints: readonly string[]): Multiaddr[] {
     const named = this.#usable(id, hints, ['circuit'])
@@ -124,26 +131,26 @@ export class Reach {
     return [...own.flatMap((relay) => this.circuitOver(relay, id) ?? []), ...foreign]
   }
 
-  /** The address of a node over a relay that is connected. */
+  /** The address of a node through a connected relay. */
   circuitOver (relay: string, id: string): Multiaddr | undefined {
     const connection = this.open(relay)[0]
     return connection?.remoteAddr.encapsulate(`/p2p-circuit/p2p/${id}`)
   }
 
   #canDialRelayOf (circuit: Multiaddr): boolean {
-    const way = wayOf(circuit.decapsulate('/p2p-circuit'))
-    if (way === 'web-socket') return true
-    return way === (platform.name === 'node' ? 'tcp' : 'web-rtc-direct')
+    const kind = transportOf(circuit.decapsulate('/p2p-circuit'))
+    if (kind === 'web-socket') return true
+    return kind === (platform.name === 'node' ? 'tcp' : 'web-rtc-direct')
   }
 
-  #usable (id: string, hints: readonly string[], ways: Way[]): Multiaddr[] {
+  #usable (id: string, hints: readonly string[], kinds: TransportKind[]): Multiaddr[] {
     const privateAllowed = this.#privateAllowed()
     return hints.flatMap((hint) => {
       const parsed = parseAddress(hint)
       const address = parsed === undefined ? undefined : addressOf(parsed, id)
       if (address === undefined) return []
-      const way = wayOf(address)
-      const allowed = way !== undefined && ways.includes(way)
+      const kind = transportOf(address)
+      const allowed = kind !== undefined && kinds.includes(kind)
       return allowed && (privateAllowed || !isPrivateAddress(address)) ? [address] : []
     })
   }
@@ -151,5 +158,5 @@ export class Reach {
 
 function isWebRtc (hint: string): boolean {
   const address = parseAddress(hint)
-  return address !== undefined && wayOf(address) === 'web-rtc'
+  return address !== undefined && transportOf(address) === 'web-rtc'
 }

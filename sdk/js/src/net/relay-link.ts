@@ -1,8 +1,8 @@
 /**
- * The connection to one relay and the reservation there, kept for as long as the node lives.
+ * `RelayLink` keeps the connection to one relay, and the reservation there, until the node leaves.
  *
- * js-libp2p does not come back by itself after a relay was restarted: the relay is dialled again
- * here, with growing pauses, and a place reserved.
+ * js-libp2p does not reconnect by itself after a restart of the relay. So this class dials the
+ * relay again, with growing pauses, and makes a new reservation.
  */
 
 import { RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
@@ -15,28 +15,31 @@ import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
 const PAUSES = { minMs: 500, maxMs: 15_000 }
-/** How long a relay may take to say that it is one. */
+/** The time that a relay has to announce the relay protocol in identify. */
 const IDENTIFY_DEADLINE_MS = 10_000
-/** How long a relay may take to keep a place. */
+/** The time that a relay has to grant a reservation. */
 const RESERVE_DEADLINE_MS = 10_000
 
-/** What is known of a relay. */
+/** The state of the link to a relay. */
 export interface RelayStatus {
-  /** Its id. */
+  /** The relay's peer id. */
   id: string
-  /** Where it is dialled. */
+  /** The addresses at which the relay is dialled. */
   addresses: string[]
-  /** Whether this node is connected to it: messages of the room pass. */
+  /** Whether this node is connected to the relay, which forwards the room's messages then. */
   connected: boolean
-  /** Whether it keeps a place for this node: other peers can reach it through the relay. */
+  /**
+   * Whether this node holds a reservation at the relay, through which other peers can reach it
+   * then.
+   */
   reserved: boolean
-  /** What failed last, while not connected or not reserved. */
+  /** The last error, while the node is not connected or has no reservation. */
   error?: string
 }
 
 export interface LinkEvents {
   onChange: () => void
-  /** A dial failed; the addresses may be out of date. */
+  /** Called when a dial failed, since the addresses may be out of date. */
   onFailure: () => void
 }
 
@@ -50,9 +53,9 @@ export class RelayLink {
   #connected = false
   #reserved = false
   #error: string | undefined
-  /** Whether libp2p looks for a place on behalf of this link. */
+  /** Whether libp2p is trying to get a reservation on behalf of this link. */
   #looks = false
-  #hurry: AbortController | undefined
+  #pauseEnd: AbortController | undefined
 
   constructor (network: Network, id: string, addresses: Multiaddr[], events: LinkEvents) {
     this.#network = network
@@ -76,14 +79,14 @@ export class RelayLink {
     }
   }
 
-  /** Whether a first attempt is over, well or badly. */
+  /** Whether the first attempt has ended, with success or failure. */
   get settled (): boolean {
     return this.#reserved || this.#error !== undefined
   }
 
-  /** Tries again at once. */
-  hurry (): void {
-    this.#hurry?.abort()
+  /** Retries at once. */
+  retryNow (): void {
+    this.#pauseEnd?.abort()
   }
 
   /** Runs until the signal is aborted. */
@@ -92,7 +95,7 @@ export class RelayLink {
     const onDisconnect = (event: CustomEvent<PeerId>): void => {
       if (!this.#peer.equals(event.detail)) return
       this.#become(false, false, 'the connection to the relay closed')
-      this.hurry()
+      this.retryNow()
     }
     libp2p.addEventListener('peer:disconnect', onDisconnect)
     await this.#keep(signal)
@@ -114,7 +117,7 @@ export class RelayLink {
     }
   }
 
-  /** Reserves a place and waits until it or the connection is lost. */
+  /** Makes a reservation and waits until the reservation or the connection is lost. */
   async #stay (connection: Connection, signal: AbortSignal): Promise<void> {
     const lost = new AbortController()
     const onClose = (): void => { lost.abort(new Error('the connection to the relay closed')) }
@@ -138,8 +141,8 @@ export class RelayLink {
   }
 
   /**
-   * Reserves a place. What `addRelay` returns is not relied on alone: libp2p also asks relays that it
-   * discovers by itself, and then a promise for the same relay may never settle.
+   * Makes a reservation. The result of `addRelay` is not the only criterion: libp2p also asks
+   * relays that it discovers by itself, and the promise for the same relay may then never settle.
    */
   async #reserve (signal: AbortSignal): Promise<void> {
     const { reservations, transports } = this.#network
@@ -153,7 +156,8 @@ export class RelayLink {
     reservations.addEventListener('relay:created-reservation', onCreated)
     try {
       while (!reservations.hasReservation(this.#peer)) {
-        // Each `/p2p-circuit` is one place more that libp2p may take, at this relay or another one.
+        // Each `/p2p-circuit` address allows libp2p one more reservation, at this relay or at
+        // another relay.
         if (!this.#looks) await transports.listen([multiaddr('/p2p-circuit')])
         this.#looks = true
         await orAborted(Promise.race([created, this.#askForPlace()]), until)
@@ -175,7 +179,10 @@ export class RelayLink {
     }
   }
 
-  /** Asking a relay before it said that it is one would make libp2p never ask it again. */
+  /**
+   * Waits until identify shows that the relay speaks the relay protocol. A reservation request
+   * before that would make libp2p ignore this relay for ever.
+   */
   async #speaksHop (signal: AbortSignal): Promise<void> {
     const until = AbortSignal.any([signal, AbortSignal.timeout(IDENTIFY_DEADLINE_MS)])
     const { libp2p } = this.#network
@@ -198,9 +205,9 @@ export class RelayLink {
   }
 
   async #pause (ms: number, signal: AbortSignal): Promise<void> {
-    this.#hurry = new AbortController()
+    this.#pauseEnd = new AbortController()
     try {
-      await wait(ms, AbortSignal.any([signal, this.#hurry.signal]))
+      await wait(ms, AbortSignal.any([signal, this.#pauseEnd.signal]))
     } catch {}
   }
 

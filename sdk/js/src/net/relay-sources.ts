@@ -1,29 +1,29 @@
-/** From what the user named to the addresses of relays. */
+/** This module resolves the relays that the user named, addresses and URLs, to multiaddrs. */
 
-import { peersIn, parseAddress, wayOf } from './addresses.js'
+import { peersIn, parseAddress, transportOf } from './addresses.js'
 import { PeerworkError, messageOf } from '../errors.js'
 import { RELAYS_MAX, RELAY_ADDRESSES_MAX, RELAY_CONFIG_BYTES_MAX } from '../limits.js'
 import { isObject } from '../bytes.js'
 import { platform } from '#platform'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Way } from './addresses.js'
+import type { TransportKind } from './addresses.js'
 
 const FETCH_DEADLINE_MS = 5000
 
-/** Addresses of relays by the relays' ids. */
+/** The addresses of relays, by the relays' peer ids. */
 export type RelayAddresses = Map<string, Multiaddr[]>
 
-/** What `join` was given: addresses as they are, and URLs to ask. */
+/** The relays given to `join`: multiaddrs, and URLs of documents that list relays. */
 export interface RelaySources {
   fixed: RelayAddresses
   urls: URL[]
 }
 
 /**
- * Sorts what the user named.
+ * Sorts the entries that the user gave into addresses and URLs.
  *
- * @throws PeerworkError `invalid-argument` naming the entry that is neither a URL nor the address of
- * a relay that can be dialled from here.
+ * @throws PeerworkError `invalid-argument` naming an entry that is neither a URL nor the address of
+ * a relay that this node can dial.
  */
 export function parseSources (relays: readonly string[]): RelaySources {
   if (relays.length === 0) {
@@ -56,8 +56,8 @@ function addRelay (relays: RelayAddresses, entry: string): void {
     throw new PeerworkError('invalid-argument',
       `relay "${entry}" is no http(s) URL and no multiaddr that ends with /p2p/<id>`)
   }
-  const way = wayOf(address)
-  if (way === undefined || !DIALLED[platform.name].includes(way)) {
+  const kind = transportOf(address)
+  if (kind === undefined || !DIALLED[platform.name].includes(kind)) {
     throw new PeerworkError('invalid-argument',
       `relay "${entry}" cannot be dialled from ${platform.name === 'browser' ? 'a browser, which needs /ws, /tls/ws or /webrtc-direct' : 'Node.js'}`)
   }
@@ -68,21 +68,22 @@ function addRelay (relays: RelayAddresses, entry: string): void {
   }
 }
 
-const DIALLED: Record<'browser' | 'node', Way[]> = {
+const DIALLED: Record<'browser' | 'node', TransportKind[]> = {
   browser: ['web-socket', 'web-rtc-direct'],
   node: ['tcp', 'web-socket']
 }
 
-/** Some relays print their id twice. */
+/** Removes a repeated id at the end of an address, because some relays print their id twice. */
 function collapsed (entry: string): string {
   return entry.trim().replace(/(\/p2p\/[^/]+)\1$/, '$1')
 }
 
 /**
- * Asks one URL for `{"bootstrapPeers": ["<multiaddr>", …]}`. Entries that cannot be dialled from
- * here are skipped.
+ * Fetches `{"bootstrapPeers": ["<multiaddr>", …]}` from one URL. Addresses that this node cannot
+ * dial are skipped.
  *
- * @throws PeerworkError `relay-unreachable` when there is no such answer or nothing in it is usable.
+ * @throws PeerworkError `relay-unreachable` when the answer has another form or holds no usable
+ * address.
  */
 export async function fetchRelays (url: URL, signal: AbortSignal): Promise<RelayAddresses> {
   const entries = await fetchConfig(url, signal)

@@ -1,4 +1,4 @@
-/** All relays of a node: which there are, and which are connected. */
+/** `Relays` holds the links to all relays of a node and re-reads their addresses. */
 
 import { platform } from '#platform'
 import { PeerworkError } from '../errors.js'
@@ -11,13 +11,13 @@ import type { RelayStatus } from './relay-link.js'
 import type { RelayAddresses, RelaySources } from './relay-sources.js'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
-/** The shortest time between two looks at the URLs. */
+/** The shortest time between two requests to the URLs. */
 const REFRESH_MS = 5000
 
 export interface RelayListener {
   onConnected: (relay: RelayStatus) => void
   onDisconnected: (relay: RelayStatus) => void
-  /** A place at a relay was got or lost: this node has other addresses. */
+  /** Called when a reservation was gained or lost, which changes the addresses of this node. */
   onPlacesChanged: () => void
 }
 
@@ -40,17 +40,17 @@ export class Relays {
     this.#listener = listener
   }
 
-  /** Begins to connect; ends when the signal is aborted. */
+  /** Begins to connect; the links end when the signal is aborted. */
   start (network: Network, signal: AbortSignal): void {
     this.#network = network
     this.#signal = signal
     this.#add(this.#sources.fixed)
     void this.#refresh()
-    const off = platform.onOnline(() => { for (const link of this.#links.values()) link.hurry() })
+    const off = platform.onOnline(() => { for (const link of this.#links.values()) link.retryNow() })
     signal.addEventListener('abort', off, { once: true })
   }
 
-  /** Waits for the links' ends after the signal was aborted. */
+  /** Waits until all links have ended after the signal was aborted. */
   async stopped (): Promise<void> {
     await Promise.all(this.#running)
   }
@@ -63,25 +63,28 @@ export class Relays {
     return this.#links.has(id)
   }
 
-  /** Where a relay is dialled; empty for relays that the user did not name. */
+  /** The addresses at which a relay is dialled; empty for relays that the user did not name. */
   addressesOf (id: string): Multiaddr[] {
     return this.#links.get(id)?.addresses ?? []
   }
 
-  /** Ids of the relays this node is connected to. */
+  /** The ids of the relays that this node is connected to. */
   get connectedIds (): string[] {
     return [...this.#links.values()].filter((link) => link.connected).map(({ id }) => id)
   }
 
-  /** Whether the user named a relay in a private network, so that the room may be in one. */
+  /**
+   * Whether the user named a relay with a private address, so that members may have private
+   * addresses too.
+   */
   get anyPrivate (): boolean {
     return [...this.#links.values()].some((link) => link.addresses.some(isPrivateAddress))
   }
 
   /**
-   * Waits until one relay is connected and has kept or refused a place.
+   * Waits until one relay is connected and has granted or refused a reservation.
    *
-   * @throws PeerworkError `relay-unreachable` at the deadline, with what went wrong last.
+   * @throws PeerworkError `relay-unreachable` at the deadline, with the last error.
    */
   async anyConnected (deadlineMs: number, signal: AbortSignal): Promise<void> {
     const deadline = Date.now() + deadlineMs
@@ -108,7 +111,7 @@ export class Relays {
     return new PeerworkError('relay-unreachable', `no relay could be reached in time (${why})`)
   }
 
-  /** Asks the URLs again: a relay may have got other addresses, or another identity. */
+  /** Fetches the URLs again, because a relay may have other addresses or another peer id. */
   async #refresh (): Promise<void> {
     const signal = this.#signal
     if (signal === undefined || signal.aborted || this.#sources.urls.length === 0) return
@@ -127,7 +130,10 @@ export class Relays {
     }
   }
 
-  /** A relay that came back as another one is not waited for: only so many are kept. */
+  /**
+   * Ends the links to relays that the URLs do not list any more, because the number of links is
+   * limited.
+   */
   #forget (named: Set<string>): void {
     for (const { id, connected } of this.statuses) {
       if (named.has(id) || connected || this.#sources.fixed.has(id)) continue

@@ -1,10 +1,15 @@
-/** The browser: WebSocket and WebRTC (to pages, and to relays), blob workers, localStorage. */
+/**
+ * This module implements the platform of browsers: WebSocket and WebRTC (to pages and to relays),
+ * blob workers, localStorage.
+ */
 
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
 
-/** Slots for pages of one origin that are open at once; each page needs an identity of its own. */
+/**
+ * The number of pages of one origin that can be open at once, each with an identity of its own.
+ */
 const SLOTS = 16
 
 export const platform: Platform = {
@@ -25,7 +30,10 @@ function onWindow (name: string, listener: () => void): () => void {
   return () => { globalThis.removeEventListener?.(name, listener) }
 }
 
-/** Takes the plain ways to other places from a task. It is a fence and no wall: `import()` stays. */
+/**
+ * A script that removes the network and storage interfaces from a task. It is no security boundary:
+ * `import()` remains.
+ */
 const CLOSED = `
 for (const name of ['fetch', 'XMLHttpRequest', 'WebSocket', 'WebSocketStream', 'EventSource',
   'WebTransport', 'RTCPeerConnection', 'importScripts', 'indexedDB', 'caches', 'BroadcastChannel',
@@ -42,8 +50,8 @@ self.onmessage = ({ data }) => { run(data).then((text) => { postMessage(text) })
 `
 
 /**
- * One worker for one task. The task's source is part of the blob, not evaluated, so that a page
- * needs `worker-src blob:` in its content security policy and no `unsafe-eval`.
+ * Starts one worker for one task. The task's source is part of the blob and is not evaluated, so
+ * that a page needs `worker-src blob:` in its content security policy but no `unsafe-eval`.
  */
 function startTask (run: TaskRun): TaskThread {
   const parts = [CLOSED, run.script, LISTEN]
@@ -63,8 +71,8 @@ function startTask (run: TaskRun): TaskThread {
 }
 
 /**
- * The first slot that no other page of this origin holds. The lock is held until the page ends.
- * Pages without locks (they need a secure context) share the first slot.
+ * Takes the first slot that no other page of this origin holds. The Web Lock of the slot is held
+ * until the page ends. Pages without Web Locks (which need a secure context) share the first slot.
  */
 async function keyStorage (name: string): Promise<KeyStorage> {
   for (let slot = 0; slot < SLOTS; slot += 1) {

@@ -1,4 +1,6 @@
-/** Node.js: TCP and WebSocket, worker threads, key files. */
+/**
+ * This module implements the platform of Node.js: TCP and WebSocket, worker threads, key files.
+ */
 
 import './node20.js'
 import { open, readFile, rename } from 'node:fs/promises'
@@ -20,9 +22,10 @@ export const platform: Platform = {
 }
 
 /**
- * The task runs in a context that holds no object of Node.js: text goes in as source, and what comes
- * out is used only if it is text. Without timers a task is done when its microtasks are.
- * `node:vm` is no security boundary all the same, see `compute/index.ts`.
+ * The script of a worker thread. The task runs in a context without objects of Node.js: its input
+ * is passed as source text, and its result is used only if it is text. The context has no timers,
+ * so a task has ended when its microtasks have run. `node:vm` is still no security boundary, see
+ * `compute/index.ts`.
  */
 const THREAD = `
 const { parentPort, workerData } = require('node:worker_threads')
@@ -52,7 +55,10 @@ function startTask (run: TaskRun): TaskThread {
   return { stop: () => { void worker.terminate() } }
 }
 
-/** Written aside and renamed, so that a crash leaves the old file or the new one. */
+/**
+ * Stores the key in a file. A temporary file is written and renamed, so that a crash leaves either
+ * the old file or the new file.
+ */
 function inFile (path: string): KeyStorage {
   return {
     load: async () => {

@@ -1,4 +1,4 @@
-/** What js-libp2p takes from Node.js 22 and Node.js 20 lacks. */
+/** This polyfill adds the functions of Node.js 22 that js-libp2p uses and Node.js 20 lacks. */
 
 import { WebSocket } from 'ws'
 

@@ -1,32 +1,32 @@
-/** What differs between a browser and Node.js. */
+/** `Platform` is the interface to the features in which browsers and Node.js differ. */
 
 import type { Libp2pOptions } from 'libp2p'
 
 type Transports = NonNullable<Libp2pOptions['transports']>
 
-/** What the transports are made with. */
+/** The settings of the transports. */
 export interface TransportSettings {
   /** STUN and TURN servers for WebRTC. */
   iceServers: RTCIceServer[]
 }
 
-/** A place where one task runs, in a thread of its own. */
+/** A thread that runs one task. */
 export interface TaskThread {
-  /** Ends the thread at once, also in the middle of an endless loop. */
+  /** Ends the thread at once, even in an endless loop. */
   stop: () => void
 }
 
-/** What a thread is told and what it answers to. */
+/** The task of a thread, and the callbacks for its result. */
 export interface TaskRun {
   /** JavaScript that defines `run` and `answer`, see `compute/task-script.ts`. */
   script: string
   /** The JSON of the input. */
   input: string
-  /** Memory for the task where the platform can bound it. */
+  /** The memory limit of the task, on platforms that can enforce it. */
   memoryMiB: number
-  /** The one answer: what the script posted. */
+  /** Called once with the answer that the script posted. */
   onAnswer: (answer: unknown) => void
-  /** The thread failed or ended without an answer. */
+  /** Called when the thread failed or ended without an answer. */
   onFailure: (message: string) => void
 }
 
@@ -39,13 +39,13 @@ export interface KeyStorage {
 export interface Platform {
   readonly name: 'browser' | 'node'
   transports: (settings: TransportSettings) => Transports
-  /** Where a node listens from the start, circuits aside. */
+  /** The addresses on which a node listens by default, without circuit addresses. */
   readonly listen: readonly string[]
-  /** How many processors there are. */
+  /** The number of processors. */
   processors: () => number
   startTask: (run: TaskRun) => TaskThread
   keyStorage: (name: string) => Promise<KeyStorage>
-  /** Calls `listener` when the network may be back. */
+  /** Calls `listener` when the network may be available again. */
   onOnline: (listener: () => void) => () => void
   /** Calls `listener` when the page or process is about to end. */
   onExit: (listener: () => void) => () => void

@@ -1,4 +1,7 @@
-/** Messages to one peer, each on a stream of its own and acknowledged. */
+/**
+ * This module sends direct messages to a peer; each message has a stream of its own and is
+ * acknowledged.
+ */
 
 import { PeerworkError } from '../errors.js'
 import { callSafely } from '../events.js'
@@ -13,19 +16,19 @@ import type { Stream } from '@libp2p/interface'
 
 /** A message from a peer. */
 export interface PeerMessage {
-  /** The sender's id; proved by the connection. */
+  /** The peer id of the sender, proved by the connection's encryption. */
   from: string
   data: Data
 }
 
 export type MessageHandler = (message: PeerMessage) => void
 
-/** The one byte that answers a message. */
+/** The byte that acknowledges a message. */
 const ACCEPTED = 0
 const NO_HANDLER = 1
 const MALFORMED = 2
 
-/** How long a sender may take to send its message. */
+/** The time that a sender has to send its message. */
 const RECEIVE_DEADLINE_MS = 60_000
 
 export class Messages {
@@ -37,7 +40,7 @@ export class Messages {
     return () => { this.#handlers.delete(own) }
   }
 
-  /** Takes a message from a stream that a peer opened. */
+  /** Receives a message on a stream that a peer opened. */
   async receive (stream: Stream, from: string): Promise<void> {
     try {
       await withDeadline({ ms: RECEIVE_DEADLINE_MS, late }, async (signal) => {
@@ -57,10 +60,10 @@ export class Messages {
 }
 
 /**
- * Sends an encoded message and waits until the peer has handed it to its handlers.
+ * Sends an encoded message and waits until the peer has passed it to its handlers.
  *
- * @throws PeerworkError `not-supported` when the peer has no handler, `cut-off` when the stream broke
- * (the message may or may not have arrived).
+ * @throws PeerworkError `not-supported` when the peer has no handler, `cut-off` when the stream
+ * broke (the message may or may not have arrived).
  */
 export async function sendMessage (stream: Stream, payload: Uint8Array, signal: AbortSignal): Promise<void> {
   try {
@@ -75,7 +78,10 @@ export async function sendMessage (stream: Stream, payload: Uint8Array, signal: 
   }
 }
 
-/** The message was taken; that the stream's end is acknowledged too need not be waited for. */
+/**
+ * Closes the stream without waiting: the message was acknowledged, so the end of the stream need
+ * not be.
+ */
 async function close (stream: Stream): Promise<void> {
   try {
     await endWriting(stream, AbortSignal.timeout(RECEIVE_DEADLINE_MS))

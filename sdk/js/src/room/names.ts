@@ -1,6 +1,7 @@
 /**
- * Names of topics and protocols. Each room has its own, so that nobody is sent another room's
- * traffic, and a peer of another room finds no protocol to speak.
+ * This module derives the names of topics and protocols from the name of a room. Each room has
+ * names of its own, so that a member receives no messages of other rooms, and peers of different
+ * rooms have no protocol in common.
  */
 
 import { PeerworkError } from '../errors.js'
@@ -17,7 +18,9 @@ export interface RoomNames {
 }
 
 /**
- * @throws PeerworkError `invalid-argument` for an empty name and for one that is too long.
+ * Derives the names of a room.
+ *
+ * @throws PeerworkError `invalid-argument` for an empty name and for a name that is too long.
  */
 export function namesOf (room: string): RoomNames {
   const escaped = escapedName('room', room, ROOM_CHARS_MAX)
@@ -34,7 +37,7 @@ export function namesOf (room: string): RoomNames {
   }
 }
 
-/** Escaped, so that no name can reach into another's part. */
+/** Escapes a name, so that it cannot contain the separator of topic names. */
 function escapedName (kind: string, name: string, max: number): string {
   const escaped = typeof name === 'string' && name.isWellFormed() ? encodeURIComponent(name) : ''
   if (escaped.length === 0 || escaped.length > max) {

@@ -1,12 +1,12 @@
-/** Application data on the wire: one byte of kind, then the bytes. */
+/** This module encodes application data: one byte for the kind of data, then the data. */
 
 import { PeerworkError } from '../errors.js'
 import { concat, parseJson, textOf, utf8 } from '../bytes.js'
 import type { Json } from '../bytes.js'
 
 /**
- * What can be sent: bytes and strings arrive as they are, everything else as JSON. A string arrives
- * as a string, never parsed.
+ * The data that an application can send. Bytes and strings arrive unchanged, all other values as
+ * JSON. A string arrives as a string and is never parsed.
  */
 export type Data = Uint8Array | Json
 
@@ -15,7 +15,10 @@ const TEXT = 1
 const JSON_VALUE = 2
 
 /**
- * @throws PeerworkError `invalid-argument` for what JSON cannot carry, `too-large` above `bytesMax`.
+ * Encodes application data.
+ *
+ * @throws PeerworkError `invalid-argument` for values that JSON cannot represent, `too-large` above
+ * `bytesMax`.
  */
 export function encodePayload (data: Data, bytesMax: number): Uint8Array {
   const [kind, bytes] = kindAndBytes(data)
@@ -38,7 +41,10 @@ function kindAndBytes (data: Data): [number, Uint8Array] {
   return [JSON_VALUE, utf8(text)]
 }
 
-/** The data, wrapped because `null` is data too; `undefined` for bytes that are none. */
+/**
+ * Decodes application data. The result is wrapped, because `null` is valid data; it is `undefined`
+ * for malformed bytes.
+ */
 export function decodePayload (bytes: Uint8Array): { data: Data } | undefined {
   const body = bytes.subarray(1)
   switch (bytes[0]) {

@@ -1,24 +1,24 @@
-/** A peer as applications see it. */
+/** `Peer` describes a member of the room to applications. */
 
 import type { Member } from './roster.js'
 import type { Json } from '../bytes.js'
 
-/** A present member of the room. A snapshot: ask again for what has changed. */
+/** A present member of the room. The object is a snapshot: read the list again to see changes. */
 export interface Peer {
-  /** Its id, proved by signatures. */
+  /** The peer id, proved by signatures. */
   readonly id: string
-  /** The name it gives itself, at most 64 characters; any peer may use any name. */
+  /** The name that the peer chose, at most 64 characters; any peer may use any name. */
   readonly name: string
-  /** The state it shows, JSON of at most 4 KiB. */
+  /** The state that the peer published, JSON of at most 4 KiB. */
   readonly state: Json
-  /** Tasks it would compute at once for others; 0 if it offers none. */
+  /** The number of tasks that the peer offers to run at once; 0 if it offers none. */
   readonly workers: number
   /**
-   * How this node is connected to it: `direct`, `relayed` over a circuit, or `none`, when only
-   * published messages pass and a connection is made when one is needed.
+   * The connection of this node to the peer: `direct`, `relayed` by a circuit, or `none`. With
+   * `none` only published messages are exchanged, and a connection is made on demand.
    */
   readonly connection: 'direct' | 'relayed' | 'none'
-  /** When it last said that it is present, in milliseconds since the epoch. */
+  /** The time of the peer's last presence message, in milliseconds since the epoch. */
   readonly lastSeen: number
 }
 

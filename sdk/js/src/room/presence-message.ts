@@ -1,4 +1,7 @@
-/** What a peer says of itself on the presence topic; what is not within bounds is dropped. */
+/**
+ * This module encodes and decodes the messages of the presence topic; a message beyond the limits
+ * is dropped.
+ */
 
 import { isIntegerIn, isObject, isText, parseJson, utf8 } from '../bytes.js'
 import {
@@ -7,21 +10,24 @@ import {
 } from '../limits.js'
 import type { Json } from '../bytes.js'
 
-/** A peer is present. */
+/** The announcement that a peer is present. */
 export interface Here {
   kind: 'here'
-  /** Grows with each message of a peer, also over restarts: it begins at the time in milliseconds. */
+  /**
+   * A number that grows with each message of a peer, also across restarts, because it begins at the
+   * time in milliseconds.
+   */
   sequence: number
   name: string
   state: Json
   addresses: string[]
-  /** Tasks that the peer would compute at once for others. */
+  /** The number of tasks that the peer offers to run at once. */
   workers: number
-  /** Whether the others are asked to say that they are present. */
+  /** Whether the peer asks the other members to announce themselves. */
   ask: boolean
 }
 
-/** A peer leaves. */
+/** The announcement that a peer leaves. */
 export interface Bye {
   kind: 'bye'
   sequence: number
@@ -36,7 +42,7 @@ export function encodePresence (message: PresenceMessage): Uint8Array {
   return utf8(JSON.stringify({ v: VERSION, ...message }))
 }
 
-/** The message, or `undefined` for anything that is none. Unknown fields are left out. */
+/** Decodes a presence message; `undefined` for malformed bytes. Unknown fields are ignored. */
 export function parsePresence (bytes: Uint8Array): PresenceMessage | undefined {
   if (bytes.byteLength > PRESENCE_BYTES_MAX) return undefined
   const value = parseJson(bytes)
@@ -55,7 +61,7 @@ function isAddresses (value: unknown): value is string[] {
     value.every((address) => isText(address, ADDRESS_CHARS_MAX))
 }
 
-/** Whether a state is JSON within its bound. */
+/** Whether a state is JSON within the size limit. */
 export function fitsAsState (state: Json): boolean {
   try {
     const text = JSON.stringify(state) as string | undefined

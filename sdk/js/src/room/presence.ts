@@ -1,4 +1,7 @@
-/** Says that this node is present, and hears who else is. */
+/**
+ * `Presence` announces this node on the presence topic and tracks the announcements of other
+ * members.
+ */
 
 import { Roster } from './roster.js'
 import { encodePresence, parsePresence } from './presence-message.js'
@@ -8,16 +11,16 @@ import type { Change, Member } from './roster.js'
 import type { Json } from '../bytes.js'
 import type { Topics } from './topics.js'
 
-/** The shortest time between two messages; changes in between are told together. */
+/** The shortest time between two announcements; changes in between are combined. */
 const GAP_MS = 200
-/** Answers to a newcomer are spread over this time, and more in large rooms. */
+/** The time over which answers to a new member are spread; it grows in large rooms. */
 const ANSWER_MS = 300
 const ANSWER_MS_PER_MEMBER = 5
-/** How long a first message may wait for the relay to join the topic. */
+/** The time that the first announcement waits for the relay to join the topic. */
 const PATIENCE_MS = 2_000
 
-/** What a node says of itself. */
-export interface Own {
+/** The description that a node publishes of itself. */
+export interface OwnPresence {
   name: string
   state: Json
   workers: number
@@ -26,7 +29,7 @@ export interface Own {
 
 export interface PresenceListener {
   onChange: (change: Exclude<Change, 'none'>, member: Member) => void
-  /** Any message of a member, also one that changes nothing. */
+  /** Called for any message of a member, even if it changes nothing. */
   onHeard: (id: string, addressesChanged: boolean) => void
 }
 
@@ -35,7 +38,7 @@ export class Presence {
   readonly #topics: Topics
   readonly #topic: string
   readonly #self: string
-  readonly #own: Own
+  readonly #own: OwnPresence
   readonly #listener: PresenceListener
   #sequence = Date.now()
   #asked = false
@@ -43,7 +46,7 @@ export class Presence {
   #nextAt = 0
   #wake: () => void = () => {}
 
-  constructor (topics: Topics, topic: string, self: string, own: Own, listener: PresenceListener) {
+  constructor (topics: Topics, topic: string, self: string, own: OwnPresence, listener: PresenceListener) {
     this.#topics = topics
     this.#topic = topic
     this.#self = self
@@ -53,7 +56,7 @@ export class Presence {
 
   /** Runs until the signal is aborted. */
   async run (signal: AbortSignal): Promise<void> {
-    const off = this.#topics.hear(
+    const off = this.#topics.subscribe(
       this.#topic,
       ({ data }) => parsePresence(data) !== undefined,
       ({ from, data }) => { this.#onMessage(from, data) }
@@ -71,25 +74,25 @@ export class Presence {
     off()
   }
 
-  /** Says it again soon: something changed. */
+  /** Announces this node again within `withinMs`, because its description changed. */
   announce (withinMs = 0): void {
     this.#nextAt = Math.min(this.#nextAt, Date.now() + withinMs)
     this.#wake()
   }
 
-  /** Asks the others to say that they are present: after joining, and when a relay is back. */
+  /** Asks the other members to announce themselves: after joining, and when a relay is back. */
   ask (): void {
     this.#asked = false
     this.announce()
   }
 
-  /** Tells the others that this node leaves. */
+  /** Announces that this node leaves. */
   async goodbye (): Promise<void> {
     this.#sequence += 1
     await this.#topics.publish(this.#topic, encodePresence({ kind: 'bye', sequence: this.#sequence }), 0)
   }
 
-  /** Looks for peers that fell silent. */
+  /** Removes peers that have been silent for too long. */
   expire (isConnected: (id: string) => boolean): void {
     for (const member of this.roster.expire(Date.now(), isConnected)) {
       this.#listener.onChange('leave', member)
@@ -109,7 +112,7 @@ export class Presence {
       const recipients = await this.#topics.publish(this.#topic, message, ask ? PATIENCE_MS : 0)
       if (recipients > 0) this.#asked = true
     } catch {
-      // libp2p is stopping; the loop sees the signal.
+      // libp2p is stopping; the loop ends at the aborted signal.
     }
   }
 

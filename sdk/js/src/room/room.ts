@@ -1,4 +1,4 @@
-/** The parts of a node, put together and kept running until it leaves. */
+/** `Room` creates the parts of a node, connects them and runs them until the node leaves. */
 
 import { platform } from '#platform'
 import { Compute } from '../compute/compute.js'
@@ -19,25 +19,25 @@ import type { Network } from '../net/libp2p.js'
 import type { RelayStatus } from '../net/relay-link.js'
 import type { CheckedOptions } from '../options.js'
 import type { RoomNames } from './names.js'
-import type { Own } from './presence.js'
+import type { OwnPresence } from './presence.js'
 import type { Peer } from './peer.js'
 import type { Member } from './roster.js'
 
 /** The events of a node. */
 export interface NodeEvents {
-  /** A peer came. */
+  /** A peer joined. */
   'peer:join': Peer
-  /** A peer left, or has been silent for too long. */
+  /** A peer left, or was silent for too long. */
   'peer:leave': Peer
-  /** A peer's name, state, offer or connection changed. */
+  /** The name, state, compute offer or connection of a peer changed. */
   'peer:update': Peer
-  /** A relay is connected, for the first time or again. */
+  /** A relay was connected, for the first time or again. */
   'relay:connected': RelayStatus
-  /** The connection to a relay was lost; it is dialled again. */
+  /** The connection to a relay was lost; the relay is dialled again. */
   'relay:disconnected': RelayStatus
 }
 
-/** How often connections and silences are looked at without an occasion. */
+/** The interval of the checks of connections and silent peers. */
 const TICK_MS = 1_000
 
 export class Room {
@@ -51,7 +51,7 @@ export class Room {
   readonly states: States
   readonly compute: Compute
   readonly edges: Edges
-  readonly own: Own
+  readonly own: OwnPresence
   readonly #mesh: Mesh
   readonly #emitter: Emitter<NodeEvents>
   readonly #leaving: AbortController
@@ -101,7 +101,7 @@ export class Room {
     })
   }
 
-  /** Starts everything; returns when a relay is connected or the time for that is over. */
+  /** Starts all parts; resolves when a relay is connected or the time for connecting is over. */
   static async start (options: CheckedOptions, emitter: Emitter<NodeEvents>): Promise<Room> {
     const leaving = new AbortController()
     let room: Room | undefined
@@ -150,7 +150,7 @@ export class Room {
     return this.presence.roster.members.map((member) => this.#peer(member))
   }
 
-  /** Says goodbye and ends everything. */
+  /** Announces the departure and stops all parts. */
   async leave (): Promise<void> {
     if (this.left) return
     this.compute.stop()
@@ -163,7 +163,7 @@ export class Room {
     this.presence.roster.clear()
   }
 
-  /** Passes on what libp2p tells, and looks after everything once a second. */
+  /** Forwards the events of libp2p, and checks connections and peers once a second. */
   #watch (names: RoomNames, signal: AbortSignal): void {
     const { libp2p, gossipStreams, pubsub } = this.network
     gossipStreams.isForwarded = () => {
@@ -213,7 +213,10 @@ export class Room {
     this.#emitter.emit(`peer:${change}`, this.#peer(member))
   }
 
-  /** Many occasions in one turn are one look. */
+  /**
+   * Schedules a check of the connections; several calls in one turn of the event loop cause one
+   * check.
+   */
   #attend (): void {
     if (this.#attending || this.left) return
     this.#attending = true

@@ -1,4 +1,7 @@
-/** Who is present. Pure: messages and the time go in, changes come out. */
+/**
+ * `Roster` tracks the members that are present. It is pure state: messages and the time are inputs,
+ * changes are outputs.
+ */
 
 import { PEERS_MAX } from '../limits.js'
 import type { Here, PresenceMessage } from './presence-message.js'
@@ -13,17 +16,23 @@ export interface Member {
 
 export type Change = 'join' | 'update' | 'leave' | 'none'
 
-/** How often a node of a small room says that it is present. */
+/** The announcement interval of a node in a small room. */
 const INTERVAL_MS = 5_000
-/** In large rooms nodes speak less often, so that nobody hears more than 20 of them a second. */
+/**
+ * The additional interval for each member. It limits the announcements that a node receives to
+ * about 20 a second in large rooms.
+ */
 const INTERVAL_MS_PER_MEMBER = 50
-/** Intervals of silence after which a peer without a connection counts as gone. */
+/** The number of missed intervals after which a peer without a connection counts as gone. */
 const EXPIRY_INTERVALS = 3.5
-/** That silence in a small room. */
+/** The time of these intervals in a small room. */
 export const EXPIRY_MS = EXPIRY_INTERVALS * INTERVAL_MS
-/** The same for a connected peer; a page in the background is slow to speak. */
+/**
+ * The time after which a silent peer with a connection counts as gone; it is long, because browsers
+ * slow down pages in the background.
+ */
 export const CONNECTED_EXPIRY_MS = 180_000
-/** Silence that is still allowed to a peer whose last connection has just closed. */
+/** The time for which a peer may stay silent after its last connection closed. */
 export const CLOSED_EXPIRY_MS = 8_000
 
 export class Roster {
@@ -42,7 +51,10 @@ export class Roster {
     return this.#members.size
   }
 
-  /** How often a node says that it is present; members see about the same room, and so agree on it. */
+  /**
+   * The announcement interval of a node. Members see about the same number of peers, and so use
+   * about the same interval.
+   */
   get intervalMs (): number {
     return Math.max(INTERVAL_MS, INTERVAL_MS_PER_MEMBER * this.#members.size)
   }
@@ -51,7 +63,10 @@ export class Roster {
     return this.#members.get(id)
   }
 
-  /** Takes a message in. Old and repeated ones, and new peers beyond the bound, change nothing. */
+  /**
+   * Applies a message. Outdated and repeated messages, and new peers beyond the limit, change
+   * nothing.
+   */
   apply (id: string, message: PresenceMessage, now: number): Change {
     const member = this.#members.get(id)
     if (member !== undefined && message.sequence <= member.here.sequence) return 'none'
@@ -64,13 +79,13 @@ export class Roster {
     return saysTheSame(member.here, message) ? 'none' : 'update'
   }
 
-  /** The last connection to a peer closed: if it is gone, that shall show soon. */
+  /** Notes that the last connection to a peer closed, so that a departed peer is removed soon. */
   closed (id: string, now: number): void {
     const member = this.#members.get(id)
     if (member !== undefined) member.expiresEarly = now + CLOSED_EXPIRY_MS
   }
 
-  /** Removes who was silent for too long, and returns them. */
+  /** Removes peers that were silent for too long, and returns them. */
   expire (now: number, isConnected: (id: string) => boolean): Member[] {
     const alone = EXPIRY_INTERVALS * this.intervalMs
     const gone = this.members.filter((member) => {

@@ -1,4 +1,4 @@
-/** Opens and takes streams of a room's protocols. */
+/** This module opens and accepts streams of the room's protocols. */
 
 import { PeerworkError, messageOf } from '../errors.js'
 import { STREAMS_MAX } from '../limits.js'
@@ -20,7 +20,7 @@ export class Streams {
   }
 
   /**
-   * Opens a stream on the best connection, and on the next one when that has just died.
+   * Opens a stream on the best connection, or on the next connection when the best has just died.
    *
    * @throws PeerworkError `peer-unreachable`, `not-supported`; the signal's reason.
    */
@@ -42,10 +42,10 @@ export class Streams {
     throw new PeerworkError('peer-unreachable', `${peer}: ${messageOf(failure)}`, { cause: failure })
   }
 
-  /** Takes streams of a protocol, also on circuits, until the returned function is called. */
+  /** Accepts streams of a protocol, also on circuits, until the returned function is called. */
   async take (protocol: string, taker: StreamTaker): Promise<() => Promise<void>> {
     await this.#libp2p.handle(protocol, (stream, connection) => {
-      // Whatever the taker waits for, the next stream need not.
+      // The handler is not awaited, so that it cannot delay further streams.
       void taker(stream, connection.remotePeer.toString())
     }, { runOnLimitedConnection: true, maxInboundStreams: STREAMS_MAX, maxOutboundStreams: STREAMS_MAX })
     return async () => { await this.#libp2p.unhandle(protocol) }

@@ -1,24 +1,24 @@
-/** Gossip topics: who hears what, and publishing that waits until somebody hears. */
+/** `Topics` subscribes to gossip topics, and publishes messages after waiting for a subscriber. */
 
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import { callSafely } from '../events.js'
 import type { Network } from '../net/libp2p.js'
 import type { Message, SubscriptionChangeData } from '@libp2p/gossipsub'
 
-/** A message of a peer; its signature was checked. */
-export interface Heard {
+/** A message of a peer, whose signature was verified. */
+export interface SignedMessage {
   from: string
   data: Uint8Array
 }
 
-type Hearer = (heard: Heard) => void
+type TopicHandler = (message: SignedMessage) => void
 
-/** Says whether a message may be delivered and forwarded. */
-export type Check = (heard: Heard) => boolean
+/** Decides whether a message may be delivered and forwarded. */
+export type Check = (message: SignedMessage) => boolean
 
 export class Topics {
   readonly #network: Network
-  readonly #hearers = new Map<string, Set<Hearer>>()
+  readonly #handlers = new Map<string, Set<TopicHandler>>()
   readonly #stopped = new AbortController()
 
   constructor (network: Network) {
@@ -26,39 +26,39 @@ export class Topics {
     network.pubsub.addEventListener('message', this.#onMessage)
   }
 
-  /** Hears nothing more; whoever waits for a subscriber waits no longer. */
+  /** Ends all subscriptions, and ends all waits for a subscriber. */
   stop (): void {
     this.#stopped.abort()
     this.#network.pubsub.removeEventListener('message', this.#onMessage)
-    this.#hearers.clear()
+    this.#handlers.clear()
   }
 
-  /** Hears a topic until the returned function is called. */
-  hear (topic: string, check: Check, hearer: Hearer): () => void {
+  /** Subscribes to a topic until the returned function is called. */
+  subscribe (topic: string, check: Check, handler: TopicHandler): () => void {
     const { pubsub } = this.#network
-    const hearers = this.#hearers.get(topic) ?? new Set()
-    if (hearers.size === 0) {
-      this.#hearers.set(topic, hearers)
+    const handlers = this.#handlers.get(topic) ?? new Set()
+    if (handlers.size === 0) {
+      this.#handlers.set(topic, handlers)
       pubsub.topicValidators.set(topic, (_peer, message) => {
         const valid = message.type === 'signed' && check({ from: message.from.toString(), data: message.data })
         return valid ? TopicValidatorResult.Accept : TopicValidatorResult.Ignore
       })
       pubsub.subscribe(topic)
     }
-    const own: Hearer = (heard) => { hearer(heard) }
-    hearers.add(own)
+    const own: TopicHandler = (message) => { handler(message) }
+    handlers.add(own)
     return () => {
-      if (!hearers.delete(own) || hearers.size > 0 || this.#hearers.get(topic) !== hearers) return
-      this.#hearers.delete(topic)
+      if (!handlers.delete(own) || handlers.size > 0 || this.#handlers.get(topic) !== handlers) return
+      this.#handlers.delete(topic)
       pubsub.topicValidators.delete(topic)
       pubsub.unsubscribe(topic)
     }
   }
 
   /**
-   * Sends to everybody on a topic.
+   * Publishes a message on a topic.
    *
-   * @returns how many neighbours took it; 0 after `patienceMs` in which nobody was there to take it.
+   * @returns the number of neighbours that took it; 0 when no subscriber came within `patienceMs`.
    */
   async publish (topic: string, data: Uint8Array, patienceMs: number): Promise<number> {
     const { pubsub } = this.#network
@@ -71,10 +71,10 @@ export class Topics {
     }
   }
 
-  /** Waits until somebody else subscribes to the topic, but not longer than `ms`. */
+  /** Waits until another peer subscribes to the topic, but not longer than `ms`. */
   async #subscribed (topic: string, ms: number): Promise<void> {
     const { pubsub } = this.#network
-    // A subscriber is known a moment before the stream to it is there.
+    // A subscription becomes known shortly before the gossip stream to the subscriber is open.
     const pause = pubsub.getSubscribers(topic).length > 0 ? Math.min(ms, 50) : ms
     await new Promise<void>((resolve) => {
       const done = (): void => {
@@ -95,7 +95,7 @@ export class Topics {
   readonly #onMessage = (event: CustomEvent<Message>): void => {
     const message = event.detail
     if (message.type !== 'signed') return
-    const heard = { from: message.from.toString(), data: message.data }
-    for (const hearer of [...this.#hearers.get(message.topic) ?? []]) callSafely(hearer, heard)
+    const signed = { from: message.from.toString(), data: message.data }
+    for (const handler of [...this.#handlers.get(message.topic) ?? []]) callSafely(handler, signed)
   }
 }

@@ -1,27 +1,28 @@
 /**
- * A map that replicas keep alike: for each key the entry with the larger clock wins, and of two with
- * one clock that of the larger author id. With a join function values are joined instead, and nothing
- * can be deleted. Pure; the order in which entries arrive does not matter.
+ * `Entries` is a map that replicas keep equal (a CRDT). For each key the entry with the larger
+ * Lamport clock wins, and of two entries with equal clocks the entry with the larger author id.
+ * With a join function, values are joined instead, and keys cannot be deleted. The map is pure
+ * state, and the order in which entries arrive does not matter.
  */
 
 import { utf8 } from '../bytes.js'
 import { STATE_BYTES_MAX, STATE_KEYS_MAX } from '../limits.js'
 import type { Json } from '../bytes.js'
 
-/** One key's content. A deleted key keeps its entry, so that an older value cannot come back. */
+/** The entry of one key. A deleted key keeps its entry, so that an older value cannot return. */
 export interface Entry {
   key: string
   /** `undefined` when the key was deleted. */
   value: Json | undefined
-  /** A Lamport clock: larger than every clock its author had seen. */
+  /** A Lamport clock, larger than every clock that its author had seen. */
   clock: number
   author: string
 }
 
-/** Joins two values of a key; must be commutative, associative and idempotent. */
+/** Joins two values of a key; the function must be commutative, associative and idempotent. */
 export type Join = (a: Json, b: Json) => Json
 
-/** The largest clock; an entry beyond is refused, so that nobody can end the counting. */
+/** The largest clock. An entry beyond it is refused, so that no peer can exhaust the clock. */
 export const CLOCK_MAX = 2 ** 48
 
 export interface EntriesBounds {
@@ -45,7 +46,10 @@ export class Entries {
     this.#bounds = bounds
   }
 
-  /** Equal for replicas with equal content, and most probably for no others. Not a secure hash. */
+  /**
+   * A digest that is equal for replicas with equal content, and very probably different for others.
+   * It is not a secure hash.
+   */
   get digest (): number {
     return this.#digest
   }
@@ -58,12 +62,12 @@ export class Entries {
     return this.#entries.get(key)
   }
 
-  /** The entry that a write of this replica makes. */
+  /** Creates the entry for a write of this replica. */
   write (key: string, value: Json | undefined, author: string): Entry {
     return { key, value, clock: Math.min(this.#clock + 1, CLOCK_MAX), author }
   }
 
-  /** Takes an entry in. */
+  /** Applies an entry. */
   apply (entry: Entry): 'changed' | 'unchanged' | 'full' {
     if (this.#join !== undefined && entry.value === undefined) return 'unchanged'
     this.#clock = Math.max(this.#clock, entry.clock)
@@ -86,7 +90,7 @@ export class Entries {
   }
 }
 
-/** Whether `a` wins over `b`. Values decide last: one author could use one clock twice. */
+/** Whether `a` wins over `b`. Values decide last, because one author could use one clock twice. */
 export function isNewer (a: Entry, b: Entry): boolean {
   if (a.clock !== b.clock) return a.clock > b.clock
   if (a.author !== b.author) return a.author > b.author
@@ -105,7 +109,10 @@ function sizeOf (entry: Entry): number {
   return entry.key.length + textOf(entry).length
 }
 
-/** FNV-1a over all that makes an entry; summed over the entries, so that order does not matter. */
+/**
+ * The FNV-1a hash of all fields of an entry. The digest is the sum of the hashes, so that order
+ * does not matter.
+ */
 function hashOf (entry: Entry): number {
   let hash = 0x811c9dc5
   for (const byte of utf8(`${entry.key}\n${entry.clock}\n${entry.author}\n${textOf(entry)}`)) {

@@ -1,9 +1,9 @@
 /**
- * How two peers make one state alike over a stream:
+ * This module makes one state equal at two peers, over a stream:
  *
- *   asker  ─ {v, name, digest} ─▶ teller
- *   asker  ◀─ {known: false} | {same: true} | entries … {end: true} ─ teller
- *   asker  ─ entries that the teller lacks … {end: true} ─▶ teller
+ *   client ─ {v, name, digest} ─▶ server
+ *   client ◀─ {known: false} | {same: true} | entries … {end: true} ─ server
+ *   client ─ entries that the server lacks … {end: true} ─▶ server
  */
 
 import { PeerworkError } from '../errors.js'
@@ -19,24 +19,24 @@ import type { Stream } from '@libp2p/interface'
 
 const VERSION = 1
 const HEAD_BYTES_MAX = 1024
-/** Frames of one snapshot: the largest state in the smallest useful pieces. */
+/** The number of frames of one snapshot: the largest state in the smallest useful frames. */
 const FRAMES_MAX = Math.ceil(2 * STATE_BYTES_MAX / PUBLISH_BYTES_MAX) + STATE_KEYS_MAX
 
-/** A state as the exchange sees it. */
+/** The functions of a state that the exchange uses. */
 export interface Replica {
   readonly digest: number
   readonly all: Entry[]
-  /** Takes entries of another replica in; they are not published again. */
+  /** Applies entries of another replica; they are not published again. */
   take: (entries: Entry[]) => void
 }
 
 /**
- * Asks a peer for what it knows and tells it what it lacks.
+ * Requests the entries of a peer, and sends the entries that the peer lacks.
  *
  * @returns whether the peer has a state of that name.
  * @throws PeerworkError `bad-answer`, `cut-off`.
  */
-export async function askFor (
+export async function requestState (
   stream: Stream, name: string, replica: Replica, signal: AbortSignal
 ): Promise<boolean> {
   const reader = new StreamReader(stream)
@@ -52,8 +52,8 @@ export async function askFor (
   return answer['known'] === true
 }
 
-/** Answers a peer that asks. */
-export async function tell (
+/** Answers the request of a peer. */
+export async function serveState (
   stream: Stream, find: (name: string) => Replica | undefined, signal: AbortSignal
 ): Promise<void> {
   const reader = new StreamReader(stream)
@@ -96,8 +96,8 @@ async function readEntries (reader: StreamReader, signal: AbortSignal): Promise<
 }
 
 /**
- * What the other side has not, or has otherwise. Its own entries were taken in before, so whatever
- * still differs is newer here, or joined.
+ * The entries that the other side lacks or has differently. The other side's entries were applied
+ * before, so an entry that still differs is newer on this side, or joined.
  */
 export function missing (own: Entry[], theirs: Entry[]): Entry[] {
   const known = new Map(theirs.map((entry) => [entry.key, entry]))

@@ -1,4 +1,4 @@
-/** One shared state of a room, as an application uses it. */
+/** `SharedState` is one shared state of a room, as applications use it. */
 
 import { PeerworkError } from '../errors.js'
 import { Emitter } from '../events.js'
@@ -10,23 +10,23 @@ import type { Replica } from './exchange.js'
 import type { Json } from '../bytes.js'
 import type { Topics } from '../room/topics.js'
 
-/** How a shared state begins and how it settles conflicts. */
+/** The initial values of a shared state, and its rule for conflicts. */
 export interface StateOptions<T extends Json> {
-  /** Values of keys that nobody has written; every peer gives the same ones. */
+  /** The values of keys that no peer has written; every peer must give the same values. */
   initial?: Record<string, T>
   /**
-   * Joins the values that two peers wrote to one key, in place of the last write winning. It must be
-   * commutative, associative and idempotent (like `Math.max` or a union of sets), and every peer
-   * gives the same one. A state with `merge` has no `delete`.
+   * Joins the values that two peers wrote to one key; without this function the last write wins.
+   * The function must be commutative, associative and idempotent (like `Math.max` or a union of
+   * sets), and every peer must give the same function. A state with `merge` has no `delete`.
    */
   merge?: (a: T, b: T) => T
 }
 
-/** A key that changed. `value` is `undefined` when it was deleted. */
+/** A changed key. `value` is `undefined` when the key was deleted. */
 export interface StateChange<T extends Json> {
   key: string
   value: T | undefined
-  /** The id of the peer that wrote it. */
+  /** The id of the peer that wrote the key. */
   author: string
 }
 
@@ -34,16 +34,16 @@ interface Events<T extends Json> {
   change: StateChange<T>
 }
 
-/** How long an update waits for somebody who takes it, before it is kept for later. */
+/** The time that an update waits for a subscriber, before it is kept for later. */
 const PATIENCE_MS = 2_000
 
 /**
- * A small map that all peers of a room see alike. Any peer may write any key; the last write of a
- * key wins (Lamport clock, then peer id). What was written before a peer came, it gets from the
- * peers that are present; what was written while a peer was cut off is told when it is back.
+ * A small map that is replicated to all peers of a room. Any peer may write any key, and the last
+ * write of a key wins (by Lamport clock, then by peer id). A new peer gets the earlier writes from
+ * the peers that are present. A peer that was cut off gets the writes of that time when it is back.
  *
- * Bounds: 10 000 keys (deleted ones count), 256 characters a key, 64 KiB of JSON a value, 8 MiB in
- * all.
+ * Bounds: 10 000 keys (deleted keys included), 256 characters per key, 64 KiB of JSON per value, 8
+ * MiB in all.
  */
 export class SharedState<T extends Json = Json> {
   readonly name: string
@@ -54,19 +54,19 @@ export class SharedState<T extends Json = Json> {
   readonly #topics: Topics
   readonly #topic: string
   readonly #emitter = new Emitter<Events<T>>()
-  readonly #unhear: () => void
-  /** Keys written here that nobody has taken yet. */
+  readonly #unsubscribe: () => void
+  /** The keys that this node wrote and that no other peer has received yet. */
   readonly #unsent = new Set<string>()
   #sending = false
   #closed = false
   #onReady: () => void = () => {}
   /**
-   * Resolves when the state was compared with a present peer, or when nobody with this state was
+   * Resolves when the state was compared with a present peer, or when no peer with this state was
    * found for a moment. Never rejects.
    */
   readonly ready: Promise<void>
 
-  /** Applications call `node.state()`. */
+  /** For internal use: applications call `node.state()`. */
   constructor (name: string, options: StateOptions<T>, self: string, topics: Topics, topic: string) {
     this.name = name
     this.#entries = new Entries(options.merge as Join | undefined)
@@ -76,7 +76,7 @@ export class SharedState<T extends Json = Json> {
     this.#topics = topics
     this.#topic = topic
     this.ready = new Promise((resolve) => { this.#onReady = resolve })
-    this.#unhear = topics.hear(
+    this.#unsubscribe = topics.subscribe(
       topic,
       ({ from, data }) => parseUpdate(data, from) !== undefined,
       ({ from, data }) => { this.#take(parseUpdate(data, from) ?? []) }
@@ -106,11 +106,11 @@ export class SharedState<T extends Json = Json> {
   }
 
   /**
-   * Writes a key. It is seen here at once and sent to the others; while nobody can be reached it is
-   * kept and sent later.
+   * Writes a key. This node sees the value at once and sends it to the others; while no peer can be
+   * reached, the write is kept and sent later.
    *
    * @throws PeerworkError `invalid-argument` or `too-large` for a key or value out of bounds,
-   * `state-full` beyond the bounds of the whole, `left` after `close()`.
+   * `state-full` beyond the bounds of the whole state, `left` after `close()`.
    */
   set (key: string, value: T): void {
     if (!fitsAsValue(value)) {
@@ -122,7 +122,8 @@ export class SharedState<T extends Json = Json> {
   /**
    * Deletes a key.
    *
-   * @throws PeerworkError `invalid-argument` in a state with `merge`, and as {@link SharedState.set}.
+   * @throws PeerworkError `invalid-argument` in a state with `merge`, and the errors of {@link
+   * SharedState.set}.
    */
   delete (key: string): void {
     if (this.#joins) {
@@ -131,20 +132,23 @@ export class SharedState<T extends Json = Json> {
     this.#write(key, undefined)
   }
 
-  /** Calls `listener` at every change, of this peer's own making too, until the returned function is called. */
+  /**
+   * Calls `listener` at every change, including changes by this peer, until the returned function
+   * is called.
+   */
   onChange (listener: (change: StateChange<T>) => void): () => void {
     return this.#emitter.on('change', listener)
   }
 
-  /** Stops following the state. */
+  /** Ends the subscription to updates of the state. */
   close (): void {
     this.#closed = true
-    this.#unhear()
+    this.#unsubscribe()
     this.#emitter.clear()
     this.#onReady()
   }
 
-  /** For this package's own use: the exchange with other peers. */
+  /** For internal use: the functions for the exchange with other peers. */
   get replica (): Replica {
     const entries = this.#entries
     return {
@@ -159,7 +163,7 @@ export class SharedState<T extends Json = Json> {
     return this.#closed
   }
 
-  /** For this package's own use: the first comparison is over. */
+  /** For internal use: resolves `ready`, since the first comparison is over. */
   becomeReady (): void {
     this.#onReady()
   }
@@ -190,7 +194,10 @@ export class SharedState<T extends Json = Json> {
     this.#emitter.emit('change', { key, value: entry.value as T | undefined, author: entry.author })
   }
 
-  /** For this package's own use: sends what nobody has taken yet. Writes of one turn go together. */
+  /**
+   * For internal use: publishes the writes that no peer has received yet. Writes of one turn of the
+   * event loop are combined.
+   */
   flush (): void {
     if (this.#sending || this.#closed || this.#unsent.size === 0) return
     this.#sending = true
@@ -211,8 +218,9 @@ export class SharedState<T extends Json = Json> {
   }
 
   /**
-   * The entry of a key that was written here. One that somebody else has written since is that
-   * peer's to send; but a value joined from both is known here only, and becomes a write of its own.
+   * The entry to publish for a key that this node wrote. An entry that another peer has written
+   * since is published by that peer. But a value joined from both writes exists only here, and
+   * becomes a write of this node.
    */
   #ownEntry (key: string): Entry | undefined {
     const entry = this.#entries.get(key)

@@ -1,8 +1,10 @@
-/** The shared states of a node, and when it compares them with whom. */
+/**
+ * `States` holds the shared states of a node, and compares them with other peers at certain events.
+ */
 
 import { PeerworkError, messageOf } from '../errors.js'
 import { withDeadline, wait } from '../time.js'
-import { askFor, tell } from './exchange.js'
+import { requestState, serveState } from './exchange.js'
 import { SharedState } from './shared-state.js'
 import type { StateOptions } from './shared-state.js'
 import type { Json } from '../bytes.js'
@@ -10,22 +12,25 @@ import type { RoomNames } from '../room/names.js'
 import type { Topics } from '../room/topics.js'
 import type { Stream } from '@libp2p/interface'
 
-/** How long one exchange may take. */
+/** The time for one exchange. */
 const EXCHANGE_DEADLINE_MS = 30_000
-/** Present peers that a newcomer asks. */
+/** The number of present peers that a new member asks. */
 const NEWCOMER_ASKS = 3
-/** Peers asked after others came. */
+/** The number of peers that this node asks after other peers joined. */
 const JOIN_ASKS = 2
-/** Several peers that come together are one occasion. */
+/** The delay after a join, so that several peers that join together cause one comparison. */
 const JOIN_DELAY_MS = 500
-/** How often one peer is asked for what gossip may have lost; mostly only a digest is sent. */
+/**
+ * The interval at which one peer is asked for updates that gossip may have lost; mostly only a
+ * digest is sent.
+ */
 const REPAIR_MS = 30_000
-/** How long a state without anybody to ask waits before it is ready. */
+/** The time after which a state becomes ready without a peer to ask. */
 const ALONE_MS = 1_500
 
-/** What states need of the node. */
+/** The functions of the node that states use. */
 export interface StatePeers {
-  /** Ids of present peers. */
+  /** The ids of present peers. */
   ids: () => string[]
   openStream: (peer: string, protocol: string, signal: AbortSignal) => Promise<Stream>
 }
@@ -37,9 +42,9 @@ export class States {
   readonly #names: RoomNames
   readonly #peers: StatePeers
   readonly #signal: AbortSignal
-  readonly #onSomebody = new Set<() => void>()
+  readonly #joinWaiters = new Set<() => void>()
   #joinTimer: ReturnType<typeof setTimeout> | undefined
-  /** Peers that were linked since the last comparison. */
+  /** The peers whose gossip began to arrive since the last comparison. */
   readonly #linked = new Set<string>()
   readonly #repairTimer: ReturnType<typeof setInterval>
 
@@ -53,7 +58,7 @@ export class States {
     signal.addEventListener('abort', () => { this.#stop() }, { once: true })
   }
 
-  /** The state of a name; the options count at the first call. */
+  /** Opens the state with a name; only the options of the first call count. */
   open<T extends Json> (name: string, options: StateOptions<T>): SharedState<T> {
     const known = this.#states.get(name)
     if (known !== undefined && !known.closed) return known as unknown as SharedState<T>
@@ -67,22 +72,28 @@ export class States {
   async serve (stream: Stream): Promise<void> {
     try {
       await withDeadline({ ms: EXCHANGE_DEADLINE_MS, late, signal: this.#signal }, async (signal) => {
-        await tell(stream, (name) => this.#find(name)?.replica, signal)
+        await serveState(stream, (name) => this.#find(name)?.replica, signal)
       })
     } catch (error) {
       stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
     }
   }
 
-  /** Somebody came: it may know what nobody here knows. */
+  /**
+   * Schedules a comparison after a peer joined, because it may have entries that no present peer
+   * has.
+   */
   onJoin (): void {
-    for (const resolve of this.#onSomebody) resolve()
-    this.#onSomebody.clear()
+    for (const resolve of this.#joinWaiters) resolve()
+    this.#joinWaiters.clear()
     for (const state of this.#states.values()) state.flush()
     this.#compareSoon()
   }
 
-  /** A peer's gossip reaches this node from now on: what it told before that may have passed this node. */
+  /**
+   * Schedules a comparison with a peer whose gossip arrives from now on, because its earlier
+   * updates may not have arrived.
+   */
   onLink (peer: string, topics: readonly string[]): void {
     if (!topics.some((topic) => this.#topicsOfStates().includes(topic))) return
     if (!this.#peers.ids().includes(peer)) return
@@ -90,7 +101,10 @@ export class States {
     this.#compareSoon()
   }
 
-  /** A relay is connected again: some updates may have passed nobody, in either direction. */
+  /**
+   * Schedules comparisons after a relay was connected again, because updates may have been lost in
+   * both directions.
+   */
   onReturn (): void {
     this.onJoin()
   }
@@ -119,21 +133,24 @@ export class States {
     this.#states.clear()
   }
 
-  /** The newcomer's part: ask a few of those who are present; if nobody is, wait a moment. */
+  /**
+   * Runs the first comparison of a state: asks a few present peers, and waits a moment when no peer
+   * is present.
+   */
   async #begin (state: SharedState<never>): Promise<void> {
     try {
-      if (this.#peers.ids().length === 0) await Promise.race([this.#somebody(), wait(ALONE_MS, this.#signal)])
+      if (this.#peers.ids().length === 0) await Promise.race([this.#nextJoin(), wait(ALONE_MS, this.#signal)])
       await this.#compare(state, NEWCOMER_ASKS)
     } catch {
-      // The node leaves.
+      // The node is leaving.
     } finally {
       state.becomeReady()
     }
   }
 
-  /** Resolves when the next peer comes. */
-  async #somebody (): Promise<void> {
-    await new Promise<void>((resolve) => { this.#onSomebody.add(resolve) })
+  /** Resolves when the next peer joins. */
+  async #nextJoin (): Promise<void> {
+    await new Promise<void>((resolve) => { this.#joinWaiters.add(resolve) })
   }
 
   async #compareAll (asks: number): Promise<void> {
@@ -143,7 +160,10 @@ export class States {
     await Promise.all(open.map(async (state) => { await this.#compare(state, asks, linked) }))
   }
 
-  /** Compares with up to `asks` peers at once, `first` before others; those that fail are left for the next time. */
+  /**
+   * Compares with up to `asks` peers at once, those in `first` before others; a failed comparison
+   * is left for the next time.
+   */
   async #compare (state: SharedState<never>, asks: number, first: readonly string[] = []): Promise<void> {
     const present = shuffled(this.#peers.ids())
     const peers = [...present.filter((id) => first.includes(id)), ...present.filter((id) => !first.includes(id))].slice(0, asks)
@@ -151,7 +171,7 @@ export class States {
       await withDeadline({ ms: EXCHANGE_DEADLINE_MS, late, signal: this.#signal }, async (signal) => {
         const stream = await this.#peers.openStream(peer, this.#names.stateProtocol, signal)
         try {
-          if (await askFor(stream, state.name, state.replica, signal)) state.becomeReady()
+          if (await requestState(stream, state.name, state.replica, signal)) state.becomeReady()
         } catch (error) {
           stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
           throw error

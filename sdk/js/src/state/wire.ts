@@ -1,4 +1,4 @@
-/** Entries on the wire, and the checks that every entry from outside passes. */
+/** This module encodes and decodes entries, and checks every entry that it receives. */
 
 import { CLOCK_MAX } from './entries.js'
 import { isPeerId } from '../net/addresses.js'
@@ -8,10 +8,10 @@ import type { Entry } from './entries.js'
 import type { Json } from '../bytes.js'
 
 const VERSION = 1
-/** Room for the brackets around entries. */
+/** The bytes reserved for the JSON around the entries. */
 const OVERHEAD_BYTES = 64
 
-/** `[key, clock, author, value]`; without a value the key is deleted. */
+/** `[key, clock, author, value]`; the value is missing when the key was deleted. */
 type EntryTuple = [string, number, string] | [string, number, string, Json]
 
 export function toTuple (entry: Entry): EntryTuple {
@@ -19,7 +19,7 @@ export function toTuple (entry: Entry): EntryTuple {
   return value === undefined ? [key, clock, author] : [key, clock, author, value]
 }
 
-/** The entries, or `undefined` if any of them is none or is out of bounds. */
+/** Decodes entries; `undefined` if one of them is malformed or out of bounds. */
 export function parseTuples (value: unknown): Entry[] | undefined {
   if (!Array.isArray(value)) return undefined
   const entries: Entry[] = []
@@ -39,7 +39,7 @@ function parseTuple (tuple: unknown): Entry | undefined {
   return { key, clock, author, value: value as Json | undefined }
 }
 
-/** Whether a value is JSON within its bound. */
+/** Whether a value is JSON within the size limit. */
 export function fitsAsValue (value: unknown): boolean {
   try {
     const text = JSON.stringify(value) as string | undefined
@@ -49,7 +49,7 @@ export function fitsAsValue (value: unknown): boolean {
   }
 }
 
-/** Entries in as many messages as they need. */
+/** Encodes entries as one or several messages of limited size. */
 export function encodeUpdates (entries: readonly Entry[], bytesMax = PUBLISH_BYTES_MAX): Uint8Array[] {
   const messages: Uint8Array[] = []
   let tuples: string[] = []
@@ -71,8 +71,8 @@ export function encodeUpdates (entries: readonly Entry[], bytesMax = PUBLISH_BYT
 }
 
 /**
- * The entries of a message. On the topic an author may only speak for itself, because there its
- * signature proves who it is.
+ * Decodes the entries of a message. On the gossip topic an author may send only entries of its own,
+ * because the signature of the message proves only that author.
  */
 export function parseUpdate (bytes: Uint8Array, author?: string): Entry[] | undefined {
   if (bytes.byteLength > PUBLISH_BYTES_MAX) return undefined

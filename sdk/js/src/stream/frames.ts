@@ -1,4 +1,6 @@
-/** Frames: four bytes of length, most significant first, then that many bytes. */
+/**
+ * This module reads and writes frames: a length in four bytes, big-endian, then that many bytes.
+ */
 
 import { PeerworkError } from '../errors.js'
 import { concat, parseJson, utf8 } from '../bytes.js'
@@ -13,7 +15,9 @@ export function encodeFrame (payload: Uint8Array): Uint8Array {
 }
 
 /**
- * @throws PeerworkError `bad-answer` for a frame above `bytesMax`, before any of it is read.
+ * Reads a frame.
+ *
+ * @throws PeerworkError `bad-answer` for a frame above `bytesMax`, before any byte of it is read.
  */
 export async function readFrame (
   reader: StreamReader, bytesMax: number, signal: AbortSignal
@@ -30,7 +34,7 @@ export async function writeJsonFrame (stream: Stream, value: unknown, signal: Ab
   await writeAll(stream, encodeFrame(utf8(JSON.stringify(value))), signal)
 }
 
-/** The frame's JSON value; `undefined` when it is no JSON. */
+/** Reads a frame as JSON; returns `undefined` when it is not JSON. */
 export async function readJsonFrame (
   reader: StreamReader, bytesMax: number, signal: AbortSignal
 ): Promise<unknown> {

@@ -1,25 +1,25 @@
-/** A stream between two peers as the Web's own streams. */
+/** `PeerStream` is a stream between two peers as a pair of Web streams. */
 
 import { StreamReader } from './reader.js'
 import { endWriting, writeAll } from './writer.js'
 import type { Stream } from '@libp2p/interface'
 
 /**
- * A stream to or from a peer. Each direction ends alone: closing `writable` tells the peer that no
- * more comes, and it may still answer. Read `readable` to its end or call {@link PeerStream.abort},
- * or the stream stays open.
+ * A stream to or from a peer. Each direction ends separately: closing `writable` tells the peer
+ * that no more bytes come, and the peer may still answer. Read `readable` to its end or call {@link
+ * PeerStream.abort}; otherwise the stream stays open.
  *
- * Over WebRTC a reader that stops reading is not felt by the writer: after 4 MiB of unread bytes the
- * stream is reset. Over circuits and TCP the writer waits.
+ * WebRTC has no backpressure: a writer does not notice a reader that stops reading, and the stream
+ * is reset after 4 MiB of unread bytes. On circuits and TCP the writer waits.
  */
 export interface PeerStream {
-  /** The peer's id; proved by the connection's encryption. */
+  /** The id of the peer, proved by the connection's encryption. */
   readonly peer: string
   /** The protocol's name, as given to `openStream` or `handleStream`. */
   readonly protocol: string
   readonly readable: ReadableStream<Uint8Array>
   readonly writable: WritableStream<Uint8Array>
-  /** Ends the stream at once, in both directions; the peer sees an error. */
+  /** Resets the stream in both directions; the peer sees an error. */
   abort: (reason?: unknown) => void
 }
 

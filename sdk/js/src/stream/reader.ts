@@ -1,6 +1,7 @@
 /**
- * Reads a libp2p stream by pulling. While nobody pulls, the stream is paused, so that a slow reader
- * slows the sender down where the transport can (yamux; WebRTC buffers up to 4 MiB and then resets).
+ * `StreamReader` reads a libp2p stream by pulling. The stream is paused while no read is pending,
+ * so that a slow reader slows the sender down where the transport can do so (yamux can; WebRTC
+ * buffers up to 4 MiB and then resets the stream).
  */
 
 import { PeerworkError, messageOf } from '../errors.js'
@@ -8,7 +9,7 @@ import { EMPTY, concat } from '../bytes.js'
 import { orAborted } from '../time.js'
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
 
-/** Bytes kept here before the stream is paused. */
+/** The bytes buffered by the reader before the stream is paused. */
 const BUFFER_BYTES_MAX = 256 * 1024
 
 export class StreamReader {
@@ -32,7 +33,7 @@ export class StreamReader {
 
   readonly #onMessage = (event: StreamMessageEvent): void => {
     const { buffer, byteOffset, byteLength } = event.data.subarray()
-    // In Node.js the bytes come as a `Buffer`, whose `slice` means something else.
+    // In Node.js the bytes arrive as a `Buffer`, whose `slice` differs from that of `Uint8Array`.
     this.#push(new Uint8Array(buffer, byteOffset, byteLength))
   }
 
@@ -54,7 +55,10 @@ export class StreamReader {
     this.#wake?.()
   }
 
-  /** A stream that is closing cannot be paused, and has nothing left that would need it. */
+  /**
+   * Pauses the stream. A stream that is closing cannot be paused, and has no more bytes to hold
+   * back.
+   */
   #pause (): void {
     try {
       this.#stream.pause()
@@ -68,7 +72,7 @@ export class StreamReader {
   }
 
   /**
-   * The next bytes, or `null` at the end.
+   * Returns the next bytes, or `null` at the end.
    *
    * @throws PeerworkError `cut-off` when the stream broke; the signal's reason when it is aborted.
    */
@@ -91,8 +95,8 @@ export class StreamReader {
   }
 
   /**
-   * Whether bytes came after the end. What the negotiation of the protocol has read too far, libp2p
-   * gives back later, by a timer, and then the end may have been told already.
+   * Whether bytes arrived after the end. libp2p returns the bytes that the protocol negotiation
+   * read too far later, by a timer, so that the end of the stream may be reported before them.
    */
   async #givenBack (): Promise<boolean> {
     if (this.#stream.readBufferLength === 0) return false
@@ -100,7 +104,7 @@ export class StreamReader {
     return this.#chunks.length > 0
   }
 
-  /** Gives bytes back; they are read next. */
+  /** Gives bytes back, which the next read returns. */
   unread (chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return
     this.#chunks.unshift(chunk)
@@ -108,9 +112,9 @@ export class StreamReader {
   }
 
   /**
-   * Exactly `size` bytes.
+   * Reads exactly `size` bytes.
    *
-   * @throws PeerworkError `cut-off` when the stream ends before.
+   * @throws PeerworkError `cut-off` when the stream ends earlier.
    */
   async exactly (size: number, signal: AbortSignal): Promise<Uint8Array> {
     const parts: Uint8Array[] = []

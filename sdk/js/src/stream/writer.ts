@@ -1,10 +1,13 @@
-/** Writes to a libp2p stream and waits while it is full. */
+/** This module writes to a libp2p stream and waits while its buffer is full. */
 
 import { PeerworkError, messageOf } from '../errors.js'
 import { orAborted } from '../time.js'
 import type { Stream } from '@libp2p/interface'
 
-/** Bytes handed to the stream at once, so that a full stream is noticed early. */
+/**
+ * The bytes passed to the stream at once; the piece is small, so that a full buffer is noticed
+ * early.
+ */
 const PIECE_BYTES = 64 * 1024
 
 /**
@@ -23,12 +26,15 @@ export async function writeAll (stream: Stream, bytes: Uint8Array, signal: Abort
   }
 }
 
-/** `Stream.onDrain` of libp2p 3.3 resolves at once after the first drain, hence an own one. */
+/**
+ * Waits until the stream can be written to. `Stream.onDrain` of libp2p 3.3 cannot be used: after
+ * the first drain it always resolves at once.
+ */
 async function untilWritable (stream: Stream, signal: AbortSignal): Promise<void> {
   while (stream.writableNeedsDrain) {
     if (stream.writeStatus !== 'writable') throw cutOff(new Error('it is closed for writing'))
     await orAborted(nextChange(stream), signal)
-    // The stream sends what it has queued in a microtask after the event.
+    // The stream sends its queue in a microtask after the event.
     await Promise.resolve()
   }
 }
@@ -43,7 +49,7 @@ async function nextChange (stream: Stream): Promise<void> {
   })
 }
 
-/** Ends the writing side after everything was sent; the reading side stays open. */
+/** Closes the writing side after all bytes were sent; the reading side stays open. */
 export async function endWriting (stream: Stream, signal: AbortSignal): Promise<void> {
   try {
     await stream.close({ signal })

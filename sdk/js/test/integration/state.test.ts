@@ -49,7 +49,7 @@ async function listen (topic: string): Promise<string[]> {
   const network = await startNetwork({ privateKey, listen: [], iceServers: [], isRelay: () => true })
   outsiders.push(network)
   const heard: string[] = []
-  new Topics(network).hear(topic, () => true, ({ from, data }) => {
+  new Topics(network).subscribe(topic, () => true, ({ from, data }) => {
     for (const { key, value } of parseUpdate(data) ?? []) heard.push(`${from} ${key} ${String(value)}`)
   })
   await network.libp2p.dial(multiaddr(relay.tcp))

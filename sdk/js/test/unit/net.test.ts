@@ -6,7 +6,7 @@ import test from 'node:test'
 import { multiaddr } from '@multiformats/multiaddr'
 import { Identity, PeerworkError } from '../../src/index.js'
 import { ADDRESS_CHARS_MAX } from '../../src/limits.js'
-import { addressOf, isPeerId, isPrivateAddress, parseAddress, wayOf } from '../../src/net/addresses.js'
+import { addressOf, isPeerId, isPrivateAddress, parseAddress, transportOf } from '../../src/net/addresses.js'
 import { parseSources } from '../../src/net/relay-sources.js'
 import { Backoff, wait, withDeadline } from '../../src/time.js'
 
@@ -23,7 +23,7 @@ test('an address leads over one way', () => {
     [`/ip4/1.2.3.4/tcp/5/ws/p2p/${relay}/p2p-circuit/webrtc/p2p/${peer}`]: 'web-rtc',
     '/ip4/1.2.3.4/udp/5/quic-v1': undefined
   }
-  for (const [address, way] of Object.entries(ways)) assert.equal(wayOf(multiaddr(address)), way, address)
+  for (const [address, way] of Object.entries(ways)) assert.equal(transportOf(multiaddr(address)), way, address)
 })
 
 test('text that is no address, or too long, is none', () => {

@@ -12,7 +12,7 @@ test('a state is compared with a peer whose gossip begins to come, and with nobo
   const leaving = new AbortController()
   t.after(() => { leaving.abort() })
   const asked: string[] = []
-  const topics = { hear: () => () => {}, publish: async () => 1 } as unknown as Topics
+  const topics = { subscribe: () => () => {}, publish: async () => 1 } as unknown as Topics
   const names = namesOf('room')
   const present = Array.from({ length: 50 }, (_, at) => `somebody ${at}`)
   const states = new States(self, topics, names, {

@@ -1,18 +1,26 @@
-// The live status page of a relay: asks for status.json again and again and shows what it says.
+// The script of a relay's live status page: it fetches status.json again and again and shows the
+// figures.
 //
-// Almost everything shown comes from strangers (agents, addresses, topic names), so all of it enters the page as
-// text nodes and properties and never as markup. What is missing from an answer is shown as "–".
+// Almost all shown text comes from strangers (agents, addresses, topic names), so it enters the
+// page only as text nodes and properties and never as markup. A value that is missing in an answer
+// is shown as "–".
 
 const POLL_MS = 2_000;
 const ANSWER_MS_MAX = 8_000;
 const RETRY_MS_MAX = 30_000;
-/** An answer that takes longer than this counts as none, until it comes. */
+/** The time after which an answer counts as missing, until it arrives. */
 const LATE_MS = 5_000;
-/** What is shown is marked as old after this, also when nothing failed (the tab slept). */
+/**
+ * The age after which the figures are marked as old, even without an error (the tab may have
+ * slept).
+ */
 const OLD_MS = 10_000;
-/** The traffic figure is a mean over this long. */
+/** The time over which the traffic rate is averaged. */
 const RATE_MS = 10_000;
-/** The relay lists no more; a page that shows more gets slow. */
+/**
+ * The largest number of rows in a table. The relay lists no more, and a longer table makes the page
+ * slow.
+ */
 const ROWS_MAX = 500;
 const SAMPLES_MAX = 720;
 const NONE = "–";
@@ -57,7 +65,7 @@ function roundTrip(milliseconds) {
   return known(milliseconds) ? `${milliseconds.toFixed(milliseconds < 9.95 ? 1 : 0)} ms` : NONE;
 }
 
-/** The time of day here, with the date when it is not of today. */
+/** The local time of day, with the date when it is not today's. */
 function clock(at) {
   if (!known(at) || Number.isNaN(new Date(at).getTime())) return NONE;
   const date = new Date(at);
@@ -65,17 +73,22 @@ function clock(at) {
   return date.toDateString() === new Date().toDateString() ? time : `${date.toLocaleDateString("en-CA")} ${time}`;
 }
 
-/** Characters that show nothing, or turn the direction of what follows. */
+/** Characters that are invisible, or that reverse the direction of the text after them. */
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
-/** A stranger's text, of bounded length and without tricks; a browser's agent can be long. */
+/**
+ * Cleans a text of a stranger: bounded length, no invisible characters. The agent of a browser can
+ * be long.
+ */
 function plain(value, lengthMax = 500) {
   if (typeof value !== "string" || value === "") return NONE;
   const text = value.slice(0, lengthMax).replace(UNSEEN, "\ufffd");
   return value.length > lengthMax ? `${text}…` : text;
 }
 
-/** Ids of one kind begin alike, so that more of the end is kept. */
+/**
+ * Shortens an id. Ids of one key type begin with the same characters, so more of the end is kept.
+ */
 function short(id) {
   const text = plain(id);
   return text.length > 18 ? `${text.slice(0, 6)}…${text.slice(-8)}` : text;
@@ -96,7 +109,7 @@ function makeSvg(tag, attributes = {}, text = "") {
   return node;
 }
 
-/** Writes only what changed, so that selections and screen readers are left in peace. */
+/** Sets the text only when it changed, so that selections and screen readers are not disturbed. */
 function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -116,7 +129,9 @@ async function copy(text) {
   }
 }
 
-/** A page over plain HTTP has no clipboard, but may copy what is selected. */
+/**
+ * Copies by selection, because a page over plain HTTP has no access to the clipboard interface.
+ */
 function copySelected(text) {
   const before = document.activeElement;
   const area = make("textarea", { value: text, className: "unseen", readOnly: true });
@@ -147,7 +162,7 @@ document.addEventListener("click", async (event) => {
 
 // ---- Tables ----
 
-/** What is not known comes last, whatever the direction. */
+/** Compares two values; unknown values come last in both directions. */
 function compare(left, right, direction) {
   const unknown = (value) => value === null || value === undefined || Number.isNaN(value);
   if (unknown(left) || unknown(right)) return unknown(left) - unknown(right);
@@ -155,8 +170,9 @@ function compare(left, right, direction) {
 }
 
 /**
- * A table whose lines are kept and changed in place. A column has a `label`, a `kind` (a class: "id", "text" or
- * "number"), `text(row)` to show, `value(row)` to sort by, and `full(row)`: what an id copies, or a cut text's title.
+ * A table whose rows are kept and updated in place. A column has a `label`, a `kind` (a class:
+ * "id", "text" or "number"), `text(row)` to show, `value(row)` to sort by, and `full(row)`: the
+ * whole text, which an id copies and a shortened text shows as its title.
  */
 class Table {
   constructor(place, { columns, keyOf, sort, nothing, wanted = () => true }) {
@@ -182,7 +198,7 @@ class Table {
     this.show(this.rows);
   }
 
-  /** Shows the wanted ones of these rows, and says how many that are. */
+  /** Shows those of the rows that match the filter, and returns their number. */
   show(rows) {
     this.rows = rows;
     const { by, direction } = this.sort;
@@ -257,7 +273,7 @@ const textColumn = (label, field, show = plain) => {
   return { label, kind: "text", value: full, text: (row) => show(row[field]), full };
 };
 
-/** What the relay's clock showed with the last answer; ages are counted by it alone. */
+/** The relay's clock at the last answer; ages are computed with it, not with the local clock. */
 let relayNow = 0;
 const age = (at) => (known(at) && known(relayNow) ? relayNow - at : null);
 
@@ -316,12 +332,15 @@ const topics = new Table(byId("topics"), {
 // ---- Charts ----
 
 const MINUTE_MS = 60_000;
-/** The shortest of these that holds all samples is drawn, so that a young chart is not a dot in an empty hour. */
+/**
+ * The time spans of a chart. The shortest span that holds all samples is drawn, so that a young
+ * chart is not a dot in an empty hour.
+ */
 const SPANS_MS = [2, 5, 10, 15, 20, 30, 45, 60].map((minutes) => minutes * MINUTE_MS);
 
 /**
- * The samples with rates in place of counters. A counter that went back (a restart) or a hole in the samples gives no
- * rate, and `follows` is false: no line is drawn across.
+ * Converts samples to points with rates in place of counters. A counter that decreased (a restart)
+ * or a gap between samples gives no rate, and `follows` is false then: no line is drawn across.
  */
 function pointsOf(history) {
   const holeMs = 3_000 * (known(history?.intervalSeconds) ? history.intervalSeconds : 5);
@@ -338,7 +357,7 @@ function pointsOf(history) {
   });
 }
 
-/** The smallest of 1, 2, 5, 10, 20, … that is not below. */
+/** The smallest of 1, 2, 5, 10, 20, … that is not below `least`. */
 function decimalStep(least) {
   const power = 10 ** Math.floor(Math.log10(least));
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= least);
@@ -347,7 +366,7 @@ const countStep = (most) => decimalStep(Math.max(most, 4) / 4);
 const messageStep = (most) => decimalStep(Math.max(most, 1) / 4);
 const byteStep = (most) => 2 ** Math.ceil(Math.log2(Math.max(most, 1024) / 3));
 
-/** The instant that is read in all charts at once; `null` reads the latest. */
+/** The time that all charts show in their legends; `null` shows the latest values. */
 let readAt = null;
 let points = [];
 
@@ -357,7 +376,10 @@ function read(at) {
 }
 
 class Chart {
-  /** A series has a `label`, the `field` of a point, and a `className` that gives its colour; `below` draws it downwards. */
+  /**
+   * A series has a `label`, the `field` of a point, and a `className` that sets its colour; `below`
+   * draws it downwards.
+   */
   constructor({ title, series, format, step }) {
     Object.assign(this, { series, format, step });
     this.svg = makeSvg("svg", { tabindex: 0, role: "slider", "aria-label": `${title}, over time` });
@@ -410,7 +432,7 @@ class Chart {
     this.read();
   }
 
-  /** Sets `x` and `y`, and draws the lines and labels they stand for. */
+  /** Sets the functions `x` and `y`, and draws the grid lines and labels. */
   drawScales(width, height) {
     const most = Math.max(0, ...points.flatMap((point) => this.series.map(({ field }) => point[field])).filter(known));
     const step = this.step(most);
@@ -458,7 +480,7 @@ class Chart {
       else if (place) runs.push([place]);
       before = place;
     }
-    // "h0" lets a single point show as a dot.
+    // The command "h0" makes a single point visible as a dot.
     const line = runs.map((run) => `M${run.join("L")}h0`).join("");
     const area = runs.map((run) => `M${run[0][0]},${this.zero}L${run.join("L")}V${this.zero}Z`).join("");
     const paths = [makeSvg("path", { class: `line ${className}`, d: line })];
@@ -466,7 +488,7 @@ class Chart {
     return paths;
   }
 
-  /** Writes the values of the instant that is read into the legend, and marks them in the drawing. */
+  /** Writes the values at the selected time into the legend, and marks them in the drawing. */
   read() {
     const point = points.find(({ at }) => at === readAt) ?? points.at(-1);
     const texts = this.series.map(({ field }) => this.format(point?.[field]));
@@ -476,7 +498,10 @@ class Chart {
     this.mark(readAt === null ? null : point);
   }
 
-  /** A reader is told only what it asked for: while the chart has the focus, the latest stays silent. */
+  /**
+   * Tells screen readers only values that the user selected: while the chart has the focus, new
+   * values are not announced.
+   */
   describe(point, texts) {
     if (readAt === null && document.activeElement === this.svg) return;
     const said = this.series.map(({ label }, index) => `${label} ${texts[index]}`).join(", ");
@@ -536,10 +561,10 @@ function showHistory(history) {
 
 // ---- Figures ----
 
-/** Counters of the answers of the last RATE_MS, oldest first. */
+/** The counters in the answers of the last RATE_MS, oldest first. */
 let heard = [];
 
-/** Bytes per second, in and out; `null` where two readings are missing. */
+/** The bytes per second, in and out; `null` when there are fewer than two answers. */
 function rates(status) {
   const latest = { at: status.now, in: status.traffic?.receivedBytes, out: status.traffic?.sentBytes };
   heard = heard.filter((one) => latest.at - one.at <= RATE_MS && latest.at > one.at && latest.in >= one.in && latest.out >= one.out);
@@ -573,7 +598,7 @@ function showFigures(status) {
   put(byId("traffic-more"), `${bytes(traffic.receivedBytes)} in, ${bytes(traffic.sentBytes)} out in all`);
 }
 
-/** By transport, as long as the list holds all. */
+/** Shows the number of connections by transport, as long as the list holds all connections. */
 function showTransports(list) {
   const times = new Map();
   for (const { transport } of list) times.set(transport, (times.get(transport) ?? 0) + 1);
@@ -624,7 +649,7 @@ function showConnect({ addresses, limits = {}, peerId }) {
   put(byId("terms"), `A reservation is held for ${duration(limits.reservationSeconds * 1000)} and can be renewed. A circuit may carry ${carries} and last ${lasts}.`);
 }
 
-// ---- All of it ----
+// ---- Updating the page ----
 
 let firstVersion = null;
 
@@ -642,7 +667,7 @@ function showLists(status) {
 
 function show(status) {
   relayNow = status.now;
-  // Another version of the relay comes with another page.
+  // Reloads the page when the relay's version changes, because another version has another page.
   firstVersion ??= status.version;
   if (status.version !== firstVersion) location.reload();
   put(byId("name"), plain(status.name));
@@ -657,13 +682,13 @@ function show(status) {
   showLists(status);
 }
 
-// ---- Asking ----
+// ---- Requests ----
 
 let latest = null;
 let answeredAt = null;
-/** When the first question was asked that has no answer; `null` while the relay answers. */
+/** The time of the first request that has no answer; `null` while the relay answers. */
 let unansweredAt = null;
-/** Why the last question failed. */
+/** The reason why the last request failed. */
 let trouble = null;
 let failures = 0;
 let asking = false;
@@ -729,7 +754,8 @@ function troubleText(now) {
 
 byId("ask").addEventListener("click", ask);
 byId("filter").addEventListener("input", () => {
-  // Spoken while somebody filters, and not when peers come and go.
+  // The number of peers is announced to screen readers while the user filters, and not when peers
+  // come and go.
   byId("peers-count").ariaLive = "polite";
   if (latest) showLists(latest);
 });
