@@ -38,25 +38,25 @@ use crate::peers::Path;
 /// A stream that another node opened.
 #[derive(Debug)]
 pub struct InboundStream {
-    /// The node that opened it; proven by the connection's handshake.
+    /// The node that opened the stream; proven by the connection's handshake.
     pub node: NodeId,
-    /// Whether it came over a direct connection or a circuit.
+    /// Whether the stream came over a direct connection or a circuit.
     pub path: Path,
-    /// What the connection counts for: its network address, or the relay of a circuit; `None` is
-    /// this machine.
+    /// The origin that the connection counts for: its network address, or the relay of a circuit;
+    /// `None` is this machine.
     pub origin: Option<Origin>,
-    /// The connection it came on.
+    /// The connection that carries the stream.
     pub(crate) connection: ConnectionId,
-    /// The bytes.
+    /// The byte stream.
     pub stream: Stream,
-    /// Its place among the streams of the protocol, until dropped: keep it as long as the stream
-    /// costs anything.
+    /// The stream's place within the bounds of the protocol, until dropped: keep the place as long as
+    /// the stream uses resources.
     pub place: Place<NodeId>,
 }
 
 /// The bounded queue of inbound streams of one protocol.
 ///
-/// Dropping it stops serving the protocol.
+/// Dropping the queue stops serving the protocol.
 #[derive(Debug)]
 pub struct Incoming {
     pub(crate) receiver: mpsc::Receiver<InboundStream>,
