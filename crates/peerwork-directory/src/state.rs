@@ -49,9 +49,9 @@ pub struct Moment {
 pub struct Limits {
     /// Nodes remembered: live, dormant and departed ones.
     pub entries_max: usize,
-    /// Bytes of signed envelopes kept.
+    /// Bytes of signed envelopes that the table keeps.
     pub bytes_max: usize,
-    /// Silence after which a node is gone.
+    /// The silence after which a node is no longer live.
     pub expiry: Duration,
     /// How far the clocks of nodes may differ.
     pub skew: Duration,
@@ -61,7 +61,7 @@ pub struct Limits {
     pub entries_per_source_max: usize,
     /// Bytes of signed envelopes kept that one source brought.
     pub bytes_per_source_max: usize,
-    /// How often one source may bring a node that is not known, unless this node asked for it.
+    /// How often one source may bring a node that is not known, answers to this node's requests aside.
     pub newcomer_rate: Rate,
 }
 
@@ -72,9 +72,9 @@ pub struct Entry {
     pub advertisement: Arc<Advertisement>,
     /// When its last announcement arrived, by this node's clock.
     pub last_heard: SystemTime,
-    /// How long it had been running when last heard.
+    /// The node's uptime when its last announcement arrived.
     pub uptime: Duration,
-    /// Its memory when last heard, in the form of specification 6.7.
+    /// The node's memory at that time, in the form of specification 6.7.
     pub mem_info: String,
     /// The node that forwarded its advertisement; `None` for this node's own.
     pub via: Option<NodeId>,
@@ -311,8 +311,8 @@ impl DirectoryState {
         Ok(Outcome::Accepted(gone.then_some(event)))
     }
 
-    /// Whether to look up an unknown node at a source. The lookup counts for the source's rate of unknown
-    /// nodes, because the answer does not.
+    /// Whether to look up an unknown node at a source. The lookup counts for the source's rate of
+    /// unknown nodes, because its answer does not count.
     pub fn may_ask(&mut self, now: Moment, node: NodeId, source: Source) -> bool {
         let rate = self.limits.newcomer_rate;
         self.table.get(node).is_some()
