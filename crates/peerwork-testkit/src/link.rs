@@ -29,18 +29,18 @@ use peerwork_net::link::{Bytes, Link};
 /// How a link treats the packets of each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conditions {
-    /// How long a packet is under way.
+    /// The time that a packet is under way.
     pub delay: Duration,
     /// Packets of a thousand that are lost; spread evenly, so that every run loses the same ones.
     pub lost_per_thousand: u16,
-    /// How long after its loss a packet arrives.
+    /// The time between the loss of a packet and its arrival.
     pub retransmission: Duration,
     /// Bytes a second of each connection; `None` is without limit.
     pub bytes_per_second: Option<u32>,
 }
 
 impl Conditions {
-    /// Nothing is held back.
+    /// No delay, no loss, and no limit of the rate.
     pub const CLEAR: Self = Self {
         delay: Duration::ZERO,
         lost_per_thousand: 0,
@@ -78,7 +78,7 @@ pub struct Links(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// For pairs that have no conditions of their own.
+    /// The conditions of pairs that have none of their own.
     usual: Conditions,
     pairs: HashMap<(NodeId, NodeId), Arc<Pair>>,
 }
@@ -178,7 +178,7 @@ impl Pair {
         }
     }
 
-    /// A new connection's wakers.
+    /// Registers a new connection, and gives its wakers.
     fn connection(&self) -> Arc<Wakers> {
         let wakers = Arc::new(Wakers::default());
         let mut state = self.0.lock();

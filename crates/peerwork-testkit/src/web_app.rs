@@ -55,7 +55,7 @@ pub(crate) struct State {
 }
 
 impl WebApp {
-    /// Starts it.
+    /// Starts the app.
     ///
     /// # Panics
     /// When the loopback interface cannot be listened on.
@@ -83,7 +83,7 @@ impl WebApp {
         }
     }
 
-    /// Where it listens.
+    /// The app's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -91,7 +91,7 @@ impl WebApp {
 
     /// Sends a text to all event streams.
     pub fn say(&self, text: &str) {
-        // Nobody listening is fine.
+        // The send fails only when no event stream is open.
         let _ = self
             .state
             .said
@@ -214,7 +214,7 @@ async fn trailers(request: Request<Incoming>) -> Response<Body> {
     if let Some(asked) = asked {
         fields.insert("x-asked", asked);
     }
-    // Of unknown length, because trailers need a chunked body.
+    // The body has no known length, because trailers need a chunked body.
     let frames = [
         Frame::data(Bytes::from_static(b"abc")),
         Frame::trailers(fields),
