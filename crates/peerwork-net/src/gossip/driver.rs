@@ -36,7 +36,7 @@ pub(crate) struct Decided {
 struct Joined {
     mode: Mode,
     inbox: Inbox,
-    /// The queue to the [`Topic`]; closed once the `Topic` was dropped.
+    /// The queue to the [`Topic`](super::Topic); closed once the `Topic` was dropped.
     deliver: mpsc::Sender<Queued>,
 }
 
