@@ -1,4 +1,4 @@
-//! The web app behind everything: echoes small bodies, streams large ones.
+//! The web app behind every route: it echoes small bodies and streams large ones.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -19,7 +19,7 @@ const CHUNK: usize = 64 * 1024;
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// Serves until the process is killed.
+/// Serves the web app until the process is killed.
 pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     println!("{}", listener.local_addr()?);
@@ -28,7 +28,7 @@ pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
         socket.set_nodelay(true)?;
         tokio::spawn(async move {
             let service = service_fn(answer);
-            // A client that leaves in the middle is part of a bench.
+            // A client may leave in the middle of a bench.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), service)
                 .await;

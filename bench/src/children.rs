@@ -61,7 +61,7 @@ impl Process {
         )
     }
 
-    /// Waits until the process has used no CPU to speak of for a while.
+    /// Waits until the process has used almost no CPU time for a while.
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {

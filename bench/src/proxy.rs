@@ -35,7 +35,7 @@ pub(crate) struct ProxyArgs {
     tls_in: Option<PathBuf>,
 }
 
-/// Serves until the process is killed.
+/// Serves the proxy until the process is killed.
 pub(crate) async fn serve(args: ProxyArgs) -> anyhow::Result<()> {
     let acceptor = args.tls_in.as_deref().map(tls::acceptor).transpose()?;
     let listener = TcpListener::bind(args.listen).await?;

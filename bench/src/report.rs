@@ -1,4 +1,4 @@
-//! Rounds over all routes, the medians, and the table.
+//! Measures all routes in rounds, and prints the medians as a table.
 
 use std::{fmt, time::Duration};
 
@@ -26,7 +26,7 @@ struct Row {
     requests: f64,
 }
 
-/// All figures.
+/// The figures of all routes.
 #[derive(Debug)]
 pub(crate) struct Figures {
     rows: Vec<(&'static str, Row)>,
@@ -38,7 +38,8 @@ const MANY: usize = 64;
 /// The time of load before the measured load.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// Measures each route in turn, round after round, so that the machine's moods hit all alike.
+/// Measures each route in turn, round after round, so that changes of the machine's speed affect all
+/// routes alike.
 pub(crate) async fn measure(routes: &Routes, plan: &Plan) -> anyhow::Result<Figures> {
     let mut rows = vec![Row::default(); routes.routes.len()];
     for _ in 0..plan.rounds {
@@ -83,7 +84,7 @@ fn cpu(routes: &Routes, route: &Route) -> anyhow::Result<Duration> {
     Ok(sum)
 }
 
-/// The middle value; the upper of two.
+/// The median; of an even number of values the upper one.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

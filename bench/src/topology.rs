@@ -19,7 +19,7 @@ use crate::{
 const ANY: &str = "127.0.0.1:0";
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The route that everything is compared with.
+/// The route that all others are compared with.
 pub(crate) const PROXY: &str = "plain hyper proxy";
 /// The route with as many processes as relay → edge.
 pub(crate) const CHAIN: &str = "two chained proxies";
@@ -39,7 +39,7 @@ pub(crate) struct Routes {
     _folder: TempDir,
 }
 
-/// A free port; when another process binds it first, the start fails with that.
+/// A free port; a start fails when another process binds the port first.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
@@ -60,7 +60,7 @@ pub(crate) enum Open {
     ToRelaysOnly,
 }
 
-/// Starts a relay; `bootnode` is another relay's address or nothing.
+/// Starts a relay; `bootnode` is the address of another relay, or `None`.
 pub(crate) fn relay(
     name: &'static str,
     program: &Path,

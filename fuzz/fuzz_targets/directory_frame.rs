@@ -1,4 +1,4 @@
-//! A request or an answer of the directory's protocol, as another node sent it.
+//! Requests and responses of the directory's protocol, as another node sends them.
 #![cfg_attr(fuzzing, no_main)]
 
 use peerwork_directory::{

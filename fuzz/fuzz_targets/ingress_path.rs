@@ -1,4 +1,4 @@
-//! Paths at an ingress: what the app gets is exactly what the client wrote after the port.
+//! Paths at an ingress: the app gets exactly the bytes that the client wrote after the port.
 #![cfg_attr(fuzzing, no_main)]
 
 use http::uri::PathAndQuery;

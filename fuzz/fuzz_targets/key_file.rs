@@ -1,4 +1,4 @@
-//! Key files: whatever is accepted is written in its one form and reads back as the same key.
+//! Key files: an accepted file is written in its canonical form and reads back as the same key.
 #![cfg_attr(fuzzing, no_main)]
 
 use peerwork_identity::key_file::{

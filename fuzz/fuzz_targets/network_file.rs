@@ -1,4 +1,4 @@
-//! Network files: whatever is accepted is written in its one form and reads back as itself.
+//! Network files: an accepted file is written in its canonical form and reads back as itself.
 #![cfg_attr(fuzzing, no_main)]
 
 use peerwork_identity::{NetworkFile, network_file::FILE_BYTES_MAX};

@@ -1,4 +1,4 @@
-//! Node ids and addresses: whatever is accepted reads back as itself.
+//! Node ids and addresses: an accepted text reads back as itself.
 #![cfg_attr(fuzzing, no_main)]
 
 use peerwork_identity::{NodeAddress, NodeId};

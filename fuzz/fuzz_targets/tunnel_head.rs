@@ -1,9 +1,9 @@
-//! Heads and answers of tunnels: whatever is accepted reads back as itself.
+//! Heads and answers of tunnels: an accepted message reads back as itself.
 #![cfg_attr(fuzzing, no_main)]
 
 use peerwork_tunnel::wire::{Head, decode_answer, encode_answer};
 
-/// Without the length, one or two bytes of varint.
+/// Removes the length in front of a message, one or two bytes of varint.
 fn body(message: &[u8]) -> &[u8] {
     match message {
         [first, _, rest @ ..] if *first >= 0x80 => rest,

@@ -1,4 +1,4 @@
-//! Programs that give strange bytes to the decoders of strangers' messages.
+//! Programs that give arbitrary bytes to the decoders of strangers' messages.
 //!
 //! Each file of `fuzz_targets` is one program. `cargo fuzz` (nightly compiler, C++ compiler) links
 //! libFuzzer to it and sets `cfg(fuzzing)`; everywhere else the program gives the files that its

@@ -35,7 +35,8 @@ enum Bench {
 /// # Errors
 /// When something does not build, or the bench fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    // Two builds: one would give the program's features to the library that the bench measures with.
+    // The two packages are built apart, because one build would give the program's features to the
+    // library that the bench measures with.
     for package in ["peerwork", "peerwork-bench"] {
         shell::run(&mut shell::command(
             "cargo",

@@ -30,7 +30,7 @@ const PHASES: &[Phase] = &[
         by_hand: "cargo xtask tidy",
         run: || tidy::run(&tidy::Arguments::default()),
     },
-    // The tests run what this phase builds: no crate and no library is compiled for lints alone.
+    // The tests run the binaries that this phase builds: no crate is compiled for lints alone.
     Phase {
         name: "clippy",
         by_hand: "cargo clippy --workspace --all-targets -- -D warnings",

@@ -1,12 +1,12 @@
-//! `cargo xtask commits`: the subjects of the commits on the way to this one.
+//! `cargo xtask commits`: checks the subjects of the commits that lead to this one.
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::shell;
 
 /// Commits before this second (2026-11-21 18:34:18 UTC) may have longer subjects.
-///
-/// A time, and no commit: a shallow clone does not have old commits, and a fresh one has one branch.
+/// The rule begins at a time and not at a commit, because a shallow clone lacks old commits, and a
+/// fresh clone has one branch.
 const LENGTH_SINCE: u64 = 1_795_286_058;
 
 /// Commits before this second (2026-11-27 18:30 UTC) may have subjects of another form.
@@ -26,7 +26,7 @@ const VERBS: &[&str] = &[
     "succeed",
 ];
 
-/// A commit as `git log` tells it.
+/// A commit in the output of `git log`.
 struct Commit<'log> {
     seconds: u64,
     hash: &'log str,
@@ -35,7 +35,8 @@ struct Commit<'log> {
 }
 
 impl Commit<'_> {
-    /// A merge at the end of a shallow history has lost its parents, and still its subject tells.
+    /// A merge at the end of a shallow history has lost its parents, so that only its subject shows
+    /// what it is.
     fn is_merge(&self) -> bool {
         self.parents > 1 || self.subject.starts_with("Merge ")
     }
@@ -78,7 +79,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// One line for each commit of `log` that breaks the rule.
+/// Returns a line for each commit of `log` that breaks the rule.
 fn faults(log: &str) -> Vec<String> {
     log.lines()
         .filter_map(parse)

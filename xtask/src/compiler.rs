@@ -10,9 +10,9 @@ const SEPARATOR: &str = "__CLIPPY_HACKERY__";
 /// The compiler of the workspace's own crates; libraries are compiled by rustc and shared by both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compiler {
-    /// Warnings are shown, and the build goes on.
+    /// The compiler is rustc: warnings are shown, and the build goes on.
     Rustc,
-    /// rustc with the lints of clippy; each warning is an error.
+    /// The compiler is rustc with the lints of clippy; each warning is an error.
     ///
     /// `cargo clippy` only checks, and compiles every library a second time for that.
     Clippy,
@@ -38,7 +38,7 @@ mod tests {
 
     use super::*;
 
-    /// Builds a crate with `code` below `folder` and says whether that succeeds.
+    /// Builds a crate with `code` below `folder`; returns whether that succeeded.
     fn builds(compiler: Compiler, code: &str) -> bool {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let write = |path: &str, text: &str| {

@@ -25,7 +25,7 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
 /// Runs `command` with its output shown as it comes.
 ///
 /// # Errors
-/// When it cannot be started, or ends with anything but success.
+/// When the command cannot be started, or ends with anything but success.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = command_line(command);
     let status = command

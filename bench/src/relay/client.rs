@@ -1,5 +1,5 @@
-//! A client of a relay: libp2p's transport with the protocols by hand. Its own work is little, so that
-//! the figures are the relay's.
+//! A client of a relay: libp2p's transport, with the protocols encoded by hand. It does little work, so
+//! that the figures are the relay's.
 //!
 //! ```text
 //!  TCP ─▶ noise ─▶ yamux ─▶ drive (a task) ─┬─ ping, identify: answered here
@@ -28,10 +28,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::wire::{self, Identify, protocol};
 
-/// A stream whose protocol is agreed.
+/// A stream whose protocol is negotiated.
 pub(super) type Stream = Negotiated<SubstreamBox>;
 
-/// A stream of the relay's, and its protocol.
+/// The streams that the relay opened, each with its protocol.
 pub(super) type Inbox = mpsc::UnboundedReceiver<(&'static str, Stream)>;
 
 type Open = oneshot::Sender<SubstreamBox>;
@@ -46,7 +46,7 @@ const ACCEPTED: [&str; 4] = [
 /// Streams of one client: 50 circuits and what the relay opens by itself.
 const STREAMS_MAX: usize = 1024;
 
-/// A connected client; its connection ends with it.
+/// A connected client; dropping the client ends its connection.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) key: Arc<Keypair>,
@@ -122,7 +122,7 @@ async fn drive(
                 && let Poll::Ready(stream) = muxer.poll_outbound_unpin(cx)?
                 && let Some(open) = waiting.take()
             {
-                // The receiver may have given up.
+                // The caller may no longer wait.
                 let _ = open.send(stream);
             } else if inbound_idle {
                 return Poll::<std::io::Result<()>>::Pending;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 use super::{gossip::Delivery, load::Rate};
 use crate::report::median;
 
-/// Work, and the relay's CPU time for it.
+/// A number of operations, and the relay's CPU time for them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     per_second: f64,
@@ -46,7 +46,7 @@ pub(super) struct Held {
     pub(super) idle_cpu: f64,
 }
 
-/// All figures.
+/// The figures of both relays.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(super) rounds: HashMap<&'static str, Vec<Round>>,

@@ -20,10 +20,10 @@ use super::{
 };
 
 const TOPIC: &str = "bench";
-/// Bytes of a message; the first eight say when it was sent.
+/// Bytes of a message; the first eight are the time of sending.
 const MESSAGE_BYTES: usize = 256;
-/// The silence after which missing messages are given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The silence after which missing messages count as lost.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// The messages that all subscribers received.
 struct Heard {
@@ -164,7 +164,7 @@ impl Room {
     /// `senders` members publish as fast as they can.
     pub(super) async fn flood(&mut self, senders: usize, each: usize) -> anyhow::Result<Flood> {
         self.heard.count.store(0, Ordering::Relaxed);
-        // Signed before the clock starts: the load is to cost little.
+        // The messages are signed before the clock starts, because the load has to cost little.
         let start_of_all = self.heard.start;
         let mut batches = Vec::new();
         for member in self.members.iter_mut().take(senders) {
@@ -195,7 +195,8 @@ impl Room {
         })
     }
 
-    /// Waits until all messages are there or none comes; gives their number and the time of the last.
+    /// Waits until all messages have arrived or no further one comes; returns their number and the time
+    /// of the last.
     async fn arrive(&self, due: u64) -> (u64, Instant) {
         let mut last = (0, Instant::now());
         loop {
@@ -203,7 +204,7 @@ impl Room {
             if count > last.0 {
                 last = (count, Instant::now());
             }
-            if count >= due || last.1.elapsed() > PATIENCE {
+            if count >= due || last.1.elapsed() > SILENCE_MAX {
                 return last;
             }
             sleep(Duration::from_millis(2)).await;
@@ -212,7 +213,7 @@ impl Room {
 }
 
 impl Member {
-    /// A message of this moment.
+    /// Signs a message with the time of this moment.
     fn signed(&mut self, start: Instant) -> anyhow::Result<Rpc> {
         self.sent += 1;
         let mut data = vec![0; MESSAGE_BYTES];

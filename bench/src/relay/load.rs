@@ -1,4 +1,4 @@
-//! The load of clients on a relay, with the time that it took: connections, reservations, circuits.
+//! Loads a relay with connections, reservations and circuits, and measures the time.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,7 +11,7 @@ use super::{
     wire::{self, Hop, Peer, Stop, protocol},
 };
 
-/// Clients that do something at the same time.
+/// Clients that work at the same time.
 const AT_ONCE: usize = 64;
 
 /// A number of operations, and the time that they took.
@@ -48,7 +48,7 @@ pub(super) async fn connect(
     Ok((clients, Rate::of(count, start)))
 }
 
-/// Asks for a place.
+/// Reserves a place at the relay.
 pub(super) async fn reserve(client: &Client) -> anyhow::Result<()> {
     let mut stream = client.open(protocol::HOP).await?;
     wire::send(
@@ -71,7 +71,7 @@ pub(super) async fn reserve(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every client asks for a place, `times` times one after the other.
+/// Lets every client reserve a place, `times` times one after the other.
 pub(super) async fn reservations(
     clients: &[(Client, Inbox)],
     times: usize,
@@ -119,10 +119,10 @@ async fn circuit(from: &Client, to: PeerId, inbox: &mut Inbox) -> anyhow::Result
             if protocol != protocol::STOP {
                 continue;
             }
-            let asked: Stop = wire::receive(&mut stream)
+            let request: Stop = wire::receive(&mut stream)
                 .await?
                 .context("no word in a circuit")?;
-            anyhow::ensure!(asked.kind == 0, "asked for {asked:?}");
+            anyhow::ensure!(request.kind == 0, "asked for {request:?}");
             wire::send(
                 &mut stream,
                 &Stop {

@@ -1,4 +1,4 @@
-//! Our relay beside one of js-libp2p, under the same clients.
+//! Measures our relay beside one of js-libp2p, under the same clients.
 //!
 //! ```text
 //!  round: for each relay a fresh process
@@ -56,11 +56,11 @@ const CARRYING: usize = 50;
 /// MiB through a circuit that is alone, and through each of many.
 const ALONE_MIB: usize = 256;
 const EACH_MIB: usize = 8;
-/// Subscribers, and one that publishes.
+/// Subscribers, and a member that publishes.
 const MEMBERS: usize = 101;
 const TRICKLE: usize = 200;
 const TRICKLE_PAUSE: Duration = Duration::from_millis(50);
-/// Members that publish as fast as they can, and how much each.
+/// Members that publish as fast as they can, and the messages of each.
 const SENDERS: usize = 10;
 const FLOOD: usize = 200;
 

@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// Starts a relay with every limit out of the way.
+    /// Starts a relay whose limits are all above the load.
     pub(super) fn start(&self) -> anyhow::Result<Subject> {
         let folder = tempfile::tempdir()?;
         let process = match self {

@@ -23,7 +23,7 @@ pub const SERVICES_MAX: usize = 64;
 pub const ROLES_MAX: usize = 16;
 /// Bytes of a role's name or a network's id.
 pub const NAME_BYTES_MAX: usize = 64;
-/// Bytes of a text without an own bound.
+/// Bytes of a text without a bound of its own.
 pub const TEXT_BYTES_MAX: usize = 1024;
 /// Bytes of [`Advertisement::app_origin`], in which apps list their models and cards.
 pub const APP_ORIGIN_BYTES_MAX: usize = 4 * 1024;
@@ -67,7 +67,7 @@ impl Role {
 /// A port a node serves through the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Service {
-    /// 1 to 65535.
+    /// The port's number, 1 to 65535.
     pub port: u16,
 }
 
@@ -76,28 +76,29 @@ pub struct Service {
 pub struct Advertisement {
     /// The subject, and the signer.
     pub node: NodeId,
-    /// Its network's id, at most [`NAME_BYTES_MAX`].
+    /// The network's id, at most [`NAME_BYTES_MAX`].
     pub network: String,
-    /// Grows with each advertisement of the node, also over restarts.
+    /// The sequence number, which grows with each advertisement of the node, also over restarts.
     pub sequence: u64,
     /// Milliseconds since the epoch, by the node's clock.
     pub issued_at_ms: u64,
-    /// For how long it may be used after that; more than zero, at most [`EXPIRES_IN_MAX`].
+    /// How long other nodes may use the advertisement after that; more than zero, at most
+    /// [`EXPIRES_IN_MAX`].
     pub expires_in: Duration,
     /// Name of the app or node, at most [`TEXT_BYTES_MAX`].
     pub name: String,
-    /// Version of its program, at most [`TEXT_BYTES_MAX`].
+    /// Version of the node's program, at most [`TEXT_BYTES_MAX`].
     pub version: String,
-    /// Its roles; names this node does not know are left out.
+    /// The node's roles; names that this node does not know are left out.
     pub roles: Vec<Role>,
-    /// Relays it holds a reservation at, with the address it reaches them at; at most
+    /// Relays at which the node holds a reservation, with the address by which it reaches them; at most
     /// [`RELAYS_MAX`].
     pub relays: Vec<NodeAddress>,
-    /// Addresses where it can be dialled directly, by its own word; at most [`ADDRESSES_MAX`].
+    /// Addresses at which the node claims to be dialled directly; at most [`ADDRESSES_MAX`].
     pub addresses: Vec<Multiaddr>,
-    /// The ports it serves; at most [`SERVICES_MAX`].
+    /// The ports that the node serves; at most [`SERVICES_MAX`].
     pub services: Vec<Service>,
-    /// Whether its services ask for a bearer key.
+    /// Whether the node's services require a bearer key.
     pub requires_key: bool,
     /// Milliseconds since the epoch.
     pub started_at_ms: u64,
@@ -119,7 +120,7 @@ pub struct Advertisement {
     pub average_power: f32,
     /// Port of the node's own HTTP ingress, if it has one.
     pub relay_proxy_port: Option<u16>,
-    /// Its services in their own words, also those this node does not know.
+    /// Offers of the node's services, those of kinds that this node does not know included.
     pub offers: Offers,
 }
 
@@ -130,7 +131,7 @@ pub struct Heartbeat {
     pub node: NodeId,
     /// Its network's id.
     pub network: String,
-    /// Sequence of the advertisement it keeps alive.
+    /// Sequence of the advertisement that the heartbeat keeps alive.
     pub sequence: u64,
     /// Grows with each heartbeat of a sequence.
     pub beat: u64,
@@ -156,13 +157,13 @@ pub struct Goodbye {
 }
 
 impl Advertisement {
-    /// Whether the node says it is a relay.
+    /// Whether the node claims the role of a relay.
     #[must_use]
     pub fn is_relay(&self) -> bool {
         self.roles.contains(&Role::Relay)
     }
 
-    /// The end of its use, in milliseconds since the epoch.
+    /// The end of the advertisement's validity, in milliseconds since the epoch.
     #[must_use]
     pub fn ends_at_ms(&self) -> u64 {
         self.issued_at_ms.saturating_add(millis(self.expires_in))
@@ -235,7 +236,7 @@ impl From<&Goodbye> for wire::Goodbye {
     }
 }
 
-/// Whole milliseconds; the end of time for more than fit.
+/// A duration in whole milliseconds; the largest number when they do not fit.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Signed announcements: sealing own ones, opening those of others.
+//! Seals this node's own signed announcements, and opens those of other nodes.
 //!
 //! An opened announcement belongs to this network and was signed by its subject. [`crate::state`]
 //! compares it with the announcements known before.
@@ -19,7 +19,7 @@ use crate::{
 pub enum Announcement {
     /// The whole description.
     Advertisement(Box<Advertisement>),
-    /// The node is still there.
+    /// The node is still running.
     Heartbeat(Heartbeat),
     /// The node leaves.
     Goodbye(Goodbye),
@@ -44,7 +44,7 @@ impl From<Goodbye> for Announcement {
 }
 
 impl Announcement {
-    /// The node it is about.
+    /// The node that the announcement describes.
     #[must_use]
     pub fn node(&self) -> NodeId {
         match self {
@@ -54,7 +54,7 @@ impl Announcement {
         }
     }
 
-    /// The network it belongs to.
+    /// The network that the announcement belongs to.
     #[must_use]
     pub fn network(&self) -> &str {
         match self {
@@ -64,7 +64,7 @@ impl Announcement {
         }
     }
 
-    /// The sequence it carries.
+    /// The sequence that the announcement carries.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         match self {
@@ -74,7 +74,7 @@ impl Announcement {
         }
     }
 
-    /// Its signed envelope.
+    /// The announcement's signed envelope.
     #[must_use]
     pub fn seal(&self, keypair: &Keypair) -> Vec<u8> {
         let (payload_type, payload) = match self {
@@ -94,7 +94,8 @@ impl Announcement {
         SignedEnvelope::seal(keypair, DOMAIN, payload_type, payload).encode()
     }
 
-    /// Opens a signed envelope: size, signature, bounds, signer is subject, network.
+    /// Opens a signed envelope. It checks the size, the signature, the bounds, that the signer is the
+    /// subject, and the network.
     ///
     /// # Errors
     /// [`Refusal`] of the first check that fails.

@@ -48,13 +48,13 @@ pub(crate) struct Announcer {
     own: Own,
     watched: Watched,
     outgoing: watch::Sender<Option<Outgoing>>,
-    /// Set on relays, which announce themselves by gossip.
+    /// The publisher of the gossip topic, on relays alone.
     publisher: Option<Publisher>,
-    /// Bounds how often changes are announced.
+    /// The rate at which changes are announced.
     changes: Bucket,
 }
 
-/// The reason to announce something.
+/// The reason for an announcement.
 enum Wake {
     Changed,
     Refresh,
@@ -88,7 +88,7 @@ impl Announcer {
         }
     }
 
-    /// Runs until it is dropped.
+    /// Runs the announcer until the future is dropped.
     pub(crate) async fn run(mut self) {
         let mut listen = self.core.network.listen_addresses();
         let mut reachability = self.core.network.reachability();
@@ -100,7 +100,7 @@ impl Announcer {
         let mut heartbeat = interval_at(Instant::now() + period, period);
         let period = self.core.config.refresh;
         let mut refresh = interval_at(Instant::now() + period, period);
-        // When to announce a change that came too soon after others.
+        // The time of a postponed announcement, whose change came too soon after others.
         let mut postponed: Option<Instant> = None;
         loop {
             let beat = self.watched.beat.clone();
@@ -142,7 +142,7 @@ impl Announcer {
                         postponed = None;
                         self.advertise().await;
                     } else {
-                        // One token comes within an interval.
+                        // The rate gives one token within an interval.
                         postponed.get_or_insert_with(|| Instant::now() + rate.interval);
                     }
                 }

@@ -1,7 +1,7 @@
 //! Asks relays for a snapshot of their directory as soon as there is a connection.
 //!
-//! A relay asks once for all nodes. A leaf asks for relays alone, and repeats it because it hears no
-//! gossip.
+//! A relay asks once for all nodes. A leaf asks for relays alone, and repeats the request because it
+//! receives no gossip.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,7 +34,7 @@ const NODES_MAX: usize = 1024;
 /// Attempts at a node that is not of the network file.
 const ATTEMPTS_MAX: u32 = 5;
 
-/// Runs until it is dropped.
+/// Runs the task until the future is dropped.
 pub(crate) async fn run(core: Arc<Core>, mut held: watch::Receiver<Vec<ReservationStatus>>) {
     let places = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
     let mut tasks = JoinSet::new();

@@ -17,7 +17,7 @@ use crate::{
     state::Limits,
 };
 
-/// The table is this many times what one source may bring.
+/// The table's size as a multiple of the part that one source may bring.
 pub const SOURCE_SHARE: usize = 8;
 /// Relays and bootnodes in the settings; each costs a task that keeps a connection.
 pub const KNOWN_NODES_MAX: usize = 64;
@@ -66,9 +66,9 @@ pub struct Config {
 /// A node's part in keeping the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Participation {
-    /// Knows all nodes: receives and forwards gossip, answers others.
+    /// The node knows all nodes: it receives and forwards gossip, and answers the requests of others.
     Relay,
-    /// Pushes its announcements to its relays, and looks up other nodes there.
+    /// The node pushes its announcements to its relays, and looks up other nodes there.
     Leaf,
 }
 
@@ -81,22 +81,22 @@ pub struct Description {
     pub version: String,
     /// Its roles.
     pub roles: Vec<Role>,
-    /// The ports it serves.
+    /// The ports that the node serves.
     pub services: Vec<Service>,
-    /// Whether its services ask for a bearer key.
+    /// Whether the node's services require a bearer key.
     pub requires_key: bool,
     /// The app's description of its origin.
     pub app_origin: String,
     /// Hash of the model served, or empty.
     pub model_hash: String,
-    /// Port of its own HTTP ingress.
+    /// Port of the node's own HTTP ingress.
     pub relay_proxy_port: Option<u16>,
-    /// Offers of its services at the start; [`crate::Directory::offer`] changes them.
+    /// Offers of the node's services at the start; [`crate::Directory::offer`] changes them.
     pub offers: Offers,
 }
 
 impl Config {
-    /// The defaults of a network on public addresses.
+    /// The default settings of a network on public addresses.
     #[must_use]
     pub fn new(network: impl Into<String>, participation: Participation) -> Self {
         Self {
@@ -149,8 +149,8 @@ impl Config {
         require("bytes_max", self.bytes_max > 0, "0")
     }
 
-    /// How often one node may announce itself: four times as often as it has to, and in bursts when
-    /// its relays or addresses change.
+    /// The rate at which one node may announce itself: four times as often as it has to, and in bursts
+    /// when its relays or addresses change.
     pub(crate) fn rate(&self) -> Rate {
         Rate {
             burst: 32,
@@ -158,8 +158,8 @@ impl Config {
         }
     }
 
-    /// How often this node announces changes of itself. Heartbeats come beside them, so that it stays
-    /// within [`Config::rate`], which other nodes apply to it.
+    /// The rate at which this node announces changes of itself. Heartbeats come beside them, so that it
+    /// stays within [`Config::rate`], which other nodes apply to it.
     pub(crate) fn change_rate(&self) -> Rate {
         Rate {
             burst: 8,
@@ -196,7 +196,7 @@ impl Config {
             rate: self.rate(),
             entries_per_source_max: (self.entries_max / SOURCE_SHARE).max(1),
             bytes_per_source_max: (self.bytes_max / SOURCE_SHARE).max(2 * ENVELOPE_BYTES_MAX),
-            // A relay that starts tells of about a thousand edges at once.
+            // A relay that starts reports about a thousand edges at once.
             newcomer_rate: Rate {
                 burst: 1024,
                 interval: Duration::from_millis(20),

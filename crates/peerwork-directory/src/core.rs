@@ -94,7 +94,7 @@ impl Core {
 
     // === announcements ===
 
-    /// Applies an own announcement like those of others, so that this node sees what others see.
+    /// Applies an own announcement like those of others, so that this node's table equals theirs.
     pub(crate) fn accept_own(&self, announcement: Announcement, envelope: &Arc<[u8]>) {
         if let Err(refusal) = self.apply(Channel::Own, announcement, envelope, Source::Own) {
             tracing::warn!(%refusal, "own announcement refused by the own directory");
@@ -121,8 +121,8 @@ impl Core {
         envelope: &[u8],
     ) -> Result<Outcome, Refusal> {
         let announcement = self.open(channel, envelope)?;
-        if let Channel::Fetch { of: Some(asked) } = channel
-            && announcement.node() != asked
+        if let Channel::Fetch { of: Some(wanted) } = channel
+            && announcement.node() != wanted
         {
             let other = Err(Refusal::Malformed("about another node".to_owned()));
             self.metrics.received(channel, &other);
@@ -140,7 +140,7 @@ impl Core {
         self.apply(channel, announcement, &envelope.into(), source)
     }
 
-    fn source(&self, node: NodeId, asked: bool) -> Source {
+    fn source(&self, node: NodeId, solicited: bool) -> Source {
         if self.is_configured(node) || self.config.trusted.contains(&node) {
             return Source::Trusted(node);
         }
@@ -148,7 +148,7 @@ impl Core {
         Source::Stranger(Stranger {
             node,
             origin,
-            asked,
+            solicited,
         })
     }
 
@@ -213,7 +213,7 @@ impl Core {
         self.metrics
             .entries
             .set(i64::try_from(state.len()).unwrap_or(i64::MAX));
-        // An error only says that there is no receiver.
+        // The send fails only when there is no receiver.
         let _ = self.events.send(event);
     }
 
@@ -348,7 +348,7 @@ mod tests {
         let stranger = Stranger {
             node: node(4),
             origin: None,
-            asked: true,
+            solicited: true,
         };
         assert_eq!(core.source(node(4), true), Source::Stranger(stranger));
         core.network.stop().await;

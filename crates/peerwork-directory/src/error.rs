@@ -47,7 +47,7 @@ impl Invalid {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Larger than [`crate::protocol::ENVELOPE_BYTES_MAX`].
+    /// The announcement is larger than [`crate::protocol::ENVELOPE_BYTES_MAX`].
     #[error("the announcement has {0} bytes, more than allowed")]
     TooLarge(usize),
     /// The bytes are not an announcement, or a field is outside its bounds.
@@ -56,40 +56,40 @@ pub enum Refusal {
     /// The signature is wrong.
     #[error("the announcement is forged: {0}")]
     Forged(&'static str),
-    /// It belongs to another network.
+    /// The announcement belongs to another network.
     #[error("the announcement is of another network")]
     OtherNetwork,
-    /// It was issued in the future.
+    /// The announcement was issued in the future.
     #[error("the announcement was issued {ahead_ms} ms in the future")]
     ClockSkew {
-        /// How far.
+        /// Milliseconds by which the announcement is ahead of this node's clock.
         ahead_ms: u64,
     },
-    /// It has expired.
+    /// The announcement has expired.
     #[error("the announcement has expired")]
     Outdated,
-    /// A newer one of the same node is known.
+    /// A newer announcement of the same node is known.
     #[error("a newer announcement is known")]
     Stale {
-        /// The newest signed one.
+        /// The newest signed announcement.
         newest: Arc<[u8]>,
     },
     /// The node announces itself too often.
     #[error("announcements come too often")]
     TooFrequent,
-    /// The node that handed it on, or its network address, brings too many unknown nodes.
+    /// The node that forwarded the announcement, or its network address, brings too many unknown nodes.
     #[error("its source brings too many unknown nodes")]
     Crowded,
     /// The directory is full.
     #[error("the directory is full")]
     Full,
-    /// A heartbeat of an advertisement that is not known.
+    /// The advertisement that a heartbeat keeps alive is not known.
     #[error("the advertisement this heartbeat keeps alive is not known")]
     UnknownAdvertisement,
 }
 
 impl Refusal {
-    /// Whether the sender is at fault: it made the announcement, or forwarded it without validating it.
+    /// Whether the sender is at fault: it made the announcement, or forwarded it without validation.
     /// Refusals that depend on clocks, order or load are no offence.
     #[must_use]
     pub fn is_offence(&self) -> bool {
@@ -105,7 +105,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the refusal is no offence once, and an offence when it comes again and again.
+    /// Whether the refusal is no offence alone, but an offence when it repeats.
     #[must_use]
     pub fn is_noise(&self) -> bool {
         matches!(

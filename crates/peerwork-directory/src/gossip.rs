@@ -53,7 +53,7 @@ pub(crate) async fn look_up(
     let work = async {
         while let Some(wanted) = wanted.recv().await {
             let (node, from) = (wanted.node, wanted.from);
-            // An earlier lookup may have found the node meanwhile.
+            // An earlier lookup may have found the node already.
             if core.with_state(|state| state.get(node).is_some()) {
                 continue;
             }

@@ -132,7 +132,7 @@ impl Directory {
         Some(route::route(&self.service.core, &entry))
     }
 
-    /// A live node, looked up at the connected relays when it is not known here.
+    /// Returns a live node, after a lookup at the connected relays when this node does not know it.
     pub async fn find(&self, node: NodeId, deadline: Instant) -> Option<Arc<Entry>> {
         if let Some(entry) = self.get(node) {
             return Some(entry);
@@ -153,8 +153,8 @@ impl Directory {
         None
     }
 
-    /// Events from this moment on, this node's own announcements included. A reader more than 4096 events
-    /// behind misses some and gets an error that says so.
+    /// Subscribes to events from this moment on, this node's own announcements included. A reader that
+    /// is more than 4096 events behind misses some and gets an error for that.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.service.core.events()
@@ -166,13 +166,14 @@ impl Directory {
         self.service.reservations.clone()
     }
 
-    /// This machine's inventory, read again from time to time.
+    /// This machine's inventory, which is read again from time to time.
     #[must_use]
     pub fn inventory(&self) -> watch::Receiver<Inventory> {
         self.service.inventory.clone()
     }
 
-    /// The relays of the network file, then those learned, each with an address that may be dialled.
+    /// The relays of the network file, then those of the directory, each with an address that may be
+    /// dialled.
     #[must_use]
     pub fn relays_known(&self) -> Vec<NodeAddress> {
         let core = &self.service.core;
@@ -188,8 +189,8 @@ impl Directory {
     /// Says goodbye to the network, within one second, and ends all tasks.
     pub async fn stop(&self) {
         let service = &self.service;
-        if !service.stop.is_cancelled() && !service.hush.is_cancelled() {
-            service.hush.cancel();
+        if !service.stop.is_cancelled() && !service.announcer_stop.is_cancelled() {
+            service.announcer_stop.cancel();
             self.say_goodbye(Instant::now() + GOODBYE).await;
         }
         service.stop.cancel();
@@ -201,7 +202,7 @@ impl Directory {
         let service = &self.service;
         let sequence = match &*service.outgoing.borrow() {
             Some(outgoing) => outgoing.sequence,
-            // This node was never announced.
+            // This node was never announced, so that there is nothing to end.
             None => return,
         };
         let goodbye = Announcement::from(Goodbye {

@@ -27,26 +27,26 @@ pub enum Penalty {
 /// An action of another node that is limited by a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Pushing an announcement of its own.
+    /// A node pushes an announcement of its own.
     Push,
-    /// Asking for one node.
+    /// A node looks up one node.
     Lookup,
-    /// Asking for all nodes.
+    /// A node asks for a snapshot of all nodes.
     Snapshot,
-    /// Gossiping stale, outdated or too frequent announcements, which honest relays do seldom.
+    /// A node gossips stale, outdated or too frequent announcements, which honest relays do seldom.
     Noise,
 }
 
 /// The rate of each action, for one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Of [`Action::Push`].
+    /// The rate of [`Action::Push`].
     pub push: Rate,
-    /// Of [`Action::Lookup`].
+    /// The rate of [`Action::Lookup`].
     pub lookup: Rate,
-    /// Of [`Action::Snapshot`].
+    /// The rate of [`Action::Snapshot`].
     pub snapshot: Rate,
-    /// Of [`Action::Noise`].
+    /// The rate of [`Action::Noise`].
     pub noise: Rate,
 }
 
@@ -95,7 +95,7 @@ impl Buckets {
 #[derive(Debug, Default)]
 struct Record {
     buckets: Buckets,
-    /// Strikes as time: each adds [`STRIKE_MEMORY`], and time takes it away again.
+    /// The time at which the node has no strikes left; each strike moves it by [`STRIKE_MEMORY`].
     clean_at: Duration,
     seen: Duration,
 }
@@ -109,7 +109,7 @@ pub struct Penalties {
 }
 
 impl Penalties {
-    /// Allows each node actions at these rates.
+    /// Makes a limiter that allows each node actions at these rates.
     #[must_use]
     pub fn new(rates: Rates, nodes_max: usize) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl Penalties {
         }
     }
 
-    /// Counts an action; false when it comes too often.
+    /// Counts an action of a node; false when the actions come too often.
     pub fn allows(&mut self, now: Duration, node: NodeId, action: Action) -> bool {
         let rate = self.rates.of(action);
         self.record(now, node).buckets.of(action).take(now, rate)
@@ -136,7 +136,7 @@ impl Penalties {
         Penalty::Strike
     }
 
-    /// Nodes remembered.
+    /// The number of nodes remembered.
     #[must_use]
     pub fn len(&self) -> usize {
         self.nodes.len()

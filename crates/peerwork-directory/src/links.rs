@@ -32,7 +32,7 @@ pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr
             tracing::debug!(%node, %error, ?pause, "no connection to a known node");
             sleep(pause).await;
         } else if core.network.path(node).is_none() {
-            // The connection closed again at once: the node refuses this one.
+            // The connection closed again at once: the other node refuses this one.
             sleep(backoff.fail(rand::random())).await;
         }
     }
@@ -40,7 +40,8 @@ pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr
 
 async fn disconnected(core: &Core, node: NodeId, events: &mut Receiver<Event>) {
     while core.network.path(node).is_some() {
-        // The event may come before the table's change; hence the look from time to time.
+        // The event may come before the change of the table, so that the table is read again from time
+        // to time.
         match timeout(core.look_again(), events.recv()).await {
             Ok(Ok(Event::Disconnected(gone))) if gone == node => return,
             Ok(Err(RecvError::Closed)) => return,

@@ -15,7 +15,7 @@ pub(crate) enum Channel {
     Own,
     Push,
     Gossip,
-    /// An answer to this node, about all nodes or about one.
+    /// A response to this node's request, for all nodes or for one.
     Fetch {
         of: Option<NodeId>,
     },
@@ -38,7 +38,7 @@ struct Received {
     outcome: &'static str,
 }
 
-/// How a push of this node's own announcement ended.
+/// The result of a push of this node's own announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PushResult {
     Accepted,

@@ -38,7 +38,7 @@ impl Kind {
         Self(Cow::Borrowed(text))
     }
 
-    /// The text.
+    /// The kind's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -84,10 +84,10 @@ const fn is_kind(bytes: &[u8]) -> bool {
     true
 }
 
-/// One service of a node, in the words of that service.
+/// One service of a node, described in a format of the service's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// The service.
+    /// The service's name.
     pub kind: Kind,
     /// The version of the body's format.
     pub version: u32,
@@ -151,12 +151,12 @@ impl Offers {
         found.ok().map(|at| &self.0[at])
     }
 
-    /// All offers, sorted by kind.
+    /// All offers, sorted by kind, one of each.
     pub fn iter(&self) -> std::slice::Iter<'_, Offer> {
         self.0.iter()
     }
 
-    /// How many offers there are.
+    /// The number of offers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

@@ -60,7 +60,7 @@ fn within_envelope(mut advertisement: Advertisement) -> Advertisement {
     advertisement
 }
 
-/// Leaves out a text that is too long, because a JSON text cut short would be invalid.
+/// Leaves out a text that is too long, because a JSON text that is cut short would be invalid.
 fn within(text: &str, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         return String::new();
@@ -106,7 +106,7 @@ impl Own {
         self.last.as_ref() != Some(content)
     }
 
-    /// Continues after a sequence that other nodes have seen of an earlier run, whose clock was ahead.
+    /// Continues after a sequence that other nodes know from an earlier run, whose clock was ahead.
     /// True when this node has to announce itself again.
     pub(crate) fn skip_past(&mut self, seen: u64) -> bool {
         let behind = seen > self.sequence;
@@ -165,14 +165,14 @@ impl Own {
         }
     }
 
-    /// Whole milliseconds, as they go over the wire.
+    /// The uptime in whole milliseconds, as the wire carries it.
     fn uptime(&self, now: Moment) -> Duration {
         Duration::from_millis(millis(now.elapsed.saturating_sub(self.started.elapsed)))
     }
 }
 
-/// The addresses to advertise: confirmed ones first, then listen addresses, as far as others may dial
-/// them.
+/// Chooses the addresses to advertise: confirmed ones first, then listen addresses, as far as other
+/// nodes may dial them.
 pub(crate) fn addresses(
     reachability: &Reachability,
     listen: &[Multiaddr],

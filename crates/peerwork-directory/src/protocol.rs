@@ -54,46 +54,46 @@ pub struct Advertisement {
     /// Binary node id of the subject.
     #[prost(bytes = "vec", tag = "1")]
     pub node: Vec<u8>,
-    /// The network it belongs to.
+    /// The network that the node belongs to.
     #[prost(string, tag = "2")]
     pub network: String,
-    /// Grows with each advertisement.
+    /// The sequence number, which grows with each advertisement.
     #[prost(uint64, tag = "3")]
     pub sequence: u64,
     /// Milliseconds since the epoch.
     #[prost(uint64, tag = "4")]
     pub issued_at_ms: u64,
-    /// For how long it may be used.
+    /// Milliseconds for which the advertisement may be used.
     #[prost(uint64, tag = "5")]
     pub expires_in_ms: u64,
     /// The app's or node's name.
     #[prost(string, tag = "6")]
     pub name: String,
-    /// Version of its program.
+    /// Version of the node's program.
     #[prost(string, tag = "7")]
     pub version: String,
     /// Role names; unknown ones are skipped.
     #[prost(string, repeated, tag = "8")]
     pub roles: Vec<String>,
-    /// Relays it holds a reservation at.
+    /// Relays at which the node holds a reservation.
     #[prost(message, repeated, tag = "9")]
     pub relays: Vec<RelayHeld>,
-    /// Binary multiaddrs where it can be dialled directly.
+    /// Binary multiaddrs at which the node can be dialled directly.
     #[prost(bytes = "vec", repeated, tag = "10")]
     pub addresses: Vec<Vec<u8>>,
-    /// Ports it serves.
+    /// Ports that the node serves.
     #[prost(message, repeated, tag = "11")]
     pub services: Vec<Service>,
-    /// Whether its services ask for a key.
+    /// Whether the node's services require a bearer key.
     #[prost(bool, tag = "12")]
     pub requires_key: bool,
-    /// Milliseconds since the epoch.
+    /// The start of the node, in milliseconds since the epoch.
     #[prost(uint64, tag = "13")]
     pub started_at_ms: u64,
-    /// Milliseconds.
+    /// The time since that start, in milliseconds.
     #[prost(uint64, tag = "14")]
     pub uptime_ms: u64,
-    /// The app's own description of where it comes from.
+    /// The app's own description of its origin.
     #[prost(string, tag = "15")]
     pub app_origin: String,
     /// Hash of the model served.
@@ -114,15 +114,15 @@ pub struct Advertisement {
     /// Average power.
     #[prost(float, tag = "21")]
     pub average_power: f32,
-    /// Port of its own HTTP ingress; 0 for none.
+    /// Port of the node's own HTTP ingress; 0 for none.
     #[prost(uint32, tag = "22")]
     pub relay_proxy_port: u32,
-    /// Services in their own words, one of each kind.
+    /// Offers of the node's services, one of each kind.
     #[prost(message, repeated, tag = "23")]
     pub offers: Vec<Offer>,
 }
 
-/// A service of a node in the words of that service.
+/// One service of a node, described in a format of the service's own.
 #[derive(Clone, PartialEq, Message)]
 pub struct Offer {
     /// The service's name.
@@ -150,7 +150,7 @@ pub struct RelayHeld {
 /// A service of a node.
 #[derive(Clone, PartialEq, Message)]
 pub struct Service {
-    /// Its port, 1 to 65535.
+    /// The port, 1 to 65535.
     #[prost(uint32, tag = "1")]
     pub port: u32,
 }
@@ -161,13 +161,13 @@ pub struct Heartbeat {
     /// Binary node id of the subject.
     #[prost(bytes = "vec", tag = "1")]
     pub node: Vec<u8>,
-    /// The network it belongs to.
+    /// The network that the node belongs to.
     #[prost(string, tag = "2")]
     pub network: String,
-    /// Sequence of the advertisement it keeps alive.
+    /// Sequence of the advertisement that the heartbeat keeps alive.
     #[prost(uint64, tag = "3")]
     pub sequence: u64,
-    /// Grows with each heartbeat of a sequence.
+    /// The heartbeat's number, which grows within a sequence.
     #[prost(uint64, tag = "4")]
     pub beat: u64,
     /// Milliseconds since the epoch.
@@ -187,10 +187,10 @@ pub struct Goodbye {
     /// Binary node id of the subject.
     #[prost(bytes = "vec", tag = "1")]
     pub node: Vec<u8>,
-    /// The network it belongs to.
+    /// The network that the node belongs to.
     #[prost(string, tag = "2")]
     pub network: String,
-    /// The last sequence it used.
+    /// The last sequence that the node used.
     #[prost(uint64, tag = "3")]
     pub sequence: u64,
     /// Milliseconds since the epoch.
@@ -198,7 +198,7 @@ pub struct Goodbye {
     pub issued_at_ms: u64,
 }
 
-/// The one field of a signed envelope that is read before it is opened.
+/// The one field of a signed envelope that this crate reads before it opens the envelope.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct EnvelopeHead {
     #[prost(bytes = "vec", tag = "2")]
@@ -286,23 +286,23 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum RefusedReason {
-    /// Missing, or of a later version.
+    /// The reason is missing, or belongs to a later version.
     Unspecified = 0,
-    /// Larger than allowed.
+    /// The announcement is larger than allowed.
     TooLarge = 1,
-    /// Not a message of this protocol, or beyond its bounds.
+    /// The bytes are no message of this protocol, or beyond its bounds.
     Malformed = 2,
     /// The signature is wrong, or the signer is not the subject.
     Forged = 3,
-    /// Of another network.
+    /// The announcement belongs to another network.
     OtherNetwork = 4,
     /// The sender's clock differs too much.
     ClockSkew = 5,
-    /// It has expired.
+    /// The announcement has expired.
     Outdated = 6,
-    /// A newer one is known.
+    /// A newer announcement of the node is known.
     Stale = 7,
-    /// Too many in too short a time.
+    /// The node sent too many announcements in too short a time.
     TooFrequent = 8,
     /// The directory is full.
     Full = 9,

@@ -1,7 +1,7 @@
 //! Pushes this node's announcements to its relays, on nodes that take no part in the gossip.
 //!
-//! One task per connected relay follows the newest announcement, so nothing queues up: an announcement
-//! with a newer successor is never sent.
+//! One task for each connected relay follows the newest announcement, so that no queue builds up: an
+//! announcement with a newer successor is never sent.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,11 +26,11 @@ use crate::{
     reservations::ReservationStatus,
 };
 
-/// Relays announced to at once.
+/// Relays to which this node pushes its announcements at once.
 pub(crate) const TARGETS_MAX: usize = 16;
 
-/// The connected nodes that should know of this one: those it holds a reservation at, and those of
-/// the network file.
+/// The connected nodes that should know this one: the relays that hold its reservations, and the nodes
+/// of the network file.
 pub(crate) fn targets(core: &Core, held: &[ReservationStatus]) -> Vec<NodeId> {
     let held = held.iter().map(|held| held.relay);
     let configured = core.configured().map(|node| node.node);
@@ -115,11 +115,11 @@ async fn follow(core: Arc<Core>, relay: NodeId, mut outgoing: watch::Receiver<Op
 
 struct Due {
     bytes: Arc<[u8]>,
-    /// The relay's state once it has accepted these bytes.
+    /// The relay's state once the relay has accepted these bytes.
     heard: Heard,
 }
 
-/// The advertisement first, then its newest heartbeat.
+/// Chooses the next push: the advertisement first, then its newest heartbeat.
 fn due(newest: &Outgoing, heard: Heard) -> Option<Due> {
     if newest.sequence != heard.sequence {
         let heard = Heard {
@@ -141,9 +141,9 @@ fn due(newest: &Outgoing, heard: Heard) -> Option<Due> {
 enum Next {
     /// The relay lacks the advertisement.
     Advertise,
-    /// Nothing to do until there is something newer.
+    /// The relay has the newest announcement, so that the task waits for a newer one.
     Wait,
-    /// Later once more.
+    /// The push is repeated after this pause.
     Again(Duration),
 }
 
@@ -151,7 +151,7 @@ fn refused(core: &Core, relay: NodeId, reason: RefusedReason, newest: &[u8]) -> 
     match reason {
         RefusedReason::UnknownAdvertisement => Next::Advertise,
         RefusedReason::Stale => {
-            // Accepted only if this node itself signed it.
+            // The newer announcement counts only if this node itself signed it.
             if let Err(refusal) =
                 core.accept_from(Channel::Fetch { of: Some(core.me) }, relay, newest)
             {

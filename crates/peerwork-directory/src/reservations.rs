@@ -24,7 +24,7 @@ use crate::{
 use keeper::KeeperState;
 
 /// How long a relay may take to grant a reservation, the connection to it included.
-const PATIENCE: Duration = Duration::from_secs(5);
+const GRANT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A reservation that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct ReservationStatus {
     pub relay: NodeId,
     /// The relay's address as this node reaches it.
     pub address: Multiaddr,
-    /// When it was granted.
+    /// When the relay granted the reservation.
     pub since: SystemTime,
     /// The relay's limits of each circuit.
     pub limits: CircuitLimits,
@@ -67,7 +67,7 @@ impl Keeper {
         }
     }
 
-    /// Runs until it is dropped, which gives all reservations back.
+    /// Runs the keeper until the future is dropped, which gives all reservations back.
     pub(crate) async fn run(mut self) {
         let mut events = self.core.events();
         loop {
@@ -94,7 +94,7 @@ impl Keeper {
         let core = self.core.clone();
         tracing::debug!(relay = %relay.node, address = %relay.transport, "asking for a reservation");
         self.tasks.spawn(async move {
-            let deadline = tokio::time::Instant::now() + PATIENCE;
+            let deadline = tokio::time::Instant::now() + GRANT_TIMEOUT;
             let answer = core.network.reserve(&relay, deadline).await;
             Ended::Answered(relay, answer.map_err(|error| error.to_string()))
         });
@@ -134,7 +134,7 @@ impl Keeper {
         self.state.failed(relay, now, rand::random());
     }
 
-    /// Relays come and go with the directory's entries.
+    /// Updates the keeper's relays when entries of the directory come and go.
     fn on_event(&mut self, event: Result<Event, broadcast::error::RecvError>) {
         let relays_may_differ = match event {
             Ok(Event::Announced(entry)) => entry.advertisement.is_relay(),

@@ -44,18 +44,18 @@ pub(crate) fn route(core: &Core, entry: &Entry) -> Route {
 /// relay's own advertisement, and only then the advertisement of the node that uses it.
 fn relay_addresses(core: &Core, relay: &NodeAddress) -> Vec<Multiaddr> {
     let configured = || configured_addresses(core, relay.node);
-    let told_by_relay = || {
+    let from_relay = || {
         let entry: Option<Arc<Entry>> = core.with_state(|state| state.get(relay.node));
         let entry = entry.into_iter();
         let addresses = entry.map(|entry| core.policy().permitted(&entry.advertisement.addresses));
         addresses.flatten().collect()
     };
-    let told_by_user = || core.policy().permitted([&relay.transport]);
+    let from_user = || core.policy().permitted([&relay.transport]);
     let sources: [&dyn Fn() -> Vec<Multiaddr>; 4] = [
         &|| connected_addresses(core, relay.node),
         &configured,
-        &told_by_relay,
-        &told_by_user,
+        &from_relay,
+        &from_user,
     ];
     let mut found = sources.into_iter().map(|source| source());
     found
@@ -63,7 +63,7 @@ fn relay_addresses(core: &Core, relay: &NodeAddress) -> Vec<Multiaddr> {
         .unwrap_or_default()
 }
 
-/// The addresses this node dialled. The remote port of an inbound connection cannot be dialled.
+/// The addresses that this node dialled. The remote port of an inbound connection cannot be dialled.
 fn connected_addresses(core: &Core, node: NodeId) -> Vec<Multiaddr> {
     let Some(peer) = core.network.peer(node) else {
         return Vec::new();

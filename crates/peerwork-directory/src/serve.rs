@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Streams at once. Each holds at most one frame each way, about 200 KiB, so 100 MiB at worst. One
-/// network address has a quarter: a building full of edges whose relay has started again, and not all.
+/// network address may hold a quarter of them, as a building full of edges needs whose relay has
+/// started again.
 const STREAMS: Bounds = Bounds {
     all: 512,
     per_key: 16,
@@ -29,7 +30,7 @@ const STREAMS: Bounds = Bounds {
 /// Snapshots sent at once; one node gets one at a time.
 const SNAPSHOTS_MAX: usize = 8;
 /// How long a node may be silent on a stream, and how long it may take to read a frame.
-const PATIENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a stream may take in all, so that a node that asks or reads slowly does not keep its
 /// place.
 const STREAM: Duration = Duration::from_secs(120);
@@ -77,7 +78,7 @@ impl Server {
         } = inbound;
         let mut frames = Frames::answering(stream);
         for _ in 0..REQUESTS_PER_STREAM_MAX {
-            let request = match timeout(PATIENCE, frames.read::<Request>()).await? {
+            let request = match timeout(IDLE_TIMEOUT, frames.read::<Request>()).await? {
                 Ok(Some(request)) => request,
                 Ok(None) => break,
                 Err(error) => {
@@ -104,7 +105,7 @@ impl Server {
                 }
             }
         }
-        timeout(PATIENCE, frames.close()).await?
+        timeout(IDLE_TIMEOUT, frames.close()).await?
     }
 
     fn bad_frame(&self, node: NodeId, error: &io::Error) {
@@ -193,7 +194,7 @@ impl Server {
 }
 
 async fn write(frames: &mut Frames<Stream>, response: response::Kind) -> io::Result<()> {
-    timeout(PATIENCE, frames.write(&Response::from(response))).await?
+    timeout(IDLE_TIMEOUT, frames.write(&Response::from(response))).await?
 }
 
 fn busy() -> response::Kind {

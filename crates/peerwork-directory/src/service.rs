@@ -47,8 +47,8 @@ pub(crate) struct Service {
     pub(crate) inventory: watch::Receiver<Inventory>,
     pub(crate) offers: watch::Sender<Offers>,
     pub(crate) publisher: Option<Publisher>,
-    /// Ends the announcer alone, so that nothing follows a goodbye.
-    pub(crate) hush: CancellationToken,
+    /// Ends the announcer alone, so that no announcement follows a goodbye.
+    pub(crate) announcer_stop: CancellationToken,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -90,7 +90,7 @@ impl Service {
             reservations,
             inventory,
             offers,
-            hush: stop.child_token(),
+            announcer_stop: stop.child_token(),
             stop,
             tasks,
         };
@@ -169,9 +169,9 @@ impl Service {
             outgoing,
             self.publisher.clone(),
         );
-        let hush = self.hush.clone();
+        let announcer_stop = self.announcer_stop.clone();
         self.tasks.spawn(async move {
-            hush.run_until_cancelled(announcer.run()).await;
+            announcer_stop.run_until_cancelled(announcer.run()).await;
         });
     }
 

@@ -264,8 +264,8 @@ impl DirectoryState {
         Ok(Outcome::Accepted(gone.then_some(event)))
     }
 
-    /// Whether to look up an unknown node at a source. The lookup counts for the source's rate of unknown
-    /// nodes, because the answer does not.
+    /// Whether to look up an unknown node at a source. The lookup counts for the source's rate of
+    /// unknown nodes, because its answer does not count.
     pub fn may_ask(&mut self, now: Moment, node: NodeId, source: Source) -> bool {
         let rate = self.limits.newcomer_rate;
         self.table.get(node).is_some()

@@ -1,4 +1,4 @@
-//! The swarm's behaviour: the protocols that this node speaks. No logic.
+//! The swarm's behaviour combines the protocols that this node speaks; it holds no logic.
 
 mod boxed;
 
@@ -15,8 +15,8 @@ use crate::{config::Config, dht, error::StartError, gossip, peers::AddressLimits
 
 pub(crate) use boxed::Boxed;
 
-/// Boxed, because libp2p copies a connection's handler several times while the connection is set up, and
-/// keeps the memory.
+/// The handlers are boxed, because libp2p copies a connection's handler several times while the
+/// connection is set up, and keeps the memory.
 pub(crate) type Behaviour = Boxed<Parts, false>;
 
 #[derive(NetworkBehaviour)]
@@ -28,8 +28,8 @@ pub(crate) struct Parts {
     pub(crate) streams: streams::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
-    /// libp2p's handler leaves the second of two circuits that come at once until the connection is
-    /// polled for another reason.
+    /// The handler is polled again after an event: libp2p's own leaves the second of two circuits that
+    /// arrive at once until the connection is polled for another reason.
     pub(crate) relay_client: Boxed<relay::client::Behaviour, true>,
     pub(crate) dcutr: Toggle<dcutr::Behaviour>,
     pub(crate) autonat_client: Toggle<autonat::v2::client::Behaviour>,
@@ -48,12 +48,13 @@ pub(crate) fn build(
 ) -> Result<Behaviour, StartError> {
     let keypair = config.keypair.libp2p();
     let this = keypair.public().to_peer_id();
-    // Without a signed record of addresses: rust-libp2p signs it in a form that js-libp2p takes for
-    // forged, and js-libp2p then drops the whole identify message.
+    // identify runs without a signed peer record: rust-libp2p signs the record in a form that js-libp2p
+    // takes for forged, and js-libp2p then drops the whole identify message.
     let identify = identify::Config::new(format!("peerwork/{}", config.network), keypair.public())
     .with_agent_version(config.agent.clone())
     .with_push_listen_addr_updates(true)
-    // Services name the addresses of their dials, so the claims of identify are not kept for dials.
+    // The behaviour caches no addresses from identify, because services name the addresses of their
+    // dials.
     .with_cache_size(0);
     let ping = ping::Config::new()
         .with_interval(config.ping_interval)

@@ -13,22 +13,22 @@ pub struct Config {
     pub keypair: Keypair,
     /// Which network this node belongs to; part of protocol names, at most 64 bytes of `[A-Za-z0-9._-]`.
     pub network: String,
-    /// The agent version that identify tells others, for instance `peerwork/0.1.0`.
+    /// The agent version that this node sends in identify, for instance `peerwork/0.1.0`.
     pub agent: String,
-    /// Addresses to listen on; none is allowed (a node that only dials).
+    /// Addresses to listen on; an empty list makes a node that only dials.
     pub listen: Vec<Multiaddr>,
     /// Addresses on which the program itself accepts connections, and hands them to
     /// [`Network::hand_over`](crate::Network::hand_over); in the form `/ip4/…/tcp/…/ws`.
     pub handed: Vec<Multiaddr>,
-    /// Addresses that others should dial; when empty, others are told the listen addresses and those
-    /// that other nodes observed.
+    /// Addresses that this node advertises; when the list is empty, it advertises its listen addresses
+    /// and those that other nodes observed.
     pub announce: Vec<Multiaddr>,
     /// The certificate of WebRTC-direct listeners. Their addresses contain its hash, so the addresses
     /// stay valid as long as the certificate is kept. `None` makes a certificate that lasts as long as
     /// this network.
     #[cfg(feature = "webrtc")]
     pub certificate: Option<crate::webrtc::Certificate>,
-    /// The way that the bytes of connections take in a test.
+    /// The links that carry the bytes of connections in a test.
     #[cfg(feature = "testkit")]
     pub link: Option<std::sync::Arc<dyn crate::link::Link>>,
     /// Offer circuit relay v2 to others.
@@ -37,9 +37,9 @@ pub struct Config {
     pub gossip: Gossip,
     /// Connection limits.
     pub limits: Limits,
-    /// Follow loopback and private addresses that other nodes tell: for networks that live on them.
+    /// Dial loopback and private addresses that other nodes advertise: for networks that live on them.
     /// Addresses that are given to [`Network::dial`](crate::Network::dial) and
-    /// [`Network::reserve`](crate::Network::reserve) are followed in any case.
+    /// [`Network::reserve`](crate::Network::reserve) are dialled in any case.
     pub allow_private: bool,
     /// Find nodes on the local network by mDNS.
     pub mdns: bool,
@@ -72,14 +72,14 @@ pub struct RelayServer {
     /// not counted. `None` is half of all, so that one address never takes a whole relay; a share
     /// larger than all is refused at the start.
     pub reservations_per_address_max: Option<usize>,
-    /// Nodes that may reserve, beside those that show a token; `None` lets all nodes reserve.
+    /// Nodes that may reserve, beside those that present a token; `None` lets all nodes reserve.
     pub allowed: Option<HashSet<NodeId>>,
     /// How long a reservation is valid without renewal.
     pub reservation_duration: Duration,
     /// Circuits carried at once.
     pub circuits_max: usize,
-    /// Circuits one node may open; at most [`CIRCUITS_PER_PEER_MAX`]. To one holder there may be
-    /// twice as many as that.
+    /// Circuits that one node may open, at most [`CIRCUITS_PER_PEER_MAX`]; twice as many may lead to
+    /// one holder.
     pub circuits_per_peer_max: usize,
     /// Circuits opened from one network address (an IPv4 address, an IPv6 /64); this machine's own
     /// are not counted.
@@ -137,15 +137,15 @@ pub const TOPIC_BYTES_MAX: usize = 256;
 pub struct Hub {
     /// Topics joined from the start.
     pub topics: Vec<String>,
-    /// Further topics are joined when a node subscribes to them and they begin with one of these;
-    /// an empty text is the beginning of all.
+    /// Prefixes of further topics, which the hub joins when a node subscribes to them; an empty prefix
+    /// fits all topics.
     pub follow: Vec<String>,
-    /// Topics joined at once, the configured ones included; one costs about 1 KiB and 100 bytes for
-    /// each subscriber.
+    /// Topics joined at once, the configured ones included; a topic costs about 1 KiB, and 100 bytes
+    /// for each subscriber.
     pub topics_max: usize,
     /// Topics that are joined because of one node.
     pub topics_per_node_max: usize,
-    /// Largest message of such a topic; a larger one is not forwarded.
+    /// Largest message of a followed topic; a larger message is not forwarded.
     pub message_bytes_max: usize,
     /// Messages that one node may send on one topic. Further ones are not forwarded, and a node that
     /// sends far more gets a gossipsub score so low that none of its messages are accepted.
@@ -196,7 +196,7 @@ pub struct Limits {
     /// Established connections from one network address (an IPv4 address, an IPv6 /64); this
     /// machine's own are not counted.
     pub connections_per_address_max: u32,
-    /// Of those in their handshake, the ones from one network address.
+    /// Connections in their handshake from one network address.
     pub handshakes_per_address_max: u32,
     /// Established connections to one node.
     pub connections_per_peer_max: u32,
@@ -211,15 +211,15 @@ pub struct Limits {
     pub memory_share_max: f64,
     /// Streams being opened at once on one connection.
     pub opens_per_connection_max: usize,
-    /// Bytes of memory that all yamux connections hold for streams that are not read. Past it the
-    /// streams that hold most for longest are reset.
+    /// Memory that the unread bytes of all yamux connections take. Above this bound, the streams that
+    /// held most bytes for longest are reset.
     pub unread_bytes_max: usize,
-    /// Such bytes of one connection; at least 4 MiB.
+    /// Memory that the unread bytes of one connection take; at least 4 MiB.
     pub unread_bytes_per_connection_max: usize,
-    /// Bytes that streams of all yamux connections were given and that are not sent. Past it writers
-    /// wait, except that each connection may always hold 64 KiB.
+    /// Bytes that were written to streams of all yamux connections and that the sockets have not taken.
+    /// Above this bound writers wait, except that each connection may always hold 64 KiB.
     pub unsent_bytes_max: usize,
-    /// Such bytes of one connection.
+    /// Unsent bytes of one connection.
     pub unsent_bytes_per_connection_max: usize,
 }
 
@@ -246,12 +246,12 @@ impl Default for Limits {
 /// Part in this network's Kademlia DHT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dht {
-    /// Not spoken.
+    /// The node does not speak the DHT's protocol.
     #[default]
     Off,
-    /// Asks, does not answer.
+    /// The node sends queries and answers none.
     Client,
-    /// Asks and answers.
+    /// The node sends queries and answers those of others.
     Server,
 }
 
@@ -261,21 +261,21 @@ pub enum Dht {
 pub struct DhtKeys {
     /// Keys that this node provides.
     pub provided_max: usize,
-    /// Keys that other nodes told this one they provide.
-    pub told_max: usize,
+    /// Keys for which other nodes have announced a provider to this node.
+    pub announced_max: usize,
 }
 
 impl Default for DhtKeys {
     fn default() -> Self {
         Self {
             provided_max: 1024,
-            told_max: 1024,
+            announced_max: 1024,
         }
     }
 }
 
 impl Config {
-    /// Settings of a node that listens nowhere and looks for no other nodes by itself.
+    /// Settings of a node that listens nowhere and discovers no other nodes.
     #[must_use]
     pub fn new(keypair: Keypair, network: impl Into<String>) -> Self {
         Self {

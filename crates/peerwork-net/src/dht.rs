@@ -18,7 +18,7 @@ use crate::error::DhtError;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key(pub(crate) Vec<u8>);
 
-/// A key longer than 64 bytes or empty.
+/// The key is empty or longer than 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a key has 1 to {max} bytes, this one has {len}")]
 pub struct KeyLength {

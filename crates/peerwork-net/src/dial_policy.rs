@@ -1,38 +1,39 @@
-//! Decides which addresses that other nodes told may be dialled.
+//! Decides which addresses from other nodes may be dialled.
 //!
-//! Another node could otherwise make this node connect to hosts of its own private network. Addresses
-//! from the operator (network file, settings) are not judged here. Names are judged as names; the
-//! addresses that they resolve to are judged when they are dialled (`transport/resolved.rs`).
+//! Another node could otherwise make this node connect to hosts of its own private network. The policy
+//! does not apply to addresses from the operator (network file, settings). It checks DNS names as
+//! names; the addresses that they resolve to are checked when they are dialled
+//! (`transport/resolved.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use multiaddr::{Multiaddr, Protocol};
 
-/// Decides about addresses that other nodes told.
+/// The policy for addresses that other nodes advertise.
 #[derive(Debug, Clone, Default)]
 pub struct DialPolicy {
     /// Allow loopback and private addresses: for networks that live on them.
     pub allow_private: bool,
-    /// This node's own addresses, under which no other node can be.
+    /// This node's own addresses, at which no other node can be.
     pub own: Vec<Multiaddr>,
 }
 
 /// Why an address is not dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Forbidden {
-    /// The address is not a host and a port, or is that of a circuit.
+    /// The address has no host and port, or belongs to a circuit.
     #[error("not a host and a port")]
     Form,
-    /// Port 0.
+    /// The port is 0, which no node listens on.
     #[error("port 0")]
     Port,
-    /// An address that names no single host: unspecified, multicast, broadcast, link-local, reserved.
+    /// The address names no single host: unspecified, multicast, broadcast, link-local, reserved.
     #[error("the address names no host that others may tell")]
     NoHost,
-    /// A loopback or private address.
+    /// The address is a loopback or private one.
     #[error("a loopback or private address")]
     Private,
-    /// One of this node's own addresses.
+    /// The address is one of this node's own.
     #[error("an address of this node itself")]
     Own,
 }
@@ -54,7 +55,7 @@ impl DialPolicy {
     /// Checks a direct address (transport only, without `/p2p/…`).
     ///
     /// # Errors
-    /// [`Forbidden`] says why it is not dialled.
+    /// [`Forbidden`] is the reason for which the address is not dialled.
     pub fn check(&self, address: &Multiaddr) -> Result<(), Forbidden> {
         let endpoint = endpoint(address).ok_or(Forbidden::Form)?;
         if endpoint.port == 0 {
@@ -75,7 +76,7 @@ impl DialPolicy {
         Ok(())
     }
 
-    /// Those of the addresses that may be dialled.
+    /// Keeps the addresses that may be dialled.
     pub fn permitted<'a>(
         &self,
         addresses: impl IntoIterator<Item = &'a Multiaddr>,

@@ -39,12 +39,13 @@ pub enum StartError {
         /// The reason.
         reason: String,
     },
-    /// An address could not be listened on: taken, not ours, or not supported.
+    /// Listening on an address failed: the port is taken, the address is another machine's, or the
+    /// transport is not supported.
     #[error(
         "cannot listen on {address}: {reason}; end what listens there, or name another address or port"
     )]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         address: Multiaddr,
         /// The reason of the refusal.
         reason: String,
@@ -78,11 +79,11 @@ pub enum OpenError {
     Stopped,
 }
 
-/// A byte stream was not taken over.
+/// Handing over a byte stream failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandOverError {
-    /// Too many streams wait to be taken over.
+    /// Too many handed-over streams wait for the swarm.
     #[error("too many connections come in at once")]
     Busy,
     /// The network has stopped.
@@ -145,7 +146,7 @@ pub enum TopicError {
     /// The message is larger than the topic's limit.
     #[error("message of {size} bytes exceeds the limit of {limit}")]
     TooLarge {
-        /// Bytes given.
+        /// Bytes of the message.
         size: usize,
         /// Bytes allowed.
         limit: usize,

@@ -48,7 +48,8 @@ struct EventLoop {
     ledger: relay::Ledger,
     gossip: gossip::Driver,
     dht: dht::Driver,
-    /// Whether the listen addresses are told as external ones: a relay without configured addresses.
+    /// Whether this node advertises its listen addresses as external ones, as a relay without
+    /// configured addresses does.
     announce_listen: bool,
     /// External addresses that others confirmed, the router mapped, or the operator configured.
     confirmed: HashSet<Multiaddr>,
@@ -189,7 +190,8 @@ impl EventLoop {
 
     fn on_behaviour(&mut self, event: PartsEvent) {
         match event {
-            // Not recorded for libp2p's metrics, which would keep every node's identify message once more.
+            // Identify events bypass libp2p's metrics, which would keep every node's identify message
+            // once more.
             PartsEvent::Identify(event) => {
                 if let libp2p::identify::Event::Received { peer_id, info, .. } = &event {
                     let (protocols, addresses) = (&info.protocols, &info.listen_addrs);
@@ -269,7 +271,8 @@ impl EventLoop {
         }
     }
 
-    /// Bounded by the external addresses that the swarm holds.
+    /// Notes a confirmed external address. The set is bounded by the external addresses that the swarm
+    /// holds.
     fn confirm(&mut self, address: Multiaddr) {
         if self
             .swarm

@@ -1,4 +1,4 @@
-//! The decoders of this crate that the fuzz targets reach; no part of the interface.
+//! Opens the private decoders of this crate to the fuzz targets; no part of the public interface.
 
 use crate::relay::server::wire;
 

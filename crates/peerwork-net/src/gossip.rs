@@ -43,30 +43,30 @@ pub(crate) struct Control {
 pub(crate) struct Forwarded {
     /// The topics of this moment, those with most subscribers first.
     pub(crate) topics: Arc<[TopicInfo]>,
-    /// Of all topics since the start.
+    /// Counts of all topics since the start.
     pub(crate) all: TopicCounts,
 }
 
-/// Messages of one topic, or of all.
+/// Counts of the messages of one topic, or of all topics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TopicCounts {
     /// Messages forwarded.
     pub messages: u64,
-    /// Their bytes.
+    /// Bytes of the forwarded messages.
     pub bytes: u64,
-    /// Messages that were too large or too many.
+    /// Messages that were not forwarded, because they were too large or too many.
     pub dropped: u64,
 }
 
 /// A topic that this node forwards for others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicInfo {
-    /// Its name.
+    /// The topic's name.
     pub name: String,
-    /// Whether the operator named it; others are joined for their subscribers.
+    /// Whether the operator configured the topic; other topics are joined for their subscribers.
     pub configured: bool,
-    /// Connected nodes that subscribe to it; other hubs are not counted.
+    /// Connected nodes that subscribe to the topic; other hubs are not counted.
     pub subscribers: usize,
-    /// Its messages since it was joined.
+    /// The topic's messages since it was joined.
     pub counts: TopicCounts,
 }

@@ -1,6 +1,6 @@
 //! One libp2p swarm behind a cloneable [`Network`] handle.
 //!
-//! This is the only crate that names libp2p. The other crates use nodes, byte streams and topics.
+//! No other crate names libp2p. The other crates use nodes, byte streams and topics.
 //!
 //! ```text
 //!  services ──▶ Network: */handle.rs ──command──▶ event_loop.rs ──▶ drivers: peers, relay, gossip, dht
@@ -16,7 +16,7 @@
 //!   connections ([`peers`], [`relay`]).
 //! * [`Network::provide`], [`Network::unprovide`], [`Network::providers`], [`Network::addresses`]: the
 //!   DHT ([`dht`]).
-//! * [`DialPolicy`]: which addresses that other nodes told may be dialled ([`dial_policy`]).
+//! * [`DialPolicy`]: which addresses from other nodes may be dialled ([`dial_policy`]).
 //! * [`Network::peers`], [`Network::events`], [`Network::connection_events`], [`Network::traffic`]:
 //!   observations ([`peers`], [`metering`]).
 

@@ -1,4 +1,4 @@
-//! A seam for tests (cargo feature `testkit`): the bytes of a connection pass a [`Link`], which may
+//! Lets a test carry the bytes of a connection over a [`Link`] (cargo feature `testkit`), which may
 //! delay them, slow them down or cut them off.
 //!
 //! A link sees TCP, WebSocket and handed-over connections after their security handshake, when the
@@ -21,8 +21,8 @@ pub type Bytes = Pin<Box<dyn Duplex>>;
 
 /// The links from one node to all others.
 pub trait Link: fmt::Debug + Send + Sync {
-    /// Puts itself between the muxer and the connection `bytes` to `remote`. The connection's two
-    /// nodes each call the link of their own [`Config`](crate::Config).
+    /// Wraps the connection `bytes` to `remote`, below the muxer. The connection's two nodes each call
+    /// the link of their own [`Config`](crate::Config).
     ///
     /// # Errors
     /// Any error refuses the connection: the dial fails.

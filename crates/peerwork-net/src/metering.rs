@@ -40,7 +40,8 @@ pub struct Traffic {
     pub rtt: Option<Duration>,
 }
 
-/// Lives as long as a connection or a stream of its node, and then leaves the table by itself.
+/// The counters of one node. A meter lives as long as a connection or a stream of its node, and then
+/// leaves the table by itself.
 #[derive(Debug)]
 struct Meter {
     received: [AtomicU64; 2],
@@ -55,7 +56,7 @@ impl Drop for Meter {
             return;
         };
         let mut peers = table.peers.write();
-        // The node may have come back meanwhile, with a new meter.
+        // The node may have connected again in the meantime, with a new meter.
         if peers.get(&self.peer).is_some_and(|m| m.strong_count() == 0) {
             peers.remove(&self.peer);
         }
@@ -152,7 +153,7 @@ impl Count {
     }
 }
 
-/// A muxer whose streams count.
+/// A muxer that counts the bytes of its streams.
 pub(crate) struct Metered<M> {
     muxer: M,
     count: Count,
@@ -196,7 +197,7 @@ where
     }
 }
 
-/// A stream that counts.
+/// A stream that counts its bytes.
 pub(crate) struct MeteredStream<S> {
     stream: S,
     count: Count,

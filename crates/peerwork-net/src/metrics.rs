@@ -37,7 +37,8 @@ pub(crate) struct Metrics {
     unvalidated: Family<Reason, Counter>,
 }
 
-/// A topic that the operator named, or `other`: clients could name any number.
+/// The label of a topic: a name that the operator configured, or `other`, because clients could name
+/// any number of topics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Topic {
     topic: String,

@@ -32,24 +32,25 @@ pub(crate) use table::PeerTable;
 /// A connected node: its connections, its claims in identify, and measurements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerInfo {
-    /// Its id.
+    /// The node's id.
     pub node: NodeId,
-    /// Its connections, at least one.
+    /// The connections to the node, at least one.
     pub connections: Vec<ConnectionInfo>,
-    /// The agent it claims in identify; `None` until identified. At most 128 characters.
+    /// The agent version that the node claims in identify; `None` until identified. At most 128
+    /// characters.
     pub agent: Option<String>,
-    /// The protocols it claims in identify; at most 256.
+    /// The protocols that the node claims in identify; at most 256.
     pub protocols: Vec<String>,
-    /// The addresses it claims in identify; at most 32.
+    /// The addresses that the node claims in identify; at most 32.
     pub addresses: Vec<Multiaddr>,
     /// The latest measured round-trip time; `None` until measured.
     pub rtt: Option<Duration>,
-    /// Whether it holds a reservation at this node's relay.
+    /// Whether the node holds a reservation at this node's relay.
     pub reserved: bool,
 }
 
 impl PeerInfo {
-    /// The best path among its connections.
+    /// The best path among the node's connections.
     #[must_use]
     pub fn path(&self) -> Path {
         let paths = self.connections.iter().map(|c| c.path);
@@ -68,14 +69,15 @@ impl PeerInfo {
 /// Whether others can reach this node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Reachability {
-    /// Not known yet.
+    /// The reachability is not known yet.
     #[default]
     Unknown,
-    /// At these addresses, which others confirmed or the operator configured.
+    /// Other nodes can reach this node at these addresses, which others confirmed or the operator
+    /// configured.
     Public(Vec<Multiaddr>),
-    /// A relay tells others these addresses it listens on, and nobody has confirmed them yet.
+    /// A relay advertises these listen addresses, which no other node has confirmed yet.
     Assumed(Vec<Multiaddr>),
-    /// Tested by others, and not reachable.
+    /// Other nodes tested this node's addresses and did not reach them.
     Private,
 }
 

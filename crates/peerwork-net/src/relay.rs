@@ -1,10 +1,10 @@
 //! Circuit relay v2: reservations at relays, as their client ([`driver`]), and a relay for others
 //! ([`server`]).
 
-mod asking;
 mod control;
 mod driver;
 mod handle;
+mod holder_queue;
 mod ledger;
 mod places;
 mod refusal;
@@ -33,7 +33,7 @@ pub(crate) enum Command {
     },
     /// A node made a reservation at this relay, or renewed it.
     Reserved(NodeId),
-    /// A node left while it made one.
+    /// A node disconnected while it made a reservation.
     Left(NodeId),
 }
 
@@ -81,7 +81,7 @@ impl Reservation {
         self.limits
     }
 
-    /// Waits until the reservation is lost, and says why.
+    /// Waits until the reservation is lost, and returns the reason.
     pub async fn lost(&mut self) -> String {
         match self.lost.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or_default(),

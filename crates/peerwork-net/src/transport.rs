@@ -167,9 +167,10 @@ pub(crate) fn build(
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
     let by_name = Resolved::system(by_ip.boxed(), gate.clone()).map_err(wrong("dns"))?;
-    // WebSocket first: a plain TCP transport would also take the TCP part of a WebSocket address.
+    // The WebSocket transport comes first: a plain TCP transport would also take the TCP part of a
+    // WebSocket address.
     let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());
-    // Before the WebSocket transport, which would bind the port.
+    // Handed-over listeners come before the WebSocket transport, which would bind their port.
     let hosts = OrTransport::new(handed, hosts).map(|either, _| either.into_inner());
     #[cfg(feature = "webrtc")]
     let hosts = OrTransport::new(direct_webrtc(config, meters, tasks)?, hosts)

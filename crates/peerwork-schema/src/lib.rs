@@ -58,11 +58,12 @@ impl Schema {
         self
     }
 
-    /// Compares a struct with a message: `full` has every field set, and nothing of it is unknown to
-    /// the schema; every field of the schema survives the struct; texts are texts on both sides.
+    /// Compares a struct with a message of the schema. `full` has every field set. The schema has to
+    /// know all of its fields, the struct has to keep every field of the schema, and texts have to be
+    /// texts on both sides.
     ///
     /// # Panics
-    /// When they differ.
+    /// When the struct and the schema differ.
     pub fn check<M: Message + Default>(&self, message: &str, full: &M) {
         let descriptor = self.message(message);
         let known = decode(&descriptor, &full.encode_to_vec());
@@ -92,7 +93,7 @@ impl Schema {
     /// Compares an enumeration with the schema: the same numbers, and the same names.
     ///
     /// # Panics
-    /// When they differ.
+    /// When the enumeration and the schema differ.
     pub fn check_enum<E: TryFrom<i32> + Debug>(&self, name: &str) {
         let full_name = format!("{}.{name}", self.package);
         let descriptor = self.pool.get_enum_by_name(&full_name);
@@ -122,7 +123,7 @@ impl Schema {
         message.fields().filter(used).collect()
     }
 
-    /// Values of a field that are told from missing ones; of an enumeration all.
+    /// Values of a field that differ from its default; of an enumeration all values.
     fn samples(&self, field: &FieldDescriptor) -> Vec<Value> {
         let values: Vec<_> = match field.kind() {
             Kind::Bool => vec![Value::Bool(true)],
@@ -145,7 +146,7 @@ impl Schema {
         }
     }
 
-    /// A message with all fields set, of a group of alternatives the last one.
+    /// A message with all fields set; of a group of alternatives the last one is set.
     fn sample(&self, descriptor: &MessageDescriptor) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         for field in self.fields(descriptor) {
@@ -157,7 +158,7 @@ impl Schema {
     }
 }
 
-/// Asserts that the struct gives a field back as it was.
+/// Asserts that the struct returns a field unchanged.
 fn survives<M: Message + Default>(
     descriptor: &MessageDescriptor,
     field: &FieldDescriptor,
@@ -177,7 +178,7 @@ fn survives<M: Message + Default>(
     );
 }
 
-/// Asserts that the struct takes no bytes for a text that are none.
+/// Asserts that the struct refuses bytes that are no text in a text field.
 fn refuses_other_bytes<M: Message + Default>(field: &FieldDescriptor) {
     let mut bytes = Vec::new();
     prost::encoding::encode_key(

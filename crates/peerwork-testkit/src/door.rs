@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// A bound port that nobody is let in by yet: its address is needed before the node that is behind it.
+/// A bound port that accepts no connections yet. A test needs its address before the node that is
+/// behind it.
 #[derive(Debug)]
 pub struct Door {
     listener: TcpListener,
@@ -15,7 +16,7 @@ impl Door {
     /// Binds a free port of loopback.
     ///
     /// # Panics
-    /// When there is none.
+    /// When no port is free.
     pub async fn bind() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("loopback has free ports");
@@ -24,7 +25,7 @@ impl Door {
         Self { listener, address }
     }
 
-    /// Where it is.
+    /// The port's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -1,4 +1,4 @@
-//! A link that holds back what is sent over it, as one with a long way does.
+//! A link that holds bytes back, as a network path with a long delay does.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,18 +14,17 @@ use tokio::{
 
 /// Bytes that pass at once.
 const CHUNK_BYTES: usize = 256;
-/// A link over which nothing has come for so long has seen all that was sent: the ends of a test are on
-/// one machine.
+/// The silence after which all sent bytes count as held: both ends of a test are on one machine.
 const QUIET: Duration = Duration::from_millis(250);
 /// Bytes of the pipe behind the link.
 const PIPE_BYTES: usize = 1024;
 
-/// Holds back the bytes of a connection, both ways, while it is closed; the windows of the connection
-/// bound how many. Clones are the same link.
+/// Holds back the bytes of a connection in both directions while it is closed; the windows of the
+/// connection bound their number. Clones are the same link.
 #[derive(Debug, Clone)]
 pub struct HeldLink {
     open: Arc<watch::Sender<bool>>,
-    /// Bytes that wait: towards the far end, and back.
+    /// Bytes that the link holds: towards the far end, and back.
     waiting: Arc<watch::Sender<[usize; 2]>>,
 }
 
@@ -40,7 +39,7 @@ impl Default for HeldLink {
 }
 
 impl HeldLink {
-    /// Holds back all bytes from now on, or lets them pass, a few at a time.
+    /// Holds back all bytes from this call on, or lets them pass, a few at a time.
     pub fn set_open(&self, open: bool) {
         self.open.send_replace(open);
     }

@@ -1,7 +1,7 @@
 //! The tools that tests of several crates share: waiting with a deadline, networks of real nodes,
 //! processes, and web apps that misbehave.
 //!
-//! Development only; nothing that is shipped depends on it.
+//! Development only; no shipped crate depends on the test kit.
 //!
 //! * [`eventually`][]: waiting.
 //! * [`Door`], [`HeldLink`]: connections that the test passes on, as from elsewhere, or slowly.
@@ -10,7 +10,7 @@
 //! * [`link::Links`]: delay, loss, rate and cuts between two nodes.
 //! * [`process`]: processes that end with the test.
 //! * [`WebApp`]: a web app with a route for each thing that HTTP can do.
-//! * [`RawApp`]: a TCP server that does what the test says, proper HTTP or not.
+//! * [`RawApp`]: a TCP server with a handler by the test, for HTTP and for broken HTTP.
 //!
 //! The unit tests of `peerwork-net` see another instance of that crate than this one does: nodes and
 //! meshes are for its integration tests.

@@ -33,7 +33,7 @@ pub struct Links(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// For pairs that have no conditions of their own.
+    /// The conditions of pairs that have none of their own.
     usual: Conditions,
     pairs: HashMap<(NodeId, NodeId), Arc<Pair>>,
 }

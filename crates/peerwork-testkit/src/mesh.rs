@@ -87,7 +87,7 @@ fn is_over_tcp(address: &Multiaddr) -> bool {
 #[derive(Debug)]
 pub struct Mesh {
     nodes: Vec<Network>,
-    /// Which nodes were not killed.
+    /// Which of the nodes are alive.
     alive: Vec<bool>,
     /// The connections of the shape; the first node dials.
     edges: Vec<(usize, usize)>,
@@ -100,7 +100,7 @@ impl Mesh {
         Plan::new(Shape::Line, nodes)
     }
 
-    /// As a line, and the last node is connected to the first one.
+    /// Each node is connected to the next one, and the last node to the first.
     pub fn ring(nodes: usize) -> Plan {
         Plan::new(Shape::Ring, nodes)
     }
@@ -115,7 +115,7 @@ impl Mesh {
         Plan::new(Shape::Full, nodes)
     }
 
-    /// No connections: the services under test make them.
+    /// No nodes are connected: the services under test connect them.
     pub fn apart(nodes: usize) -> Plan {
         Plan::new(Shape::Apart, nodes)
     }

@@ -36,7 +36,7 @@ pub fn config() -> Config {
     config
 }
 
-/// As [`config`], and it offers reservations and circuits.
+/// Settings as [`config`]'s, of a node that also offers reservations and circuits.
 #[must_use]
 pub fn relay_config() -> Config {
     let mut config = config();
@@ -44,7 +44,7 @@ pub fn relay_config() -> Config {
     config
 }
 
-/// As [`config`], and it listens nowhere.
+/// Settings as [`config`]'s, of a node that listens nowhere.
 #[must_use]
 pub fn behind_nat_config() -> Config {
     let mut config = config();
@@ -63,16 +63,16 @@ pub fn any_port() -> Multiaddr {
 /// Starts a node.
 ///
 /// # Panics
-/// When it does not start.
+/// When the node does not start.
 pub async fn start(config: Config) -> Network {
     let started = Network::start(config, &mut Registry::default()).await;
     started.unwrap_or_else(|error| panic!("the node does not start: {error:?}"))
 }
 
-/// The first address that a node listens on; a WebSocket only where it has nothing else.
+/// The first address that a node listens on; a WebSocket address only where the node has no other.
 ///
 /// # Panics
-/// When it listens nowhere.
+/// When the node listens nowhere.
 #[must_use]
 pub fn address(network: &Network) -> NodeAddress {
     let listen = network.listen_addresses();
@@ -86,7 +86,7 @@ pub fn address(network: &Network) -> NodeAddress {
     }
 }
 
-/// The deadline for what should happen soon.
+/// The deadline for an event that should happen soon.
 #[must_use]
 pub fn soon() -> Instant {
     Instant::now() + DEADLINE

@@ -12,7 +12,7 @@ pub const PROCESS_DEADLINE: Duration = Duration::from_secs(30);
 /// Polls `condition` every few milliseconds until it yields a value, blocking the thread.
 ///
 /// # Panics
-/// After [`PROCESS_DEADLINE`], naming what was waited for.
+/// After [`PROCESS_DEADLINE`], with the name of the condition.
 pub fn eventually_blocking<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PROCESS_DEADLINE;
     loop {
@@ -45,7 +45,7 @@ impl Running {
         );
     }
 
-    /// Kills it and waits for its end.
+    /// Kills the process and waits for its end.
     ///
     /// # Panics
     /// When the process cannot be killed.
@@ -57,7 +57,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A process that has ended is as good.
+        // Killing a process fails only when the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

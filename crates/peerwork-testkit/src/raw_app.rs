@@ -1,4 +1,4 @@
-//! A TCP server that does what the test says.
+//! A TCP server whose answers the test writes.
 
 use std::{
     net::SocketAddr,
@@ -11,8 +11,8 @@ use std::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A TCP server on a free port of the loopback interface. Dropping it ends it; connections that were
-/// taken live on.
+/// A TCP server on a free port of the loopback interface. Dropping the server ends it; connections that
+/// were accepted live on.
 #[derive(Debug)]
 pub struct RawApp {
     address: SocketAddr,
@@ -51,13 +51,13 @@ impl RawApp {
         }
     }
 
-    /// Where it listens.
+    /// The server's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Connections taken so far.
+    /// Connections accepted so far.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)

@@ -4,22 +4,22 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::Instant;
 
-/// How long a test waits for something that should happen soon; generous, because test machines are
+/// The time that a test waits for an event that should happen soon; generous, because test machines are
 /// shared and slow.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Polls `condition` every few milliseconds until it yields a value.
 ///
 /// # Panics
-/// After [`DEADLINE`], naming what was waited for.
+/// After [`DEADLINE`], with the name of the condition.
 pub async fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     eventually_async(what, || std::future::ready(condition())).await
 }
 
-/// As [`eventually`], with a condition that must wait for something itself.
+/// As [`eventually`], with a condition that itself waits.
 ///
 /// # Panics
-/// After [`DEADLINE`], naming what was waited for.
+/// After [`DEADLINE`], with the name of the condition.
 pub async fn eventually_async<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,

@@ -52,7 +52,7 @@ pub struct WebApp {
 }
 
 impl WebApp {
-    /// Starts it.
+    /// Starts the app.
     ///
     /// # Panics
     /// When the loopback interface cannot be listened on.
@@ -80,7 +80,7 @@ impl WebApp {
         }
     }
 
-    /// Where it listens.
+    /// The app's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -88,7 +88,7 @@ impl WebApp {
 
     /// Sends a text to all event streams.
     pub fn say(&self, text: &str) {
-        // Nobody listening is fine.
+        // The send fails only when no event stream is open.
         let _ = self
             .state
             .said
@@ -211,7 +211,7 @@ async fn trailers(request: Request<Incoming>) -> Response<Body> {
     if let Some(asked) = asked {
         fields.insert("x-asked", asked);
     }
-    // Of unknown length, because trailers need a chunked body.
+    // The body has no known length, because trailers need a chunked body.
     let frames = [
         Frame::data(Bytes::from_static(b"abc")),
         Frame::trailers(fields),

@@ -36,8 +36,8 @@ fn every_target_decodes_strange_bytes_without_a_panic() -> io::Result<()> {
     }
     for (name, program) in PROGRAMS {
         let output = Command::new(program).arg(folder.path()).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{name}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {stderr}");
     }
     Ok(())
 }

@@ -29,7 +29,8 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     shell::run(command.args(packages)).with_context(by_hand)
 }
 
-/// Tests want the program: this mark of Debian's keeps the package from opening port 22 to the world.
+/// Makes Debian's mark that keeps the package from starting sshd on port 22, because the tests need
+/// only the program.
 fn keep_sshd_off(prefix: &[&str]) -> Result<()> {
     let mark = "mkdir -p /etc/ssh && touch /etc/ssh/sshd_not_to_be_run";
     let words = [prefix, &["sh", "-c", mark]].concat();

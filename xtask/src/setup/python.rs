@@ -14,7 +14,7 @@ pub(super) fn can_make_venv() -> bool {
     shell::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"]))
 }
 
-/// Whether the environment holds what the requirements file asks for.
+/// Whether the environment holds the packages of the requirements file.
 pub(super) fn packages_are_current(tools: &Tools) -> bool {
     tools.python().exists() && same_content(&requirements(), &installed_mark(tools))
 }

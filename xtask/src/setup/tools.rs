@@ -55,7 +55,7 @@ impl Tools {
         self.target.join("venv")
     }
 
-    /// The Python that has the packages: `PEERWORK_TEST_PYTHON` of the tests.
+    /// The Python interpreter that has the packages: `PEERWORK_TEST_PYTHON` of the tests.
     pub(crate) fn python(&self) -> PathBuf {
         self.venv().join("bin/python")
     }

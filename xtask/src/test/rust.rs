@@ -40,7 +40,7 @@ impl Sum {
 /// Runs the tests that `arguments` choose, or all.
 ///
 /// # Errors
-/// When something does not compile, or a test binary dies.
+/// When a crate does not compile, or a test binary dies.
 pub(super) fn run(
     arguments: &[String],
     compiler: Compiler,
@@ -78,11 +78,11 @@ pub(super) fn run(
 
 /// The program `peerwork` that the tests of all crates ran.
 ///
-/// The same `cargo test` that built it is asked: `cargo build` would choose other features of shared
-/// libraries, and build them all again.
+/// The path comes from the same `cargo test` that built the program: `cargo build` would choose other
+/// features of shared libraries, and build them all again.
 ///
 /// # Errors
-/// When it does not compile.
+/// When the program does not compile.
 pub(super) fn program(compiler: Compiler) -> Result<PathBuf> {
     let output = compiler
         .cargo(&["test", "--workspace", "--no-run", "--quiet"])
@@ -162,9 +162,9 @@ test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 
 test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1s
 ";
-        let mut shown = Vec::new();
-        let sum = stream(output.as_bytes(), &mut shown).expect("a text in memory can be read");
-        assert_eq!(shown, output.as_bytes());
+        let mut printed = Vec::new();
+        let sum = stream(output.as_bytes(), &mut printed).expect("a text in memory can be read");
+        assert_eq!(printed, output.as_bytes());
         assert_eq!(
             sum,
             Sum {

@@ -10,7 +10,7 @@ use super::rust;
 use crate::compiler::Compiler;
 use crate::setup;
 
-/// How a person repeats it.
+/// The command by which a person repeats the run.
 const BY_HAND: &str = "(cd sdk/js && PEERWORK_BIN=../../target/debug/peerwork npm test)";
 
 /// The counts that Node.js's runner closes with.
@@ -27,11 +27,11 @@ struct Counts {
 impl Counts {
     /// Reads the closing lines, `# tests 3` and so on, of a run's TAP report.
     ///
-    /// Whatever a test prints stands in the report as such a line too, so only those at its very end
-    /// count, and they have to add up.
+    /// The output of a test can contain such lines too, so that only the lines at the very end of the
+    /// report count, and they have to add up.
     ///
     /// # Errors
-    /// When the report does not end with them: the runner died.
+    /// When the report does not end with these lines, because the runner died.
     fn read(report: &str) -> Result<Self> {
         let mut counts = Self::default();
         let lines = report.lines().rev().map(str::trim_end);
@@ -54,7 +54,7 @@ impl Counts {
             *count = number
                 .parse()
                 .with_context(|| format!("reading `{line}` of the report"))?;
-            // The first of them in the report, the last on this way.
+            // The lines are read from the end, so that the first line of the sum comes last.
             if what == "tests" {
                 break;
             }
@@ -73,7 +73,7 @@ impl Counts {
         }
     }
 
-    /// Why the run is no success: a test that was left out is none either.
+    /// The reason why the run is no success; a test that was left out is a reason too.
     fn problem(&self) -> Option<String> {
         let left_out = self.skipped + self.todo;
         let Sum { failed, .. } = self.sum();
@@ -91,7 +91,7 @@ pub(super) fn run(tools: &setup::Tools, compiler: Compiler) -> Result<Outcome> {
     let program = rust::program(compiler)?;
     fs::create_dir_all(tools.folder()).context("making target/tools")?;
     let report = tools.folder().join("sdk-js.tap");
-    // One of an earlier run must not pass for this one's.
+    // A report of an earlier run must not pass for the report of this run.
     if report.exists() {
         fs::remove_file(&report).with_context(|| format!("removing {}", report.display()))?;
     }

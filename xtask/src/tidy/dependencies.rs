@@ -27,7 +27,7 @@ struct Row<'text> {
     reasons: Vec<&'text str>,
 }
 
-/// Compares the table with the root's list, and the list with what members use.
+/// Compares the table with the root's list, and the list with the libraries that members use.
 pub(super) fn check(project: &Project) -> Vec<Finding> {
     let Some(file) = project.file(PATH) else {
         return Vec::new(); // Its absence is found by the rule about documents.
@@ -85,7 +85,7 @@ fn unused(project: &Project, member: &Member) -> Vec<Finding> {
         .collect()
 }
 
-/// The line with its "used by" column as the manifests say, or as it is when it is no row.
+/// Corrects the "used by" column of a row by the manifests; any other line stays.
 pub(super) fn with_true_users(project: &Project, line: &str) -> String {
     let Some(row) = parse_row(0, line) else {
         return line.to_owned();

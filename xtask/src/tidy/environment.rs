@@ -1,4 +1,4 @@
-//! Only programs read the environment.
+//! Checks that only programs read the environment.
 
 use super::finding::{Finding, Rule};
 use super::project::Project;

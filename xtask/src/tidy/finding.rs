@@ -1,6 +1,6 @@
 //! Rules, the places that break them, and the report for a person.
 
-/// A rule: its name in the output and in `xtask/tidy-allow.txt`, why it is there, how to satisfy it.
+/// A rule: its name in the output and in `xtask/tidy-allow.txt`, its reason, and how to satisfy it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) name: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct Finding {
     pub(super) rule: &'static Rule,
     /// Relative to the repository's root.
     pub(super) path: String,
-    /// From 1.
+    /// The number of the line, from 1.
     pub(super) line: usize,
     /// The name in that file by which an exception finds the place, such as a function's: line numbers
     /// change too often.

@@ -21,10 +21,10 @@ const UNKNOWN: Rule = Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Floor {
     At(u8),
-    /// Beside the house: only for tests. May start nodes, so that it uses the network's floor and
-    /// those below.
+    /// Development only, for tests. Such a crate may start nodes, so that it uses the network's floor
+    /// and those below.
     DevOnly,
-    /// Outside: uses no crate of the house and is used by none.
+    /// Outside of the floors: such a crate uses no crate of the product and is used by none.
     Outside,
 }
 

@@ -74,7 +74,7 @@ fn check_marks(file: &File, comments: &str, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether the name at `offset` is not the end of a longer one, nor a method of something.
+/// Whether the name at `offset` is not the end of a longer one, nor a method.
 fn stands_alone(code: &str, offset: usize) -> bool {
     let before = code[..offset].chars().next_back();
     !before.is_some_and(|it| it.is_alphanumeric() || it == '_' || it == '.')

@@ -43,7 +43,7 @@ fn objection(project: &Project, from: &str, target: &str) -> Option<String> {
     (!known).then(|| format!("{path} has no heading #{heading}"))
 }
 
-/// Folders, and files that the rules do not read, such as pictures.
+/// Whether a path exists, also as a folder or as a file that the rules do not read, such as a picture.
 fn exists(project: &Project, path: &str) -> bool {
     let folder = format!("{}/", path.trim_end_matches('/'));
     project

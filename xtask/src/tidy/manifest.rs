@@ -1,4 +1,4 @@
-//! A `Cargo.toml` with the lines of its parts, which `cargo metadata` does not tell.
+//! A `Cargo.toml` with the line numbers of its parts, which `cargo metadata` does not give.
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::DependencyKind;
@@ -10,13 +10,13 @@ use toml::de::{DeTable, DeValue};
 pub(super) struct Manifest {
     pub(super) path: String,
     pub(super) dependencies: Vec<Dependency>,
-    /// Of the root: the workspace's table.
+    /// The dependencies of the workspace's table, in the root manifest alone.
     pub(super) workspace_dependencies: Vec<Dependency>,
-    /// Of the root: names like `rust.missing_docs`.
+    /// Names like `rust.missing_docs`, in the root manifest alone.
     pub(super) workspace_lints: Vec<String>,
-    /// Of the root: `[workspace.package] version`.
+    /// The value of `[workspace.package] version`, in the root manifest alone.
     pub(super) workspace_version: Option<String>,
-    /// `[lints] workspace = true`.
+    /// Whether the manifest has `[lints] workspace = true`.
     pub(super) uses_workspace_lints: bool,
 }
 
@@ -26,9 +26,9 @@ pub(super) struct Dependency {
     pub(super) name: String,
     pub(super) line: usize,
     pub(super) kind: DependencyKind,
-    /// `workspace = true`.
+    /// Whether the line has `workspace = true`.
     pub(super) from_workspace: bool,
-    /// `path = …`: a crate of this repository.
+    /// Whether the line has `path = …`: a crate of this repository.
     pub(super) by_path: bool,
 }
 

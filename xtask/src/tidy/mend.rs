@@ -9,9 +9,10 @@ use super::finding::Finding;
 use super::project::{File, Project};
 use super::{allow, bytes, dependencies};
 
-/// Writes the files of `project` that mending changes, below `root`, and says which.
+/// Writes the files of `project` that mending changes, below `root`, and prints their names.
 ///
-/// `findings` are those of the project, before exceptions: an exception that none of them needs goes.
+/// `findings` are those of the project, before exceptions: an exception that no finding needs is
+/// removed.
 ///
 /// # Errors
 /// When a file cannot be written.

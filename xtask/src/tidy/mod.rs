@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the rules that neither rustc nor clippy knows.
+//! `cargo xtask tidy`: checks the rules that neither rustc nor clippy knows.
 //!
 //! Each module holds one group of rules as a pure function from the [`Project`] to findings.
 //! All findings are printed at once, by rule, each with its place.

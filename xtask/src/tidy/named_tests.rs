@@ -1,4 +1,4 @@
-//! Tests that a document names have to be there.
+//! Checks that tests exist which a document names.
 
 use super::finding::{Finding, Rule};
 use super::project::Project;

@@ -31,7 +31,7 @@ pub(super) struct File {
     /// Relative to the root, with `/`.
     pub(super) path: String,
     pub(super) text: String,
-    /// Of `.rs` files.
+    /// The source of `.rs` files, split into code and comments.
     pub(super) rust: Option<RustSource>,
 }
 
@@ -186,7 +186,7 @@ impl Project {
         )
     }
 
-    /// Adds the member `name` in a folder of that name; its dependencies are what the manifest says.
+    /// Adds the member `name` in a folder of that name, with the dependencies of the manifest.
     pub(super) fn with_member(mut self, name: &str, manifest: &str) -> Self {
         let path = format!("{name}/Cargo.toml");
         let manifest = Manifest::parse(&path, manifest).expect("the test's manifest is valid");

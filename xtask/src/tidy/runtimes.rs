@@ -1,4 +1,4 @@
-//! On which runtime async tests run.
+//! Counts the async tests that run on several threads.
 
 use super::finding::{Finding, Rule};
 use super::project::{File, Project};

@@ -23,9 +23,9 @@ pub(super) struct RustSource {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Function {
     pub(super) name: String,
-    /// Of the word `fn`, from 1.
+    /// The line of the word `fn`, from 1.
     pub(super) line: usize,
-    /// From `fn` to the closing brace, both included.
+    /// The lines from `fn` to the closing brace, both included.
     pub(super) lines: usize,
 }
 
@@ -193,7 +193,7 @@ fn module_folder(path: &str) -> String {
     }
 }
 
-/// The name in `mod name;`, with whatever stands before `mod`.
+/// The name in `mod name;`, behind any attributes and visibility.
 fn module_name(item: &str) -> Option<String> {
     let head = item.split([';', '{', '}']).next()?;
     if !item[head.len()..].starts_with(';') {

@@ -1,4 +1,4 @@
-//! How long files and functions may be.
+//! Limits the length of files and functions.
 
 use super::finding::{Finding, Rule};
 use super::project::Project;
@@ -45,7 +45,7 @@ pub(super) fn check(project: &Project) -> Vec<Finding> {
     findings
 }
 
-/// How many Rust files are longer than typical: no fault, but a number to watch.
+/// The number of Rust files that are longer than typical: no fault, but a number to watch.
 pub(super) fn long_files(project: &Project) -> usize {
     project
         .rust_files()

@@ -1,4 +1,4 @@
-//! No test waits for time to pass, whatever function does the waiting.
+//! Finds tests that wait for time to pass, by any function.
 //!
 //! A deadline around a condition is no sleep: it ends when the condition holds.
 
@@ -34,13 +34,13 @@ const DEADLINES: &[&str] = &[
     "wait_timeout",
 ];
 
-/// Those of them that block a thread, which tokio's paused clock cannot shorten.
+/// Deadlines that block a thread, which tokio's paused clock cannot shorten.
 const BLOCKING: &[&str] = &["recv_timeout", "recv_deadline", "wait_timeout"];
 
 /// Futures that never end: a deadline around them is a sleep.
 const ENDLESS: &[&str] = &["pending()", "pending::<"];
 
-/// Calls on a result that only the end of the time makes good.
+/// Methods that want a deadline to pass: they fail when the condition holds in time.
 const WANTS_THE_END: &[&str] = &[".is_err()", ".unwrap_err()", ".expect_err(", ".ok();"];
 
 /// Finds the sleeps of test code.
@@ -84,7 +84,7 @@ fn deadlines_as_sleeps(code: &str) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Whether the result of a call is thrown away, or has to be that the time is over.
+/// Whether the result of a call is thrown away, or has to be a passed deadline.
 fn wants_the_end(code: &str, call: &Range<usize>) -> bool {
     let statement = code[..call.start].rfind([';', '{', '}']);
     let before = code[statement.map_or(0, |it| it + 1)..call.start].trim_start();

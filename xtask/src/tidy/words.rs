@@ -1,4 +1,4 @@
-//! Comments and names in the field's own words.
+//! Checks that comments and names use the field's own words.
 
 use super::finding::{Finding, Rule};
 use super::project::{File, Project};

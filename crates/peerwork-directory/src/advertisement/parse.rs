@@ -1,4 +1,4 @@
-//! Converts wire messages into checked values. No code past this file checks a bound again.
+//! Converts wire messages into checked values, so that the code behind this file checks no bound again.
 
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ fn relays(relays: &[wire::RelayHeld]) -> Result<Vec<NodeAddress>, Invalid> {
         .collect()
 }
 
-/// An address without circuits, and without the id of its own node.
+/// Checks an address without circuits, and removes the id of its own node.
 fn direct(field: &'static str, mut address: Multiaddr, of: NodeId) -> Result<Multiaddr, Invalid> {
     if address.iter().last() == Some(Protocol::P2p(of.into())) {
         address.pop();

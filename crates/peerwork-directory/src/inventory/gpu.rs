@@ -12,17 +12,17 @@ const UNKNOWN: &str = "unknown";
 /// A graphics card.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gpu {
-    /// The number in its device name, `cardN`.
+    /// The number in the device's name, `cardN`.
     pub index: u32,
-    /// Its PCI address, `0000:01:00.0`.
+    /// The card's PCI address, `0000:01:00.0`.
     pub address: String,
-    /// The NUMA node it belongs to, where the system tells.
+    /// The NUMA node of the card, where the system reports it.
     pub numa_node: Option<u32>,
-    /// Its PCI device; `None` for a device without ids.
+    /// The card's PCI device; `None` for a device without ids.
     pub device: Option<Device>,
-    /// Its memory in bytes, where the driver tells.
+    /// The card's memory in bytes, where the driver reports it.
     pub memory_bytes: Option<u64>,
-    /// Its name as the driver tells it, where it does.
+    /// The card's name, where the driver reports it.
     pub name: Option<String>,
 }
 

@@ -27,7 +27,7 @@ pub(super) fn read(sys: &Path) -> Result<String, String> {
         .ok_or_else(|| "no interface has a hardware address".to_owned())
 }
 
-/// Six bytes that are not all zero, as they are on the loopback interface.
+/// Reads six bytes that are not all zero, as they are on the loopback interface.
 fn address(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
     let mut bytes = text.split(':').map(|part| {

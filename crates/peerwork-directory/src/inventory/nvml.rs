@@ -6,10 +6,10 @@ use nvml_wrapper::Nvml;
 
 use super::gpu::Gpu;
 
-/// The library, loaded at the first use. A machine that lacks it is asked once.
+/// The library, loaded at the first use; a machine that lacks the library is asked once.
 #[derive(Default)]
 pub(super) struct Library {
-    /// Boxed: it is a table of some hundred functions.
+    /// The library is boxed, because it is a table of some hundred functions.
     loaded: Option<Option<Box<Nvml>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Chooses the relays to ask for reservations, and the moments: pure state.
+//! Chooses the relays to ask for reservations, and when to ask them: pure state.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -45,7 +45,7 @@ pub struct KeeperState {
 }
 
 impl KeeperState {
-    /// Knows the configured relays; this node itself is none.
+    /// Makes a keeper of the configured relays; this node itself is left out.
     #[must_use]
     pub fn new(me: NodeId, configured: &[NodeAddress]) -> Self {
         let mut keeper = Self {
@@ -77,8 +77,8 @@ impl KeeperState {
             .or_insert(candidate);
     }
 
-    /// The relays the directory knows at this moment. Others that were learned before and are
-    /// neither asked nor held are forgotten.
+    /// Replaces the relays that the directory knows at this moment. Others that were learned before and
+    /// are neither asked nor held are forgotten.
     pub fn learned(&mut self, relays: Vec<NodeAddress>) {
         let present: HashSet<_> = relays.iter().map(|relay| relay.node).collect();
         self.candidates.retain(|node, candidate| {
@@ -94,7 +94,7 @@ impl KeeperState {
         }
     }
 
-    /// The relays to ask at this moment; they count as asked from here on.
+    /// Chooses the relays to ask at this moment; they count as asked from then on.
     pub fn ask(&mut self, now: Duration) -> Vec<NodeAddress> {
         let missing = self.missing();
         let candidates = self.candidates.values_mut();
@@ -124,7 +124,7 @@ impl KeeperState {
         waiting.min()
     }
 
-    /// A relay granted a reservation.
+    /// Notes that a relay granted a reservation.
     pub fn granted(&mut self, relay: NodeId) {
         if let Some(candidate) = self.candidates.get_mut(&relay) {
             candidate.stage = Stage::Held;
@@ -132,7 +132,7 @@ impl KeeperState {
         }
     }
 
-    /// A relay did not grant a reservation, or a granted one was lost.
+    /// Notes that a relay did not grant a reservation, or that a granted one was lost.
     pub fn failed(&mut self, relay: NodeId, now: Duration, jitter: f64) {
         if let Some(candidate) = self.candidates.get_mut(&relay) {
             let not_before = now + candidate.backoff.fail(jitter);

@@ -40,14 +40,14 @@ fn stranger(number: u16, ip: Option<&str>) -> Source {
     Source::Stranger(Stranger {
         node: numbered(number),
         origin: ip.and_then(|ip| peerwork_limits::Origin::of(ip.parse().unwrap())),
-        asked: false,
+        solicited: false,
     })
 }
 
-fn asked(source: Source) -> Source {
+fn solicited(source: Source) -> Source {
     match source {
         Source::Stranger(stranger) => Source::Stranger(Stranger {
-            asked: true,
+            solicited: true,
             ..stranger
         }),
         other => other,
@@ -83,7 +83,7 @@ impl Table {
         self.0.get(numbered(number)).is_some()
     }
 
-    /// How many of so many new nodes a source brings.
+    /// Lets a source bring so many new nodes; returns how many of them the table takes.
     fn flood(&mut self, seconds: u64, count: u16, source: Source) -> usize {
         let numbers = 1000..1000 + count;
         let taken = numbers.filter(|number| self.hear(seconds, about(*number, 1), source).is_ok());
@@ -139,7 +139,7 @@ fn a_full_source_may_still_update_and_end_its_nodes() {
     assert!(table.hear(1, leave, source).is_ok());
     assert!(table.hear(1, about(9, 1), source).is_ok());
     assert_eq!(table.hear(1, about(10, 1), source), Err(Refusal::Crowded));
-    // So does one that fell silent; node 9 lives until 61 s.
+    // A node that fell silent makes room too; node 9 lives until 61 s.
     table.0.expire(at(60));
     assert!(table.hear(60, about(10, 1), source).is_ok());
 }
@@ -163,7 +163,7 @@ fn a_node_counts_for_the_source_of_its_last_update() {
     for number in 1..=8 {
         table.hear(0, about(number, 1), rogue).unwrap();
     }
-    // Its own word takes node 8 off the rogue's account.
+    // Node 8's own announcement moves its record from the rogue's account to its own.
     let itself = stranger(8, Some("192.0.2.8"));
     table.hear(1, about(8, 2), itself).unwrap();
     assert!(table.hear(1, about(9, 1), rogue).is_ok());
@@ -212,7 +212,7 @@ fn new_nodes_come_at_a_rate_unless_they_were_asked_for() {
             .is_ok()
     );
     // A snapshot of a thousand nodes after a join.
-    let mut joined = (0..1000).map(|number| table.hear(1, about(number, 1), asked(source)));
+    let mut joined = (0..1000).map(|number| table.hear(1, about(number, 1), solicited(source)));
     assert!(joined.all(|heard| heard.is_ok()));
 }
 

@@ -1,7 +1,7 @@
 //! Sources of announcements: how many nodes each may bring into the table, and how fast.
 //!
-//! Signed announcements prove who made them and not that there is a machine behind them: keys cost
-//! nothing. Therefore every record counts for the node that handed it to this node and for the network
+//! Signed announcements prove their signer, but not that a machine exists behind the key: keys cost
+//! nothing. Therefore every record counts for the node that handed it to this node, and for the network
 //! address of that node.
 
 use std::{
@@ -18,12 +18,12 @@ use crate::error::Refusal;
 /// Sources whose rate is remembered, for nodes and for network addresses each; about 100 bytes each.
 const SOURCES_MAX: usize = 16_384;
 
-/// The node from which this node heard an announcement.
+/// The node from which this node received an announcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// This node itself; not counted.
     Own,
-    /// A node that the network file names, and that may forward a whole network; not counted.
+    /// A node of the network file, which may forward a whole network; not counted.
     Trusted(NodeId),
     /// Any other node.
     Stranger(Stranger),
@@ -36,9 +36,9 @@ pub struct Stranger {
     pub node: NodeId,
     /// The network address of its connection; `None` for this machine's own.
     pub origin: Option<Origin>,
-    /// Whether this node asked for the announcement. Answers count for the quota and not for the rate,
-    /// because this node decides how often it asks.
-    pub asked: bool,
+    /// Whether this node requested the announcement. Answers count for the quota and not for the rate,
+    /// because this node decides how often it sends requests.
+    pub solicited: bool,
 }
 
 impl Source {
@@ -89,7 +89,7 @@ impl Newcomers {
         let Source::Stranger(stranger) = source else {
             return Ok(());
         };
-        let allowed = stranger.asked
+        let allowed = stranger.solicited
             || self.by_node.take(now, stranger.node, rate)
                 && stranger
                     .origin

@@ -32,7 +32,8 @@ pub(super) struct Record {
     /// When all announcements up to this sequence are invalid by their own dates.
     pub(super) forget_at_ms: u64,
     pub(super) rate: Bucket,
-    /// The source it counts for: the last one that brought something newer and had room for it.
+    /// The source that the record counts for: the last source that brought a newer announcement and had
+    /// room.
     pub(super) source: Source,
     /// `None` after a goodbye.
     pub(super) present: Option<Present>,
@@ -46,7 +47,7 @@ pub(super) struct Present {
     pub(super) beat: u64,
     pub(super) heartbeat: Option<Arc<[u8]>>,
     pub(super) until: Duration,
-    /// False for a dormant one, which a newer heartbeat wakes.
+    /// False for a dormant node, which a newer heartbeat wakes.
     pub(super) live: bool,
 }
 
@@ -55,7 +56,7 @@ impl Record {
         self.present.as_ref().is_some_and(|present| present.live)
     }
 
-    /// Makes a live node dormant when nothing was heard for too long.
+    /// Makes a live node dormant after a silence that is too long.
     fn fall_silent(&mut self, now: Moment) -> bool {
         let present = self.present.as_mut();
         let silent = present.filter(|present| present.live && present.until <= now.elapsed);
@@ -137,7 +138,7 @@ impl Table {
         if room.is_err()
             && let Some(former) = &former
         {
-            // A source without room takes nothing away from a node that another one brought.
+            // A source without room takes nothing away from a node that another source brought.
             record.source = former.source;
             room = self.make_room_of(record.source, bytes, limits);
         }

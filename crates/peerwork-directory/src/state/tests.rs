@@ -40,7 +40,7 @@ fn at(seconds: u64) -> Moment {
     }
 }
 
-/// An envelope that can be told from others; the state never opens it.
+/// An envelope that differs from all others; the state never opens it.
 fn envelope(announcement: &Announcement) -> Arc<[u8]> {
     format!("{announcement:?}").into_bytes().into()
 }
@@ -436,7 +436,7 @@ proptest! {
         for announcement in &heard {
             let _ = directory.hear(0, announcement.clone());
         }
-        // Once more, so that each heartbeat has met its advertisement.
+        // The announcements arrive once more, so that each heartbeat meets its advertisement.
         for announcement in &heard {
             let _ = directory.hear(0, announcement.clone());
         }

@@ -1,4 +1,4 @@
-//! One sender that announces ever new nodes takes its share of the directory and no more.
+//! One sender announces ever new nodes, and takes only its share of the directory.
 
 use peerwork_directory::{config::SOURCE_SHARE, protocol::topic_name};
 use peerwork_identity::{KeyType, Keypair};
@@ -23,7 +23,7 @@ async fn one_sender_of_ever_new_nodes_leaves_room_for_honest_ones() {
         .network
         .topic(&name, Mode::Subscribe, |_| Verdict::Accept);
     let publisher = topic.await.unwrap().publisher();
-    // Until the first one is taken, the topic is not known on both sides.
+    // The first message is repeated until both sides know the topic.
     let first = Keypair::generate(KeyType::Ed25519);
     let heard = |sequence: u64| {
         let entry = relay.directory.get(first.node_id());

@@ -111,7 +111,7 @@ impl Node {
         node::address(&self.network)
     }
 
-    /// Without a goodbye, as after `kill -9`.
+    /// Ends the node without a goodbye, as `kill -9` does.
     pub async fn kill(&self) {
         self.network.stop().await;
     }
@@ -124,7 +124,7 @@ impl Node {
         eventually("the node to be known", || self.directory.get(node)).await
     }
 
-    /// The relays that this node's directory says the other one holds.
+    /// The relays at which the other node is reserved, by this node's directory.
     pub fn relays_of(&self, node: NodeId) -> Vec<NodeId> {
         let entry = self.directory.get(node);
         let relays = entry.map(|entry| entry.advertisement.relays.clone());
@@ -149,9 +149,9 @@ impl Node {
     }
 }
 
-/// Waits until a node is told to be gone.
+/// Waits for the event that a node is gone.
 pub async fn gone(events: &mut broadcast::Receiver<Event>, node: NodeId) -> Reason {
-    let told = async {
+    let gone_event = async {
         loop {
             if let Event::Gone(gone, reason) = events.recv().await.unwrap()
                 && gone == node
@@ -160,5 +160,5 @@ pub async fn gone(events: &mut broadcast::Receiver<Event>, node: NodeId) -> Reas
             }
         }
     };
-    timeout(DEADLINE, told).await.unwrap()
+    timeout(DEADLINE, gone_event).await.unwrap()
 }

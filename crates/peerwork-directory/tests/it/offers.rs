@@ -79,8 +79,8 @@ async fn an_offer_that_changes_all_the_time_is_announced_at_a_bounded_rate() {
         // Changes beyond the rate are announced together, later.
         let announced = eventually("the change to be announced", || {
             let own = edge.directory.get(edge.id())?;
-            let told = own.advertisement.offers.get(&JOBS)?.version;
-            (told == version).then_some(())
+            let announced = own.advertisement.offers.get(&JOBS)?.version;
+            (announced == version).then_some(())
         });
         let _ = timeout(Duration::from_millis(100), announced).await;
     }

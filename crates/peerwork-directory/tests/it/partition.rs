@@ -1,4 +1,4 @@
-//! Relays whose network falls apart and comes together again.
+//! Relays whose network is partitioned and healed.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ async fn an_edge_is_known_at_both_relays_with_both_reservations() {
 async fn an_edge_with_one_relay_is_known_at_the_other_and_reached_by_a_circuit() {
     let first = relay(relay_config(&[])).await;
     let mut config = relay_config(&[&first]);
-    // Were it known as a relay, the edge would reserve there too.
+    // The relay advertises no role, because the edge would reserve at a known relay too.
     config.me.roles.clear();
     let second = relay(config).await;
     let edge = edge(edge_config(&[&first])).await;
@@ -76,7 +76,7 @@ async fn relays_know_each_other_and_an_edge_learns_relays_it_has_no_address_of()
 async fn a_relay_that_joins_late_gets_a_snapshot() {
     let first = relay(relay_config(&[])).await;
     let mut config = edge_config(&[&first]);
-    // So rare that the late one does not hear of the edge otherwise.
+    // The heartbeats are so rare that the late relay learns of the edge by a snapshot alone.
     config.heartbeat = Duration::from_secs(3600);
     config.expiry = Duration::from_secs(7200);
     let edge = edge(config).await;

@@ -93,7 +93,7 @@ async fn a_forged_advertisement_does_not_travel_by_gossip_and_its_sender_is_bloc
         let publisher = publisher.clone();
         let (relay, rogue) = (&relay, rogue.network.node_id());
         async move {
-            // Nobody to publish to until the topic is known on both sides.
+            // A publication finds no other node until both sides know the topic.
             let _ = publisher.publish(forged).await;
             relay.network.peer(rogue).is_none().then_some(())
         }
@@ -212,7 +212,7 @@ async fn one_node_cannot_take_all_places_of_the_directory() {
         Stranger::connected_to(&relay).await,
         Stranger::connected_to(&relay).await,
     );
-    // Nothing is ever asked on these.
+    // These streams never carry a request.
     let mut silent = Vec::new();
     for _ in 0..600 {
         match rogue.network.open(relay.id(), &PROTOCOL, soon()).await {
@@ -269,7 +269,7 @@ async fn lookups_and_snapshots_that_come_too_often_are_answered_busy() {
         assert!(matches!(answers[0], Answer::Chunk(_)), "{:?}", answers[0]);
         assert!(answers.len() < 5000);
     }
-    // No offence: others may ask, and the stranger later again.
+    // `Busy` is no offence: the stranger stays connected and may ask again later.
     assert!(relay.network.peer(stranger.keypair.node_id()).is_some());
 }
 

@@ -1,4 +1,4 @@
-//! A node that speaks the protocol by hand, and badly.
+//! A hostile node, which encodes the directory's protocol by hand and breaks its rules.
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ pub struct Stranger {
 pub enum Answer {
     Accepted,
     Refused(RefusedReason, Vec<u8>),
-    /// This number of envelopes.
+    /// The answer is a chunk of this number of envelopes.
     Chunk(usize),
-    /// The stream or the connection ended instead.
+    /// The stream or the connection ended without an answer.
     Nothing,
 }
 

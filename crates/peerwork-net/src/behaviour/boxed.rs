@@ -1,4 +1,5 @@
-//! A behaviour whose handlers are behind a pointer, and are polled again when they must be.
+//! Boxes the connection handlers of a behaviour, and polls a handler again when it may have missed a
+//! wake-up.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -149,24 +150,24 @@ impl<H: ConnectionHandler, const AGAIN: bool> ConnectionHandler for Handler<H, A
     ) -> Poll<
         ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>,
     > {
-        let mut said = self.inner.poll(cx);
+        let mut polled = self.inner.poll(cx);
         let recently = |at: Instant| at.elapsed() < AGAIN_FOR;
-        if AGAIN && said.is_pending() && self.last_event.is_some_and(recently) {
+        if AGAIN && polled.is_pending() && self.last_event.is_some_and(recently) {
             let again = (0..AGAIN_TIMES).map(|_| self.inner.poll(cx));
-            said = again
+            polled = again
                 .into_iter()
                 .find(Poll::is_ready)
                 .unwrap_or(Poll::Pending);
         }
         if AGAIN
             && matches!(
-                said,
+                polled,
                 Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(_))
             )
         {
             self.last_event = Some(Instant::now());
         }
-        said
+        polled
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {

@@ -14,7 +14,7 @@ use crate::{
     error::StartError,
 };
 
-/// How long a query may take, whatever deadline its caller has.
+/// How long a query may take; the deadline of its caller may be earlier.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Kademlia, when it is switched on.

@@ -17,7 +17,7 @@ use crate::{behaviour::Behaviour, error::DhtError, peers::without_last_peer};
 const QUERIES_MAX: usize = 256;
 /// Queries under way at once, those included that are being ended because their callers are gone.
 const QUERIES_ENDING_MAX: usize = 512;
-/// Providers told for one key.
+/// Providers that a query for one key returns.
 const PROVIDERS_MAX: usize = 64;
 
 enum Query {
@@ -45,7 +45,7 @@ impl Query {
 
 #[derive(Default)]
 pub(crate) struct Driver {
-    /// Each is here until Kademlia has told its last result.
+    /// A query stays in the map until Kademlia has reported its last result.
     queries: HashMap<QueryId, Query>,
 }
 
@@ -115,7 +115,7 @@ impl Driver {
         self.queries.len()
     }
 
-    /// Adds a node that told its addresses to the routing table, if it speaks this network's DHT.
+    /// Adds an identified node to the routing table, if the node speaks this network's DHT.
     pub(crate) fn on_identified(
         swarm: &mut Swarm<Behaviour>,
         peer: PeerId,
@@ -184,7 +184,7 @@ fn finish(query: Query, result: QueryResult) {
             let addresses = of.map(|p| p.addrs).unwrap_or_default();
             let _ = reply.send(Ok(addresses.into_iter().map(without_last_peer).collect()));
         }
-        // Kademlia answers a query with the result of its own kind.
+        // The result of a query is always of the query's own kind.
         _ => {}
     }
 }

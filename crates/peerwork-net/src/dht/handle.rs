@@ -13,8 +13,8 @@ use crate::{error::DhtError, handle::Network};
 /// The network's calls for the DHT. Dropping such a call's future ends the query, and so does its
 /// deadline.
 impl Network {
-    /// Tells the DHT that this node provides a key, and tells it again from time to time, also after
-    /// this first query failed, until [`Network::unprovide`].
+    /// Announces to the DHT that this node provides a key. The announcement is repeated from time to
+    /// time, also after the first query failed, until [`Network::unprovide`].
     ///
     /// # Errors
     /// [`DhtError::Off`] when the DHT is switched off, [`DhtError::Full`] when this node provides as
@@ -24,7 +24,7 @@ impl Network {
             .await
     }
 
-    /// Stops providing a key: this node forgets the key, and does not tell it again. The records at
+    /// Stops providing a key: this node forgets the key, and does not announce it again. The records at
     /// other nodes expire after up to 48 hours.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
-//! The records of the DHT: the keys that this node provides, apart from the records of other nodes.
+//! Stores the records of the DHT: the keys that this node provides, apart from the records of other
+//! nodes.
 //!
-//! Other nodes decide how many keys they tell, so they have a bound of their own, and cannot take the
-//! room of this node's keys.
+//! The records of other nodes have a bound of their own, because those nodes decide how many they send;
+//! they cannot take the room of this node's keys.
 
 use std::borrow::Cow;
 
@@ -33,7 +34,7 @@ impl Store {
         Self {
             this,
             own: of(keys.provided_max),
-            others: of(keys.told_max),
+            others: of(keys.announced_max),
         }
     }
 
@@ -95,11 +96,11 @@ mod tests {
     }
 
     #[test]
-    fn own_keys_and_told_keys_have_bounds_of_their_own() {
+    fn own_keys_and_learned_keys_have_bounds_of_their_own() {
         let (this, other) = (PeerId::random(), PeerId::random());
         let keys = DhtKeys {
             provided_max: 2,
-            told_max: 3,
+            announced_max: 3,
         };
         let mut store = Store::new(this, keys);
         for key in 0..3 {
@@ -110,7 +111,7 @@ mod tests {
             store.add_provider(record(key, this)).unwrap();
         }
         assert!(store.add_provider(record(4, this)).is_err());
-        // A key that is provided already is no further one.
+        // A key that is provided already takes no further room.
         store.add_provider(record(3, this)).unwrap();
         assert_eq!(store.provided().count(), 2);
         assert_eq!(store.providers(&RecordKey::from(vec![2])).len(), 2);

@@ -107,7 +107,7 @@ async fn start(config: Config, registry: &mut MetricsRegistry) -> Result<Network
     let parts = Parts::new(&config);
     let (handed, accepted) = mpsc::channel(transport::WAITING_MAX);
     let mut swarm = build(&config, &parts, accepted)?;
-    let meanwhile = bind_all(&mut swarm, &config).await?;
+    let early_events = bind_all(&mut swarm, &config).await?;
 
     let (senders, commands) = queues();
     let published = Published {
@@ -123,7 +123,7 @@ async fn start(config: Config, registry: &mut MetricsRegistry) -> Result<Network
     let metrics = Metrics::register(registry);
     let mut event_loop = event_loop(&config, swarm, commands, &parts, (published, metrics));
     event_loop.gossip.follow(&mut event_loop.swarm);
-    for event in meanwhile {
+    for event in early_events {
         event_loop.on_event(event);
     }
     event_loop.publish_addresses();
@@ -373,7 +373,7 @@ async fn bind(
     swarm: &mut Swarm<Behaviour>,
     mut waiting: Vec<(ListenerId, Multiaddr)>,
 ) -> Result<Vec<SwarmEvent<PartsEvent>>, StartError> {
-    let mut meanwhile = Vec::new();
+    let mut early_events = Vec::new();
     while let Some((_, first)) = waiting.first() {
         let event = tokio::time::timeout(BIND_TIMEOUT, swarm.select_next_some()).await;
         let event = event.map_err(|_| StartError::Listen {
@@ -383,7 +383,7 @@ async fn bind(
         match event {
             SwarmEvent::NewListenAddr { listener_id, .. } => {
                 waiting.retain(|(id, _)| *id != listener_id);
-                meanwhile.push(event);
+                early_events.push(event);
             }
             SwarmEvent::ListenerClosed {
                 listener_id,
@@ -397,8 +397,8 @@ async fn bind(
                     reason: error.to_string(),
                 });
             }
-            other => meanwhile.push(other),
+            other => early_events.push(other),
         }
     }
-    Ok(meanwhile)
+    Ok(early_events)
 }

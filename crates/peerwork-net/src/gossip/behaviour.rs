@@ -12,8 +12,8 @@ use crate::{config, error::StartError};
 pub(crate) type Behaviour =
     gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
 
-/// Topics that one node may subscribe to, in one message and in all: as many as two hubs may tell
-/// each other. Further subscriptions are ignored.
+/// Topics that one node may subscribe to, in one message and in all: as many as two hubs may announce
+/// to each other. Further subscriptions are ignored.
 const SUBSCRIPTIONS_MAX: usize = 2048;
 /// Nodes of a topic to which a hub forwards at once: all of them. With gossipsub's usual six, the other
 /// nodes wait for IHAVE messages, and with thirty nodes half of the messages never arrive.

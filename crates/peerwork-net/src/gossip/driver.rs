@@ -36,7 +36,7 @@ pub(crate) struct Decided {
 struct Joined {
     mode: Mode,
     inbox: Inbox,
-    /// Closed once the topic was dropped.
+    /// The queue to the [`Topic`](super::Topic); closed once the `Topic` was dropped.
     deliver: mpsc::Sender<Queued>,
 }
 
@@ -267,7 +267,7 @@ impl Driver {
     ) {
         let sender = NodeId::from_peer_id(propagation_source);
         let Some(author) = message.source else {
-            // Strict validation lets none through without an author.
+            // Strict validation lets no message without an author through.
             return;
         };
         let now = self.started.elapsed();
@@ -299,7 +299,7 @@ fn subscribe(swarm: &mut Swarm<Behaviour>, topic: &str) {
     let topic = IdentTopic::new(topic);
     let gossip = &mut swarm.behaviour_mut().gossip;
     let scored = gossip.set_topic_params(topic.clone(), topic_scores());
-    // Neither fails: the scores are constants, and the filter lets all topics through.
+    // Neither call fails: the scores are constants, and the filter lets all topics through.
     if let (Err(error), _) | (_, Err(error)) = (
         scored.map_err(str::to_owned),
         gossip.subscribe(&topic).map_err(|error| error.to_string()),
@@ -323,7 +323,7 @@ fn decide(swarm: &mut Swarm<Behaviour>, id: &MessageId, sender: NodeId, verdict:
         Verdict::Reject => MessageAcceptance::Reject,
     };
     let gossip = &mut swarm.behaviour_mut().gossip;
-    // False when the message has left the cache, which is no error.
+    // The result is false when the message has left the cache, which is no error.
     let _ = gossip.report_message_validation_result(id, sender.as_peer_id(), acceptance);
 }
 
@@ -353,7 +353,7 @@ async fn validate(
 
 fn publish_error(error: PublishError, (size, limit): (usize, usize)) -> Result<(), TopicError> {
     match error {
-        // The same bytes were published before: they are on their way.
+        // The same bytes were published before, so the message is on its way.
         PublishError::Duplicate => Ok(()),
         PublishError::NoPeersSubscribedToTopic => Err(TopicError::NoPeers),
         PublishError::AllQueuesFull(_) => Err(TopicError::Busy),

@@ -1,4 +1,5 @@
-//! A joined topic's way in: which messages reach its validator.
+//! Decides which messages of a joined topic reach its validator, by their size, their sender's rate and
+//! the queue's room.
 
 use std::time::Duration;
 
@@ -18,11 +19,11 @@ const SENDERS_MAX: usize = 16_384;
 /// Messages of joined topics that were not handed to their validator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Dropped {
-    /// Larger than the topic allows.
+    /// Messages that were larger than the topic allows.
     pub(crate) size: u64,
-    /// More than a sender may hand on.
+    /// Messages above the rate of their sender.
     pub(crate) rate: u64,
-    /// The queue had no room.
+    /// Messages for which the queue had no room.
     pub(crate) queue: u64,
 }
 
@@ -50,7 +51,7 @@ impl Inbox {
         }
     }
 
-    /// Queues a message for the validator; the verdict when it is not queued.
+    /// Queues a message for the validator; returns the verdict when the message is not queued.
     pub(crate) fn take(
         &mut self,
         now: Duration,
@@ -60,7 +61,8 @@ impl Inbox {
     ) -> Option<Verdict> {
         if message.data.len() > self.bytes_max {
             dropped.size += 1;
-            // A node that handed it on may be a hub, which does not know the topic's limit.
+            // A node that only forwards the message may be a hub, which does not know the topic's
+            // limit.
             return Some(match message.author == message.sender {
                 true => Verdict::Reject,
                 false => Verdict::Ignore,

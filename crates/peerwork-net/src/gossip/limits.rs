@@ -13,9 +13,9 @@ const QUEUE_MESSAGES_MAX: usize = 65_536;
 /// How a topic is joined. A [`Mode`] alone stands for that mode with the default limits.
 #[derive(Debug, Clone)]
 pub struct TopicConfig {
-    /// Whether this node wants the topic's messages.
+    /// Whether this node receives the topic's messages.
     pub mode: Mode,
-    /// Bounds on its messages.
+    /// Bounds on the topic's messages.
     pub limits: TopicLimits,
 }
 
@@ -30,17 +30,17 @@ impl From<Mode> for TopicConfig {
 #[derive(Debug, Clone)]
 pub struct TopicLimits {
     /// Largest message in bytes, at most the network's
-    /// [`Gossip::message_bytes_max`](crate::config::Gossip::message_bytes_max); `None` is as large as
-    /// that. A larger one is not published; one that comes in is not forwarded, and its author pays for
-    /// it when it sent the message itself.
+    /// [`Gossip::message_bytes_max`](crate::config::Gossip::message_bytes_max), which `None` stands
+    /// for. A larger message is not published, and an inbound one is not forwarded; its author gets a
+    /// lower score when this node received the message from the author itself.
     pub message_bytes_max: Option<usize>,
     /// Bytes of the messages that wait for validation or in [`Topic::next`](super::Topic::next); at
     /// least one largest message. A message that finds no room is not forwarded.
     pub queue_bytes_max: usize,
-    /// Messages that wait; 1 to 65536.
+    /// Messages that wait in the queue; 1 to 65536.
     pub queue_messages_max: usize,
-    /// How many messages each connected node may hand to this node, its own and those of others;
-    /// further ones are not forwarded. `None` is without a bound.
+    /// Messages that each connected node may send to this node, its own and forwarded ones; further
+    /// messages are not forwarded. `None` is without a bound.
     pub sender_rate: Option<Rate>,
 }
 

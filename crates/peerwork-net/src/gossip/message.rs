@@ -7,11 +7,11 @@ use peerwork_identity::NodeId;
 /// A message of a topic.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// The node that published it; proven by gossipsub's signature.
+    /// The node that published the message; proven by gossipsub's signature.
     pub author: NodeId,
-    /// The connected node that handed it to this node.
+    /// The connected node that sent the message to this node.
     pub sender: NodeId,
-    /// The bytes, at most the topic's limit.
+    /// The message's bytes, at most the topic's limit.
     pub data: Arc<[u8]>,
 }
 
@@ -20,18 +20,18 @@ pub struct Message {
 pub enum Verdict {
     /// Deliver and forward the message.
     Accept,
-    /// Neither deliver nor forward it, without a penalty for its sender (stale, unknown).
+    /// Neither deliver nor forward the message, without a penalty for its sender (stale, unknown).
     Ignore,
-    /// Neither deliver nor forward it, and lower the sender's gossipsub score.
+    /// Neither deliver nor forward the message, and lower the sender's gossipsub score.
     Reject,
 }
 
-/// Whether this node wants the topic's messages.
+/// Whether this node receives the messages of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Publish, receive and forward.
     Subscribe,
-    /// Publish only, to those that subscribe.
+    /// Publish only, to the nodes that subscribe.
     PublishOnly,
 }
 

@@ -1,4 +1,4 @@
-//! The room that a topic's waiting messages take, in messages and in bytes.
+//! Bounds the messages of a topic that wait, by their number and their bytes.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Room {
         }))
     }
 
-    /// Takes room for a message; `None` when there is none.
+    /// Takes room for a message; `None` when the queue is full.
     pub(crate) fn take(&self, message: Message) -> Option<Queued> {
         let bytes = message.data.len();
         let mut taken = self.0.taken.lock();

@@ -45,7 +45,7 @@ pub(crate) fn counted(address: &Multiaddr) -> Option<Origin> {
     }
 }
 
-/// The refusal of a connection because its network address has as many as it may.
+/// A connection is refused, because its network address has as many connections as one address may.
 #[derive(Debug, thiserror::Error)]
 #[error("too many connections from {0}")]
 struct Crowded(Origin);
@@ -123,7 +123,7 @@ impl NetworkBehaviour for AddressLimits {
             FromSwarm::ConnectionClosed(closed) => {
                 self.connections.remove(&closed.connection_id);
             }
-            // Also when another behaviour refused it after this one had let it in.
+            // Another behaviour may have refused the connection after this one had admitted it.
             FromSwarm::ListenFailure(failed) => {
                 self.in_handshake.remove(&failed.connection_id);
                 self.connections.remove(&failed.connection_id);

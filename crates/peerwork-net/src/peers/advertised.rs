@@ -5,7 +5,8 @@ use tokio::sync::watch;
 
 use super::{Path, Reachability};
 
-/// Read by the network's calls and by the relay; written by the event loop alone.
+/// The snapshots of this node's addresses. The event loop alone writes them; the network's calls and
+/// the relay read them.
 #[derive(Debug, Clone)]
 pub(crate) struct Advertised {
     pub(crate) listen: watch::Receiver<Vec<Multiaddr>>,
@@ -13,8 +14,8 @@ pub(crate) struct Advertised {
 }
 
 impl Advertised {
-    /// The addresses that other nodes are told for direct connections: the announced or observed ones,
-    /// or else those that this node listens on.
+    /// The addresses that this node advertises for direct connections: the announced or observed ones,
+    /// or else those that it listens on.
     pub(crate) fn addresses(&self) -> Vec<Multiaddr> {
         let mut all = match &*self.reachability.borrow() {
             Reachability::Public(addresses) | Reachability::Assumed(addresses) => addresses.clone(),

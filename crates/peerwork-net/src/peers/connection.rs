@@ -1,4 +1,4 @@
-//! Connections as readers see them, and the events of their lives.
+//! Describes connections for readers, and the events of their begin and end.
 
 use std::{fmt, time::SystemTime};
 
@@ -8,10 +8,10 @@ use peerwork_identity::NodeId;
 
 use super::{Path, without_last_peer};
 
-/// The end of a connection that dialled.
+/// The side that dialled a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// This node dialled.
+    /// This node dialled the other one.
     Dialled,
     /// The other node dialled, and this one accepted.
     Accepted,
@@ -20,13 +20,13 @@ pub enum Direction {
 /// One connection to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionInfo {
-    /// Direct or relayed.
+    /// Whether the connection is direct or relayed.
     pub path: Path,
     /// The remote address (of a circuit: the relay's).
     pub address: Multiaddr,
-    /// The end that asked for the connection.
+    /// The side that dialled.
     pub direction: Direction,
-    /// When it was established.
+    /// When the connection was established.
     pub since: SystemTime,
 }
 
@@ -34,7 +34,7 @@ impl ConnectionInfo {
     pub(crate) fn of(endpoint: &ConnectedPoint) -> Self {
         let (address, direction) = match endpoint {
             ConnectedPoint::Dialer { address, .. } => (address, Direction::Dialled),
-            // An inbound circuit shows in the local address, which names the relay.
+            // An inbound circuit is visible in the local address, which names the relay.
             ConnectedPoint::Listener { local_addr, .. } if endpoint.is_relayed() => {
                 (local_addr, Direction::Accepted)
             }
@@ -68,11 +68,11 @@ impl fmt::Display for ConnectionId {
 /// A connection to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// Its number.
+    /// The connection's number.
     pub id: ConnectionId,
     /// The node at the other end; proven by the handshake.
     pub node: NodeId,
-    /// Its path, address, direction and begin.
+    /// The connection's path, address, direction and begin.
     pub info: ConnectionInfo,
 }
 
@@ -80,7 +80,7 @@ pub struct Connection {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// Nothing happened on it for [`Config::idle_timeout`](crate::Config::idle_timeout).
+    /// The connection was idle for [`Config::idle_timeout`](crate::Config::idle_timeout).
     Idle,
     /// [`Network::disconnect`](crate::Network::disconnect) was called.
     Disconnected,
@@ -88,9 +88,9 @@ pub enum CloseReason {
     Blocked,
     /// The other node did not answer a ping in time.
     Unanswered,
-    /// A protocol of this node closed it.
+    /// A protocol of this node closed the connection.
     Closed,
-    /// The other node closed it, or it broke; with the transport's words.
+    /// The other node closed the connection, or it broke; with the transport's error.
     Lost(String),
 }
 

@@ -52,7 +52,7 @@ struct Dial {
 }
 
 impl Dial {
-    /// Adds a caller, and those of its addresses that are not known yet.
+    /// Adds a caller, and the addresses that the dial does not have yet.
     fn join(&mut self, addresses: Vec<Multiaddr>, reply: Waiter) {
         let mut further = Vec::new();
         for address in addresses.into_iter().map(without_last_peer) {
@@ -136,7 +136,7 @@ impl Dials {
         }
     }
 
-    /// Dials a node beside the connections that there are.
+    /// Dials a node that may be connected already.
     pub(crate) fn dial_again(
         &mut self,
         swarm: &mut Swarm<Behaviour>,
@@ -170,7 +170,7 @@ impl Dials {
             let _ = reply.send(Err(DialError::Busy));
             return;
         }
-        // libp2p leaves this node's own addresses out, and then has none.
+        // libp2p leaves this node's own addresses out of a dial, so that none would be left.
         if swarm.listeners().any(|own| *own == address) {
             let _ = reply.send(Err(DialError::Oneself));
             return;
@@ -188,7 +188,7 @@ impl Dials {
         }
     }
 
-    /// Dials a node that this machine's own network showed.
+    /// Dials a node that mDNS found.
     pub(crate) fn dial_found(
         &self,
         swarm: &mut Swarm<Behaviour>,
@@ -224,7 +224,7 @@ impl Dials {
             .map_err(|error| dial_error(&error))
     }
 
-    /// Answers the callers that wait for this connection, or for any to the node.
+    /// Answers the callers that wait for this connection, or for any connection to the node.
     pub(crate) fn on_established(&mut self, peer: PeerId, connection: ConnectionId) {
         if let Some(dial) = self.by_node.remove(&peer) {
             dial.end(&Ok(()));
@@ -324,7 +324,8 @@ fn dial_error(error: &SwarmDialError) -> DialError {
     }
 }
 
-/// Gives the innermost error, which is the one that a person can act on: libp2p nests its errors deeply.
+/// Gives the innermost error, because libp2p nests its errors deeply and a person can act on the
+/// innermost alone.
 pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

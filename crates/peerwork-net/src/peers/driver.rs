@@ -42,13 +42,13 @@ pub(crate) enum Command {
         addresses: Vec<Multiaddr>,
         reply: Waiter,
     },
-    /// A further connection beside those there are, at these addresses only.
+    /// Makes a further connection to a connected node, at these addresses only.
     DialAgain {
         node: NodeId,
         addresses: Vec<Multiaddr>,
         reply: Waiter,
     },
-    /// A connection to a node whose id the handshake tells.
+    /// Connects to the node at an address; the handshake tells the node's id.
     DialAddress {
         address: Multiaddr,
         reply: AddressWaiter,
@@ -89,7 +89,7 @@ pub(crate) struct Driver {
 
 struct Live {
     connection: Connection,
-    /// The reason of an end that this node has asked for.
+    /// The reason for which this node itself closes the connection.
     closing: Option<CloseReason>,
 }
 
@@ -170,7 +170,7 @@ impl Driver {
         }
     }
 
-    /// Dials a node that this machine's own network showed.
+    /// Dials a node that mDNS found.
     pub(crate) fn dial_found(
         &self,
         swarm: &mut Swarm<Behaviour>,

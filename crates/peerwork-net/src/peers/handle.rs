@@ -21,10 +21,10 @@ use crate::{
 // Dials.
 impl Network {
     /// Connects to a node at the given addresses (with or without `/p2p/<id>`; circuits are
-    /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: addresses that other
-    /// nodes told must pass a [`DialPolicy`](crate::DialPolicy) first. The addresses that a DNS name
-    /// resolves to are checked by that policy here, unless [`Network::trust`] was told of the name.
-    /// Returns at once when the node is connected already.
+    /// `<relay address>/p2p/<relay>/p2p-circuit`). The caller vouches for them: addresses from other
+    /// nodes must pass a [`DialPolicy`](crate::DialPolicy) first. The addresses that a DNS name resolves to are
+    /// checked by that policy here, unless the name was given to [`Network::trust`]. The call returns
+    /// at once when the node is connected already.
     ///
     /// # Errors
     /// [`DialError`] says why there is no connection.
@@ -64,9 +64,9 @@ impl Network {
         .await
     }
 
-    /// Connects to the node at an address, whose id the handshake tells; a `/p2p/<id>` at the
-    /// address's end makes it [`Network::dial`]. A connection is made also when there is one already:
-    /// only the handshake tells so.
+    /// Connects to the node at an address, whose id the handshake tells; a `/p2p/<id>` at the address's
+    /// end makes the call a [`Network::dial`]. The call makes a further connection to a node that is
+    /// connected already, because only the handshake tells which node it is.
     ///
     /// # Errors
     /// As [`Network::dial`]. [`DialError::Failed`] for a circuit without the id of the far end.
@@ -198,26 +198,27 @@ impl Network {
         self.parts.peers.advertised.reachability.clone()
     }
 
-    /// The addresses that other nodes are told for direct connections: the announced or observed ones,
-    /// or else those that this node listens on.
+    /// The addresses that this node advertises for direct connections: the announced or observed ones,
+    /// or else those that it listens on.
     #[must_use]
-    pub fn told_addresses(&self) -> Vec<Multiaddr> {
+    pub fn advertised_addresses(&self) -> Vec<Multiaddr> {
         self.parts.peers.advertised.addresses()
     }
 
     /// Subscribes to the network's events from this moment on. A reader that is more than 1024 events
-    /// behind misses some, and the channel says so.
+    /// behind misses some, and the channel reports that.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.parts.peers.events.subscribe()
     }
 
-    /// Subscribes to the events of all connections: each exactly once, in order for each connection,
-    /// with direction and reason. The first ones are those of the connections that exist already.
+    /// Subscribes to the events of all connections: each event exactly once, in order for each
+    /// connection, with direction and reason. The first events are those of the connections that exist
+    /// already.
     ///
-    /// `queue` events (1 to 1,048,576) may wait; a subscriber that is further behind is told
-    /// [`Lagged`](super::Lagged) and its subscription ends. [`Network::events`] is for readers who
-    /// only want to know that something changed.
+    /// `queue` events (1 to 1,048,576) may wait; a subscriber that is further behind gets
+    /// [`Lagged`](super::Lagged) and its subscription ends. [`Network::events`] is for readers that
+    /// only need to know that something changed.
     pub async fn connection_events(&self, queue: usize) -> ConnectionEvents {
         let (reply, answer) = oneshot::channel();
         self.tell(Command::Subscribe { queue, reply }).await;

@@ -7,9 +7,9 @@ use multiaddr::{Multiaddr, Protocol as Part};
 /// How a connection reaches a node. Direct sorts before relayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Path {
-    /// From host to host.
+    /// The connection goes from host to host.
     Direct,
-    /// Over a circuit through a relay.
+    /// The connection is a circuit through a relay.
     Relayed,
 }
 
@@ -35,7 +35,7 @@ pub fn ip(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
-/// `/…/p2p/<id>` without the id of the far end.
+/// Removes the id of the far end from an address `/…/p2p/<id>`.
 pub(crate) fn without_last_peer(mut address: Multiaddr) -> Multiaddr {
     if matches!(address.iter().last(), Some(Part::P2p(_))) {
         address.pop();

@@ -52,7 +52,7 @@ impl Default for ConnectionEvents {
     }
 }
 
-/// One subscriber's queue. The place for [`Lagged`] is taken from the start.
+/// The queue of one subscriber. The place for [`Lagged`] is taken from the start.
 struct Subscription {
     queue: mpsc::Sender<Item>,
     lagged: mpsc::OwnedPermit<Item>,
@@ -66,7 +66,7 @@ impl Subscriptions {
     /// Adds a subscriber whose queue holds `events` events; `existing` are the connections of this
     /// moment.
     pub(crate) fn add(&mut self, events: usize, existing: Vec<Connection>) -> ConnectionEvents {
-        // One more place is for the end.
+        // One place of the queue is kept for `Lagged`.
         let (queue, receiver) = mpsc::channel(events.clamp(1, EVENTS_MAX) + 1);
         self.0
             .retain(|subscription| !subscription.queue.is_closed());
@@ -81,7 +81,8 @@ impl Subscriptions {
         }
     }
 
-    /// Queues an event for every subscriber; those whose queue is full are told so and removed.
+    /// Queues an event for every subscriber. A subscriber whose queue is full gets [`Lagged`] and is
+    /// removed.
     pub(crate) fn tell(&mut self, event: &ConnectionEvent) {
         let slow = self.0.extract_if(.., |subscription| {
             let sent = subscription.queue.try_send(Ok(event.clone()));

@@ -7,7 +7,8 @@ use peerwork_identity::NodeId;
 
 use super::PeerInfo;
 
-/// Shared, cheap to clone. Written by the loop alone; bounded by the connection limits.
+/// The table of connected nodes: shared, cheap to clone, written by the event loop alone, bounded by
+/// the connection limits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PeerTable(Arc<RwLock<HashMap<NodeId, Arc<PeerInfo>>>>);
 
@@ -33,7 +34,7 @@ impl PeerTable {
         }
     }
 
-    /// Changes one node's entry, making it first when it is missing.
+    /// Changes one node's entry; adds the entry first when it is missing.
     pub(crate) fn upsert(&self, node: NodeId, change: impl FnOnce(&mut PeerInfo)) {
         let mut table = self.0.write();
         let info = table.entry(node).or_insert_with(|| {

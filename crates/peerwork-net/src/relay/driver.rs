@@ -1,4 +1,4 @@
-//! Keeps the reservations that this node asked for, from listening on a circuit to losing it.
+//! Keeps the reservations of this node, from listening on a circuit to losing it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,9 +18,9 @@ const RESERVATIONS_MAX: usize = 16;
 struct Held {
     relay: NodeAddress,
     listener: ListenerId,
-    /// Present until the relay has granted the first reservation.
+    /// The caller's reply; present until the relay has granted the first reservation.
     waiting: Option<Reply>,
-    /// Has no receiver any more once the reservation was dropped.
+    /// Reports the loss of the reservation; without a receiver once the reservation was dropped.
     lost: watch::Sender<Option<String>>,
 }
 
@@ -128,7 +128,7 @@ impl Driver {
         Some(Granted { reply, reservation })
     }
 
-    /// A circuit listener ended: the reservation was refused, or lost.
+    /// Handles the end of a circuit listener: the reservation was refused, or lost.
     pub(crate) fn on_listener_closed(&mut self, listener: ListenerId, reason: &str) {
         let of = self.held.iter().find(|(_, h)| h.listener == listener);
         let Some(relay) = of.map(|(relay, _)| *relay) else {

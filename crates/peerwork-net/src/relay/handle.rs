@@ -1,4 +1,5 @@
-//! The network's calls for relays: a reservation at another's, and the state of this node's own.
+//! The network's calls for relays: reservations at other relays, and the state of this node's own
+//! relay.
 
 use peerwork_identity::{NodeAddress, NodeId};
 use tokio::{

@@ -17,11 +17,11 @@ use super::refusal::{CircuitRefusal, Counted, Refusal};
 /// A circuit that is carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Circuit {
-    /// The node that opened it.
+    /// The node that opened the circuit.
     pub from: NodeId,
-    /// The node that it leads to.
+    /// The node that the circuit leads to.
     pub to: NodeId,
-    /// Since when.
+    /// When the circuit was opened.
     pub since: SystemTime,
 }
 
@@ -45,15 +45,15 @@ pub struct RelayCounts {
 /// The state of this node's relay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayStatus {
-    /// Places that are held.
+    /// Places that nodes hold.
     pub reservations: usize,
-    /// The circuits that are carried.
+    /// The circuits that the relay carries.
     pub circuits: Vec<Circuit>,
     /// Counts since the start.
     pub counts: RelayCounts,
 }
 
-/// The circuits; bounded by the relay's limits.
+/// The circuits that this relay carries; bounded by the relay's limits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger(Arc<Shared>);
 
@@ -88,7 +88,7 @@ pub(crate) struct Carried {
 }
 
 impl Carried {
-    /// Where the bytes of circuits are counted.
+    /// The counter of the bytes of circuits.
     pub(crate) fn bytes(&self) -> &AtomicU64 {
         &self.ledger.0.carried
     }
@@ -127,7 +127,7 @@ impl Ledger {
         self.0.entries.lock().circuits.values().cloned().collect()
     }
 
-    /// Adds what is counted here.
+    /// Adds the ledger's counts of circuits.
     pub(crate) fn count(&self, counts: &mut RelayCounts) {
         let entries = self.0.entries.lock();
         counts.circuits_opened = entries.opened;

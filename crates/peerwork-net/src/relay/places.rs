@@ -1,4 +1,5 @@
-//! The places at this relay: holders renew theirs also when all are taken. Pure state.
+//! Counts the places at this relay, as pure state. Holders renew their places also when all places are
+//! taken.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,25 +12,26 @@ use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use peerwork_limits::{Bucket, Origin, Rate, Share, Shares};
 
-use super::{Refusal, RelayCounts, asking::HolderQueue, refusal::Counted};
+use super::{Refusal, RelayCounts, holder_queue::HolderQueue, refusal::Counted};
 use crate::config::RelayServer;
 
-/// Reservations that one holder may ask for, as a page does that reloads again and again.
-const ASKING: Rate = Rate {
+/// The rate of one holder's reservation requests; a page that is reloaded again and again sends many.
+const HOLDER_RATE: Rate = Rate {
     burst: 30,
     interval: Duration::from_secs(5),
 };
-/// Reservations that nodes without a place may ask for from one network address: a class room.
-const STRANGERS_ASKING: Rate = Rate {
+/// The rate of reservation requests from one network address by nodes without a place: enough for a
+/// class room.
+const STRANGERS_RATE: Rate = Rate {
     burst: 1024,
     interval: Duration::from_millis(50),
 };
-/// Nodes without a place whose asking is remembered, and how often the others are forgotten.
+/// Nodes without a place whose rate is remembered, and the pause between two sweeps of the others.
 const STRANGERS_MAX: usize = 16_384;
-const FORGETTING: Duration = Duration::from_secs(1);
-/// How long a token that was shown lets its node in.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+/// How long a node may reserve after it presented a valid token.
 const GRANT: Duration = Duration::from_secs(3600);
-/// Nodes let in by a token; the one that showed it longest ago makes room.
+/// Nodes let in by a token; the node that presented its token longest ago makes room.
 const GRANTS_MAX: usize = 16_384;
 
 /// The holders of places; shared between the server, the event loop and the handle.
@@ -40,7 +42,7 @@ pub(crate) struct Places(Arc<Mutex<Held>>);
 struct Held {
     max: usize,
     allowed: Option<HashSet<NodeId>>,
-    /// Nodes that showed a token, and when it ceases to let them in.
+    /// Nodes that presented a token, and the end of their time to reserve.
     granted: HashMap<PeerId, Instant>,
     holders: HashMap<PeerId, Place>,
     validity: Duration,
@@ -53,7 +55,7 @@ struct Held {
     refusals: Counted<Refusal>,
 }
 
-/// A node without a place: by its address, or by its id on this machine.
+/// The key of a node without a place: its network address, or its id on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stranger {
     From(Origin),
@@ -63,7 +65,7 @@ enum Stranger {
 #[derive(Debug)]
 struct Place {
     until: Instant,
-    /// The connection over which the node asked last.
+    /// The connection over which the node requested its place last.
     connection: ConnectionId,
     queue: Arc<HolderQueue>,
     asking: Bucket,
@@ -74,7 +76,7 @@ struct Place {
 /// How circuits reach a holder.
 #[derive(Debug)]
 pub(crate) struct Reached {
-    /// The connection over which the holder asked for its place last.
+    /// The connection over which the holder requested its place last.
     pub(crate) connection: ConnectionId,
     pub(crate) queue: Arc<HolderQueue>,
 }
@@ -114,7 +116,7 @@ impl Places {
         taken
     }
 
-    /// Counts a refusal that was decided elsewhere.
+    /// Counts a refusal that another part of the relay decided.
     pub(crate) fn refused(&self, refusal: Refusal) {
         self.0.lock().refusals.add(refusal);
     }
@@ -150,7 +152,7 @@ impl Places {
         self.0.lock().holders.remove(node).is_some()
     }
 
-    /// Lets a node that showed a token reserve for an hour.
+    /// Lets a node that presented a token reserve for an hour.
     pub(crate) fn grant(&self, node: PeerId, now: Instant) {
         let granted = &mut self.0.lock().granted;
         if granted.len() >= GRANTS_MAX {
@@ -186,7 +188,7 @@ impl Held {
         let since = now.saturating_duration_since(self.started);
         let until = now + self.validity;
         if let Some(place) = self.holders.get_mut(&node) {
-            if !place.asking.take(since, ASKING) {
+            if !place.asking.take(since, HOLDER_RATE) {
                 return Err(Refusal::TooOften);
             }
             place.until = until;
@@ -210,7 +212,7 @@ impl Held {
         let take = |origin| self.by_origin.take(origin).ok_or(Refusal::Address);
         let share = origin.map(take).transpose()?;
         let mut asking = Bucket::default();
-        asking.take(since, ASKING);
+        asking.take(since, HOLDER_RATE);
         let place = Place {
             until,
             connection,
@@ -226,7 +228,7 @@ impl Held {
     fn may_ask(&mut self, stranger: Stranger, since: Duration) -> bool {
         let strangers = &mut self.strangers;
         if strangers.len() >= STRANGERS_MAX && !strangers.contains_key(&stranger) {
-            if since < self.forgot + FORGETTING {
+            if since < self.forgot + SWEEP_PAUSE {
                 return false;
             }
             self.forgot = since;
@@ -236,8 +238,8 @@ impl Held {
             }
         }
         let rate = match stranger {
-            Stranger::From(_) => STRANGERS_ASKING,
-            Stranger::Local(_) => ASKING,
+            Stranger::From(_) => STRANGERS_RATE,
+            Stranger::Local(_) => HOLDER_RATE,
         };
         strangers.entry(stranger).or_default().take(since, rate)
     }

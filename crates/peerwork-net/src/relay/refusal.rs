@@ -1,4 +1,4 @@
-//! The reasons of a relay to refuse, each with its name in logs and figures, and how often it was given.
+//! The reasons for which a relay refuses, each with its name in logs and metrics, and their counts.
 
 /// An enum whose list of all reasons and whose names come from one table, so that neither can lack a
 /// reason.
@@ -29,9 +29,9 @@ reasons! {
     Refusal {
         /// All places are taken.
         Full = "full",
-        /// Its network address holds as many as one may.
+        /// The node's network address holds as many places as one address may.
         Address = "address",
-        /// The relay is closed, and the node is neither named nor showed a token.
+        /// The relay is closed, and the node is neither on its list nor presented a token.
         NotAllowed = "not-allowed",
         /// The node asks too often.
         TooOften = "too-often",
@@ -43,11 +43,11 @@ reasons! {
 reasons! {
     /// Why a circuit was refused.
     CircuitRefusal {
-        /// The relay carries as many as it may.
+        /// The relay carries as many circuits as it may.
         Full = "full",
-        /// One of the two nodes has as many as one may.
+        /// One of the two nodes has as many circuits as one node may.
         Node = "node",
-        /// The network address of the caller has as many as one may.
+        /// The caller's network address has as many circuits as one address may.
         Address = "address",
         /// No node of that id holds a place.
         NoReservation = "no-reservation",
@@ -55,13 +55,13 @@ reasons! {
         Relayed = "relayed",
         /// The holder did not answer.
         NotReached = "not-reached",
-        /// The holder did not want it.
+        /// The holder declined the circuit.
         Declined = "declined",
     }
 }
 
 impl Refusal {
-    /// The flag of `peerwork relay` that sets the bound, where the reason is one.
+    /// The flag of `peerwork relay` that sets the bound, for a reason that is a bound.
     pub(crate) fn flag(self) -> Option<&'static str> {
         match self {
             Self::Full => Some("--max-reservations"),
@@ -72,7 +72,7 @@ impl Refusal {
 }
 
 impl CircuitRefusal {
-    /// The flag of `peerwork relay` that sets the bound, where the reason is one.
+    /// The flag of `peerwork relay` that sets the bound, for a reason that is a bound.
     pub(crate) fn flag(self) -> Option<&'static str> {
         match self {
             Self::Full => Some("--max-circuits"),

@@ -49,8 +49,8 @@ use crate::{
 const HOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/hop");
 const STOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/stop");
 
-/// Requests that have not been read yet; a page that opens its circuits at once sends hundreds. One
-/// costs about 2 KiB and at most 4 KiB more, so 48 MiB at worst.
+/// Requests that have not been read yet; a page that opens its circuits at once sends hundreds. A
+/// request costs about 2 KiB and at most 4 KiB more, so 48 MiB at worst.
 const UNREAD: Bounds = Bounds {
     all: 8192,
     per_key: 512,
@@ -59,18 +59,18 @@ const UNREAD: Bounds = Bounds {
 /// The answer to a request that is not read for want of room: `RESOURCE_LIMIT_EXCEEDED`, which
 /// clients understand as the answer to a reservation and to a circuit.
 const FULL: Full = Full(&[5, 0x08, 0x02, 0x28, 0xc9, 0x01]);
-/// Circuits to one holder: most of the streams that its connection has room for. A caller has a bound
-/// of its own, and one caller does not fill this one.
+/// Circuits to one holder: most of the streams that its connection has room for. The bound of one
+/// caller is lower, so that one caller cannot take all circuits to a holder.
 const CIRCUITS_TO_ONE_MAX: usize = 3072;
 /// How long the rest of a circuit may take when the connection of one side has closed.
-const REST: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to send its request, and to read the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a holder may take to answer. Clients give up a circuit after ten seconds and more.
-const HOLDER_PATIENCE: Duration = Duration::from_secs(9);
-/// Addresses told with a reservation.
+const HOLDER_TIMEOUT: Duration = Duration::from_secs(9);
+/// Addresses that the answer to a reservation lists.
 const ADDRESSES_MAX: usize = 16;
-/// Refusals that are logged for the operator to see.
+/// The rate of refusals that are logged for the operator.
 const LOGGED: Rate = Rate {
     burst: 50,
     interval: Duration::from_secs(1),
@@ -109,8 +109,8 @@ struct Counted {
     _origin: Option<Share<Origin>>,
 }
 
-/// A request that was read, without the place that it had until then.
-struct Asked {
+/// The client of a request that was read, without the place that the request had until then.
+struct Client {
     node: NodeId,
     path: Path,
     origin: Option<Origin>,
@@ -127,7 +127,7 @@ fn crowded(refusal: CircuitRefusal) -> Refused {
 impl Server {
     /// Serves reservations and circuits until the returned handle is dropped or the network stops.
     pub(crate) fn start(config: &RelayServer, network: Host) -> Result<Served, StartError> {
-        // A circuit lasts as long as it may; all else here has deadlines of its own.
+        // A circuit has its own limit of duration, and every other step a deadline.
         let limits = Limits::new(UNREAD).with_deadline(None);
         let incoming = Incoming::serve(&network.streams, HOP, &limits, FULL);
         let incoming = incoming.map_err(|error| StartError::Behaviour {
@@ -162,9 +162,9 @@ impl Server {
             mut stream,
             place,
         } = inbound;
-        let request = wire::receive::<Hop>(&mut stream, PATIENCE).await;
+        let request = wire::receive::<Hop>(&mut stream, REQUEST_TIMEOUT).await;
         drop(place);
-        let asked = Asked {
+        let client = Client {
             node,
             path,
             origin,
@@ -173,21 +173,22 @@ impl Server {
         };
         let done = match request {
             Ok(request) => match (request.kind.map(HopKind::try_from), request.peer) {
-                (Some(Ok(HopKind::Reserve)), _) => self.reserve(asked).await,
+                (Some(Ok(HopKind::Reserve)), _) => self.reserve(client).await,
                 (Some(Ok(HopKind::Connect)), Some(peer)) => match PeerId::from_bytes(&peer.id) {
-                    // Carrying takes more room than the rest, and most requests do not come to it.
-                    Ok(to) => Box::pin(self.connect(asked, NodeId::from_peer_id(to))).await,
-                    Err(_) => refuse(asked.stream, Status::MalformedMessage).await,
+                    // The future of a circuit is boxed: it is larger than the rest, and most requests
+                    // do not need it.
+                    Ok(to) => Box::pin(self.connect(client, NodeId::from_peer_id(to))).await,
+                    Err(_) => refuse(client.stream, Status::MalformedMessage).await,
                 },
                 (Some(Ok(HopKind::Connect)) | None, _) => {
-                    refuse(asked.stream, Status::MalformedMessage).await
+                    refuse(client.stream, Status::MalformedMessage).await
                 }
                 (Some(Ok(HopKind::Status) | Err(_)), _) => {
-                    refuse(asked.stream, Status::UnexpectedMessage).await
+                    refuse(client.stream, Status::UnexpectedMessage).await
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                refuse(asked.stream, Status::MalformedMessage).await
+                refuse(client.stream, Status::MalformedMessage).await
             }
             Err(error) => Err(error),
         };
@@ -198,14 +199,14 @@ impl Server {
 
     // Reservations.
 
-    async fn reserve(&self, asked: Asked) -> io::Result<()> {
-        let Asked {
+    async fn reserve(&self, client: Client) -> io::Result<()> {
+        let Client {
             node,
             path,
             connection,
             origin,
             mut stream,
-        } = asked;
+        } = client;
         let places = &self.network.places;
         let taken = match path {
             Path::Direct => places.take(*node.as_peer_id(), connection, origin, Instant::now()),
@@ -227,7 +228,8 @@ impl Server {
             return refuse(stream, status).await;
         }
         self.network.streams.keep(node, true);
-        // The loop releases the places of nodes that leave; this node may have left before it got one.
+        // The loop releases the places of nodes that leave; this node may have left before it got its
+        // place.
         if self.network.streams.path(node) != Some(Path::Direct) || !places.holds(node.as_peer_id())
         {
             self.network.streams.keep(node, false);
@@ -241,12 +243,12 @@ impl Server {
             .unwrap_or_default()
             .as_secs();
         let answer = Hop::reserved(expire, &self.addresses(), self.limit());
-        wire::send(&mut stream, &answer, PATIENCE).await?;
+        wire::send(&mut stream, &answer, REQUEST_TIMEOUT).await?;
         close(stream).await
     }
 
     async fn tell(&self, command: Command) {
-        // Refused only by a loop that has ended.
+        // The send fails only when the event loop has ended.
         let _ = self.network.commands.send(command).await;
     }
 
@@ -266,14 +268,14 @@ impl Server {
 
     // Circuits.
 
-    async fn connect(&self, asked: Asked, to: NodeId) -> io::Result<()> {
-        let Asked {
+    async fn connect(&self, client: Client, to: NodeId) -> io::Result<()> {
+        let Client {
             node: from,
             path,
             origin,
             mut stream,
             ..
-        } = asked;
+        } = client;
         let reached = async {
             let counted = self.admit(from, path, origin)?;
             let (held, far) = self.reach(from, to).await?;
@@ -296,7 +298,7 @@ impl Server {
             limit: self.limit(),
             ..Hop::answer(Status::Ok)
         };
-        wire::send(&mut stream, &answer, PATIENCE).await?;
+        wire::send(&mut stream, &answer, REQUEST_TIMEOUT).await?;
         let end = self.carry(&mut stream, &mut far, carried.bytes()).await;
         // Streams that are dropped before they have ended are reset, where the muxer has resets.
         drop((stream, far, counted));
@@ -309,13 +311,13 @@ impl Server {
         Ok(())
     }
 
-    /// `None` when the circuit has lasted as long as it may.
+    /// Carries the bytes of a circuit; `None` when the circuit has reached its limit of duration.
     async fn carry(&self, near: &mut Stream, far: &mut Stream, bytes: &AtomicU64) -> Option<End> {
         // A side that has ended its direction is not read any more, so its end is not seen there.
         let (near_closed, far_closed) = (near.closed(), far.closed());
         let gone = async {
             future::select(pin!(near_closed), pin!(far_closed)).await;
-            sleep(REST).await;
+            sleep(DRAIN_TIMEOUT).await;
         };
         let lasting = async {
             match self.duration_max {
@@ -347,8 +349,8 @@ impl Server {
         })
     }
 
-    /// Asks the holder about a circuit when the queue before it lets it through; the holder's stream
-    /// carries the bytes from then on.
+    /// Sends the holder a CONNECT request when the queue allows it, and returns the holder's stream,
+    /// which carries the bytes from then on.
     async fn reach(&self, from: NodeId, to: NodeId) -> Result<(Share<NodeId>, Stream), Refused> {
         let none = (CircuitRefusal::NoReservation, Status::NoReservation);
         let reached = self.network.places.reached(to.as_peer_id()).ok_or(none)?;
@@ -356,9 +358,9 @@ impl Server {
             tracing::debug!(%from, %to, %error, "the holder was not reached");
             (CircuitRefusal::NotReached, Status::ConnectionFailed)
         };
-        let asked = async {
-            let asking = reached.queue.wait(*from.as_peer_id()).await;
-            let _asking = asking.map_err(io::Error::other)?;
+        let answered = async {
+            let permit = reached.queue.wait(*from.as_peer_id()).await;
+            let _permit = permit.map_err(io::Error::other)?;
             let Some(held) = self.by_holder.take(to) else {
                 return Ok(None);
             };
@@ -371,14 +373,14 @@ impl Server {
                 limit: self.limit(),
                 status: None,
             };
-            wire::send(&mut stream, &request, HOLDER_PATIENCE).await?;
-            let answer: Stop = wire::receive(&mut stream, HOLDER_PATIENCE).await?;
+            wire::send(&mut stream, &request, HOLDER_TIMEOUT).await?;
+            let answer: Stop = wire::receive(&mut stream, HOLDER_TIMEOUT).await?;
             Ok(Some((held, stream, answer)))
         };
-        let asked = timeout(HOLDER_PATIENCE, asked).await;
-        let asked = asked.unwrap_or_else(|late| Err(late.into()));
-        let asked = asked.map_err(not_reached)?;
-        let (held, stream, answer) = asked.ok_or(crowded(CircuitRefusal::Node))?;
+        let answered = timeout(HOLDER_TIMEOUT, answered).await;
+        let answered = answered.unwrap_or_else(|late| Err(late.into()));
+        let answered = answered.map_err(not_reached)?;
+        let (held, stream, answer) = answered.ok_or(crowded(CircuitRefusal::Node))?;
         match answer.status() {
             Status::Ok if answer.kind == Some(StopKind::Status.into()) => Ok((held, stream)),
             status @ (Status::ResourceLimitExceeded | Status::PermissionDenied) => {
@@ -393,14 +395,14 @@ impl Server {
         let protocol = STOP;
         let request = OpenRequest { protocol, reply };
         let streams = &self.network.streams;
-        let asked = streams.request_on(to, connection, request);
-        asked.map_err(io::Error::other)?;
+        let sent = streams.request_on(to, connection, request);
+        sent.map_err(io::Error::other)?;
         let opened = stream.await.map_err(io::Error::other)?;
         opened.map_err(io::Error::other)
     }
 
-    /// Logs refusals for the operator with their reason and the flag that sets the bound, but not of
-    /// each when there are many.
+    /// Logs a refusal with its reason and the flag that sets the bound; of many refusals only some are
+    /// logged.
     fn log_refusal(
         &self,
         what: &str,
@@ -418,11 +420,11 @@ impl Server {
 }
 
 async fn refuse(mut stream: Stream, status: Status) -> io::Result<()> {
-    wire::send(&mut stream, &Hop::answer(status), PATIENCE).await?;
+    wire::send(&mut stream, &Hop::answer(status), REQUEST_TIMEOUT).await?;
     close(stream).await
 }
 
 async fn close(mut stream: Stream) -> io::Result<()> {
     use tokio::io::AsyncWriteExt as _;
-    timeout(PATIENCE, stream.shutdown()).await?
+    timeout(REQUEST_TIMEOUT, stream.shutdown()).await?
 }

@@ -1,4 +1,4 @@
-//! Gives every connection a handler and tells the registry about it. No protocol logic.
+//! Gives every connection a handler, and adds it to the registry. No protocol logic.
 
 use std::{
     convert::Infallible,

@@ -17,8 +17,8 @@ impl Network {
     /// Opens a byte stream on the best connection of a connected node: direct before relayed.
     ///
     /// # Errors
-    /// [`OpenError::NotConnected`] asks for [`Network::dial`] first; `Busy` and `Congested` may pass;
-    /// [`OpenError::Stopped`] is the answer of every call once the network has stopped.
+    /// [`OpenError::NotConnected`] asks for [`Network::dial`] first; `Busy` and `Congested` are
+    /// temporary; [`OpenError::Stopped`] is the answer of every call once the network has stopped.
     pub async fn open(
         &self,
         node: NodeId,
@@ -40,13 +40,14 @@ impl Network {
         let stop = &self.parts.stop;
         let opened = stop.run_until_cancelled(opened).await;
         match opened.unwrap_or(Err(OpenError::Stopped)) {
-            // The stop closes the connections, which may be noticed first.
+            // A stop closes the connections, and the open may fail for that first.
             Err(_) if stop.is_cancelled() => Err(OpenError::Stopped),
             result => result,
         }
     }
 
-    /// Accepts streams of a protocol into a queue, within `limits`; further ones are told `Busy`.
+    /// Accepts streams of a protocol into a queue, within `limits`; further streams get the answer
+    /// `Busy`.
     ///
     /// # Errors
     /// [`ServeError`] when the protocol is served already or the queue is out of bounds.
@@ -56,7 +57,7 @@ impl Network {
     }
 
     /// Calls `answer` for each stream of a protocol within `limits`, in a task of its own that ends
-    /// with the returned [`Served`] or at the deadline; further streams are told `Busy`.
+    /// with the returned [`Served`] or at the deadline; further streams get the answer `Busy`.
     ///
     /// # Errors
     /// As [`Network::serve`].

@@ -41,8 +41,8 @@ use crate::{error::OpenError, peers::Path};
 
 /// Negotiation and the answering byte together may take this long; callers have shorter deadlines.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Streams of one connection at once, both sides' together; past it the opener is told so. The muxer
-/// has room for 512 more, for libp2p's own protocols.
+/// Streams of one connection at once, those of both sides together; a further inbound stream is
+/// answered busy. The muxer has room for 512 more, for libp2p's own protocols.
 pub(crate) const STREAMS_MAX: usize = 3584;
 /// Own opens that wait for their answer on one connection; further ones wait before negotiation. With
 /// those in negotiation this is less than the 1024 inbound negotiations that a node of this network
@@ -127,7 +127,7 @@ pub(crate) struct Handler {
     unanswered: FuturesUnordered<BoxFuture<'static, ()>>,
     /// Answers being written to streams that have a place on the connection, which bounds them.
     answers: FuturesUnordered<BoxFuture<'static, ()>>,
-    /// Answers being written to streams without one, at most [`REFUSALS_MAX`].
+    /// Answers being written to streams without a place, at most [`REFUSALS_MAX`].
     refusals: FuturesUnordered<BoxFuture<'static, ()>>,
     places: Arc<Semaphore>,
     /// Cancelled when the connection closes, for all of its streams.
@@ -216,7 +216,7 @@ impl Handler {
         self.unanswered.push(Box::pin(async move {
             let answered = tokio::select! {
                 answered = read_answer(&mut stream) => answered,
-                // The caller gave up.
+                // The caller no longer waits.
                 () = reply.closed() => return,
             };
             let _ = reply.send(answered.map(|()| stream));
@@ -245,7 +245,7 @@ async fn write_answer(
 async fn read_answer(stream: &mut Stream) -> Result<(), OpenError> {
     match tokio::time::timeout(OPEN_TIMEOUT, stream.read_u8()).await {
         Err(_) => Err(OpenError::Deadline),
-        // With lazy negotiation a refused protocol shows at the first read.
+        // With lazy negotiation, the first read fails when the protocol is refused.
         Ok(Err(error)) if is_unsupported(&error) => Err(OpenError::Unsupported),
         Ok(Err(error)) => Err(OpenError::Failed(error.to_string())),
         Ok(Ok(ACCEPTED)) => Ok(()),

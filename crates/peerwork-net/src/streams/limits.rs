@@ -12,7 +12,7 @@ pub const QUEUE_MAX: usize = 65_536;
 /// Bounds of one protocol that is served. A stream over any of them is answered `Busy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Streams that were accepted and not yet taken from the queue, 1 to [`QUEUE_MAX`]. One costs
+    /// Streams that were accepted and not yet taken from the queue, 1 to [`QUEUE_MAX`]. A stream costs
     /// about 400 bytes beside its connection's buffers.
     pub queue: usize,
     /// Streams waiting and being answered: in all, of one node, and of one

@@ -94,7 +94,7 @@ fn owned(name: String) -> Result<StreamProtocol, NameError> {
     StreamProtocol::try_from_owned(name).map_err(|error| NameError(error.to_string()))
 }
 
-/// Enough of a wrong name to find it.
+/// The first characters of a wrong name, enough to recognise it.
 fn shortened(name: &str) -> String {
     name.chars().take(64).collect()
 }

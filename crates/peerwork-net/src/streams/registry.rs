@@ -1,7 +1,7 @@
 //! The protocols that are served here, and the connections that streams can be opened on.
 //!
-//! Shared between the handle, the behaviour and all connection handlers, so that neither opening nor
-//! accepting a stream passes through the event loop.
+//! The handle, the behaviour and all connection handlers share the registry, so that neither opening
+//! nor accepting a stream passes through the event loop.
 
 use std::{
     collections::HashMap,
@@ -37,9 +37,9 @@ pub(crate) struct OpenRequest {
 /// The connections to one node.
 #[derive(Default)]
 struct Connections {
-    /// Whether they are kept while nothing happens on them.
+    /// Whether the connections are kept while they are idle.
     kept: Arc<AtomicBool>,
-    /// Direct ones first, older before younger: the older one is the one in use.
+    /// Direct connections before relayed ones, older before younger: streams are opened on the first.
     all: Vec<Connection>,
 }
 
@@ -47,14 +47,14 @@ struct Connections {
 struct Connection {
     id: ConnectionId,
     path: Path,
-    // Boxed: a channel has room for 32 from its first one on.
+    // The requests are boxed, because a channel allocates room for 32 of them with its first.
     requests: mpsc::Sender<Box<OpenRequest>>,
 }
 
 /// A protocol that is served, with the queue of its streams and their bounds.
 pub(crate) struct Service {
     pub(crate) protocol: Protocol,
-    /// The answer to an opener for whom there is no place.
+    /// The answer to an opener when the protocol has no place.
     pub(crate) full: Full,
     queue: mpsc::Sender<InboundStream>,
     places: Places<NodeId>,
@@ -109,7 +109,7 @@ impl Service {
 #[derive(Default)]
 struct Shared {
     served: RwLock<HashMap<StreamProtocol, Arc<Service>>>,
-    /// The values of `served`; a connection asks for them each time it is polled.
+    /// The values of `served`, which a connection reads each time it is polled.
     services: RwLock<Arc<[Arc<Service>]>>,
     connections: RwLock<HashMap<PeerId, Connections>>,
     refused: Arc<AtomicU64>,
@@ -126,7 +126,7 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// Serves a protocol within its limits; a stream without a place is told `full`.
+    /// Serves a protocol within its limits; a stream without a place gets the answer `full`.
     pub(crate) fn serve(
         &self,
         protocol: &Protocol,
@@ -204,7 +204,7 @@ impl Registry {
         }
     }
 
-    /// Keeps the connections of a node while nothing happens on them, or no longer.
+    /// Keeps the connections of a node while they are idle, or stops keeping them.
     pub(crate) fn keep(&self, node: NodeId, kept: bool) {
         if let Some(of_peer) = self.0.connections.read().get(node.as_peer_id()) {
             of_peer.kept.store(kept, Ordering::Relaxed);

@@ -17,8 +17,8 @@ use super::{InboundStream, Incoming};
 
 /// A protocol that is served, with the tasks that answer its streams.
 ///
-/// Dropping it withdraws the protocol and cancels all answers; [`Served::stop`] waits for their end
-/// too. An answer is cancelled by dropping its future, so cleaning up belongs into destructors.
+/// Dropping `Served` withdraws the protocol and cancels all answers; [`Served::stop`] waits for their
+/// end too. An answer is cancelled by dropping its future, so cleaning up belongs into destructors.
 #[derive(Debug)]
 #[must_use = "dropping it ends the protocol"]
 pub struct Served {
@@ -33,11 +33,12 @@ pub struct Served {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{tasks} answers of a protocol did not end in time")]
 pub struct StopError {
-    /// Tasks that still run; each ends when it next waits for anything.
+    /// Tasks that still run; each ends at its next await.
     pub tasks: usize,
 }
 
-/// The network that answers belong to: they end when it stops, and it waits for them.
+/// The network that the answers belong to: they end when the network stops, and the network waits for
+/// them.
 pub(crate) struct Owner {
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -89,8 +90,8 @@ impl Served {
         self.places.taken()
     }
 
-    /// Takes no further streams and lets those that are open end by themselves; false when some have
-    /// not by the deadline.
+    /// Takes no further streams and lets the open ones end by themselves; false when some are still
+    /// open at the deadline.
     pub async fn drain(&self, deadline: Instant) -> bool {
         self.withdraw.cancel();
         self.tasks.close();
@@ -100,7 +101,7 @@ impl Served {
     /// Takes no further streams, cancels all answers and waits for their end.
     ///
     /// # Errors
-    /// [`StopError`] when an answer is busy without waiting for anything past the deadline.
+    /// [`StopError`] when an answer runs past the deadline without reaching an await.
     pub async fn stop(self, deadline: Instant) -> Result<(), StopError> {
         self.cancel.cancel();
         match self.drain(deadline).await {

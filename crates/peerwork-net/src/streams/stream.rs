@@ -66,13 +66,13 @@ impl Stream {
 
 /// Returns the muxer's result, or an error when the connection has closed while the muxer is pending.
 fn unless_closed<T>(
-    said: Poll<io::Result<T>>,
+    polled: Poll<io::Result<T>>,
     closed: &CancellationToken,
     closing: &mut Closing,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<T>> {
-    if said.is_ready() {
-        return said;
+    if polled.is_ready() {
+        return polled;
     }
     let waiting = closing.get_or_insert_with(|| Box::pin(closed.clone().cancelled_owned()));
     waiting.as_mut().poll(cx).map(|()| {
@@ -83,13 +83,13 @@ fn unless_closed<T>(
 }
 
 /// Adapts the size of the next read: a full read doubles it, a poor read halves it.
-fn next_read_bytes(asked: usize, read: usize) -> usize {
-    if read >= asked {
-        (asked * 2).min(READ_BYTES_MAX)
-    } else if read < asked / 4 {
-        (asked / 2).max(READ_BYTES_MIN)
+fn next_read_bytes(size: usize, read: usize) -> usize {
+    if read >= size {
+        (size * 2).min(READ_BYTES_MAX)
+    } else if read < size / 4 {
+        (size / 2).max(READ_BYTES_MIN)
     } else {
-        asked
+        size
     }
 }
 
@@ -108,12 +108,12 @@ impl AsyncRead for Stream {
         let this = &mut *self;
         let size = this.read_bytes.min(buf.remaining());
         let unfilled = buf.initialize_unfilled_to(size);
-        let said = Pin::new(&mut this.inner).poll_read(cx, unfilled);
-        let said = said.map_ok(|read| {
+        let polled = Pin::new(&mut this.inner).poll_read(cx, unfilled);
+        let polled = polled.map_ok(|read| {
             buf.advance(read);
             this.read_bytes = next_read_bytes(this.read_bytes, read);
         });
-        unless_closed(said, &this.closed, &mut this.reader, cx)
+        unless_closed(polled, &this.closed, &mut this.reader, cx)
     }
 }
 
@@ -124,19 +124,19 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        let said = Pin::new(&mut this.inner).poll_write(cx, buf);
-        unless_closed(said, &this.closed, &mut this.writer, cx)
+        let polled = Pin::new(&mut this.inner).poll_write(cx, buf);
+        unless_closed(polled, &this.closed, &mut this.writer, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let said = Pin::new(&mut this.inner).poll_flush(cx);
-        unless_closed(said, &this.closed, &mut this.writer, cx)
+        let polled = Pin::new(&mut this.inner).poll_flush(cx);
+        unless_closed(polled, &this.closed, &mut this.writer, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let said = Pin::new(&mut this.inner).poll_close(cx);
-        unless_closed(said, &this.closed, &mut this.writer, cx)
+        let polled = Pin::new(&mut this.inner).poll_close(cx);
+        unless_closed(polled, &this.closed, &mut this.writer, cx)
     }
 }

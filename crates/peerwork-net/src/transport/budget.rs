@@ -70,7 +70,7 @@ pub(super) struct Account {
     budget: Budget,
     number: u64,
     state: Mutex<State>,
-    /// The connection is to end.
+    /// Whether the connection has to end.
     failed: AtomicBool,
 }
 
@@ -79,11 +79,11 @@ struct State {
     inbound: Scanner,
     outbound: Scanner,
     streams: HashMap<u32, Held>,
-    /// Streams that were dropped here, whose bytes the muxer holds until it learns of that.
+    /// Streams that their users dropped, and whose bytes the muxer still holds.
     dropped: Vec<u32>,
     /// Memory of the streams' unread bytes.
     unread: usize,
-    /// Of them, those of [`State::dropped`].
+    /// The part of `unread` that streams in [`State::dropped`] hold.
     dying: usize,
     /// Bytes of the frame that is being received.
     incoming: usize,
@@ -118,7 +118,7 @@ impl Held {
     }
 }
 
-/// A stream that may be reset, and how much that is worth: its memory times how long it was not read.
+/// A stream that may be reset, and its weight: its memory times the time for which it was not read.
 struct Candidate {
     worth: u128,
     memory: usize,
@@ -221,7 +221,7 @@ impl State {
 
     fn push(&mut self, stream: u32, bytes: usize) -> usize {
         let Some(held) = self.streams.get_mut(&stream).filter(|_| bytes > 0) else {
-            // The muxer ignores frames of streams that are no more.
+            // The muxer ignores frames of streams that have ended.
             return 0;
         };
         let memory = bytes + FRAME_BYTES;
@@ -332,7 +332,7 @@ impl Account {
         }
     }
 
-    /// The task of the connection waits for the socket.
+    /// Notes that the connection's task waits for the socket.
     pub(super) fn park(&self, cx: &Context<'_>) {
         let reader = &mut self.state.lock().reader;
         match reader {
@@ -346,7 +346,7 @@ impl Account {
         self.failed.load(Relaxed)
     }
 
-    /// A stream has a user, who may read it.
+    /// Registers the user of a stream, by which the stream can be reset.
     pub(super) fn attach(&self, stream: u32, victim: Weak<dyn Victim>) {
         let mut state = self.state.lock();
         let held = state.streams.entry(stream).or_insert_with(Held::new);
@@ -354,12 +354,12 @@ impl Account {
         held.read_at = Instant::now();
     }
 
-    /// The user dropped the stream.
+    /// Notes that the user dropped a stream.
     pub(super) fn detach(&self, stream: u32) {
         self.state.lock().drop_stream(stream);
     }
 
-    /// The muxer has done everything that it was told, also dropped the streams that users dropped.
+    /// Notes that the muxer has no work left; it has also dropped the streams that users dropped.
     pub(super) fn settle(&self) {
         let state = &mut *self.state.lock();
         if state.dropped.is_empty() {
@@ -373,7 +373,7 @@ impl Account {
         self.budget.0.unread.fetch_sub(freed, Relaxed);
     }
 
-    /// The user read bytes of a stream.
+    /// Counts bytes that the user read from a stream.
     pub(super) fn read(&self, stream: u32, bytes: usize) {
         let state = &mut *self.state.lock();
         let Some(held) = state.streams.get_mut(&stream) else {
@@ -420,7 +420,7 @@ impl Account {
             || (state.unsent < bounds.unsent_per_connection && all < bounds.unsent)
     }
 
-    /// The user wrote bytes to a stream.
+    /// Counts bytes that the user wrote to a stream.
     pub(super) fn written(&self, bytes: usize) {
         let mut state = self.state.lock();
         if !state.closed {
@@ -440,7 +440,8 @@ impl Account {
         }
     }
 
-    /// The connection is no more: nothing is sent any longer, and unread bytes stay with their users.
+    /// Closes the account of a connection that has ended: its unsent bytes are gone, and unread bytes
+    /// stay with their users.
     pub(super) fn close(&self) {
         let state = &mut *self.state.lock();
         if std::mem::replace(&mut state.closed, true) {

@@ -1,4 +1,4 @@
-//! Delays the flushes of a connection until its owner asks for one.
+//! Delays the flushes of a connection until its owner calls for a flush.
 //!
 //! yamux flushes after each frame, and each flush is an encrypted message and a system call. Under a
 //! cork many frames become one of both.
@@ -24,7 +24,7 @@ pub(super) struct Corked<C> {
 struct Inner<C> {
     io: C,
     written: bool,
-    /// The last write found no room.
+    /// Whether the last write found no room.
     blocked: bool,
 }
 
@@ -38,7 +38,7 @@ impl<C> Clone for Corked<C> {
 }
 
 impl<C> Corked<C> {
-    /// The muxer has nothing left to do.
+    /// Notes that the muxer has no work left.
     pub(super) fn settle(&self) {
         // While a frame waits for the socket, the muxer looks at no other stream.
         if !self.inner.lock().blocked {
@@ -46,7 +46,7 @@ impl<C> Corked<C> {
         }
     }
 
-    /// The connection is no more.
+    /// Notes that the connection has ended.
     pub(super) fn end(&self) {
         self.account.close();
     }

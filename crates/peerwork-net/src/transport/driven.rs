@@ -39,7 +39,7 @@ pub(super) struct Driven<S> {
     inbound: mpsc::Receiver<Box<S>>,
     /// Each ticket asks for one outbound stream; at most one is under way.
     tickets: mpsc::Sender<()>,
-    asked: bool,
+    ticket_sent: bool,
     outbound: mpsc::Receiver<Box<S>>,
     close: Option<oneshot::Sender<()>>,
     end: oneshot::Receiver<io::Result<()>>,
@@ -70,7 +70,7 @@ impl<S: Send + 'static> Driven<S> {
             close: close_receiver,
             closing: None,
         };
-        // Ends with the connection: the swarm drops or closes its side, or the muxer fails.
+        // The task ends with the connection: the swarm drops or closes its side, or the muxer fails.
         tasks.spawn(async move {
             let result = poll_fn(|cx| driver.poll(cx)).await;
             driver.io.end();
@@ -81,7 +81,7 @@ impl<S: Send + 'static> Driven<S> {
         Self {
             inbound,
             tickets,
-            asked: false,
+            ticket_sent: false,
             outbound,
             close: Some(close),
             end,
@@ -120,13 +120,13 @@ where
     }
 
     fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<S>> {
-        if !self.asked {
+        if !self.ticket_sent {
             // A task that is gone shows below, as the end of its streams.
-            self.asked = self.tickets.try_send(()).is_ok();
+            self.ticket_sent = self.tickets.try_send(()).is_ok();
         }
         match ready!(self.outbound.poll_recv(cx)) {
             Some(stream) => {
-                self.asked = false;
+                self.ticket_sent = false;
                 Poll::Ready(Ok(*stream))
             }
             None => self.poll_end(cx).map(|end| Err(error(end))),
@@ -152,14 +152,14 @@ where
 struct Driver<M: StreamMuxer, C> {
     muxer: M,
     io: Corked<C>,
-    /// Other ready tasks were let run before the written bytes are flushed.
+    /// Whether the flush of the written bytes was put off, so that other ready tasks run first.
     put_off: bool,
     inbound: PollSender<Box<M::Substream>>,
     tickets: mpsc::Receiver<()>,
     opening: bool,
     outbound: mpsc::Sender<Box<M::Substream>>,
     close: oneshot::Receiver<()>,
-    /// Closing, and until when.
+    /// The deadline of the closing phase, once that has begun.
     closing: Option<Pin<Box<Sleep>>>,
 }
 
@@ -200,7 +200,7 @@ where
     /// Polls the muxer once; gives false when the swarm has dropped its side.
     fn poll_muxer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         match self.inbound.poll_reserve(cx) {
-            // Taking inbound streams drives all the others too.
+            // Polling for inbound streams moves the data of all other streams too.
             Poll::Ready(Ok(())) => {
                 if let Poll::Ready(stream) = Pin::new(&mut self.muxer).poll_inbound(cx) {
                     let stream = Box::new(stream.map_err(io::Error::other)?);
@@ -223,7 +223,7 @@ where
         }
         let stream = ready!(Pin::new(&mut self.muxer).poll_outbound(cx));
         self.opening = false;
-        // There is room: the swarm took the stream before it asked for this one.
+        // The channel has room: the swarm took the stream before it requested this one.
         let stream = Box::new(stream.map_err(io::Error::other)?);
         Poll::Ready(Ok(self.outbound.try_send(stream).is_ok()))
     }

@@ -1,8 +1,8 @@
-//! Finds the frames of yamux in the bytes of a connection, to count what its streams hold.
+//! Finds the frames of yamux in the bytes of a connection, to count the bytes that its streams hold.
 
 /// Bytes of a frame's header.
 const HEADER_BYTES: usize = 12;
-/// The type of frames that carry data; the length of all others says something else.
+/// The type of frames that carry data; the length field of other frames has another meaning.
 const DATA: u8 = 0;
 /// The type of frames that give credit; they open streams too.
 const WINDOW_UPDATE: u8 = 1;

@@ -1,7 +1,7 @@
 //! The gate refuses dials to addresses that only strangers named and that the dial policy forbids.
 //!
-//! Identify, Kademlia, hole punching and reachability tests all follow addresses that another node
-//! tells. Each dial passes the gate, and each address that a told DNS name resolves to passes it again
+//! Identify, Kademlia, hole punching and reachability tests all follow addresses from other nodes. Each
+//! dial passes the gate, and each address that a DNS name from another node resolves to passes it again
 //! (`resolved.rs`), so that no stranger can point this node at a host of its private network.
 
 use std::{
@@ -238,12 +238,12 @@ mod tests {
         ] {
             assert!(gate.trusts_name_of(&address(trusted)), "{trusted}");
         }
-        for told in [
+        for learned in [
             "/dns4/relay.example/tcp/2",
             "/dns4/relay.example/udp/1/quic-v1",
             "/dns4/bootstrap.example/tcp/1",
         ] {
-            assert!(!gate.trusts_name_of(&address(told)), "{told}");
+            assert!(!gate.trusts_name_of(&address(learned)), "{learned}");
         }
     }
 }

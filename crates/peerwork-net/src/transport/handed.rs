@@ -3,7 +3,8 @@
 //! ```text
 //!  the program's HTTP front ── WebSocket's bytes ──▶ Network::hand_over ─▶ Handed ─▶ Noise, yamux, swarm
 //! ```
-//! The addresses are listened on in name only, so that they are told to others like all the rest.
+//! The transport binds no socket for its listen addresses: they exist so that the node advertises them
+//! like all others.
 
 use std::{
     collections::VecDeque,
@@ -78,7 +79,7 @@ impl Handed {
     }
 }
 
-/// Where the other end is, in the form of the listener: `/ip4/…/tcp/…/ws`.
+/// The address of the other end, in the form of the listener: `/ip4/…/tcp/…/ws`.
 fn remote_address(listener: &Multiaddr, remote: SocketAddr) -> Multiaddr {
     let rest = listener.iter().skip(2).map(Part::acquire);
     let host = [Part::from(remote.ip()), Part::Tcp(remote.port())];
@@ -140,7 +141,7 @@ impl Transport for Handed {
         }
         while let Poll::Ready(Some(accepted)) = self.accepted.poll_recv(cx) {
             let mut listeners = self.listeners.iter();
-            // Handed over to an address that is no longer listened on.
+            // The stream was accepted on an address that is no longer listened on.
             let Some(listener) = listeners.find(|l| l.address == accepted.listener) else {
                 continue;
             };
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_interfaces_are_told_one_by_one() {
+    async fn all_interfaces_are_reported_one_by_one() {
         let listen = address("/ip4/0.0.0.0/tcp/9090/ws");
         let (_sender, accepted) = mpsc::channel(4);
         let mut handed = Handed::new(vec![listen.clone()], accepted);

@@ -16,16 +16,16 @@ use crate::peers::ip;
 
 /// A change of the addresses of a listener.
 pub(super) enum Change {
-    /// The listener can be reached here.
+    /// The listener can be reached at this address.
     Up(Multiaddr),
-    /// The listener can no longer be reached here.
+    /// The listener can no longer be reached at this address.
     Down(Multiaddr),
-    /// The system told no more.
+    /// The system reports no further changes.
     Failed(io::Error),
 }
 
 impl Change {
-    /// The event that tells the swarm.
+    /// The transport event that reports the change to the swarm.
     pub(super) fn of<U>(self, listener_id: ListenerId) -> TransportEvent<U, io::Error> {
         match self {
             Self::Up(listen_addr) => TransportEvent::NewAddress {
@@ -44,9 +44,9 @@ impl Change {
 /// The addresses of a listener.
 pub(super) struct Interfaces {
     address: Multiaddr,
-    /// An address of its own, not told yet.
+    /// The listener's own address, until it is reported.
     own: Option<Multiaddr>,
-    /// Of an address that stands for all of this machine's.
+    /// The watcher of this machine's addresses, for a listener on all of them.
     all: Option<IfWatcher>,
 }
 

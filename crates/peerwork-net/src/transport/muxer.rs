@@ -92,13 +92,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 
 /// A yamux stream. A reset, from the other side or by the loss of the connection, is an error of the
 /// next read. After this side has ended its own direction, a reset reads like an end, because yamux
-/// tells no more.
+/// reports both alike.
 #[derive(Debug)]
 pub(super) struct Stream {
     slot: Arc<Slot>,
     number: u32,
     account: Arc<Account>,
-    /// This side has ended its direction.
+    /// Whether this side has ended its direction.
     ended: bool,
 }
 
@@ -188,7 +188,7 @@ impl AsyncWrite for Stream {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ends = false;
         let closed = self.slot.poll(|stream| {
-            // A stream that was closed before this call was not ended from here.
+            // A stream that was closed before this call was not ended by this side.
             ends = !stream.is_closed();
             Pin::new(stream).poll_close(cx)
         });

@@ -1,11 +1,11 @@
-//! Resolves DNS names before a dial, and lets the gate check what names of strangers resolve to.
+//! Resolves DNS names before a dial, and lets the gate check the addresses of names from other nodes.
 //!
 //! ```text
 //!  dial /dns4/… ─▶ name from the operator? ─ yes ─▶ resolver ──────────▶ inner transport
 //!                                          └─ no ─▶ resolver ─▶ gate ─▶ inner transport
 //! ```
 //! The check stands behind the resolver because a public name may point to a private address, and may
-//! point elsewhere each time it is asked for.
+//! point elsewhere at each query.
 
 use std::{
     io,
@@ -38,7 +38,7 @@ pub(super) struct Resolved<T> {
 }
 
 impl<T> Resolved<T> {
-    /// Resolves as the system is configured.
+    /// Resolves names by the system's configuration.
     pub(super) fn system(inner: T, gate: Gate) -> io::Result<Self> {
         let inner = Shared(Arc::new(Mutex::new(inner)));
         Ok(Self {
@@ -295,9 +295,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_told_name_of_a_private_address_is_not_dialled_on_a_public_network() {
+    async fn a_learned_name_of_a_private_address_is_not_dialled_on_a_public_network() {
         let mut node = Node::new(false).await;
-        for told in [
+        for learned in [
             "/dns4/private.example/tcp/1",
             "/dns/private.example/tcp/1",
             "/dns6/private.example/tcp/1",
@@ -306,8 +306,8 @@ mod tests {
             "/dns4/localhost/tcp/1",
             "/dnsaddr/list.example",
         ] {
-            assert!(node.dial(told).await.is_empty(), "{told}");
-            let circuit = format!("{told}{RELAY}/p2p-circuit");
+            assert!(node.dial(learned).await.is_empty(), "{learned}");
+            let circuit = format!("{learned}{RELAY}/p2p-circuit");
             assert!(node.dial(&circuit).await.is_empty(), "{circuit}");
         }
     }
@@ -315,21 +315,21 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_a_service_checked_as_a_name_is_checked_again_when_it_is_resolved() {
         let mut node = Node::new(false).await;
-        let told = "/dns4/private.example/tcp/1";
-        node.gate.vouch(&told.parse().unwrap());
-        assert!(node.dial(told).await.is_empty());
+        let learned = "/dns4/private.example/tcp/1";
+        node.gate.vouch(&learned.parse().unwrap());
+        assert!(node.dial(learned).await.is_empty());
     }
 
     #[tokio::test]
-    async fn public_results_of_a_told_name_are_dialled_and_private_ones_beside_them_are_not() {
+    async fn public_results_of_a_learned_name_are_dialled_and_private_ones_beside_them_are_not() {
         let mut node = Node::new(false).await;
-        for (told, dialled) in [
+        for (learned, dialled) in [
             ("/dns4/public.example/tcp/1", "/ip4/203.0.113.7/tcp/1"),
             ("/dns6/public.example/tcp/1", "/ip6/2001:db8::7/tcp/1"),
             ("/dns4/mixed.example/tcp/1", "/ip4/203.0.113.8/tcp/1"),
             ("/dns4/turned.example/tcp/1", "/ip4/203.0.113.8/tcp/1"),
         ] {
-            assert_eq!(node.dial(told).await, [dialled], "{told}");
+            assert_eq!(node.dial(learned).await, [dialled], "{learned}");
         }
     }
 
@@ -352,7 +352,7 @@ mod tests {
             assert_eq!(node.dial(&named.to_string()).await, [dialled], "{named}");
         }
         let other_port = "/dns4/private.example/tcp/22";
-        assert!(node.dial(other_port).await.is_empty(), "a told port");
+        assert!(node.dial(other_port).await.is_empty(), "a learned port");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 //!       greeting.rs      └─▶ accept.rs (Noise) ─▶ swarm ◀─ stream.rs ─ streams.rs (shared)
 //!        (STUN)
 //! ```
-//! ICE is the part that an answerer with a public address needs: it answers (RFC 8445, "lite").
+//! The port needs only the answering part of ICE (RFC 8445, "lite"), because its address is public.
 
 mod accept;
 mod begun;
@@ -67,7 +67,7 @@ pub(super) struct WebRtc {
 
 struct Listener {
     id: ListenerId,
-    /// With the certificate's hash.
+    /// The listen address with the certificate's hash.
     address: Multiaddr,
     interfaces: Interfaces,
     #[cfg(test)]
@@ -76,7 +76,7 @@ struct Listener {
 }
 
 impl WebRtc {
-    /// Connections and ports run as tasks of `tasks`.
+    /// Makes the transport; connections and ports run as tasks of `tasks`.
     pub(super) fn new(
         keypair: &Keypair,
         certificate: Certificate,
@@ -103,7 +103,7 @@ impl WebRtc {
         let address = self.certificate.in_address(&address);
         let interfaces = Interfaces::of(address.clone())?;
         let (port, begun) = Port::new(Arc::clone(&socket), Arc::clone(&self.acceptor));
-        // Ends when its listener is dropped.
+        // The task ends when its listener is dropped.
         self.acceptor.tasks.spawn(port.run());
         self.listeners.push(Listener {
             id,
@@ -123,7 +123,7 @@ fn bind(at: SocketAddr) -> io::Result<UdpSocket> {
     if at.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // As much as the system allows.
+    // The system may allow less.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;

@@ -14,8 +14,8 @@ use super::{
     muxer::{Muxer, Stream},
 };
 
-/// Streams of one connection at once. A node that opens more loses the connection, so that
-/// everything that opens streams has bounds that stay below.
+/// Streams of one connection at once. A node that opens more loses the connection, so that the bounds
+/// of all protocols together stay below.
 const STREAMS_MAX: usize = 4096;
 /// Bytes of a stream's window at its start, as yamux has it.
 const WINDOW_BYTES: usize = 256 << 10;

@@ -43,8 +43,8 @@ impl fmt::Debug for Certificate {
 }
 
 impl Certificate {
-    /// Makes a certificate on the curve P-256, which all browsers take. It does not expire in
-    /// anybody's lifetime: others check its hash, and the hash is to stay.
+    /// Makes a certificate on the curve P-256, which all browsers take. The certificate never expires
+    /// in practice: other nodes check its hash, which has to stay the same.
     ///
     /// # Errors
     /// When the system gives no randomness.
@@ -52,7 +52,7 @@ impl Certificate {
         let failed = |error: rcgen::Error| CertificateError::Make(error.to_string());
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
-        // The certificate says nothing about this machine.
+        // The certificate names nothing of this machine.
         params.distinguished_name = DistinguishedName::new();
         let certificate = params.self_signed(&key).map_err(failed)?;
         Ok(Self {

@@ -80,7 +80,7 @@ async fn many_dials_to_one_node_make_one_connection() {
     assert_eq!(a.peer(b.node_id()).unwrap().connections.len(), 1);
 }
 
-/// Accepts one connection and closes it when told so.
+/// Accepts one connection and closes it when the test sends the signal.
 async fn closing_listener() -> (Multiaddr, oneshot::Receiver<()>, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -112,13 +112,13 @@ async fn a_second_caller_s_addresses_are_tried_when_the_first_caller_s_fail() {
 }
 
 #[tokio::test]
-async fn both_callers_are_told_of_both_addresses_when_neither_works() {
+async fn both_callers_get_the_errors_of_both_addresses_when_neither_works() {
     let (a, b) = (start(config()).await, start(config()).await);
     let (one, visited, close) = closing_listener().await;
     let (other, other_visited, other_close) = closing_listener().await;
     let node = b.node_id();
     let mut first = Box::pin(a.dial(node, vec![one.clone()], soon()));
-    // The first address again is no untried one.
+    // The first address was tried already, so that only the other one is left.
     let mut second = Box::pin(a.dial(node, vec![one.clone(), other.clone()], soon()));
     assert!(futures::poll!(&mut first).is_pending());
     visited.await.unwrap();
@@ -309,7 +309,7 @@ async fn every_connection_is_opened_and_closed_once_for_every_subscriber() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_does_not_read_is_told_and_sees_the_whole_when_it_comes_again() {
+async fn a_subscriber_that_does_not_read_gets_lagged_and_sees_the_whole_when_it_comes_again() {
     let server = start(config()).await;
     let mut events = server.connection_events(2).await;
     let mut clients = Vec::new();
@@ -357,7 +357,7 @@ async fn a_network_name_that_cannot_be_in_a_protocol_name_is_refused() {
 async fn a_relay_tells_the_addresses_it_listens_on() {
     let relay = start(relay_config()).await;
     let listen = address(&relay).transport;
-    // Told to others, and not claimed to be reachable: nobody has tried yet.
+    // The address is advertised but not reported as reachable, because no other node has tried it.
     assert_eq!(
         *relay.reachability().borrow(),
         Reachability::Assumed(vec![listen])

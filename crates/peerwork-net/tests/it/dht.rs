@@ -1,4 +1,4 @@
-//! This network's own DHT.
+//! Tests of this network's own DHT.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -50,12 +50,12 @@ async fn a_key_that_is_provided_no_more_is_forgotten_here_and_makes_room() {
     let (provider, asker) = (start(provider).await, start(asker).await);
     connect(&asker, &provider).await;
     let keys: Vec<_> = (0..3).map(|n| Key::new(vec![n]).unwrap()).collect();
-    // Alone in its DHT, the provider is the only node that knows.
+    // The provider is alone in its DHT, so that the records are at no other node.
     provider.provide(keys[0].clone(), soon()).await.unwrap();
     provider.provide(keys[1].clone(), soon()).await.unwrap();
     let third = provider.provide(keys[2].clone(), soon()).await;
     assert_eq!(third, Err(DhtError::Full));
-    // One that is provided already needs no further room.
+    // A key that is provided already needs no further room.
     provider.provide(keys[1].clone(), soon()).await.unwrap();
     eventually_async("the provider", || async {
         let found = asker.providers(keys[0].clone(), soon()).await.ok()?;
@@ -68,7 +68,7 @@ async fn a_key_that_is_provided_no_more_is_forgotten_here_and_makes_room() {
     provider.provide(keys[2].clone(), soon()).await.unwrap();
 }
 
-/// A DHT node whose only acquaintance accepts connections and says nothing.
+/// A DHT node whose only other node accepts connections and never answers.
 async fn at_a_silent_node() -> (Network, Registry) {
     let (silent, _) = silent_listener().await;
     let (mut settings, mut gone) = (config(), config());
@@ -80,7 +80,7 @@ async fn at_a_silent_node() -> (Network, Registry) {
     let node = Network::start(settings, &mut metrics).await.unwrap();
     let gone = start(gone).await;
     connect(&gone, &node).await;
-    // With this the other node is in the routing table.
+    // An identified node is in the routing table.
     eventually("identify", || node.peer(gone.node_id())?.agent.clone()).await;
     gone.stop().await;
     eventually("the disconnect", || (node.peer_count() == 0).then_some(())).await;
@@ -100,7 +100,7 @@ fn queries(metrics: &Registry) -> Option<usize> {
 async fn a_query_ends_with_its_caller() {
     let (node, metrics) = at_a_silent_node().await;
     let key = |n: u8| Key::new(vec![n]).unwrap();
-    let mut asked: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+    let mut calls: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
     for n in 0..=255 {
         let node = node.clone();
         let asking = async move {
@@ -111,15 +111,15 @@ async fn a_query_ends_with_its_caller() {
             }
         };
         // Tokio would let one task send only half as many at once.
-        asked.push(Box::pin(unconstrained(asking)));
+        calls.push(Box::pin(unconstrained(asking)));
     }
-    for query in &mut asked {
+    for query in &mut calls {
         assert!(futures::poll!(query).is_pending());
     }
     let further = node.providers(key(1), soon()).await;
     assert_eq!(further, Err(DhtError::Busy));
     eventually("256 queries", || (queries(&metrics)? == 256).then_some(())).await;
-    drop(asked);
+    drop(calls);
     // The places are free at once, and the queries themselves end within seconds.
     let at_once = Instant::now() + Duration::from_secs(1);
     let further = node.providers(key(1), at_once).await;

@@ -54,7 +54,7 @@ async fn a_message_reaches_those_that_are_two_hops_away() {
     );
     connect(&a, &b).await;
     connect(&c, &b).await;
-    // b and c must have told each other their topics before b can forward.
+    // b and c must know each other's topics before b can forward.
     publish(&tc, b"first").await;
     assert_eq!(next(&mut tb).await, b"first");
     publish(&ta, b"hello").await;
@@ -132,7 +132,7 @@ async fn a_node_that_sends_bad_messages_is_no_longer_heard() {
     }
 }
 
-/// Each limit stands for another size of the length prefixes around the data.
+/// The limits differ in the size of the length prefixes around the data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_of_the_allowed_size_is_delivered_and_a_larger_one_is_refused() {
     for limit in [1024, 1 << 16, 1 << 20] {
@@ -271,7 +271,7 @@ async fn messages_wait_up_to_the_topic_s_bytes() {
     let mut tb = b.topic("test", config, judge).await.unwrap();
     let ta = join(&a, Mode::PublishOnly).await;
     connect(&a, &b).await;
-    // Two fill the room but for 500 bytes: the third has none, and a small one has.
+    // Two messages fill the room but for 500 bytes: a third finds no room, and a small one does.
     publish(&ta, &[0; BYTES]).await;
     publish(&ta, &[1; BYTES]).await;
     publish(&ta, &[2; 501]).await;

@@ -1,4 +1,4 @@
-//! Nodes that are silent, or that point others somewhere they should not go.
+//! Hostile nodes: some never answer, some advertise addresses that other nodes must not dial.
 
 use std::{
     net::SocketAddr,
@@ -41,7 +41,7 @@ async fn connect_in_the_end(from: &Network, to: &Network) {
     .await;
 }
 
-/// Accepts connections and says nothing; counts them.
+/// Accepts connections and never answers; counts them.
 pub(crate) async fn silent_listener() -> (Multiaddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = multiaddr(listener.local_addr().unwrap());
@@ -104,14 +104,14 @@ async fn a_stranger_cannot_point_a_node_at_a_private_address() {
         stranger.announce = vec![canary];
         let (node, stranger) = (start(settings).await, start(stranger).await);
         connect_in_the_end(&stranger, &node).await;
-        let asked = stranger.node_id();
-        // With this the stranger is in the routing table.
-        eventually("identify", || node.peer(asked)?.agent.clone()).await;
+        let stranger_id = stranger.node_id();
+        // An identified stranger is in the routing table.
+        eventually("identify", || node.peer(stranger_id)?.agent.clone()).await;
         stranger.stop().await;
         eventually("the disconnect", || (node.peer_count() == 0).then_some(())).await;
         // Kademlia dials the nodes of its routing table in order to ask them.
-        let _ = node.addresses(asked, soon()).await;
-        let dialled = node.dial(asked, Vec::new(), soon()).await;
+        let _ = node.addresses(stranger_id, soon()).await;
+        let dialled = node.dial(stranger_id, Vec::new(), soon()).await;
         assert_eq!(dialled, Err(DialError::NoAddresses));
         assert_eq!(visits.load(Ordering::SeqCst) > 0, allow_private);
     }
@@ -131,7 +131,7 @@ async fn a_node_without_a_reservation_leaves_without_ending_one() {
             break;
         }
     }
-    // What follows from a connection's end has been dispatched once another has begun.
+    // All events that follow from a connection's end were dispatched before the next connection begins.
     let next = start(config()).await;
     connect(&next, &relay).await;
     loop {

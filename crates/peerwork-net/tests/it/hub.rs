@@ -39,7 +39,7 @@ fn room(hub: &Network) -> Option<TopicInfo> {
     topics.iter().find(|topic| topic.name == ROOM).cloned()
 }
 
-/// Publishes until the other client hears the text. The hub may not know of it yet.
+/// Publishes until the other client receives the text. The hub may not know the subscription yet.
 async fn hears(from: &Topic, to: &mut Topic, text: &str) {
     let publisher = from.publisher();
     let heard = async {
@@ -82,7 +82,7 @@ async fn clients_hear_each_other_after_a_service_joined_their_topic_and_left_it(
     let service = join(&hub, Mode::Subscribe).await;
     hears(&ta, &mut tb, "while the service is there").await;
     drop(service);
-    // The hub counts what it forwards itself, which begins once the service has left.
+    // The hub counts only the messages that it forwards itself, which begins once the service has left.
     let counted = room(&hub).map(|room| room.counts.messages);
     let publisher = ta.publisher();
     let mut nth = 0u32;
@@ -94,7 +94,7 @@ async fn clients_hear_each_other_after_a_service_joined_their_topic_and_left_it(
     })
     .await;
     hears(&ta, &mut tb, "after the service left").await;
-    // The hub leaves with the last client.
+    // The hub leaves the topic with its last client.
     drop((ta, tb));
     b.stop().await;
     eventually("the hub to leave the topic", || {

@@ -1,7 +1,7 @@
-//! js-libp2p nodes, which nobody here wrote, meet over our relay.
+//! Nodes of js-libp2p, an independent implementation, connect to each other through this project's relay.
 //!
-//! `cargo xtask test` installs them and sets `PEERWORK_TEST_JS` to their folder; without it there is
-//! nothing to run.
+//! `cargo xtask test` installs js-libp2p and sets `PEERWORK_TEST_JS` to its folder; without the folder
+//! the tests have nothing to run.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::node::{address, relay_config, start};
 
-/// Runs a script of that folder to its end; gives what it printed. `None` without the folder.
+/// Runs a script of that folder to its end and returns its output. `None` without the folder.
 async fn run(script: &str, arguments: &[String]) -> Option<(String, String)> {
     let folder = std::env::var_os("PEERWORK_TEST_JS").map(PathBuf::from)?;
     let ran = Command::new("node")

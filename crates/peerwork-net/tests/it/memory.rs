@@ -1,4 +1,4 @@
-//! Memory of bytes that streams hold: nodes that send what is never read.
+//! Memory of bytes that streams hold: nodes send bytes that the other side never reads.
 
 use peerwork_net::{Network, Protocol};
 use peerwork_testkit::eventually;
@@ -63,7 +63,7 @@ async fn streams_that_nodes_fill_and_the_server_never_reads_are_reset_and_others
         for _ in 0..STREAMS {
             let mut stream = node.open(server.node_id(), &UNREAD, soon()).await.unwrap();
             writers.push(tokio::spawn(async move {
-                // More than the window: ends when the stream is reset, and not before.
+                // The write is larger than the window, so that it ends only when the stream is reset.
                 stream.write_all(&vec![7; 2 * WINDOW]).await.is_err()
             }));
         }

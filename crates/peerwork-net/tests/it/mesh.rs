@@ -7,7 +7,7 @@ use peerwork_testkit::{DEADLINE, Mesh};
 use tokio::time::timeout;
 
 /// How long a message may take before the next one is sent.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_passes_along_a_line_of_five_nodes_in_both_directions() {
@@ -20,12 +20,12 @@ async fn a_message_passes_along_a_line_of_five_nodes_in_both_directions() {
     }
     for (from, to) in [(0, 4), (4, 0)] {
         let publisher = topics[from].publisher();
-        // A node forwards to those whose subscription it knows, so the first messages may go astray.
+        // A node forwards only to subscribers that it knows, so that the first messages may be lost.
         let heard = async {
             for number in 0_u32.. {
                 let text = format!("{number} from {from}");
                 let published = publisher.publish(text.into_bytes()).await;
-                let message = timeout(PATIENCE, topics[to].next()).await;
+                let message = timeout(RETRY_AFTER, topics[to].next()).await;
                 if let (Ok(()), Ok(Some(message))) = (published, message) {
                     return message;
                 }

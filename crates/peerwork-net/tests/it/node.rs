@@ -6,7 +6,7 @@ pub(crate) use peerwork_testkit::node::{
     address, behind_nat_config, config, connect, relay_config, soon, start,
 };
 
-/// So many streams, which one node may have all.
+/// Limits of so many streams, all of which one node may open.
 pub(crate) fn streams(all: usize) -> Limits {
     Limits::new(Bounds::all(all))
 }

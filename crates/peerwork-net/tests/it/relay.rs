@@ -15,7 +15,7 @@ use crate::node::{
     address, behind_nat_config, config, connect, relay_config, soon, start, streams,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const PROTOCOL: Protocol = Protocol::answered("/test/circuit/1");
 
 async fn reach_through(relay: &Network, edge: &Network, caller: &Network) {
@@ -89,7 +89,7 @@ async fn a_lost_relay_is_noticed_and_can_be_reserved_again() {
     let mut reservation = edge.reserve(&address(&relay), soon()).await.unwrap();
     let at = address(&relay);
     relay.stop().await;
-    let reason = tokio::time::timeout(PATIENCE, reservation.lost()).await;
+    let reason = tokio::time::timeout(TIMEOUT, reservation.lost()).await;
     assert!(!reason.unwrap().is_empty());
     let again = edge.reserve(&at, soon()).await;
     assert!(matches!(again, Err(ReserveError::Refused(_))), "{again:?}");
@@ -182,14 +182,14 @@ async fn a_reservation_is_renewed_before_it_ends_also_when_the_relay_is_full() {
     };
     tokio::select! {
         reason = reservation.lost() => panic!("lost: {reason}"),
-        done = tokio::time::timeout(PATIENCE, renewals) => done.unwrap(),
+        done = tokio::time::timeout(TIMEOUT, renewals) => done.unwrap(),
     }
     connect(&edge, &relay).await;
     assert!(relay.peer(edge.node_id()).unwrap().reserved);
 }
 
-/// Protobuf by hand, as the specification of circuit relay v2 numbers it: what another
-/// implementation would send.
+/// Encodes circuit relay v2 by hand, as its specification numbers the fields, because another
+/// implementation could send such messages.
 mod hop {
     use peerwork_net::{Network, Protocol, Stream};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -208,7 +208,7 @@ mod hop {
         message
     }
 
-    /// A request that stays unfinished.
+    /// Opens a request that stays unfinished.
     pub(super) async fn unfinished(from: &Network, relay: &Network) -> Stream {
         let opened = from.open(relay.node_id(), &HOP, soon()).await;
         let mut stream = opened.unwrap();
@@ -217,7 +217,7 @@ mod hop {
         stream
     }
 
-    /// Sends one request; the status of the answer and the stream, or nothing when there is none.
+    /// Sends one request; returns the status of the answer and the stream, or `None` without an answer.
     pub(super) async fn ask(
         from: &Network,
         relay: &Network,
@@ -251,7 +251,7 @@ async fn connected(relay: &Network) -> Network {
 }
 
 #[tokio::test]
-async fn a_node_with_512_unfinished_requests_is_told_the_next_exceeds_the_limit() {
+async fn a_node_with_512_unfinished_requests_is_refused_the_next() {
     let relay = start(relay_config()).await;
     let (greedy, other) = (connected(&relay).await, connected(&relay).await);
     let mut held = Vec::new();
@@ -314,8 +314,8 @@ async fn circuits_that_arrive_at_once_are_all_opened() {
     let _held = edge.reserve(&address(&relay), soon()).await.unwrap();
     let caller = connected(&relay).await;
     let request = hop::connect(&edge);
-    let asked = (0..100).map(|_| hop::ask(&caller, &relay, &request));
-    let answers = futures::future::join_all(asked).await;
+    let answers = (0..100).map(|_| hop::ask(&caller, &relay, &request));
+    let answers = futures::future::join_all(answers).await;
     let status = |answer: &Option<(u16, _)>| answer.as_ref().map(|(status, _)| *status);
     let statuses: Vec<_> = answers.iter().map(status).collect();
     assert_eq!(statuses, vec![Some(100); 100]);
@@ -361,10 +361,11 @@ async fn circuits_above_what_a_node_may_have_are_refused_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_holder_that_does_not_answer_is_told_to_the_caller() {
+async fn the_caller_learns_that_a_holder_does_not_answer() {
     let relay = start(relay_config()).await;
     let (holder, caller) = (connected(&relay).await, connected(&relay).await);
-    // It holds a place, and libp2p's client knows nothing of it: it declines every circuit.
+    // The node holds a place that libp2p's client does not know, so that the client declines every
+    // circuit.
     assert_eq!(
         hop::ask(&holder, &relay, hop::RESERVE).await.unwrap().0,
         100
@@ -388,7 +389,7 @@ async fn a_place_that_nobody_renews_ends_while_its_holder_stays_connected() {
     let (status, _) = hop::ask(&holder, &relay, hop::RESERVE).await.unwrap();
     assert_eq!((status, relay.relay_in_use().0), (100, 1));
     let ended = async { while !matches!(events.recv().await, Ok(Event::ReservationEnded(_))) {} };
-    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    tokio::time::timeout(TIMEOUT, ended).await.unwrap();
     assert_eq!(relay.relay_in_use().0, 0);
     assert!(!relay.peer(holder.node_id()).unwrap().reserved);
 }

@@ -31,14 +31,14 @@ fn limits(all: usize, per_key: usize, per_origin: usize) -> Limits {
     })
 }
 
-/// Where a door is, for those who dial it.
+/// The address at which clients dial a door.
 fn dialled(door: SocketAddr) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{}", door.port())
         .parse()
         .unwrap()
 }
 
-/// The same as the listener of streams that are handed over.
+/// The listen address of the handed-over streams of a door.
 fn handed(door: SocketAddr) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{}/ws", door.port())
         .parse()
@@ -97,7 +97,7 @@ async fn over_a_link() -> (Network, Network, HeldLink) {
     (server, client, link)
 }
 
-/// Opens so many streams at once, and counts those that were accepted and those told busy.
+/// Opens so many streams at once, and counts the accepted and the busy ones.
 async fn open_all(from: Network, to: Network, count: usize) -> (usize, usize) {
     let opened = join_all((0..count).map(|_| open(&from, &to))).await;
     let other = |o: &&Result<_, _>| !matches!(o, Ok(_) | Err(OpenError::Busy));
@@ -112,7 +112,7 @@ async fn two_nodes_that_open_300_streams_to_each_other_over_a_slow_link_get_an_a
     let (server, client, link) = over_a_link().await;
     let few = limits(256, 256, 256);
     let _incoming = [&server, &client].map(|node| node.serve(ASK, few).unwrap());
-    // Both send what they may before either sees a request of the other.
+    // Both nodes send as much as they may before either sees a request of the other.
     link.set_open(false);
     let there = tokio::spawn(open_all(client.clone(), server.clone(), 300));
     let back = tokio::spawn(open_all(server.clone(), client.clone(), 300));
@@ -134,7 +134,7 @@ async fn a_thousand_opens_over_a_slow_link_wait_for_each_other_and_get_an_answer
 }
 
 #[tokio::test]
-async fn a_node_has_its_share_of_a_protocol_and_is_told_busy_past_it() {
+async fn a_node_has_its_share_of_a_protocol_and_gets_busy_past_it() {
     let (server, greedy, other) = (
         start(config()).await,
         start(config()).await,
@@ -324,8 +324,8 @@ async fn a_network_that_stops_has_ended_the_answers_of_its_protocols() {
 async fn an_answer_that_panics_ends_its_own_stream_only() {
     let (server, client) = (start(config()).await, start(config()).await);
     let answer = |mut inbound: InboundStream| async move {
-        let asked = inbound.stream.read_u8().await.unwrap();
-        assert_ne!(asked, 0, "the test wants this answer to panic");
+        let request = inbound.stream.read_u8().await.unwrap();
+        assert_ne!(request, 0, "the test wants this answer to panic");
         hold(inbound).await;
     };
     let served = server.serve_each(ASK, Limits::default(), answer).unwrap();

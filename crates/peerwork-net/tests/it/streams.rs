@@ -31,7 +31,8 @@ fn serve_echo(network: &Network) {
 async fn echo_once(network: &Network, to: peerwork_identity::NodeId, text: &[u8]) {
     let stream = network.open(to, &ECHO, soon()).await.unwrap();
     let (mut read, mut write) = tokio::io::split(stream);
-    // Both at once: what comes back must be read before the window of the way there opens again.
+    // The sender and the reader run at once: the echoed bytes must be read before the window of the
+    // sent ones opens again.
     let send = async {
         write.write_all(text).await.unwrap();
         write.shutdown().await.unwrap();
@@ -153,7 +154,8 @@ async fn a_protocol_is_served_once_and_again_after_it_was_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_server_costs_the_opener_its_deadline_only() {
     let (server, client) = (start(config()).await, start(config()).await);
-    // Served, and the queue is never read: the answer still comes, the stream then stays silent.
+    // The protocol is served and its queue is never read: the answering byte still comes, and the
+    // stream then stays silent.
     let _incoming = server.serve(ECHO.clone(), streams(1)).unwrap();
     connect(&client, &server).await;
     let mut stream = client.open(server.node_id(), &ECHO, soon()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Listening on WebRTC-direct addresses. Diallers are in `peerwork`'s tests: js-libp2p, which nobody
-//! here wrote.
+//! Listening on WebRTC-direct addresses. The tests of the crate `peerwork` dial them with js-libp2p, an
+//! independent implementation.
 
 use multiaddr::Multiaddr;
 use peerwork_net::{Config, webrtc};
@@ -93,7 +93,7 @@ mod built_in {
         settings.limits.handshake_timeout = Duration::from_millis(500);
         let node = start(settings).await;
         let at = port(&hashed(&node));
-        // Of a handshake, unencrypted, a first message without sense.
+        // The first record of a handshake, unencrypted, without a meaningful message.
         let mut hello = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 1];
         hello.resize(113, 7);
         for _ in 0..600 {

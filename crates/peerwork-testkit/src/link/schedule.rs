@@ -1,4 +1,4 @@
-//! When packets are due at the far end of a line: pure, with the time as an argument.
+//! Computes when packets arrive at the far end of a link: pure, with the time as an argument.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -14,7 +14,7 @@ pub(super) struct Schedule {
     bytes: usize,
     /// Thousandths of a loss that have added up.
     losses: u16,
-    /// When the line had sent the packet before the first one.
+    /// When the packet before the first one had left the sender.
     sent: Option<Instant>,
     /// When that packet was delivered.
     delivered: Option<Instant>,
@@ -33,7 +33,7 @@ impl Schedule {
         self.bytes
     }
 
-    /// A packet enters the schedule.
+    /// Adds a packet to the schedule.
     pub(super) fn push(&mut self, data: Bytes, conditions: &Conditions, now: Instant) {
         self.losses += conditions.lost_per_thousand.min(1000);
         let lost = self.losses >= 1000;
@@ -92,7 +92,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// The milliseconds at which packets of 1000 bytes are due that entered at these.
+    /// The milliseconds at which packets of 1000 bytes are due that entered at the times of `entries`.
     fn due(conditions: &Conditions, entries: &[u32]) -> Vec<u128> {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
         for entry in entries {

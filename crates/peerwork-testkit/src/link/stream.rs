@@ -20,7 +20,7 @@ use super::{
 
 /// Bytes of one packet, as on Ethernet.
 const PACKET_BYTES: usize = 1400;
-/// Bytes under way; past it the sender waits, as for a TCP window.
+/// Bytes under way; above this bound the sender waits, as for a TCP window.
 const UNDER_WAY_MAX: usize = 1 << 20;
 
 /// One end of a connection over a link.
@@ -31,7 +31,7 @@ pub(super) struct Conditioned {
     schedule: Schedule,
     /// The rest of a packet that was due.
     arrived: Packet,
-    /// The stream has ended behind the packets that are under way.
+    /// Whether the stream has ended behind the packets that are under way.
     ended: bool,
     error: Option<io::Error>,
     /// Wakes the reader when the first packet is due.

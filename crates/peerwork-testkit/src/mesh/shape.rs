@@ -1,4 +1,4 @@
-//! Which nodes of a mesh are connected.
+//! The shapes of a mesh, and the connections that each shape has.
 
 /// The form of a mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ impl Shape {
         let line = (1..nodes).map(|j| (j - 1, j));
         match self {
             Self::Line => line.collect(),
-            // With two nodes, the way back is the connection that is there.
+            // With two nodes, the last connection of the ring would repeat the first.
             Self::Ring => line.chain((nodes > 2).then(|| (nodes - 1, 0))).collect(),
             Self::Star => (1..nodes).map(|i| (i, 0)).collect(),
             Self::Full => {

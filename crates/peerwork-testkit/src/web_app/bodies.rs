@@ -1,4 +1,4 @@
-//! Bodies that stream, break off, and tell when they are dropped.
+//! Bodies that stream, break off, and report when they are dropped.
 
 use std::{
     error::Error,
@@ -19,11 +19,11 @@ use hyper::body::{Frame, Incoming};
 pub(crate) type Body = BoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 pub(crate) type FrameResult = Result<Frame<Bytes>, Box<dyn Error + Send + Sync>>;
 
-/// Counts things under way.
+/// Counts the requests and bodies that are under way.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Gauge(Arc<AtomicUsize>);
 
-/// One thing under way, until it is dropped.
+/// One request or body under way, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Guard(Arc<AtomicUsize>);
 
@@ -73,11 +73,11 @@ pub(crate) fn of_stream(stream: impl Stream<Item = FrameResult> + Send + 'static
     BodyExt::boxed(StreamBody::new(SyncStream::new(stream)))
 }
 
-/// Ten bytes, then an error once they are out.
+/// A body of ten bytes that then fails.
 pub(crate) fn dying() -> Body {
     let ten = Ok(Frame::data(Bytes::from_static(b"0123456789")));
     let error = stream::once(async {
-        // The server writes what it has when a body lets it wait.
+        // The server writes its buffer when a body is pending.
         tokio::task::yield_now().await;
         Err(io::Error::other("the app dies here").into())
     });
@@ -94,7 +94,7 @@ pub(crate) fn zeros(bytes: usize) -> Body {
     of_stream(pieces)
 }
 
-/// The length of a body as text, or what went wrong.
+/// The length of a body as text, or the error of reading it.
 pub(crate) async fn count(mut body: Incoming) -> String {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {

@@ -1,5 +1,5 @@
-//! Conditions of links, seen by streams over them. The times themselves are tested on the pure
-//! line; here the order of events tells.
+//! Tests the conditions of links by the order in which bytes arrive over them. The delays themselves
+//! are tested on the pure schedule.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn next(bytes: &mut mpsc::UnboundedReceiver<u8>) -> u8 {
 
 /// A star of two senders around a receiver, with an open stream each.
 async fn senders() -> (Mesh, [Stream; 2], mpsc::UnboundedReceiver<u8>) {
-    // No ping, which would end a connection whose answers take hours.
+    // Pings are rare, because a ping would end a connection whose answers take hours.
     let mesh = Mesh::star(3).configure(|_, config| config.ping_interval = FAR.delay);
     let mesh = mesh.start().await;
     let bytes = receive(&mesh[0]);
@@ -89,7 +89,7 @@ async fn a_slow_link_holds_back_what_a_fast_one_delivers_and_its_rate_can_be_rai
             ..Conditions::CLEAR
         },
     );
-    // Some kilobytes take hours.
+    // Some kilobytes take hours at this rate.
     slow.write_all(&[1; 10_000]).await.unwrap();
     slow.flush().await.unwrap();
     fast.write_all(&[2; 10_000]).await.unwrap();
@@ -172,6 +172,6 @@ async fn a_circuit_passes_where_the_link_between_its_ends_is_cut() {
     let circuit = vec![circuit_address(&relay)];
     mesh[1].dial(holder, circuit, soon()).await.unwrap();
     assert_eq!(mesh[1].path(holder), Some(Path::Relayed));
-    // A circuit is cut with a connection that carries it.
+    // A circuit is cut together with a connection that carries it.
     mesh.partition(&[&[1]]).await;
 }

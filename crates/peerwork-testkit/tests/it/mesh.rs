@@ -11,7 +11,7 @@ use peerwork_testkit::{DEADLINE, Mesh, Plan, eventually, node::soon};
 use tokio::time::timeout;
 
 /// How long a message may take before the next one is sent.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The connected pairs of a mesh, the smaller number first.
 fn connections(mesh: &Mesh) -> Vec<(usize, usize)> {
@@ -64,9 +64,9 @@ async fn join(mesh: &Mesh) -> Vec<Topic> {
     topics
 }
 
-/// Publishes at one node until another one hears a message with the same beginning, and gives all
-/// messages that the other one heard. Gossip reaches the nodes whose subscription is known, so the
-/// first messages after a connection may go astray.
+/// Publishes at one node until another one receives a message with the same beginning, and returns all
+/// messages that the other one received. Gossip reaches the nodes whose subscription is known, so the
+/// first messages after a connection may be lost.
 async fn hear(topics: &mut [Topic], from: usize, to: usize, beginning: &str) -> Vec<String> {
     let publisher = topics[from].publisher();
     let mut heard = Vec::new();
@@ -74,7 +74,7 @@ async fn hear(topics: &mut [Topic], from: usize, to: usize, beginning: &str) -> 
         for number in 0_u32.. {
             let text = format!("{beginning} {number} from {from}");
             let _ = publisher.publish(text.into_bytes()).await;
-            while let Ok(Some(message)) = timeout(PATIENCE, topics[to].next()).await {
+            while let Ok(Some(message)) = timeout(RETRY_AFTER, topics[to].next()).await {
                 heard.push(String::from_utf8(message.data.to_vec()).unwrap());
                 if message.data.starts_with(beginning.as_bytes()) {
                     return;

@@ -69,7 +69,7 @@ pub(super) fn make(
 
 /// The addresses that others should dial: the announced ones, or else those listened on.
 fn addresses(network: &Network) -> RelayAddresses {
-    let mut all = network.told_addresses();
+    let mut all = network.advertised_addresses();
     // WebRTC behind WebSocket: every client has the latter.
     all.sort_by_key(|address| {
         let v4 = address.to_string().contains("/ip4/");

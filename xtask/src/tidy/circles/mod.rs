@@ -1,4 +1,4 @@
-//! No circles between the files of a crate.
+//! Finds circles of imports between the files of a crate.
 //!
 //! A file uses another when its code names an item that is defined there; `mod child;`, and a
 //! `pub use` whose name the file's own code leaves alone, are no use. Tests do not count.

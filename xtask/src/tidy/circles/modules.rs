@@ -70,7 +70,7 @@ impl Modules {
 
     /// The names of other files of the crate that the file `from` uses.
     ///
-    /// A module that is only named is not used, nor a name that is only handed on.
+    /// A module that is only named does not count as used, nor does a name that is only re-exported.
     pub(super) fn uses(&self, from: usize) -> Vec<Use> {
         let paths = &self.all[from].paths;
         let imports = paths.imports.iter().filter(|it| !it.handed_on);
@@ -145,7 +145,7 @@ impl Modules {
         }
     }
 
-    /// Follows `path` down from a module, through what it hands on.
+    /// Follows `path` down from a module, through the module's re-exports.
     fn walk<'path>(
         &'path self,
         at: usize,
@@ -181,7 +181,7 @@ impl Modules {
         imports.find(|import| import.name == name && import.inside.is_empty())
     }
 
-    /// The modules whose names a module takes all.
+    /// The modules whose names a module imports with `*`.
     fn globs(&self, module: usize, depth: usize) -> impl Iterator<Item = usize> {
         let imports = self.all[module].paths.imports.iter();
         imports

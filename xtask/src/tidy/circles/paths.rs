@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::tidy::rust_source::RustSource;
 
-/// Everything in a file that can name another file of the same crate.
+/// The paths and names in a file that can name another file of the same crate.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Paths {
     /// Names of `mod name;`.

@@ -26,9 +26,9 @@ thread_local! {
 pub(super) enum End {
     /// Both sides ended their directions.
     Done,
-    /// The circuit carried all bytes that one may.
+    /// The circuit reached its limit of bytes.
     Bytes,
-    /// A side is gone, or cannot be written to.
+    /// A side has closed, or cannot be written to.
     Lost(io::Error),
 }
 
@@ -47,7 +47,7 @@ struct Direction {
     unflushed: bool,
     ended: bool,
     done: bool,
-    /// More bytes came than may pass.
+    /// Whether more bytes arrived than the limit lets pass.
     too_much: bool,
 }
 

@@ -121,9 +121,10 @@ impl Hop {
 }
 
 impl Limit {
-    /// `None` without any limit: clients use a circuit with limits sparingly.
+    /// Makes the limit field; `None` without any limit, because clients use a circuit with limits
+    /// sparingly.
     pub(super) fn of(duration: Option<Duration>, data: Option<u64>) -> Option<Self> {
-        // Zero would be none.
+        // Zero would mean that there is no limit.
         let whole = |d: Duration| d.as_secs() + u64::from(d.subsec_nanos() > 0);
         let seconds = |d: Duration| u32::try_from(whole(d).max(1)).unwrap_or(u32::MAX);
         let duration = duration.map(seconds);
@@ -208,10 +209,10 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     async fn read_hop(mut bytes: &[u8]) -> io::Result<Hop> {
-        receive(&mut bytes, PATIENCE).await
+        receive(&mut bytes, TIMEOUT).await
     }
 
     #[test]
@@ -255,12 +256,12 @@ mod tests {
         let request = read_hop(&[2, 8, 0]).await.unwrap();
         assert_eq!(request.kind(), HopKind::Reserve);
         let mut written = Vec::new();
-        send(&mut written, &request, PATIENCE).await.unwrap();
+        send(&mut written, &request, TIMEOUT).await.unwrap();
         assert_eq!(written, [2, 8, 0]);
     }
 
     #[tokio::test]
-    async fn bytes_that_are_no_message_are_told_from_silence() {
+    async fn bytes_that_are_no_message_are_distinguished_from_silence() {
         for bytes in [
             &[0xff, 0xff, 0xff, 0xff, 7][..],
             &[0x81, 0x20],
@@ -277,12 +278,12 @@ mod tests {
     #[tokio::test]
     async fn bytes_behind_a_message_are_left() {
         let mut bytes = &[2, 8, 0, 42][..];
-        let _: Hop = receive(&mut bytes, PATIENCE).await.unwrap();
+        let _: Hop = receive(&mut bytes, TIMEOUT).await.unwrap();
         assert_eq!(bytes, [42]);
     }
 
     #[test]
-    fn limits_are_told_when_there_are_any() {
+    fn limits_are_sent_when_there_are_any() {
         assert_eq!(Limit::of(None, None), None);
         let both = Limit::of(Some(Duration::from_secs(600)), Some(9)).unwrap();
         assert_eq!((both.duration, both.data), (Some(600), Some(9)));
@@ -292,7 +293,7 @@ mod tests {
         assert_eq!(data.duration, None);
     }
 
-    /// A message of so many bytes, behind a length of two bytes.
+    /// Makes a message of so many bytes, behind a length of two bytes.
     fn of_length(bytes: usize) -> Hop {
         // Tag and length of two fields, the inner one as long as its content is.
         let id = vec![7; bytes - 6];

@@ -53,7 +53,7 @@ fn attach(account: &Account, stream: u32) -> Arc<Recorder> {
     recorder
 }
 
-/// Makes a stream one that was read that long ago.
+/// Sets the last read of a stream to so many seconds ago.
 fn age(account: &Account, stream: u32, seconds: u64) {
     let mut state = account.state.lock();
     let held = state.streams.get_mut(&stream).unwrap();
@@ -255,7 +255,7 @@ async fn nodes_whose_streams_are_not_read_hold_no_more_than_the_bound_and_others
         for _ in 0..48 {
             let (here, mut there) = open(&mut near, &mut far).await.unwrap();
             let writer = tokio::spawn(async move {
-                // Ends in an error: the stream is reset.
+                // The write ends in an error, because the stream is reset.
                 let sent = there.write_all(&vec![7; 2 * WINDOW]).await;
                 (sent, there)
             });
@@ -315,7 +315,7 @@ async fn nodes_that_never_read_hold_no_more_unsent_bytes_than_the_bound_and_othe
         }
         connections.push((near, far_io));
     }
-    // Every connection may hold a megabyte, and all of them four and a little each.
+    // Every connection may hold a megabyte, and all connections together four and a little each.
     eventually("the bound", || {
         (budget.unsent() >= BOUNDS.unsent).then_some(())
     })

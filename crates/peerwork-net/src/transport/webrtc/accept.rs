@@ -72,7 +72,7 @@ impl Acceptor {
         self.tasks.spawn(driver.run());
     }
 
-    /// Finds out which node the other side is. Dropping the future closes the connection.
+    /// Authenticates the other side by Noise. Dropping the future closes the connection.
     pub(super) async fn identify(self: Arc<Self>, begun: Begun) -> io::Result<(PeerId, Muxer)> {
         let Begun {
             muxer,
@@ -83,7 +83,7 @@ impl Acceptor {
         let theirs = poll_fn(|cx| muxer.poll_certificate(cx)).await?;
         let noise = noise::Config::new(&self.keypair).map_err(io::Error::other)?;
         let noise = noise.with_prologue(prologue(theirs, self.hash));
-        // The side that accepts begins, so that it can speak first.
+        // The accepting side is Noise's initiator, so that it can send data first.
         let info = noise.protocol_info().next();
         let info = info.expect("noise has a protocol");
         let (peer, handshake) = noise

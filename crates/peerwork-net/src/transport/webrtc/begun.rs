@@ -21,13 +21,13 @@ pub(super) struct Begun {
     pub(super) muxer: Muxer,
     /// The stream of the handshake.
     pub(super) stream: Stream,
-    /// Given back when the handshake is over.
+    /// The handshake's place, given back when the handshake is over.
     pub(super) place: OwnedSemaphorePermit,
 }
 
-/// The place of a connection in the pool of unproven handshakes, and its way out of it.
+/// The place of a connection in the pool of unproven handshakes, and the signals for leaving it.
 pub(super) struct Unproven {
-    /// Ends when handshakes that began later need the place.
+    /// Resolves when handshakes that began later need the place.
     pub(super) evicted: oneshot::Receiver<()>,
     /// Tells the port that the connection has left the pool.
     pub(super) proven: Arc<AtomicBool>,

@@ -41,7 +41,8 @@ pub(super) struct Channels {
     open: HashSet<u16>,
     /// Channels that may hold messages which may be read.
     pub(super) readable: BTreeSet<u16>,
-    /// Channels that wait for users of other streams to read, the first to wait first.
+    /// Channels that wait until users of other streams have read, in the order in which they began to
+    /// wait.
     pub(super) parked: VecDeque<u16>,
     /// Chunks that SCTP holds.
     pub(super) chunks_held: usize,
@@ -58,13 +59,13 @@ pub(super) struct Channels {
 pub(super) struct Channel {
     pub(super) key: Key,
     pub(super) decoder: Decoder,
-    /// The other side sends no valid messages, and all further ones are ignored.
+    /// Whether the other side sent an invalid message; all further messages are ignored.
     pub(super) malformed: bool,
-    /// Waits in [`Channels::parked`].
+    /// Whether the channel waits in [`Channels::parked`].
     pub(super) parked: bool,
-    /// Messages that came in and were not read, as far as SCTP told of them.
+    /// Messages that came in and were not read, as far as SCTP has reported them.
     pub(super) waiting: usize,
-    /// The other side's end is to be acknowledged.
+    /// Whether the end of the other side has to be acknowledged.
     pub(super) acknowledge: bool,
     lingers: bool,
 }
@@ -156,12 +157,12 @@ impl Channels {
         }
     }
 
-    /// SCTP holds one more chunk.
+    /// Counts one more chunk that SCTP holds.
     pub(super) fn on_chunk(&mut self) {
         self.chunks_held += 1;
     }
 
-    /// Counts a look at one channel; tests tell by it how much work a datagram makes.
+    /// Counts a look at one channel, by which tests measure the work for a datagram.
     pub(super) fn visit(&mut self) {
         #[cfg(test)]
         {
@@ -174,7 +175,7 @@ impl Channels {
         self.numbers.insert(key, number);
     }
 
-    /// The other side closed the channel, and all of its messages have been read.
+    /// Handles the end of a channel that the other side closed and whose messages have all been read.
     fn on_closed(&mut self, number: u16) {
         self.readable.remove(&number);
         if let Some(channel) = self.forget(number) {
@@ -193,7 +194,7 @@ impl Channels {
         Some(channel)
     }
 
-    /// Moves bytes between users and SCTP; whether there was anything to do.
+    /// Moves bytes between users and SCTP; returns whether there were any.
     pub(super) fn exchange(
         &mut self,
         association: &mut Association,
@@ -202,7 +203,7 @@ impl Channels {
         let shared = Handle::clone(&self.shared);
         let mut table = shared.lock();
         let mut busy = self.open(&mut table, association);
-        // Before reading: this finds the streams whose users have read.
+        // Writing comes before reading, because it finds the streams whose users have read.
         busy |= self.write(&mut table, association, now);
         busy |= self.read(&mut table, association);
         busy |= self.give_up(&mut table, association, now);
@@ -247,7 +248,7 @@ impl Channels {
             .and_then(|mut stream| stream.write_with_ppi(&[ACK], Kind::Dcep));
         match table.insert_inbound() {
             Some(key) if answered.is_ok() => self.add(number, key),
-            // The swarm has not taken the streams before; further channels are closed.
+            // The swarm has not taken earlier streams yet, so that further channels are closed.
             _ => close(association, number),
         }
     }
@@ -278,7 +279,7 @@ impl Channels {
                 busy |= forget_user(table, key);
                 continue;
             };
-            // A user who has read makes room.
+            // Bytes that a user has read make room.
             self.readable.insert(number);
             match self.advance(number, &mut room, table, association, now) {
                 Next::Wait => {}
@@ -339,7 +340,7 @@ impl Channels {
         Next::Wait
     }
 
-    /// Phase "give up": channels that the other side has not closed in time.
+    /// Phase "give up": closes the channels that the other side has not closed in time.
     fn give_up(&mut self, table: &mut Table, association: &mut Association, now: Instant) -> bool {
         let mut busy = false;
         while self.timeout().is_some_and(|until| until <= now) {
@@ -358,7 +359,7 @@ impl Channels {
     }
 }
 
-/// A stream without a channel stays for as long as its user has it.
+/// Removes a stream without a channel, unless its user still has it.
 fn forget_user(table: &mut Table, key: Key) -> bool {
     let dropped = table.streams.get(&key).is_some_and(|state| state.dropped);
     dropped && table.streams.remove(&key).is_some()

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::webrtc;
 
-/// Bytes of a datagram that every way on the internet carries, as QUIC assumes.
+/// Bytes of a datagram that every path on the internet carries, as QUIC assumes.
 const DATAGRAM_BYTES_MAX: usize = 1200;
 /// Bytes of a datagram that DTLS and SCTP add to the payload: 48 and 12 + 16 at most.
 const OVERHEAD_BYTES: usize = 80;
@@ -173,7 +173,7 @@ impl Connection {
         }
     }
 
-    /// Closes DTLS, which tells the other side.
+    /// Closes DTLS, which sends an alert to the other side.
     pub(super) fn close(&mut self, now: Instant) {
         let closed = self.dtls.close();
         // An error means that the other side is gone already.
@@ -248,7 +248,7 @@ impl Connection {
         Ok(self.channels.exchange(association, now)? || busy)
     }
 
-    /// From SCTP to DTLS; a packet at a time, because DTLS holds few.
+    /// Moves packets from SCTP to DTLS, one at a time because DTLS holds few.
     fn transmit(&mut self, now: Instant) -> Result<bool, End> {
         let mut busy = false;
         while let Some(transmit) = self.next_transmit(now) {
@@ -274,7 +274,7 @@ impl Connection {
     }
 }
 
-/// Errors of DTLS are final.
+/// Converts an error of DTLS, which is always final.
 fn lost(error: dimpl::Error) -> End {
     tracing::debug!(%error, "DTLS failed");
     End::ConnectionAborted

@@ -24,7 +24,7 @@ use super::{
 
 /// Datagrams of a connection that wait; more are lost, and sent again by the other side.
 pub(super) const DATAGRAMS_MAX: usize = 256;
-/// Datagrams taken before users have their turn.
+/// Datagrams that are taken before the users' bytes are moved.
 const BATCH_MAX: usize = 64;
 /// The silence after which a connection counts as lost: diallers send a request every few seconds
 /// (RFC 7675).
@@ -50,12 +50,12 @@ pub(super) struct Driver {
     pub(super) socket: Arc<UdpSocket>,
     pub(super) remote: SocketAddr,
     pub(super) inbound: mpsc::Receiver<Inbound>,
-    /// Until the other side has proven its address.
+    /// The place in the pool of unproven handshakes, until the other side has proven its address.
     pub(super) unproven: Option<Unproven>,
 }
 
 impl Driver {
-    /// Runs until either side closes or is gone.
+    /// Runs the connection until either side closes or is gone.
     pub(super) async fn run(mut self) {
         let end = match self.serve().await {
             Ok(()) => self.finish().await,
@@ -66,7 +66,7 @@ impl Driver {
         self.shared.lock().end(end);
     }
 
-    /// Phase "serve": until the user closes.
+    /// Phase "serve": passes datagrams until the user closes the connection.
     async fn serve(&mut self) -> Result<(), End> {
         self.prove().await?;
         let mut heard = Instant::now();

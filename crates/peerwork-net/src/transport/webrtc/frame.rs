@@ -14,9 +14,9 @@ const LENGTH_BYTES_MAX: usize = 3;
 /// The flag of a message, beside its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 pub(super) enum Flag {
-    /// The sender sends nothing more.
+    /// The sender sends no further bytes.
     Fin = 0,
-    /// The sender reads nothing more.
+    /// The sender reads no further bytes.
     StopSending = 1,
     /// The sender gives the stream up.
     Reset = 2,

@@ -17,13 +17,13 @@ pub(super) struct Message {
 
 /// The work that is left for a channel.
 pub(super) enum Next {
-    /// Nothing until its user or the other side does something.
+    /// The channel has no work until its user or the other side does something.
     Wait,
-    /// More, once others had their turn.
+    /// The channel has more work, to be done after that of other channels.
     Again,
-    /// More, once the other side has taken what is under way.
+    /// The channel has more work once the other side has taken the bytes under way.
     Full,
-    /// The channel is no more.
+    /// The channel has ended.
     Gone,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn next_message(association: &mut Association, number: u16) -> Option
     let mut content = vec![0; chunks.len()];
     let length = chunks.read(&mut content).ok()?;
     content.truncate(length);
-    // An empty message has a byte that stands for nothing.
+    // SCTP carries an empty message as one byte, which is no content.
     if matches!(chunks.ppi, Kind::StringEmpty | Kind::BinaryEmpty) {
         content.clear();
     }

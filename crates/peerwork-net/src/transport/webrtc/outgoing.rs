@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 /// Bytes of one stream that wait to be sent.
 pub(super) const OUTGOING_BYTES_MAX: usize = 64 << 10;
-/// Such bytes of all streams of a connection.
+/// Unsent bytes of all streams of a connection.
 const OUTGOING_ALL_BYTES_MAX: usize = 4 << 20;
 
 /// Counts such bytes of all streams. Clones count together.

@@ -4,9 +4,10 @@
 //!  hello ─▶ unproven: the last 1024 that began ─ answers the handshake ─▶ proven: 256 places ─▶ swarm
 //!                └─ 1024 others began after it: dropped
 //! ```
-//! Nothing here grows with the datagrams of strangers. Greetings are answered without state, except for
-//! the last names. Any host can send the first datagram of a handshake from a forged address, so that
-//! handshakes whose sender has not answered live in a pool of their own, where the oldest makes room.
+//! No state of a port grows with the datagrams of strangers. Greetings are answered without state,
+//! except for the last names. Any host can send the first datagram of a handshake from a forged
+//! address, so that handshakes whose sender has not answered live in a pool of their own, where the
+//! oldest makes room.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -52,7 +53,7 @@ const SWEEP_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of a datagram; diallers send no larger ones.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
-/// The way of datagrams to the task of a connection.
+/// Passes datagrams to the task of a connection.
 #[derive(Debug, Clone)]
 struct Route {
     sender: mpsc::Sender<Inbound>,
@@ -61,14 +62,14 @@ struct Route {
 
 #[derive(Debug)]
 struct RouteState {
-    /// At most [`ADDRESSES_MAX`].
+    /// The remote addresses of the connection, at most [`ADDRESSES_MAX`].
     addresses: Mutex<Vec<SocketAddr>>,
     name: Option<String>,
     proven: Arc<AtomicBool>,
 }
 
 impl Route {
-    /// Passes an event on. It is lost when the queue is full, like any datagram.
+    /// Passes an event to the task. A full queue drops the event, like any datagram.
     fn send(&self, inbound: Inbound) {
         let _ = self.sender.try_send(inbound);
     }
@@ -77,7 +78,7 @@ impl Route {
         self.sender.same_channel(&other.sender)
     }
 
-    /// Whether the connection has one more address.
+    /// Adds an address of the connection; false when it has as many as it may.
     fn add(&self, address: SocketAddr) -> bool {
         let mut addresses = self.state.addresses.lock();
         let room = addresses.len() < ADDRESSES_MAX;
@@ -127,9 +128,10 @@ pub(super) struct Port {
     unproven: VecDeque<(Route, oneshot::Sender<()>)>,
     by_address: HashMap<SocketAddr, Route>,
     by_name: HashMap<String, Route>,
-    /// Names by the address they were last heard from.
+    /// Names by the address that sent them last.
     names: Latest<SocketAddr, String>,
-    /// Names of connections that this node does not have: their diallers are to find out.
+    /// Names of connections that this node does not have: requests with these names stay unanswered, so
+    /// that the diallers notice.
     lost: Latest<String, ()>,
 }
 
@@ -166,7 +168,7 @@ impl Port {
                 _ = sweep.tick() => self.sweep(),
                 received = self.socket.recv_from(&mut buffer) => match received {
                     Ok((length, from)) => self.on_datagram(&buffer[..length], from),
-                    // An answer to an earlier datagram that could not be delivered.
+                    // The system reports that an earlier datagram could not be delivered.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                     Err(error) => tracing::warn!(%error, "a WebRTC port failed to receive"),
                 },
@@ -180,7 +182,7 @@ impl Port {
         self.by_name.retain(|_, route| lives(route));
     }
 
-    /// The kind is in the first byte (RFC 7983).
+    /// Dispatches a datagram by its first byte, which tells the protocol (RFC 7983).
     fn on_datagram(&mut self, datagram: &[u8], from: SocketAddr) {
         match datagram.first() {
             Some(0..=3) => self.on_greeting(datagram, from),
@@ -206,7 +208,7 @@ impl Port {
             }
             None => self.names.insert(from, greeting.name),
         }
-        // Lost like any other datagram when there is no room: diallers ask again.
+        // A socket without room drops the answer, like any datagram; diallers ask again.
         let _ = self.socket.try_send_to(&greeting.answer, from);
     }
 
@@ -218,7 +220,8 @@ impl Port {
         } else if is_client_hello(datagram) {
             self.begin(datagram, from);
         } else if let Some(name) = self.names.entries.get(&from) {
-            // From before this node's start, or of a connection that ended here.
+            // The record belongs to a connection from before this node's start, or to one that ended
+            // here.
             self.lost.insert(name.clone(), ());
         }
     }

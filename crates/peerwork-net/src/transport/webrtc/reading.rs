@@ -24,9 +24,9 @@ pub(super) const CHUNKS_HELD_MAX: usize = 8192;
 /// Bytes that the beginnings of messages may take in all channels. Ordinary senders cut none.
 const PARTIAL_BYTES_MAX: usize = 1 << 20;
 impl Channels {
-    /// Phase "read": a message of each channel whose user has room. Only one, because it may have been
-    /// the last before the other side closed the channel, which is to be known before the number is
-    /// read from again.
+    /// Phase "read": takes a message from each channel whose user has room. Only one message, because
+    /// it may be the last before the other side closed the channel, and that has to be known before the
+    /// channel's number is read again.
     pub(super) fn read(&mut self, table: &mut Table, association: &mut Association) -> bool {
         let mut busy = false;
         for number in std::mem::take(&mut self.readable) {
@@ -48,7 +48,7 @@ impl Channels {
         if let Some(channel) = self.channels.get_mut(&number) {
             match table.room(channel.key) {
                 Room::Free => {}
-                // Comes back when its user has read.
+                // The channel becomes readable again when its user has read.
                 Room::StreamFull => return false,
                 Room::AllFull => {
                     if !std::mem::replace(&mut channel.parked, true) {
@@ -71,7 +71,7 @@ impl Channels {
     }
 
     fn on_message(&mut self, number: u16, message: &[u8], table: &mut Table) {
-        // Without a channel they were sent before the other side knew that it is closed.
+        // Messages without a channel were sent before the other side knew that the channel is closed.
         let Some(channel) = self.channels.get_mut(&number) else {
             return;
         };
@@ -123,12 +123,12 @@ impl Channels {
                 Ok(())
             }
             None if busy => Ok(()),
-            // Beginnings of messages that are not ended.
+            // Only unfinished messages take the room, and no user can read those.
             None => Err(End::InvalidData),
         }
     }
 
-    /// Takes from SCTP what a channel holds, and ignores what is still to come.
+    /// Drops the messages of a channel that SCTP holds, and ignores the ones that are still to come.
     pub(super) fn discard(&mut self, number: u16, association: &mut Association) {
         while let Some(message) = self.next_message(number, association) {
             drop(message);

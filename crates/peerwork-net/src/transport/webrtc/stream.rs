@@ -52,7 +52,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The connection's task sends as soon as it may.
+        // The connection's task sends written bytes as soon as SCTP allows it.
         Poll::Ready(Ok(()))
     }
 
@@ -85,7 +85,7 @@ impl Muxer {
         }
     }
 
-    /// Waits for the certificate that the other side showed.
+    /// Waits for the certificate that the other side presented.
     pub(super) fn poll_certificate(&self, cx: &mut Context<'_>) -> Poll<io::Result<Multihash<64>>> {
         self.shared.lock().poll_certificate(cx)
     }

@@ -24,7 +24,7 @@ use super::{
 /// Bytes of memory that the unread bytes of one stream take before no further message is read from
 /// SCTP, whose window then holds the other side back. The last message may exceed it.
 pub(super) const UNREAD_BYTES_MAX: usize = 256 << 10;
-/// Bytes of memory of all unread bytes of a connection, in the same way.
+/// Memory that the unread bytes of all streams of a connection take before no further message is read.
 pub(super) const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
 /// Inbound streams that wait for the swarm.
 const INBOUND_MAX: usize = 256;
@@ -68,7 +68,7 @@ pub(super) enum Writing {
 pub(super) struct State {
     pub(super) reading: Reading,
     pub(super) writing: Writing,
-    /// The user has dropped it.
+    /// Whether the user has dropped the stream.
     pub(super) dropped: bool,
     pub(super) outgoing: Outgoing,
     unread: Unread,
@@ -125,11 +125,11 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) streams: HashMap<Key, State>,
-    /// Streams whose users did something.
+    /// Streams whose users have written, read, ended or dropped them.
     pub(super) queue: VecDeque<Key>,
-    /// The user wants one more stream.
+    /// Whether the user waits for a new outbound stream.
     pub(super) wanted: bool,
-    /// The user is gone or closes.
+    /// Whether the user has dropped the connection or closes it.
     pub(super) closing: bool,
     next_key: u64,
     /// Bytes of memory that unread bytes take.
@@ -146,7 +146,7 @@ pub(super) struct Table {
     on_opened: Option<Waker>,
     on_certificate: Option<Waker>,
     on_end: Option<Waker>,
-    /// The swarm is to look again.
+    /// Whether the swarm has to poll the connection again.
     again: bool,
 }
 
@@ -155,7 +155,7 @@ impl Shared {
         self.table.lock()
     }
 
-    /// Lets the connection's task look.
+    /// Wakes the connection's task.
     pub(super) fn notify(&self) {
         self.work.notify_one();
     }
@@ -175,7 +175,7 @@ impl Table {
         key
     }
 
-    /// Whether one more inbound stream has room; it then waits for the swarm.
+    /// Adds an inbound stream, which waits for the swarm; `None` without room.
     pub(super) fn insert_inbound(&mut self) -> Option<Key> {
         if self.inbound.len() >= INBOUND_MAX {
             return None;
@@ -228,7 +228,7 @@ impl Table {
         state.wake_reader();
     }
 
-    /// The other side gave the stream up, or its channel is gone.
+    /// Resets a stream that the other side gave up, or whose channel has ended.
     pub(super) fn reset(&mut self, key: Key) {
         let Some(state) = self.streams.get_mut(&key) else {
             return;
@@ -264,7 +264,7 @@ impl Table {
         wake(&mut self.on_certificate);
     }
 
-    /// The connection is no more.
+    /// Ends all streams, because the connection has ended.
     pub(super) fn end(&mut self, reason: io::ErrorKind) {
         self.ended.get_or_insert(reason);
         for state in self.streams.values_mut() {
@@ -397,7 +397,7 @@ impl Table {
         Poll::Ready(Ok(length))
     }
 
-    /// Wakes the users who waited until other streams have sent, if they have.
+    /// Wakes the users whose streams wait for room, once other streams have sent.
     pub(super) fn wake_waiting(&mut self) {
         if self.waiting.is_empty() || self.outgoing.is_full() {
             return;
@@ -409,7 +409,7 @@ impl Table {
         }
     }
 
-    /// Sends the end, behind everything that was written.
+    /// Sends the end of a stream, behind all bytes that were written.
     pub(super) fn poll_finish(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
         let Some(state) = self.streams.get_mut(&key) else {
@@ -440,5 +440,5 @@ fn later<T>(waker: &mut Option<Waker>, cx: &mut Context<'_>) -> Poll<T> {
     Poll::Pending
 }
 
-/// Both sides' handle.
+/// The handle of the users' side and of the connection's side.
 pub(super) type Handle = Arc<Shared>;

@@ -46,7 +46,7 @@ const ONE_BYTE: [u8; 4] = [3, 18, 1, 7];
 /// Bytes of the largest message that SCTP takes here.
 const MESSAGE_BYTES: usize = 64 << 10;
 
-/// A connection that accepts and the one that dialled it, joined by memory, with a clock of their own.
+/// An accepting and a dialling connection, joined by memory, with a clock of their own.
 struct Pair {
     near: Connection,
     near_shared: Handle,
@@ -303,12 +303,12 @@ async fn a_client_connects_while_forged_hellos_hold_every_unproven_place() {
     let tasks = TaskTracker::new();
     let (at, mut peers) = listen(&tasks);
     let hello = hello();
-    // More than both pools have room for, each from another port.
+    // The strangers are more than both pools have room for, each from another port.
     let mut strangers = Vec::new();
     for _ in 0..1_500 {
         let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         stranger.send_to(&hello, at).await.unwrap();
-        // Answered: this one holds a place.
+        // The stranger got an answer, so it holds a place.
         strangers.push(stranger);
         if strangers.len() == 100 {
             for stranger in strangers.drain(..) {
@@ -322,7 +322,7 @@ async fn a_client_connects_while_forged_hellos_hold_every_unproven_place() {
         }
     }
     let connected = async { (dial(at, &tasks).await.0, peers.recv().await.unwrap()) };
-    // Before the forged handshakes time out.
+    // The client has to connect before the forged handshakes time out.
     let (client, seen) = timeout(Duration::from_secs(8), connected).await.unwrap();
     assert_eq!(client, seen);
 }

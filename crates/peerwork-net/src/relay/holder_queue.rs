@@ -1,4 +1,4 @@
-//! The queue of circuits before one holder: a holder is asked about a few at a time.
+//! Queues the circuits to one holder: a relay sends a holder only a few CONNECT requests at a time.
 
 use std::{
     collections::HashMap,
@@ -9,20 +9,21 @@ use libp2p::PeerId;
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// Circuits that a holder is asked about at once. rust-libp2p drops the eleventh without a word.
-const ASKED_AT_ONCE: usize = 8;
-/// Of those, circuits of one caller: its others wait behind each other, not before other callers'.
-const ASKED_FOR_ONE: usize = 4;
+/// CONNECT requests that a holder gets at once. rust-libp2p drops the eleventh without an answer.
+const CONNECTS_MAX: usize = 8;
+/// Such requests of one caller: the caller's other circuits wait behind each other, not before those of
+/// other callers.
+const CONNECTS_PER_CALLER_MAX: usize = 4;
 
-/// The queue in which circuits wait until their holder is asked about them.
+/// The queue in which circuits wait until their holder gets the CONNECT request.
 #[derive(Debug)]
 pub(crate) struct HolderQueue {
     all: Semaphore,
     by_caller: Mutex<HashMap<PeerId, Weak<Semaphore>>>,
 }
 
-/// The right to ask the holder about one circuit, until dropped.
-pub(crate) struct Asking<'a> {
+/// The right to send the holder one CONNECT request, until dropped.
+pub(crate) struct Permit<'a> {
     _of_all: SemaphorePermit<'a>,
     _of_caller: OwnedSemaphorePermit,
 }
@@ -30,17 +31,17 @@ pub(crate) struct Asking<'a> {
 impl Default for HolderQueue {
     fn default() -> Self {
         Self {
-            all: Semaphore::new(ASKED_AT_ONCE),
+            all: Semaphore::new(CONNECTS_MAX),
             by_caller: Mutex::default(),
         }
     }
 }
 
 impl HolderQueue {
-    /// Waits until the holder may be asked about a circuit of this caller.
-    pub(crate) async fn wait(&self, caller: PeerId) -> Result<Asking<'_>, AcquireError> {
+    /// Waits until the holder may get a CONNECT request of this caller.
+    pub(crate) async fn wait(&self, caller: PeerId) -> Result<Permit<'_>, AcquireError> {
         let own = self.of(caller);
-        Ok(Asking {
+        Ok(Permit {
             _of_caller: own.acquire_owned().await?,
             _of_all: self.all.acquire().await?,
         })
@@ -53,7 +54,7 @@ impl HolderQueue {
         }
         // The map keeps the callers that wait at this moment.
         callers.retain(|_, own| own.strong_count() > 0);
-        let own = Arc::new(Semaphore::new(ASKED_FOR_ONE));
+        let own = Arc::new(Semaphore::new(CONNECTS_PER_CALLER_MAX));
         callers.insert(caller, Arc::downgrade(&own));
         own
     }
@@ -70,7 +71,7 @@ mod tests {
         let queue = HolderQueue::default();
         let [greedy, other] = [PeerId::random(), PeerId::random()];
         let mut held = Vec::new();
-        for _ in 0..ASKED_FOR_ONE {
+        for _ in 0..CONNECTS_PER_CALLER_MAX {
             held.push(queue.wait(greedy).await.unwrap());
         }
         let mut waiting = Box::pin(queue.wait(greedy));
