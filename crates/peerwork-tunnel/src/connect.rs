@@ -1,4 +1,5 @@
-//! Opens the tunnel to a port of a node: known → connected → opened → accepted.
+//! Opens a tunnel to a port of a node: look the node up → connect → open a stream → wait for the edge's
+//! answer.
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +18,7 @@ use crate::{
     wire::{self, Head, Kind, PROTOCOL, Reason, Refusal, RequestId, WireError},
 };
 
-/// What a tunnel leads to.
+/// The destination of a tunnel: the app's port at an edge, and the key that the edge gets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// The edge.
@@ -34,32 +35,32 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// There is no tunnel.
+/// The reason why a tunnel could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Neither known nor connected.
+    /// The node is neither in the directory nor connected.
     #[error("the node is not known")]
     UnknownNode,
     /// The node cannot be reached.
     #[error("the node cannot be reached: {0}")]
     Unreachable(String),
-    /// The node is this node, which has no edge.
+    /// The node is this node, and it runs no edge.
     #[error("the node is this node, which offers no apps")]
     Oneself,
-    /// The node offers no tunnels.
+    /// The node does not serve the tunnel protocol.
     #[error("the node offers no apps")]
     NoEdge,
-    /// The node answered something that is no answer.
+    /// The node's answer could not be parsed.
     #[error("the node answered nonsense: {0}")]
     BadAnswer(String),
-    /// The node takes no more tunnels at this moment.
+    /// The node refuses further tunnels because its bounds are reached.
     #[error("the node is busy")]
     EdgeBusy,
-    /// This node takes no more at this moment.
+    /// This node refuses further streams to the node because its own bounds are reached.
     #[error("too much is under way to the node")]
     Busy,
-    /// The edge said no.
+    /// The edge refused the tunnel.
     #[error("the edge refused ({:?}): {}", .0.reason, .0.detail)]
     Refused(Refusal),
     /// The deadline passed.
@@ -85,7 +86,7 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// Opens tunnels over `network` to the nodes that `routes` knows.
+    /// Opens tunnels over `network` to the nodes that `routes` finds.
     #[must_use]
     pub fn new(network: Network, routes: Arc<dyn Routes>) -> Self {
         Self {
@@ -95,19 +96,20 @@ impl Connector {
         }
     }
 
-    /// Carries calls to this node's own id to `edge`: a node cannot dial itself.
+    /// Makes calls to this node's own id go to `edge` through a pipe: a node cannot dial itself.
     #[must_use]
     pub fn with_own_edge(mut self, edge: Own) -> Self {
         self.own_edge = Some(edge);
         self
     }
 
-    /// Cancelled once the network stops.
+    /// The token that is cancelled when the network stops.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.network.stopping()
     }
 
-    /// Opens a tunnel that the edge accepted: the app is connected, bytes may flow.
+    /// Opens a tunnel and returns once the edge accepted it: the edge has connected to the app, and
+    /// bytes may flow.
     ///
     /// # Errors
     /// [`ConnectError`] says whose fault it is.
@@ -126,8 +128,8 @@ impl Connector {
             kind,
             key: to.key.as_deref().map(str::to_owned),
         };
-        let asked = timeout_at(deadline, ask(&mut stream, &head)).await;
-        match asked.map_err(|_| ConnectError::Deadline)? {
+        let answered = timeout_at(deadline, ask(&mut stream, &head)).await;
+        match answered.map_err(|_| ConnectError::Deadline)? {
             Ok(Ok(())) => Ok(stream),
             Ok(Err(refusal)) if refusal.reason == Reason::Full => Err(ConnectError::EdgeBusy),
             Ok(Err(refusal)) => Err(ConnectError::Refused(refusal)),
@@ -138,7 +140,7 @@ impl Connector {
         }
     }
 
-    /// What is known of a node.
+    /// Whether the directory says that the node's edge demands a key.
     pub(crate) fn requires_key(&self, node: NodeId) -> bool {
         self.routes.find(node).is_some_and(|f| f.requires_key)
     }
@@ -147,7 +149,8 @@ impl Connector {
         node == self.network.node_id() || self.network.path(node).is_some()
     }
 
-    /// A connection can be lost between the look and the opening, so one further dial is worth it.
+    /// Opens a stream, and dials once more when the open fails: the connection may have been lost since
+    /// it was looked up.
     async fn open(&self, node: NodeId, deadline: Instant) -> Result<TunnelStream, ConnectError> {
         if node == self.network.node_id() {
             let edge = self.own_edge.as_ref().ok_or(ConnectError::Oneself)?;

@@ -4,8 +4,8 @@
 //!  Served ─▶ admit (places) ─▶ Head ─▶ caller, port, key ─▶ dial app_host:port ─▶ Answer ─▶ copy both ways
 //!                └ Full                        └ refused, nothing was dialled
 //! ```
-//! The edge dials the host and the ports that its owner named, and nothing else, whatever a head, an
-//! app or a redirect says.
+//! The edge dials exactly the host and the ports of its configuration; a head, an app or a redirect
+//! cannot name others.
 
 mod tunnel;
 
@@ -34,13 +34,13 @@ use crate::{
     wire::PROTOCOL,
 };
 
-/// Streams beyond the tunnels whose callers are being told at once that the edge is full. Past that the
-/// network answers `Busy`, which says the same to callers.
+/// Streams beyond the bound of tunnels. The edge answers them `Full` with a text. Streams beyond these
+/// too get `Busy` from the network, which has the same meaning.
 const REFUSALS_MAX: usize = 64;
-/// How long tunnels may take to end by themselves when the edge stops: as long as a caller may take to
-/// read an answer.
+/// How long tunnels may take to end by themselves when the edge stops. It is as long as a caller may
+/// take to read an answer.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long tunnels may take to be cancelled after that; they wait for nothing but IO.
+/// How long cancelled tunnels may take to end after that; they wait for IO only.
 const CANCEL: Duration = Duration::from_secs(5);
 
 /// Settings of an edge.
@@ -48,18 +48,18 @@ const CANCEL: Duration = Duration::from_secs(5);
 pub struct Config {
     /// The host of the apps, a name or an address without brackets.
     pub app_host: String,
-    /// The ports that may be called.
+    /// The ports of the app host that callers may reach.
     pub ports: BTreeSet<u16>,
-    /// The keys that callers need; `None` needs none.
+    /// The bearer keys of which callers must send one; `None` demands no key.
     pub auth: Option<KeyStore>,
-    /// The nodes that may call; `None` is all.
+    /// The nodes that may open tunnels; `None` allows all nodes.
     pub callers: Option<HashSet<NodeId>>,
-    /// Bounds.
+    /// Bounds of open tunnels.
     pub limits: Limits,
 }
 
 impl Config {
-    /// Offers ports of `app_host` to all.
+    /// An edge that offers `ports` of `app_host` to all nodes without a key.
     #[must_use]
     pub fn new(app_host: impl Into<String>, ports: impl IntoIterator<Item = u16>) -> Self {
         Self {
@@ -75,12 +75,12 @@ impl Config {
 /// Bounds of an edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Tunnels open; each costs 20 to 130 KiB, so 520 MiB at worst.
+    /// Open tunnels in all; each costs 20 to 130 KiB, so 520 MiB at worst.
     pub tunnels_max: usize,
-    /// Tunnels open for one calling node. A relay keeps up to 64 unused ones for each port and key.
+    /// Open tunnels of one calling node. A relay keeps up to 64 unused tunnels for each port and key.
     pub tunnels_per_caller_max: usize,
-    /// Tunnels open for the calling nodes of one network address, and for those that come through one
-    /// relay as circuits; this machine's own are not counted.
+    /// Open tunnels of the nodes at one network address, and of the nodes that call as circuits through
+    /// one relay. Callers on this machine are not counted.
     pub tunnels_per_origin_max: usize,
 }
 
@@ -93,7 +93,7 @@ impl Limits {
         }
     }
 
-    /// The tunnels, and the callers that are told that there is no place for one.
+    /// The bounds of the served streams: the tunnels, and the streams that are answered `Full`.
     fn streams(&self) -> Bounds {
         let tunnels = self.tunnels();
         Bounds {
@@ -115,11 +115,11 @@ impl Default for Limits {
 }
 
 pub(crate) struct Shared {
-    /// This edge's node.
+    /// The id of the edge's own node.
     node: NodeId,
     config: Config,
     tunnels: Places<NodeId>,
-    /// Owns the tunnels of this node's own calls, and the refreshing of keys.
+    /// Owns the tunnels of the node's own calls, and the task that refreshes keys.
     tasks: TaskTracker,
     metrics: EdgeMetrics,
     stop: CancellationToken,
@@ -129,7 +129,7 @@ pub(crate) struct Shared {
 pub struct Edge {
     shared: Arc<Shared>,
     served: Served,
-    /// Ends the tunnels and the refreshing of keys when the edge is dropped.
+    /// Ends the tunnels and the task that refreshes keys when the edge is dropped.
     _stop: DropGuard,
 }
 
@@ -166,7 +166,7 @@ impl Edge {
             stop: network.stopping(),
             config,
         });
-        // A tunnel lasts as long as its two sides want.
+        // Streams have no deadline: a tunnel lasts as long as the caller and the app keep it open.
         let streams = peerwork_net::Limits::new(shared.config.limits.streams());
         let tunnels = Arc::clone(&shared);
         let answer = move |inbound| tunnel::answer(Arc::clone(&tunnels), inbound);
@@ -189,7 +189,7 @@ impl Edge {
         move || tunnels.taken()
     }
 
-    /// The way to this edge for calls of its own node.
+    /// A handle by which the node's own calls reach this edge.
     #[must_use]
     pub fn own(&self) -> Own {
         Own {
@@ -209,8 +209,8 @@ impl Edge {
     }
 }
 
-/// Opens tunnels to the edge of this very node, which the network cannot: a node does not dial
-/// itself. Policy and bounds are those of every caller. Cheap to clone.
+/// Opens tunnels to the edge of the same node by a pipe in this process, because a node cannot dial
+/// itself. Policy and bounds are the same as for other callers. Cheap to clone.
 #[derive(Clone)]
 pub struct Own {
     shared: Arc<Shared>,
@@ -223,7 +223,7 @@ impl std::fmt::Debug for Own {
 }
 
 impl Own {
-    /// The caller's end of a new tunnel, which still has to send its head.
+    /// Opens a tunnel and gives the caller's end of it; the caller then sends the head.
     pub(crate) fn open(&self) -> Result<Pipe, ConnectError> {
         if self.shared.stop.is_cancelled() {
             return Err(ConnectError::Stopped);
