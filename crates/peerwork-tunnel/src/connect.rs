@@ -58,7 +58,7 @@ pub enum ConnectError {
     #[error("the node is busy")]
     EdgeBusy,
     /// This node refuses further streams to the node because its own bounds are reached.
-    #[error("too much is under way to the node")]
+    #[error("too many streams to the node are open")]
     Busy,
     /// The edge refused the tunnel.
     #[error("the edge refused ({:?}): {}", .0.reason, .0.detail)]

@@ -155,7 +155,7 @@ async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker
 /// The reason why a connection ended early.
 #[derive(Debug, thiserror::Error)]
 enum CarryError {
-    #[error("no way to the port: {0}")]
+    #[error("no tunnel to the port: {0}")]
     Connect(#[from] ConnectError),
     #[error("the connection broke off: {0}")]
     Copy(#[from] io::Error),

@@ -240,7 +240,7 @@ impl KeyStore {
             match result {
                 Ok(Err(error)) if !broken => {
                     broken = true;
-                    tracing::warn!(%error, "the keys could not be read again; the known ones stay");
+                    tracing::warn!(%error, "the keys could not be read again; the keys read before stay valid");
                 }
                 Ok(Ok(())) => broken = false,
                 _ => {}

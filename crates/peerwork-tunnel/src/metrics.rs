@@ -109,7 +109,7 @@ impl EdgeMetrics {
             to_app: direction("to_app"),
             from_app: direction("from_app"),
         };
-        registry.register("tunnels", "Tunnels asked for, by the answer", tunnels);
+        registry.register("tunnels", "Tunnels requested, by the answer", tunnels);
         registry.register("tunnel_bytes", "Bytes carried", bytes);
         registry.register("tunnels_open", "Tunnels open", metrics.open.clone());
         metrics
