@@ -1,4 +1,4 @@
-//! `peerwork secrets …`: the keys of a node.
+//! `peerwork secrets …`: manages the keys of a node.
 
 mod generate;
 mod init;
@@ -18,7 +18,7 @@ pub(crate) struct SecretsArgs {
     command: SecretsCommand,
 }
 
-/// The commands for keys.
+/// The subcommands of `peerwork secrets`.
 #[derive(Subcommand, Debug)]
 pub(crate) enum SecretsCommand {
     /// Make the keys of a node; those that exist are never overwritten
@@ -47,7 +47,7 @@ impl Command for SecretsArgs {
     }
 }
 
-/// The address of the validator key; the zero address stands for none.
+/// The address of the validator key; the zero address when there is no validator key.
 fn address_shown(summary: &IdentitySummary) -> String {
     summary.address.unwrap_or(Address::ZERO).to_string()
 }
@@ -57,7 +57,7 @@ fn node_id_shown(summary: &IdentitySummary) -> String {
     summary.node_id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-/// The two rows that name a node.
+/// The two output rows with a node's address and id.
 fn rows(address: &str, node_id: &str) -> [(&'static str, String); 2] {
     [
         ("Public key (address)", address.to_owned()),
