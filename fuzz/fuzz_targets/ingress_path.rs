@@ -2,13 +2,13 @@
 #![cfg_attr(fuzzing, no_main)]
 
 use http::uri::PathAndQuery;
-use peerwork_tunnel::ingress::path::{Asked, parse};
+use peerwork_tunnel::ingress::path::{RequestPath, parse};
 
 peerwork_fuzz::target!(|data: &[u8]| {
     let Ok(path) = PathAndQuery::try_from(data) else {
         return;
     };
-    if let Ok(Asked::App(target)) = parse(&path) {
+    if let Ok(RequestPath::App(target)) = parse(&path) {
         assert_ne!(target.port, 0);
         let rest = &path.as_str()[target.prefix_bytes..];
         let rest = match rest.starts_with('/') {

@@ -1,4 +1,5 @@
-//! Opens the tunnel to a port of a node: known → connected → opened → accepted.
+//! Opens a tunnel to a port of a node: look the node up → connect → open a stream → wait for the edge's
+//! answer.
 
 mod error;
 
@@ -18,7 +19,7 @@ use crate::{
 
 pub use error::ConnectError;
 
-/// What a tunnel leads to.
+/// The destination of a tunnel: the app's port at an edge, and the key that the edge gets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// The edge.
@@ -50,7 +51,7 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// Opens tunnels over `network` to the nodes that `routes` knows.
+    /// Opens tunnels over `network` to the nodes that `routes` finds.
     #[must_use]
     pub fn new(network: Network, routes: Arc<dyn Routes>) -> Self {
         Self {
@@ -60,19 +61,20 @@ impl Connector {
         }
     }
 
-    /// Carries calls to this node's own id to `edge`: a node cannot dial itself.
+    /// Makes calls to this node's own id go to `edge` through a pipe: a node cannot dial itself.
     #[must_use]
     pub fn with_own_edge(mut self, edge: Own) -> Self {
         self.own_edge = Some(edge);
         self
     }
 
-    /// Cancelled once the network stops.
+    /// The token that is cancelled when the network stops.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.network.stopping()
     }
 
-    /// Opens a tunnel that the edge accepted: the app is connected, bytes may flow.
+    /// Opens a tunnel and returns once the edge accepted it: the edge has connected to the app, and
+    /// bytes may flow.
     ///
     /// # Errors
     /// [`ConnectError`] says whose fault it is.
@@ -91,8 +93,8 @@ impl Connector {
             kind,
             key: to.key.as_deref().map(str::to_owned),
         };
-        let asked = timeout_at(deadline, ask(&mut stream, &head)).await;
-        match asked.map_err(|_| ConnectError::Deadline)? {
+        let answered = timeout_at(deadline, ask(&mut stream, &head)).await;
+        match answered.map_err(|_| ConnectError::Deadline)? {
             Ok(Ok(())) => Ok(stream),
             Ok(Err(refusal)) if refusal.reason == Reason::Full => Err(ConnectError::EdgeBusy),
             Ok(Err(refusal)) => Err(ConnectError::Refused(refusal)),
@@ -103,7 +105,7 @@ impl Connector {
         }
     }
 
-    /// What is known of a node.
+    /// Whether the directory says that the node's edge demands a key.
     pub(crate) fn requires_key(&self, node: NodeId) -> bool {
         self.routes.find(node).is_some_and(|f| f.requires_key)
     }
@@ -112,7 +114,8 @@ impl Connector {
         node == self.network.node_id() || self.network.path(node).is_some()
     }
 
-    /// A connection can be lost between the look and the opening, so one further dial is worth it.
+    /// Opens a stream, and dials once more when the open fails: the connection may have been lost since
+    /// it was looked up.
     async fn open(&self, node: NodeId, deadline: Instant) -> Result<TunnelStream, ConnectError> {
         if node == self.network.node_id() {
             let edge = self.own_edge.as_ref().ok_or(ConnectError::Oneself)?;

@@ -21,10 +21,11 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
-/// How long what nobody takes any more is read, after the way back has ended.
+/// How long bytes from `a` are read and discarded after `b` refused them and the other direction has
+/// ended.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Bytes copied so far; right also when the copy is cancelled or fails.
+/// Bytes copied so far. The counts are right also when the copy is cancelled or fails.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Copied {
     /// From the first stream to the second.
@@ -33,13 +34,15 @@ pub(crate) struct Copied {
     pub(crate) back: u64,
 }
 
-/// Copies until both directions ended, or one failed.
+/// Copies until both directions ended, or either failed.
 ///
-/// The end of one direction is passed on by shutting down the other stream's writing side. With
-/// `linger`, the way back may last that much longer than the way forth.
+/// The end of a direction is passed on by shutting down the writing side of its destination. With
+/// `linger`, the direction from `b` to `a` may last that much longer than the direction from `a` to
+/// `b`.
 ///
-/// When `b` takes no more, as an app that answers an upload before its end and closes, what it still
-/// says goes back first; what `a` sends meanwhile is read and thrown away.
+/// `b` may refuse bytes before `a` ended, as an app does that answers an upload early and closes. Then
+/// the rest of `b`'s bytes still goes to `a`, and the bytes that `a` sends meanwhile are read and
+/// discarded.
 ///
 /// # Errors
 /// The first failure of either stream; the caller then drops both.
@@ -94,16 +97,16 @@ where
     forth.refused.map_or(Ok(()), Err)
 }
 
-/// One direction.
+/// The state of one direction.
 struct Half {
     buffer: BytesMut,
     size: usize,
     ended: bool,
     done: bool,
     unflushed: bool,
-    /// Whether reading goes on when writing fails.
+    /// Whether the direction goes on reading after a write failed.
     outlives_its_writer: bool,
-    /// Why the writer took no more; what is read is thrown away.
+    /// The error with which the writer refused bytes; bytes read after it are discarded.
     refused: Option<io::Error>,
 }
 
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_way_back_may_linger_only_so_long() {
+    async fn the_reverse_direction_ends_after_the_linger_deadline() {
         let (left, mut a) = duplex(100);
         let (_right, mut b) = duplex(100);
         drop(left);

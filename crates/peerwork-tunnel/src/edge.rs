@@ -4,8 +4,8 @@
 //!  Served ─▶ admit (places) ─▶ Head ─▶ caller, port, key ─▶ dial app_host:port ─▶ Answer ─▶ copy both ways
 //!                └ Full                        └ refused, nothing was dialled
 //! ```
-//! The edge dials the host and the ports that its owner named, and nothing else, whatever a head, an
-//! app or a redirect says.
+//! The edge dials exactly the host and the ports of its configuration; a head, an app or a redirect
+//! cannot name others.
 
 mod config;
 mod shared;
@@ -30,17 +30,17 @@ use shared::Shared;
 
 pub use config::{Config, Limits};
 
-/// How long tunnels may take to end by themselves when the edge stops: as long as a caller may take to
-/// read an answer.
+/// How long tunnels may take to end by themselves when the edge stops. It is as long as a caller may
+/// take to read an answer.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long tunnels may take to be cancelled after that; they wait for nothing but IO.
+/// How long cancelled tunnels may take to end after that; they wait for IO only.
 const CANCEL: Duration = Duration::from_secs(5);
 
 /// A running edge. Dropping it cuts all tunnels off.
 pub struct Edge {
     shared: Arc<Shared>,
     served: Served,
-    /// Ends the tunnels and the refreshing of keys when the edge is dropped.
+    /// Ends the tunnels and the task that refreshes keys when the edge is dropped.
     _stop: DropGuard,
 }
 
@@ -77,7 +77,7 @@ impl Edge {
             stop: network.stopping(),
             config,
         });
-        // A tunnel lasts as long as its two sides want.
+        // Streams have no deadline: a tunnel lasts as long as the caller and the app keep it open.
         let streams = peerwork_net::Limits::new(shared.config.limits.streams());
         let tunnels = Arc::clone(&shared);
         let answer = move |inbound| tunnel::answer(Arc::clone(&tunnels), inbound);
@@ -100,7 +100,7 @@ impl Edge {
         move || tunnels.taken()
     }
 
-    /// The way to this edge for calls of its own node.
+    /// A handle by which the node's own calls reach this edge.
     #[must_use]
     pub fn own(&self) -> Own {
         Own {
@@ -120,8 +120,8 @@ impl Edge {
     }
 }
 
-/// Opens tunnels to the edge of this very node, which the network cannot: a node does not dial
-/// itself. Policy and bounds are those of every caller. Cheap to clone.
+/// Opens tunnels to the edge of the same node by a pipe in this process, because a node cannot dial
+/// itself. Policy and bounds are the same as for other callers. Cheap to clone.
 #[derive(Clone)]
 pub struct Own {
     shared: Arc<Shared>,
@@ -134,7 +134,7 @@ impl std::fmt::Debug for Own {
 }
 
 impl Own {
-    /// The caller's end of a new tunnel, which still has to send its head.
+    /// Opens a tunnel and gives the caller's end of it; the caller then sends the head.
     pub(crate) fn open(&self) -> Result<Pipe, ConnectError> {
         if self.shared.stop.is_cancelled() {
             return Err(ConnectError::Stopped);

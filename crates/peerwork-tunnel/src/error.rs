@@ -8,16 +8,16 @@ use peerwork_net::error::ServeError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address cannot be listened on: taken, not this machine's, or not permitted.
+    /// The address cannot be bound: it is taken, not this machine's, or not permitted.
     #[error("cannot listen on {address}; end what listens there, or name another address or port")]
     Listen {
-        /// The address asked for.
+        /// The address that was to be bound.
         address: SocketAddr,
-        /// Why not.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The certificate of the ingress cannot be used.
+    /// The certificate of the ingress cannot be read or used.
     #[error("TLS of the ingress")]
     Certificate(#[from] peerwork_listener::CertificateError),
     /// The tunnel protocol cannot be served.

@@ -1,4 +1,4 @@
-//! Plain TCP: a local port that is a port of an edge.
+//! Forwards a local TCP port to a port behind an edge.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,19 +19,20 @@ use crate::{
     wire::{Kind, RequestId},
 };
 
-/// Connections carried at once; further ones wait to be accepted. 130 KiB each, 130 MiB at worst.
+/// Connections forwarded at once; further connections wait to be accepted. Each costs 130 KiB, so 130
+/// MiB at worst.
 pub const CONNECTIONS_MAX: usize = 1024;
-/// How long the way to the app may take to open.
+/// How long the tunnel to the app may take to open.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Where connections are carried to.
+/// The destination of forwarded connections.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     /// The edge.
     pub node: NodeId,
     /// The port at the edge, never 0.
     pub port: u16,
-    /// The edge's bearer key, when it demands one.
+    /// The edge's bearer key, where the edge demands one.
     pub key: Option<String>,
 }
 
@@ -41,7 +42,7 @@ impl std::fmt::Debug for Target {
     }
 }
 
-/// A local port that is carried elsewhere. Dropping it cuts its connections off.
+/// A running forwarder of a local port. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Forwarder {
     address: SocketAddr,
@@ -50,7 +51,7 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Listens on `local`; port 0 is any free port.
+    /// Listens on `local` and forwards its connections over `network`; port 0 takes a free port.
     ///
     /// # Errors
     /// [`StartError::Listen`] when the address cannot be listened on.
@@ -63,7 +64,7 @@ impl Forwarder {
         Self::over(local, to, Connector::new(network, routes)).await
     }
 
-    /// As [`Forwarder::start`], over the tunnels of `connector`.
+    /// Does the same as [`Forwarder::start`] over the tunnels of `connector`.
     ///
     /// # Errors
     /// [`StartError::Listen`] when the address cannot be listened on.
@@ -97,13 +98,13 @@ impl Forwarder {
         })
     }
 
-    /// Where it listens.
+    /// The address that the forwarder listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no further connections and cuts off the open ones.
+    /// Accepts no further connections and closes the open ones.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -140,7 +141,8 @@ async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker
                     });
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: trying at once would only burn the CPU.
+                    // The process is most likely out of file descriptors: a retry at once would only
+                    // burn the CPU.
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(Duration::from_millis(50)).await;
                 }
@@ -150,10 +152,10 @@ async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker
     stop.run_until_cancelled(work).await;
 }
 
-/// Why a connection ended before its time.
+/// The reason why a connection ended early.
 #[derive(Debug, thiserror::Error)]
 enum CarryError {
-    #[error("no way to the port: {0}")]
+    #[error("no tunnel to the port: {0}")]
     Connect(#[from] ConnectError),
     #[error("the connection broke off: {0}")]
     Copy(#[from] io::Error),

@@ -1,4 +1,4 @@
-//! HTTP at a relay: `/edge/{node}/{port}/…` is an app behind an edge.
+//! The HTTP server of a relay: `/edge/{node}/{port}/…` leads to an app behind an edge.
 //!
 //! ```text
 //!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (places)
@@ -6,8 +6,9 @@
 //!   deadlines)           → body (download.rs) or upgrade (upgrade.rs)
 //!                                  └──▶ finish.rs, in every case
 //! ```
-//! HTTP/1.1 and HTTP/2 in, with or without TLS, HTTP/1.1 to apps. A client that leaves takes its request
-//! with it; a response that breaks off in its body is broken off at the client too.
+//! The ingress accepts HTTP/1.1 and HTTP/2, with or without TLS, and calls apps by HTTP/1.1. A client
+//! that disconnects cancels its request; a response whose body breaks off is broken off at the client
+//! too.
 
 mod activity;
 mod authorize;
@@ -39,7 +40,7 @@ use crate::{
 };
 use shared::Shared;
 
-/// A running ingress. Dropping it cuts everything off; [`Ingress::stop`] ends it in order.
+/// A running ingress. Dropping it closes all connections; [`Ingress::stop`] lets requests finish first.
 pub struct Ingress {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -54,7 +55,7 @@ impl std::fmt::Debug for Ingress {
 }
 
 impl Ingress {
-    /// Listens, and carries requests over `network` to the nodes that `routes` knows.
+    /// Listens, and forwards requests over `network` to the nodes that `routes` finds.
     ///
     /// # Errors
     /// [`StartError`] when the address cannot be listened on, the certificate cannot be used, or a
@@ -69,7 +70,7 @@ impl Ingress {
         Self::serve(bound, config, Connector::new(network, routes), metrics).await
     }
 
-    /// Takes `address`, for [`Ingress::serve`]; port 0 is any free port.
+    /// Binds `address` for [`Ingress::serve`]; port 0 takes a free port.
     ///
     /// # Errors
     /// [`StartError::Listen`] when the address cannot be listened on.
@@ -78,7 +79,7 @@ impl Ingress {
         bound.map_err(|source| StartError::Listen { address, source })
     }
 
-    /// Serves at `bound`, and carries requests over the tunnels of `connector`.
+    /// Serves HTTP at `bound`, and forwards requests over the tunnels of `connector`.
     ///
     /// # Errors
     /// [`StartError`] when the certificate cannot be used, or a setting is out of bounds.
@@ -129,20 +130,20 @@ impl Ingress {
         Ok(Self { address, shared })
     }
 
-    /// The address that it listens on.
+    /// The address that the ingress listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Counts the requests under way at this moment, upgraded ones included.
+    /// Gives a function that counts the requests under way, upgraded ones included.
     pub fn counter(&self) -> impl Fn() -> usize + Send + Sync + 'static {
         let requests = self.shared.requests.clone();
         move || requests.taken()
     }
 
-    /// Takes no further requests, lets those under way finish within [`Deadlines::drain`], and cuts
-    /// off the rest.
+    /// Accepts no further requests, lets the requests under way finish within [`Deadlines::drain`], and
+    /// cancels the rest.
     pub async fn stop(self) {
         let shared = &self.shared;
         shared.lifetime.stop(shared.deadlines.drain).await;
@@ -166,7 +167,7 @@ fn about(about: &About) -> Bytes {
     Bytes::from(json.to_string())
 }
 
-/// Closes kept connections to apps that no request uses.
+/// Closes kept connections to apps that have been unused for too long.
 async fn sweep(shared: Arc<Shared>) {
     let work = async {
         loop {

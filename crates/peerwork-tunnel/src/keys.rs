@@ -1,10 +1,10 @@
-//! Bearer keys: who may call apps, at an ingress and at an edge.
+//! Bearer keys that authorize calls to apps, at an ingress and at an edge.
 //!
 //! ```text
 //!  peerwork key create|revoke ──lock, write──▶ keys.json (0600) ──refresh each second──▶ KeyStore ──▶ verify
 //! ```
-//! A key is shown once, when it is made. The file keeps the SHA-256 of its secret, which is enough for
-//! a secret of 32 random bytes.
+//! A key's text is shown only once, when the key is made. The file keeps the SHA-256 of its secret,
+//! which is enough for a secret of 32 random bytes.
 
 mod file;
 mod record;
@@ -29,28 +29,28 @@ pub use file::KeyFileError;
 pub use record::{Denied, KEYS_MAX, LABEL_BYTES_MAX, StoredKey};
 pub use text::{KeyText, ParseKeyError};
 
-/// How soon a running node sees that the file changed.
+/// The interval at which a running node looks for a changed file.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// Keys also expire without a change.
+/// The interval at which keys are checked for expiry when the file does not change.
 const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 
-/// What a key that is made is for.
+/// The settings of a key to make.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewKey {
-    /// For people, at most [`LABEL_BYTES_MAX`] bytes.
+    /// A text for people, at most [`LABEL_BYTES_MAX`] bytes.
     pub label: String,
-    /// The only node that may be called with it; `None` is all.
+    /// The only node that the key authorizes calls to; `None` allows all nodes.
     pub node: Option<NodeId>,
-    /// The only port that may be called with it; `None` is all.
+    /// The only port that the key authorizes calls to; `None` allows all ports.
     pub port: Option<u16>,
-    /// From when on it is worthless; `None` is never.
+    /// The time at which the key expires; `None` never.
     pub expires_at: Option<SystemTime>,
 }
 
-/// A key that was made. `secret` is not kept anywhere.
+/// A key that was just made. The `secret` is not stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Created {
-    /// The key's id, which is no secret.
+    /// The public id of the key.
     pub id: String,
     /// The whole text that callers send as `Authorization: Bearer …`.
     pub secret: String,
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Created {
 struct Inner {
     path: PathBuf,
     keys: RwLock<HashMap<String, Record>>,
-    /// What the file looked like when it was read.
+    /// The file's stamp when it was last read.
     stamp: Mutex<Option<file::Stamp>>,
     changes: watch::Sender<u64>,
 }
@@ -85,10 +85,10 @@ impl std::fmt::Debug for KeyStore {
 }
 
 impl KeyStore {
-    /// Reads the file; one that does not exist holds no keys. Blocking.
+    /// Opens the store and reads its file; a missing file holds no keys. Blocking.
     ///
     /// # Errors
-    /// [`KeyFileError`] when it cannot be read or understood.
+    /// [`KeyFileError`] when the file cannot be read or parsed.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let store = Self(Arc::new(Inner {
             path: path.to_owned(),
@@ -100,7 +100,7 @@ impl KeyStore {
         Ok(store)
     }
 
-    /// Makes a key and keeps what is needed to know it again. Blocking.
+    /// Makes a key and stores its hash. Blocking.
     ///
     /// # Errors
     /// [`KeyFileError`] when the store is full, a field is out of bounds, or the file cannot be
@@ -140,7 +140,7 @@ impl KeyStore {
         })
     }
 
-    /// Makes a key worthless and forgets it; `false` when there is none with this id. Blocking.
+    /// Revokes a key and removes it from the file; `false` when no key has this id. Blocking.
     ///
     /// # Errors
     /// [`KeyFileError`] when the file cannot be written.
@@ -157,7 +157,7 @@ impl KeyStore {
         list
     }
 
-    /// Whether a key may call a port of a node at this moment.
+    /// Checks whether a key authorizes a call to a port of a node at this moment.
     ///
     /// # Errors
     /// [`Denied`] says whether the key or its scope is the reason.
@@ -170,17 +170,17 @@ impl KeyStore {
         record.key.allows(node, port)
     }
 
-    /// As [`KeyStore::verify`], for a key that was verified before.
+    /// Whether a key that was verified before still authorizes calls to a port of a node.
     pub(crate) fn still_allows(&self, id: &str, node: NodeId, port: u16) -> bool {
         let keys = self.0.keys.read();
         keys.get(id)
             .is_some_and(|record| record.key.allows(node, port).is_ok())
     }
 
-    /// Reads the file again when it changed. Blocking.
+    /// Reads the file again when it has changed. Blocking.
     ///
     /// # Errors
-    /// [`KeyFileError`]; the keys known before stay in force.
+    /// [`KeyFileError`]; then the keys read before stay valid.
     pub fn refresh(&self) -> Result<(), KeyFileError> {
         let stamp = file::Stamp::of(&self.0.path)?;
         let mut last = self.0.stamp.lock();
@@ -194,7 +194,7 @@ impl KeyStore {
         Ok(())
     }
 
-    /// Reads the file again each [`REFRESH_INTERVAL`] until cancelled.
+    /// Refreshes the keys each [`REFRESH_INTERVAL`] until cancelled.
     pub(crate) async fn keep_fresh(self, stop: CancellationToken) {
         let mut broken = false;
         while stop
@@ -207,7 +207,7 @@ impl KeyStore {
             match result {
                 Ok(Err(error)) if !broken => {
                     broken = true;
-                    tracing::warn!(%error, "the keys could not be read again; the known ones stay");
+                    tracing::warn!(%error, "the keys could not be read again; the keys read before stay valid");
                 }
                 Ok(Ok(())) => broken = false,
                 _ => {}
@@ -215,12 +215,12 @@ impl KeyStore {
         }
     }
 
-    /// Waits until a key that was verified before may not call a port of a node any more.
+    /// Waits until a key that was verified before no longer authorizes calls to a port of a node.
     pub(crate) async fn revoked(&self, id: &str, node: NodeId, port: u16) {
         self.until(|| !self.still_allows(id, node, port)).await;
     }
 
-    /// Waits until `holds`, which is asked whenever the keys changed or may have expired.
+    /// Waits until `holds` is true. It is called again whenever the keys changed or may have expired.
     pub(crate) async fn until(&self, holds: impl Fn() -> bool) {
         let mut changes = self.0.changes.subscribe();
         while !holds() {
@@ -228,7 +228,7 @@ impl KeyStore {
         }
     }
 
-    /// Reads, changes and writes the file under a lock that other processes respect.
+    /// Reads, changes and writes the file while this process holds its lock.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut HashMap<String, Record>) -> Result<T, KeyFileError>,
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_opens_what_it_is_for_and_nothing_else() {
+    fn a_key_authorizes_its_node_and_port_only() {
         let (_folder, store) = store();
         let (here, there) = (node(), node());
         let key = store
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_secret_for_a_known_id_opens_nothing() {
+    fn a_wrong_secret_for_a_known_id_is_denied() {
         let (_folder, store) = store();
         let created = store.create(NewKey::default()).unwrap();
         let other = KeyText::random().to_string();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_key_opens_nothing() {
+    fn an_expired_key_is_denied() {
         let (_folder, store) = store();
         let expires_at = Some(SystemTime::now() - Duration::from_secs(1));
         let key = store
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_sees_what_was_made_and_revoked() {
+    fn another_process_sees_created_and_revoked_keys() {
         let (_folder, store) = store();
         let other = KeyStore::open(&store.0.path).unwrap();
         let key = store.create(NewKey::default()).unwrap();

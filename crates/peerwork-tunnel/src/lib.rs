@@ -1,4 +1,5 @@
-//! HTTP and TCP through the network: in at any relay, out at a web app behind any edge.
+//! Carries HTTP and TCP through the network: clients call any relay, and the web app runs behind any
+//! edge.
 //!
 //! ```text
 //!  HTTP client ─▶ Ingress: accept → parse → authorize → admit → route → connect or pool → forward → finish
@@ -9,15 +10,15 @@
 //!                                                                      │
 //!  web app ◀── TCP ── Edge: check caller and port → dial → copy both ways
 //! ```
-//! The edge is a byte pipe with a policy, so all that HTTP can do passes. It dials exactly the ports
-//! its owner named, on the host its owner named, and follows no redirect.
+//! The edge copies bytes and checks its policy; it does not parse HTTP, so everything that HTTP can do
+//! passes. It dials exactly the host and ports of its configuration, and follows no redirect.
 //!
-//! * [`Ingress`]: HTTP at a relay. Its failures are one table in [`problem`].
-//! * [`Edge`]: the end of a tunnel in front of the app. The ingress of the same node reaches it by a pipe
-//!   ([`stream`]).
-//! * [`Forwarder`]: plain TCP from a local port to a port of an edge.
-//! * [`KeyStore`]: bearer keys, for ingress and for edges.
-//! * [`routes::Routes`]: the questions of this crate to a directory.
+//! * [`Ingress`]: the HTTP server of a relay. Its failures are one table in [`problem`].
+//! * [`Edge`]: the end of a tunnel in front of the app. The ingress of the same node reaches it by a
+//!   pipe ([`stream`]).
+//! * [`Forwarder`]: forwards a local TCP port to a port behind an edge.
+//! * [`KeyStore`]: bearer keys of ingresses and edges.
+//! * [`routes::Routes`]: the directory look-ups that this crate needs.
 
 pub mod connect;
 mod copy;

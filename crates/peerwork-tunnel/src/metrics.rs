@@ -15,7 +15,7 @@ type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 /// Counters of an ingress.
 #[derive(Debug, Clone)]
 pub(crate) struct IngressMetrics {
-    /// By [`Outcome::index`], so that a request looks up no label.
+    /// Counters at [`Outcome::index`], so that a request looks up no label.
     outcomes: Vec<Counter>,
     pub(crate) in_flight: Gauge,
     seconds: Histogram,
@@ -35,7 +35,7 @@ impl IngressMetrics {
         });
         let bytes = Labelled::default();
         let direction = |name| bytes.get_or_create(&[("direction", name)]).clone();
-        // 1 ms to 524 s, each bucket four times the one before.
+        // The bounds run from 0.5 ms to 524 s, each four times the one before.
         let buckets = (0..11).map(|n| 0.0005 * f64::from(1u32 << (2 * n)));
         let metrics = Self {
             outcomes: outcomes.collect(),
@@ -109,7 +109,7 @@ impl EdgeMetrics {
             to_app: direction("to_app"),
             from_app: direction("from_app"),
         };
-        registry.register("tunnels", "Tunnels asked for, by the answer", tunnels);
+        registry.register("tunnels", "Tunnels requested, by the answer", tunnels);
         registry.register("tunnel_bytes", "Bytes carried", bytes);
         registry.register("tunnels_open", "Tunnels open", metrics.open.clone());
         metrics

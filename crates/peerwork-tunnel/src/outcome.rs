@@ -1,17 +1,17 @@
-//! Outcomes of a request at an ingress, for its log line and its counter.
+//! The outcomes of a request at an ingress, for its log line and its counter.
 
 use crate::problem::Failure;
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The whole response went out, with any status.
+    /// The whole response was sent, with any status.
     Complete,
-    /// The client left.
+    /// The client disconnected before the response was complete.
     Cancelled,
     /// The response broke off in its body.
     Broken,
-    /// There was no response of an app.
+    /// The app gave no response.
     Failed(Failure),
 }
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_stands_at_its_index() {
+    fn every_outcome_has_its_own_index() {
         for (index, outcome) in Outcome::all().enumerate() {
             assert_eq!(outcome.index(), index, "{outcome:?}");
         }

@@ -1,8 +1,8 @@
 //! Kept HTTP/1.1 connections to apps, one pool for each [`Destination`].
 //!
-//! A kept connection is a tunnel the edge accepted for the same node, port and key; a request on it
-//! costs no round trip for opening. hyper-util's client would do, at the price of packing node, port
-//! and key into an URI and unpacking them for each request.
+//! A kept connection is an open tunnel for the same node, port and key; a request on it costs no round
+//! trip for opening. hyper-util's client could do the same, but would pack node, port and key into a
+//! URI and unpack them for each request.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,9 +23,9 @@ use tokio::{
 
 use crate::{connect::Destination, stream::TunnelStream, upload::Upload};
 
-/// Kept connections of one destination.
+/// The most kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
-/// Kept connections of all destinations; each costs about 30 KiB here, so 120 MiB at worst.
+/// The most kept connections in all; each costs about 30 KiB here, so 120 MiB at worst.
 const IDLE_MAX: usize = 4096;
 /// How long an unused connection is kept.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,10 +39,10 @@ struct Idle {
 
 #[derive(Default)]
 struct Kept {
-    /// Nothing is kept any more.
+    /// Whether the pool refuses connections because the ingress stops.
     closed: bool,
     count: usize,
-    /// The one used last stands last.
+    /// The idle connections of each destination, the most recently used last.
     by_destination: HashMap<Destination, VecDeque<Idle>>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// The connection used last, when it was used within `age_max`.
+    /// Takes the most recently used connection, if it was used within `age_max`.
     pub(crate) fn take(&self, to: &Destination, age_max: Duration) -> Option<Sender> {
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
@@ -69,8 +69,8 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose last answer was read to its end. Where there is no room it takes the
-    /// place of the connection that was unused longest.
+    /// Keeps a connection whose last response was read to its end. When the pool is full, the
+    /// connection that was unused longest is dropped.
     pub(crate) fn put(&self, to: &Destination, sender: Sender) {
         if sender.is_closed() {
             return;
@@ -106,8 +106,8 @@ impl Pool {
         kept.count = kept.by_destination.values().map(VecDeque::len).sum();
     }
 
-    /// Drops all kept connections, and from here on every connection that is put back: a request
-    /// that ends after this must leave nothing that a stop would wait for.
+    /// Drops all kept connections, and every connection that is put back later: a request that ends
+    /// after this call must leave no connection that a stop would wait for.
     pub(crate) fn close(&self) {
         let dropped = std::mem::replace(
             &mut *self.kept.lock(),
@@ -116,25 +116,25 @@ impl Pool {
                 ..Kept::default()
             },
         );
-        // Outside of the lock.
+        // The connections are dropped after the lock was released.
         drop(dropped);
     }
 }
 
-/// Speaks HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
-/// closes, or the lifetime is cut.
+/// Starts HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
+/// closes, or the lifetime is cancelled.
 pub(crate) async fn handshake(stream: TunnelStream, lifetime: &Lifetime) -> hyper::Result<Sender> {
     let io = TokioIo::new(AppStream(stream));
     let (sender, connection) = http1::handshake(io).await?;
-    // The request on the connection reports its error.
+    // The error reaches the request on the connection.
     lifetime.spawn(async move { drop(connection.with_upgrades().await) });
     Ok(sender)
 }
 
-/// A tunnel that is reset, not ended, when HTTP is through with it.
+/// A tunnel that is reset when HTTP no longer uses it, and not ended in order.
 ///
-/// hyper shuts a connection down before it drops it. At the edge that is a half-close, and an app
-/// that sends events to a client that left would never notice.
+/// hyper shuts a connection down before it drops it. A shutdown is a half-close at the edge, and an app
+/// that sends events would never notice that the client has left.
 pub(crate) struct AppStream(TunnelStream);
 
 impl AppStream {

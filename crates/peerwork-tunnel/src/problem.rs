@@ -1,5 +1,5 @@
-//! The one table that turns failures of an ingress into HTTP: a status and an
-//! `application/problem+json` body (RFC 9457) for each.
+//! The table of an ingress' failures, with the HTTP status and the `application/problem+json` body (RFC
+//! 9457) of each.
 
 use std::borrow::Cow;
 
@@ -13,28 +13,28 @@ use crate::{
     wire::{Reason, Refusal, RequestId},
 };
 
-/// Seconds after which a client that met a full node may try again.
+/// The `Retry-After` of responses that refuse a request because a node is full.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Who has to do something about a failure.
+/// The party that has to fix a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// Who sent the request.
+    /// The client that sent the request.
     Client,
-    /// The node that serves HTTP.
+    /// The node that runs the ingress.
     Relay,
-    /// The way between relay and edge.
+    /// The connection between relay and edge.
     Network,
     /// The node in front of the app.
     Edge,
-    /// The web app.
+    /// The web app behind the edge.
     App,
 }
 
 macro_rules! failures {
     ($($(#[$doc:meta])* $variant:ident: $name:literal, $status:ident, $side:ident, $title:literal;)*) => {
-        /// All that can go wrong with a request, as clients see it.
+        /// The failures of a request, as clients see them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Failure { $($(#[$doc])* $variant,)* }
@@ -43,22 +43,22 @@ macro_rules! failures {
             /// All failures, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The name in `type`, `urn:peerwork:problem:<name>`, and in metrics and logs.
+            /// The failure's name in `type` (`urn:peerwork:problem:<name>`), in metrics and in logs.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
-            /// The HTTP status.
+            /// The HTTP status of the failure.
             #[must_use]
             pub const fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
-            /// Who has to do something about it.
+            /// The party that has to fix the failure.
             #[must_use]
             pub const fn side(self) -> Side {
                 match self { $(Self::$variant => Side::$side,)* }
             }
-            /// The same words each time it happens.
+            /// The title, which is the same each time the failure occurs.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
@@ -70,72 +70,72 @@ macro_rules! failures {
 failures! {
     /// The path is not `/edge/{node}/{port}/…`.
     BadPath: "bad-path", BAD_REQUEST, Client, "The path is not /edge/{node}/{port}/…";
-    /// The node in the path is no node id.
+    /// The node in the path is not a node id.
     BadNode: "bad-node", BAD_REQUEST, Client, "The path does not name a node";
     /// The port in the path is not within 1 to 65535.
     BadPort: "bad-port", BAD_REQUEST, Client, "The path does not name a port";
     /// The request's body broke off or was malformed.
     BadBody: "bad-body", BAD_REQUEST, Client, "The body of the request broke off";
-    /// A key is demanded and none was sent.
+    /// The relay demands a key, and the client sent none.
     KeyMissing: "key-missing", UNAUTHORIZED, Client, "A key is required";
     /// The key is malformed, unknown, expired or revoked.
     KeyInvalid: "key-invalid", UNAUTHORIZED, Client, "The key is not valid";
-    /// The key is good, for another node or port.
+    /// The key is valid for another node or port only.
     KeyElsewhere: "key-elsewhere", FORBIDDEN, Client, "The key is not for this node and port";
     /// The first segment of the path is unknown.
     NotFound: "not-found", NOT_FOUND, Client, "There is nothing at this path";
     /// The node is neither known nor connected.
     UnknownNode: "unknown-node", NOT_FOUND, Network, "The node is not known";
-    /// `/` answers GET and HEAD alone.
+    /// The path `/` answers only GET and HEAD.
     Method: "method-not-allowed", METHOD_NOT_ALLOWED, Client, "The method is not allowed here";
-    /// CONNECT is not offered.
+    /// The ingress does not support CONNECT.
     Connect: "connect-not-offered", NOT_IMPLEMENTED, Client, "CONNECT is not offered";
-    /// As many requests are under way as this relay allows.
+    /// The relay's bound of requests under way is reached.
     RelayFull: "relay-full", SERVICE_UNAVAILABLE, Relay, "The relay is full";
-    /// As many requests are under way to this node as the relay allows.
+    /// The relay's bound of requests under way to this node is reached.
     NodeFull: "node-full", SERVICE_UNAVAILABLE, Relay, "Too many requests are under way to the node";
     /// The relay is stopping.
     RelayStopping: "relay-stopping", SERVICE_UNAVAILABLE, Relay, "The relay is stopping";
-    /// The edge carries as many tunnels as it may.
+    /// The edge's bound of open tunnels is reached.
     EdgeFull: "edge-full", SERVICE_UNAVAILABLE, Edge, "The edge is full";
     /// The edge is stopping.
     EdgeStopping: "edge-stopping", SERVICE_UNAVAILABLE, Edge, "The edge is stopping";
-    /// The path leads to the relay itself.
+    /// The path names the relay itself, which runs no edge.
     Oneself: "relay-itself", BAD_GATEWAY, Relay, "The relay does not call itself";
-    /// No connection to the edge.
+    /// The relay could not connect to the edge.
     EdgeUnreachable: "edge-unreachable", BAD_GATEWAY, Network, "The edge cannot be reached";
-    /// The connection to the edge was lost before the response.
+    /// The connection to the edge was lost before the response arrived.
     EdgeLost: "edge-lost", BAD_GATEWAY, Network, "The connection to the edge was lost";
-    /// The node offers no apps.
+    /// The node does not serve the tunnel protocol.
     NoEdge: "no-edge", BAD_GATEWAY, Edge, "The node offers no apps";
-    /// The edge does not keep to the protocol.
+    /// The edge violated the tunnel protocol.
     EdgeBroken: "edge-broken", BAD_GATEWAY, Edge, "The edge answered nonsense";
-    /// The owner of the edge did not name this port.
+    /// The edge's configuration does not name this port.
     PortNotAllowed: "port-not-allowed", FORBIDDEN, Edge, "The edge does not offer this port";
-    /// The edge does not let this relay, or this key, call the port.
+    /// The edge does not allow this relay, or this key, to call the port.
     CallerNotAllowed: "caller-not-allowed", FORBIDDEN, Edge, "The edge does not allow this call";
     /// The edge demands a key of its own.
     EdgeKeyMissing: "edge-key-missing", UNAUTHORIZED, Edge, "The edge requires a key";
-    /// The edge does not know the key.
+    /// The edge does not accept the key.
     EdgeKeyInvalid: "edge-key-invalid", UNAUTHORIZED, Edge, "The edge does not accept the key";
-    /// Nothing answers at the app's port.
+    /// The edge could not connect to the app's port.
     AppUnreachable: "app-unreachable", BAD_GATEWAY, App, "The app cannot be reached";
-    /// The app broke its response before the end of the head.
+    /// The app's response broke off before the end of the head.
     AppBroken: "app-broken", BAD_GATEWAY, App, "The app did not answer properly";
-    /// No tunnel within the deadline.
+    /// The tunnel did not open within the deadline.
     ConnectTimeout: "connect-timeout", GATEWAY_TIMEOUT, Network, "Connecting to the edge took too long";
-    /// The app took no connection within the deadline.
+    /// The app did not accept the connection within the deadline.
     AppConnectTimeout: "app-connect-timeout", GATEWAY_TIMEOUT, App, "Connecting to the app took too long";
     /// The app sent no response within the deadline.
     AppTimeout: "app-timeout", GATEWAY_TIMEOUT, App, "The app took too long to answer";
 }
 
-/// A failure with what happened this time.
+/// A failure of one request, with its detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What went wrong.
+    /// The kind of failure.
     pub failure: Failure,
-    /// For people.
+    /// A text for people about this occurrence.
     pub detail: Cow<'static, str>,
 }
 
@@ -161,7 +161,7 @@ impl Problem {
         }
     }
 
-    /// The response that tells it.
+    /// The HTTP response of the failure.
     #[must_use]
     pub fn response(&self, request_id: RequestId, node: Option<NodeId>) -> Response<Bytes> {
         let failure = self.failure;

@@ -1,19 +1,19 @@
-//! What the tunnel asks of a directory of nodes.
+//! The directory look-ups that the tunnel needs.
 
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 
-/// Knows how nodes are reached. Asked for each connection that is made, so it must answer at once.
+/// Finds the addresses of nodes. It is called for each new connection, so it must answer at once.
 pub trait Routes: Send + Sync {
-    /// A node, when it is known.
+    /// The node's directory entry, or `None` when the node is unknown.
     fn find(&self, node: NodeId) -> Option<Found>;
 }
 
-/// A node that is known.
+/// The directory's entry of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Where to dial it, best first; may be empty when it is only connected.
+    /// Addresses to dial, best first; empty when the node is only connected.
     pub addresses: Vec<Multiaddr>,
-    /// Whether its edge side demands a bearer key of its own.
+    /// Whether the node's edge demands a bearer key of its own.
     pub requires_key: bool,
 }

@@ -1,7 +1,7 @@
-//! The bytes of one tunnel: a stream of the network, or a pipe to this node's own edge.
+//! The byte stream of a tunnel: a libp2p stream, or a pipe to this node's own edge.
 //!
-//! Both end alike: `shutdown` ends one direction, and a drop without it is an error at the other
-//! side, so that a body that broke off never looks complete.
+//! Both end alike: `shutdown` ends one direction, and a drop without it is an error at the other side,
+//! so that a body that broke off never looks complete.
 
 use std::{
     io,
@@ -16,15 +16,15 @@ use std::{
 use peerwork_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// Bytes that a pipe holds in each direction: as many as one read of a tunnel takes at most.
+/// The bytes that a pipe buffers in each direction: as many as one read of a tunnel takes at most.
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// A tunnel as both of its ends read and write it.
+/// The byte stream of a tunnel, as the calling node and the edge read and write it.
 #[derive(Debug)]
 pub enum TunnelStream {
-    /// Over the network, to another node.
+    /// A libp2p stream to another node.
     Network(Stream),
-    /// Within this process, to the node's own edge.
+    /// A pipe within this process to the node's own edge.
     Own(Pipe),
 }
 
@@ -32,12 +32,12 @@ pub enum TunnelStream {
 #[derive(Debug)]
 pub struct Pipe {
     io: DuplexStream,
-    /// Whether this end has ended its direction in order.
+    /// Whether this end was shut down, and not only dropped.
     ended: Arc<AtomicBool>,
     other_ended: Arc<AtomicBool>,
 }
 
-/// Both ends of a new pipe.
+/// Makes a pipe and gives both of its ends.
 pub(crate) fn pipe() -> (Pipe, Pipe) {
     let (left, right) = tokio::io::duplex(PIPE_BYTES);
     let (left_ended, right_ended) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
@@ -82,7 +82,7 @@ impl AsyncWrite for Pipe {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Before the reader can see the end.
+        // The flag is set before the reader can see the end.
         self.ended.store(true, Ordering::Release);
         Pin::new(&mut self.io).poll_shutdown(cx)
     }

@@ -1,4 +1,4 @@
-//! The body of a request on its way to the app: counted, never collected.
+//! Streams the body of a request to the app and counts its bytes.
 
 use std::{
     pin::Pin,
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// How far the upload of one request is.
+/// The progress of one request's upload.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     bytes: AtomicU64,
@@ -30,7 +30,7 @@ impl Progress {
         self.done.load(Ordering::Acquire)
     }
 
-    /// The client broke its body off.
+    /// Whether the client broke the body off.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
@@ -52,7 +52,7 @@ impl Upload {
         upload
     }
 
-    /// A second body for a request that has none.
+    /// An empty body for a copy of a request without a body.
     pub(crate) fn empty(progress: Arc<Progress>) -> Self {
         Self {
             incoming: None,

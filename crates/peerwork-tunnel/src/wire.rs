@@ -1,7 +1,7 @@
-//! The wire of `/peerwork/tunnel/1`: one [`Head`] from the opener, one [`Answer`] from the edge, then
-//! raw bytes both ways.
+//! The wire format of `/peerwork/tunnel/1`: one [`Head`] from the opener, one [`Answer`] from the edge,
+//! then raw bytes in both directions.
 //!
-//! Both are protobuf with a varint length before them, at most [`MESSAGE_BYTES_MAX`] bytes. Unknown
+//! Both messages are protobuf behind a varint length, at most [`MESSAGE_BYTES_MAX`] bytes. Unknown
 //! fields are ignored.
 
 use std::{fmt, io, time::Duration};
@@ -11,18 +11,18 @@ use peerwork_net::Protocol;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The protocol of tunnels.
+/// The protocol name of tunnels.
 pub const PROTOCOL: Protocol = Protocol::answered("/peerwork/tunnel/1");
 /// The largest head or answer in bytes, without its length.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
 /// The longest key in a head.
 pub const KEY_BYTES_MAX: usize = 256;
-/// The longest detail of a refusal; longer ones are cut.
+/// The longest detail of a refusal; longer texts are cut.
 pub const DETAIL_BYTES_MAX: usize = 256;
 /// The longest time an opener may give the edge to reach the app.
 pub const OPEN_DEADLINE_MAX: Duration = Duration::from_secs(60);
 
-/// Names one request in logs, answers and metrics of all nodes that it passes.
+/// The id of one request in logs, responses and metrics of all nodes on its path.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId([u8; 16]);
 
@@ -48,25 +48,25 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// What a tunnel carries.
+/// The kind of bytes that a tunnel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// HTTP/1.1 from an ingress, several requests one after the other.
+    /// HTTP/1.1 from an ingress: several requests, one after the other.
     Http,
-    /// Any bytes; each side may end its direction alone.
+    /// Raw TCP: any bytes, and each side may end its direction alone.
     Tcp,
 }
 
-/// What an opener asks of an edge.
+/// The message by which an opener requests a tunnel from an edge.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Head {
     /// The port of the app, never 0.
     pub port: u16,
-    /// The request for which the tunnel is opened; later requests may use it too.
+    /// The id of the request for which the tunnel is opened; later requests may use the tunnel too.
     pub request_id: RequestId,
     /// How long the edge may take to reach the app; 1 ms to [`OPEN_DEADLINE_MAX`].
     pub open_deadline: Duration,
-    /// What will be carried.
+    /// The kind of bytes that the tunnel will carry.
     pub kind: Kind,
     /// The edge's bearer key, at most [`KEY_BYTES_MAX`] bytes.
     pub key: Option<String>,
@@ -83,43 +83,43 @@ impl fmt::Debug for Head {
     }
 }
 
-/// Why an edge refuses a tunnel.
+/// The reason why an edge refuses a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, prost::Enumeration)]
 #[repr(i32)]
 pub enum Reason {
-    /// The head could not be understood. Also stands for reasons this version does not know.
+    /// The head could not be parsed. The value also stands for reasons that this version does not know.
     Malformed = 0,
-    /// The owner of the edge did not name this port.
+    /// The edge's configuration does not name this port.
     PortNotAllowed = 1,
     /// The edge demands a key.
     KeyMissing = 2,
     /// The key is unknown, expired or revoked.
     KeyInvalid = 3,
-    /// This node, or this key, may not call this port.
+    /// The calling node, or this key, may not call this port.
     CallerNotAllowed = 4,
-    /// Nothing answers at the port.
+    /// The edge could not connect to the app's port.
     AppUnreachable = 5,
-    /// The app did not take the connection in time.
+    /// The app did not accept the connection in time.
     AppTimeout = 6,
-    /// The edge carries as many tunnels as it may; later can help.
+    /// The edge's bound of open tunnels is reached; a retry later can succeed.
     Full = 7,
     /// The edge is stopping.
     ShuttingDown = 8,
 }
 
-/// A refused tunnel.
+/// An edge's refusal of a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Why.
+    /// The reason as a code.
     pub reason: Reason,
-    /// For people, at most [`DETAIL_BYTES_MAX`] bytes.
+    /// A text for people, at most [`DETAIL_BYTES_MAX`] bytes.
     pub detail: String,
 }
 
-/// What an edge answers.
+/// The edge's answer to a head.
 pub type Answer = Result<(), Refusal>;
 
-/// Bytes that are no head or no answer.
+/// The reason why a message could not be read or parsed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
@@ -176,7 +176,7 @@ impl Head {
     /// Parses a head, without its length.
     ///
     /// # Errors
-    /// [`WireError`] names what is wrong.
+    /// [`WireError`] names the wrong field.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         if bytes.len() > MESSAGE_BYTES_MAX {
             return Err(WireError::TooLarge(bytes.len() as u64));
@@ -208,8 +208,7 @@ impl Head {
         })
     }
 
-    /// The head as it is sent, with its length. A key above [`KEY_BYTES_MAX`] makes the other side
-    /// refuse it.
+    /// Encodes the head with its length. The edge refuses a key above [`KEY_BYTES_MAX`].
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let millis = self.open_deadline.as_millis();
@@ -231,7 +230,7 @@ impl Head {
 /// Parses an answer, without its length.
 ///
 /// # Errors
-/// [`WireError`] names what is wrong.
+/// [`WireError`] names the wrong field.
 pub fn decode_answer(bytes: &[u8]) -> Result<Answer, WireError> {
     let Some(refused) = AnswerMessage::decode(bytes)?.refused else {
         return Ok(Ok(()));
@@ -242,7 +241,7 @@ pub fn decode_answer(bytes: &[u8]) -> Result<Answer, WireError> {
     }))
 }
 
-/// An answer as it is sent, with its length.
+/// Encodes an answer with its length.
 #[must_use]
 pub fn encode_answer(answer: &Answer) -> Vec<u8> {
     let refused = answer.as_ref().err().map(|refusal| RefusedMessage {
@@ -257,7 +256,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// Reads one message without reading past it.
+/// Reads one message, and no bytes behind it.
 ///
 /// # Errors
 /// [`WireError::TooLarge`] and [`WireError::Io`].
@@ -280,7 +279,7 @@ where
     Ok(message)
 }
 
-/// Writes one message, made by [`Head::encode`] or [`encode_answer`].
+/// Writes one message that [`Head::encode`] or [`encode_answer`] made.
 pub(crate) async fn write_message<W>(stream: &mut W, message: &[u8]) -> io::Result<()>
 where
     W: AsyncWrite + Unpin,
@@ -307,7 +306,7 @@ mod tests {
         }
     }
 
-    /// Without the length, which is one byte for small messages.
+    /// The message without its length, which is a single byte for small messages.
     fn body(message: &[u8]) -> &[u8] {
         &message[if message[0] < 0x80 { 1 } else { 2 }..]
     }

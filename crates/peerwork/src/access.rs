@@ -1,8 +1,9 @@
-//! `/peerwork/access/1`: a node shows a token to a relay that only members may reserve at.
+//! The protocol `/peerwork/access/1`: a node sends its token to a closed relay, which then lets it
+//! reserve.
 //!
-//! The stream is answered as all of this project; then the node writes the token's length (two bytes,
-//! most significant first) and the token, and the relay one byte: 1 when the node may reserve within
-//! the next hour, 0 when not.
+//! The relay answers the stream as every protocol of `peerwork-net` does. Then the node writes the
+//! token's length (two bytes, most significant first) and the token. The relay writes one byte: 1 when
+//! the node may reserve within the next hour, else 0.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -11,35 +12,35 @@ use peerwork_net::{InboundStream, Limits, Network, Protocol, Served, error::Serv
 use subtle::ConstantTimeEq as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// The protocol.
+/// The protocol name.
 pub const PROTOCOL: Protocol = Protocol::answered("/peerwork/access/1");
 
-/// Bytes of a token.
+/// The longest token in bytes.
 const TOKEN_BYTES_MAX: usize = 256;
-/// Bytes of the shortest token; a shorter one can be guessed.
+/// The shortest token in bytes; a shorter token can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
-/// Streams answered at once, each about 1 KiB. A class room that comes back at once has its share of
-/// one network address.
+/// The bounds of streams answered at once, each about 1 KiB. Many nodes behind one network address, as
+/// in a class room, may reconnect at the same time within its share.
 const STREAMS: Bounds = Bounds {
     all: 256,
     per_key: 4,
     per_origin: 64,
 };
-/// How long a node may take to show its token.
+/// How long a node may take to send its token.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A secret that lets its holders reserve at a closed relay. Never shown by `Debug`.
+/// A secret that allows its holders to reserve at a closed relay. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RelayToken(String);
 
-/// Why a text is no token.
+/// The text is not a valid token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a token has {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible ASCII characters")]
 pub struct TokenError;
 
 impl RelayToken {
     /// # Errors
-    /// When it is too short, too long, or not visible ASCII.
+    /// When the text is too short, too long, or not visible ASCII.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         let fits = (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&text.len());
         match fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -55,7 +56,7 @@ impl fmt::Debug for RelayToken {
     }
 }
 
-/// Checks the tokens that nodes show, until the returned handle is stopped or dropped.
+/// Serves the protocol and checks the tokens of nodes, until the returned handle is stopped or dropped.
 ///
 /// # Errors
 /// When the protocol is served already.
@@ -88,11 +89,11 @@ async fn answer(
     if length > TOKEN_BYTES_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut shown = vec![0; length];
-    stream.read_exact(&mut shown).await?;
-    // Each is compared, so that the time tells nothing.
+    let mut token_bytes = vec![0; length];
+    stream.read_exact(&mut token_bytes).await?;
+    // The token is compared with every known token, so that the time of the answer reveals nothing.
     let known = tokens.iter().fold(false, |known, token| {
-        known | bool::from(token.0.as_bytes().ct_eq(&shown))
+        known | bool::from(token.0.as_bytes().ct_eq(&token_bytes))
     });
     if known {
         network.grant_reservation(node);
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_long_enough_and_stays_secret() {
+    fn short_tokens_are_refused_and_debug_hides_the_token() {
         assert!(RelayToken::new("fifteen-chars-x").is_err());
         assert!(RelayToken::new("sixteen chars xx").is_err());
         assert!(RelayToken::new(&"x".repeat(257)).is_err());
@@ -140,7 +141,7 @@ mod tests {
         started.unwrap()
     }
 
-    /// A new node that is connected to the relay at an address.
+    /// Starts a node that is connected to the relay at `address`.
     async fn client(relay: &Network, address: &Multiaddr) -> Network {
         let client = network(Vec::new()).await;
         let dialled = client.dial(relay.node_id(), vec![address.clone()], soon());
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn seventeen_silent_nodes_of_one_address_leave_the_check_to_others() {
+    async fn seventeen_silent_nodes_of_one_address_do_not_block_the_token_check() {
         let door = Door::bind().await;
         let dialled: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", door.address().port())
             .parse()

@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 
 use multiaddr::Multiaddr;
 
-/// Where a node listens.
+/// The listen addresses of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Addresses {
-    /// For nodes, without `/p2p/<id>`.
+    /// Addresses of the peer-to-peer side, without `/p2p/<id>`.
     pub p2p: Vec<Multiaddr>,
-    /// HTTP ingress.
+    /// The HTTP ingress.
     pub ingress: Option<SocketAddr>,
-    /// JSON-RPC and node events.
+    /// The JSON-RPC API with node events.
     pub jsonrpc: Option<SocketAddr>,
-    /// Operator gRPC.
+    /// The operator gRPC API.
     pub grpc: Option<SocketAddr>,
     /// Metrics and health.
     pub metrics: Option<SocketAddr>,

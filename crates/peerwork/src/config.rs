@@ -1,8 +1,9 @@
-//! Settings of a node: the settings of its parts under one roof, and which roles it has.
+//! Settings of a node: the roles it has, and the settings of each of its parts.
 //!
-//! Plain data. Each part's settings are the part's own type with the part's own defaults, so that a
-//! default stands in one place. The program turns flags, the settings file and the environment into
-//! it; a library user fills it in. A node without a role is a peer: it calls others.
+//! The settings are plain data. Each part has its own settings type with its own defaults, so that each
+//! default is defined in one place. The program fills the settings from flags, the settings file and
+//! the environment; a library user fills them directly. A node without a role is a peer: it only calls
+//! others.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -17,12 +18,12 @@ pub use crate::access::RelayToken;
 /// Settings of a [`Node`](crate::Node).
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the node keeps its files: keys, operator token, bearer keys, `node.json`.
-    /// `None`: nothing is kept (ephemeral peers, tests).
+    /// The folder of the node's files: keys, operator token, bearer keys, `node.json`. With `None` the
+    /// node keeps no files (ephemeral peers, tests).
     pub data_dir: Option<PathBuf>,
     /// The network's name, id and entry points.
     pub network: NetworkFile,
-    /// The program's version, which JSON-RPC, the directory and identify tell.
+    /// The program's version, which JSON-RPC, the directory and libp2p identify report.
     pub version: String,
     /// The peer-to-peer side, with the node's key. The node itself sets what follows from its roles
     /// and its network file: `agent`, `handed`, `certificate`, `relay_server`, `dht` and
@@ -37,13 +38,13 @@ pub struct Config {
     pub relay: Option<Relay>,
     /// The edge role: ports of this machine that the network may call.
     pub edge: Option<Edge>,
-    /// JSON-RPC, operator gRPC and metrics. The operator token is the data directory's where none
-    /// is given.
+    /// JSON-RPC, operator gRPC and metrics. Without an operator token, the node uses the token of the
+    /// data directory.
     pub api: peerwork_api::config::Config,
 }
 
 impl Config {
-    /// A peer: no role, no listener, no data directory.
+    /// A peer: without role, listener and data directory.
     #[must_use]
     pub fn new(keypair: Keypair, network: NetworkFile, version: impl Into<String>) -> Self {
         let id = network.network_id.to_string();
@@ -67,9 +68,10 @@ impl Config {
 pub struct Relay {
     /// Limits of the circuit relay.
     pub server: RelayServer,
-    /// Tokens that let their holders reserve, beside the nodes that `server.allowed` names.
+    /// Tokens that allow their holders to reserve, beside the nodes that `server.allowed` names.
     pub tokens: Vec<RelayToken>,
-    /// Join the relays of the network file, so that edges learn of them (`--relay-discovery`).
+    /// Whether the relay connects to the relays of the network file, so that edges learn of them
+    /// (`--relay-discovery`).
     pub join_relays: bool,
     /// HTTP ingress.
     pub ingress: Option<Ingress>,
@@ -80,14 +82,14 @@ pub struct Relay {
 /// HTTP ingress of a relay.
 #[derive(Debug, Clone)]
 pub struct Ingress {
-    /// Whether callers need a bearer key of the data directory (off with `--app-no-auth`).
+    /// Whether callers must send a bearer key of the data directory (off with `--app-no-auth`).
     pub auth: bool,
     /// Address, bounds and deadlines. The node itself sets `auth` and `about`.
     pub settings: ingress::Config,
 }
 
 impl Ingress {
-    /// An ingress at `listen` whose callers need keys.
+    /// An ingress at `listen` that demands bearer keys.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         Self {
@@ -100,18 +102,18 @@ impl Ingress {
 /// The port of a relay for browsers: WebSockets and pages.
 #[derive(Debug, Clone)]
 pub struct Front {
-    /// Where it listens; port 0 takes a free one.
+    /// The listen address; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Certificate, proxies and bounds.
+    /// Certificate, trusted proxies and bounds.
     pub settings: peerwork_listener::Config,
-    /// Folders that get a `relay-config.json`.
+    /// Folders into which the relay writes a `relay-config.json`.
     pub config_folders: Vec<PathBuf>,
 }
 
 /// Settings of the edge role.
 #[derive(Debug, Clone)]
 pub struct Edge {
-    /// Whether callers need a bearer key of the data directory (off with `--app-no-auth`).
+    /// Whether callers must send a bearer key of the data directory (off with `--app-no-auth`).
     pub auth: bool,
     /// The app's host, the ports that may be called, the nodes that may call, and bounds. The node
     /// itself sets `auth`.
@@ -119,7 +121,7 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// An edge that offers `ports` of `host` to holders of keys.
+    /// An edge that offers `ports` of `host` to callers with a bearer key.
     #[must_use]
     pub fn new(host: impl Into<String>, ports: impl IntoIterator<Item = u16>) -> Self {
         Self {

@@ -1,4 +1,5 @@
-//! The data directory of a running node: one node at a time, and its operator token.
+//! The data directory of a running node: its lock against a second node, its operator token and its
+//! certificate.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -11,62 +12,62 @@ use peerwork_identity::{WriteMode, atomic_write, read_bounded};
 #[cfg(feature = "webrtc")]
 use peerwork_net::webrtc::Certificate;
 
-/// Held while a node runs with the directory.
+/// The file that a running node keeps locked.
 const LOCK_FILE: &str = "node.lock";
-/// The secret that operators on other machines show.
+/// The file with the token that operators on other machines send.
 const TOKEN_FILE: &str = "operator.token";
 const TOKEN_BYTES_MAX: usize = 4096;
 /// The certificate of WebRTC-direct listeners, with its key.
 #[cfg(feature = "webrtc")]
 const CERTIFICATE_FILE: &str = "webrtc.pem";
-/// One made here has less than 1 KiB.
+/// The largest certificate file that is read; a generated certificate has less than 1 KiB.
 #[cfg(feature = "webrtc")]
 const CERTIFICATE_BYTES_MAX: usize = 64 << 10;
 
 /// The data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// Another node runs with it.
+    /// Another node holds the lock of the directory.
     #[error("another node runs with the data directory {0}; stop it, or name another --data-dir")]
     InUse(PathBuf),
-    /// A file in it could not be read or written.
+    /// A file of the directory could not be read or written.
     #[error("{doing} {path}: {source}", path = path.display())]
     File {
-        /// The attempt.
+        /// The operation that failed.
         doing: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The operator token's file holds something else.
+    /// The file of the operator token has other content.
     #[error("{path} holds no operator token; remove it and a new one is made", path = .0.display())]
     Token(PathBuf),
-    /// The file of the WebRTC certificate holds something else.
+    /// The file of the WebRTC certificate has other content.
     #[cfg(feature = "webrtc")]
     #[error(
         "{path} holds no certificate for WebRTC ({reason}); put back what was there, or remove it: then a new one is made, and addresses with the hash of the old one are dead",
         path = path.display()
     )]
     Certificate {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The mistake in it.
+        /// The mistake in the file.
         reason: String,
     },
 }
 
-/// A data directory that this process holds.
+/// A data directory that this process has locked.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    /// Unlocked by the system when the process ends, however it ends.
+    /// The lock, which the system releases when the process ends in any way.
     _lock: File,
 }
 
 impl DataDir {
-    /// Takes the directory, making it when it is missing.
+    /// Locks the directory, and creates it when it is missing.
     pub(crate) fn take(path: &Path) -> Result<Self, DataDirError> {
         std::fs::create_dir_all(path).map_err(failed("creating", path))?;
         let lock_path = path.join(LOCK_FILE);
@@ -90,7 +91,7 @@ impl DataDir {
         &self.path
     }
 
-    /// The operator token, made when there is none.
+    /// Reads the operator token, or makes it when there is none.
     pub(crate) fn operator_token(&self) -> Result<OperatorToken, DataDirError> {
         let path = self.path.join(TOKEN_FILE);
         match read_bounded(&path, TOKEN_BYTES_MAX) {
@@ -112,7 +113,7 @@ impl DataDir {
 
 #[cfg(feature = "webrtc")]
 impl DataDir {
-    /// The certificate of WebRTC-direct listeners, made when there is none.
+    /// Reads the certificate of WebRTC-direct listeners, or makes it when there is none.
     pub(crate) fn certificate(&self) -> Result<Certificate, DataDirError> {
         let path = self.path.join(CERTIFICATE_FILE);
         let wrong = |reason: &dyn std::fmt::Display| DataDirError::Certificate {
@@ -179,7 +180,7 @@ mod tests {
 
     #[cfg(feature = "webrtc")]
     #[test]
-    fn the_certificate_is_made_once_kept_for_its_owner_and_a_damaged_one_is_told() {
+    fn the_certificate_is_made_once_with_owner_permissions_and_damage_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let held = DataDir::take(dir.path()).unwrap();
         let first = held.certificate().unwrap();

@@ -1,10 +1,10 @@
-//! A whole network in one process: two relays, an edge and the example web app.
+//! Runs a whole network in one process: two relays, an edge and the example web app.
 //!
 //! ```text
 //!  curl ─▶ relay 1 ─▶ edge ─▶ web app
-//!  curl ─▶ relay 2 ─▶ edge ─▶ web app     (the edge holds a place at both)
+//!  curl ─▶ relay 2 ─▶ edge ─▶ web app     (the edge holds a reservation at both)
 //! ```
-//! It is the real thing on loopback: the nodes talk over TCP and know nothing of sharing a process.
+//! The nodes talk over TCP on loopback, exactly as they would in separate processes.
 
 mod check;
 
@@ -21,37 +21,37 @@ use crate::{
     webapp::WebApp,
 };
 
-/// How long the edge may take until both relays know it.
+/// How long the relays may take to learn of the edge.
 const READY_DEADLINE: Duration = Duration::from_secs(20);
-/// Ports that a demo with fixed ports takes, from its base port on.
+/// The number of ports of a demo with fixed ports, counted from its base port.
 pub const PORTS: u16 = 8;
 
-/// Where the demo listens.
+/// The ports of a demo.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DemoOptions {
     /// The first of [`PORTS`] ports in a row; `None` takes free ones.
     pub base_port: Option<u16>,
 }
 
-/// The demo could not start.
+/// The reason why the demo could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The example web app could not listen.
     #[error("the web app cannot listen on {address}: {source}; choose another --base-port")]
     WebApp {
-        /// Where.
+        /// The address of the web app.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
     /// A node could not start.
     #[error("starting {0}")]
     Node(&'static str, #[source] Box<StartError>),
-    /// The base port leaves no room.
+    /// The base port leaves no room for [`PORTS`] ports.
     #[error("--base-port {0} is too high: {PORTS} ports in a row are needed")]
     BasePort(u16),
-    /// A relay did not come to know the edge.
+    /// A relay did not learn of the edge in time.
     #[error("a relay did not learn of the edge within {READY_DEADLINE:?}")]
     NotReady,
 }
@@ -65,7 +65,7 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts everything and waits until both relays can reach the edge.
+    /// Starts all parts and waits until both relays can reach the edge.
     ///
     /// # Errors
     /// [`DemoError`] names the part that failed.
@@ -108,7 +108,7 @@ impl Demo {
         self.edge.node_id()
     }
 
-    /// Where the web app listens.
+    /// The address that the web app listens on.
     #[must_use]
     pub fn webapp(&self) -> SocketAddr {
         self.webapp.address()
@@ -137,12 +137,12 @@ impl Demo {
         [of(&self.relays[0]), of(&self.relays[1])]
     }
 
-    /// Calls the web app through both relays and listens to node events, as a user would.
+    /// Calls the web app through both relays and receives node events, as a user would.
     pub async fn check(&self) -> CheckReport {
         check::run(&self.app_urls()).await
     }
 
-    /// Stops everything, the edge first, so that its relays hear its goodbye.
+    /// Stops all parts, the edge first, so that the relays receive its goodbye.
     pub async fn stop(self) {
         self.edge.stop().await;
         let [first, second] = self.relays;
@@ -164,7 +164,7 @@ fn address_of(node: &Node) -> NodeAddress {
     }
 }
 
-/// The ports in a row, or free ones.
+/// The ports in a row from a base port, or free ports.
 struct Ports(Option<u16>);
 
 impl Ports {

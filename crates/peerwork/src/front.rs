@@ -1,4 +1,4 @@
-//! The port for browsers: hands its WebSockets to the network, and reports the relay's figures.
+//! The port for browsers: passes its WebSockets to the network, and reports the relay's figures.
 
 mod history;
 mod report;
@@ -15,11 +15,11 @@ use self::history::Recorder;
 
 pub(crate) use self::shape::Shape;
 
-/// The file that pages of PeerCompute read.
+/// The configuration file that pages of PeerCompute read.
 const RELAY_CONFIG: &str = "relay-config.json";
 
-/// The addresses under which the network hears of a front: plain, and encrypted where it has a
-/// certificate.
+/// The multiaddresses of the port for browsers: the plain one, and the encrypted one where the port has
+/// a certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Listeners {
     plain: Multiaddr,
@@ -41,7 +41,7 @@ impl Listeners {
     }
 }
 
-/// Why `relay-config.json` was not written.
+/// The error of writing `relay-config.json`.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} cannot be written: {source}", path = path.display())]
 pub struct RelayConfigError {
@@ -59,7 +59,7 @@ pub(crate) struct FrontSide {
 }
 
 impl FrontSide {
-    /// Records figures until [`FrontSide::stop`].
+    /// Starts to record figures, until [`FrontSide::stop`].
     pub(crate) fn start(shape: Shape, network: Network, listeners: Listeners) -> Arc<Self> {
         Arc::new(Self {
             recorder: Recorder::start(&network),
@@ -70,7 +70,7 @@ impl FrontSide {
         })
     }
 
-    /// Records no further figures; those recorded stay.
+    /// Stops recording figures; recorded figures remain.
     pub(crate) async fn stop(&self) {
         self.recorder.stop().await;
     }
@@ -78,7 +78,7 @@ impl FrontSide {
     /// Writes `relay-config.json` into `folders`.
     ///
     /// # Errors
-    /// For the first folder that cannot be written.
+    /// The error of the first folder that cannot be written.
     pub(crate) fn write_config(&self, folders: &[PathBuf]) -> Result<(), RelayConfigError> {
         let browsers = self.report().addresses.browsers;
         let text = serde_json::json!({ "bootstrapPeers": browsers });

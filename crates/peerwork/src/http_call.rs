@@ -1,4 +1,4 @@
-//! One HTTP call to a listener of this project.
+//! A minimal HTTP client for a single call to a listener of this project.
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -9,11 +9,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Calls `url` (`http://host:port/path`) and gives status and body, of which at most `bytes_max` are
-/// read. There is no deadline: the caller sets one.
+/// Calls `url` (`http://host:port/path`) and returns the status and at most `bytes_max` of the body.
+/// The call has no deadline of its own: the caller sets one.
 ///
 /// # Errors
-/// The failure, in words.
+/// The failure as text.
 pub async fn call(
     method: Method,
     url: &str,

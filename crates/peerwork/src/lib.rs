@@ -4,9 +4,9 @@
 //!  Config ──▶ Node::start ──▶ data directory ▶ network ▶ edge ▶ directory ▶ ingress │ API
 //!             Node::stop  ──▶ the same in reverse (node/stack.rs)
 //! ```
-//! This crate only composes: each part lives in a crate of its own. Roles compose too: a node is a
-//! relay, an edge, both, or neither. With the default feature `cli` it is the program; without it,
-//! it is a node as a library.
+//! This crate only composes the parts; each part is implemented in a crate of its own. Roles compose
+//! too: a node is a relay, an edge, both, or neither. With the default feature `cli` the crate contains
+//! the program; without it, it is a node as a library.
 
 pub mod access;
 mod addresses;

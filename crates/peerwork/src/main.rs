@@ -1,4 +1,4 @@
-//! The `peerwork` program. It only hands the command line to [`cli`] and the exit code back.
+//! The `peerwork` program: passes the command line to [`cli`] and returns its exit code.
 
 mod cli;
 

@@ -1,4 +1,4 @@
-//! A running node: handles of its parts, and the stack that stops them.
+//! A running node: the handles of its parts, and the stack that stops them.
 
 mod certificate;
 mod error;
@@ -25,10 +25,10 @@ use self::{
 };
 use crate::{Addresses, Config, front::FrontSide};
 
-/// The pause before asking again for a node that no relay knew.
+/// The pause before relays are asked again for a node that no relay knew.
 const ASK_PAUSE: Duration = Duration::from_millis(100);
 
-/// A running node. [`Node::stop`] ends it in order; dropping it cuts everything.
+/// A running node. [`Node::stop`] stops its parts in order; dropping it cancels them.
 pub struct Node {
     network: Network,
     directory: Directory,
@@ -50,7 +50,7 @@ impl Node {
     /// Starts the parts that `config` asks for, in order.
     ///
     /// # Errors
-    /// [`StartError`] names the part, and the parts started before it are stopped again.
+    /// [`StartError`] names the part that failed; parts started before it are stopped again.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let (handles, stack) = start(config).await?;
         let Handles {
@@ -76,13 +76,13 @@ impl Node {
         self.network.node_id()
     }
 
-    /// Where it listens.
+    /// The addresses that the node listens on.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// Its addresses for nodes, with its id.
+    /// The node's addresses for other nodes, each with `/p2p/<id>`.
     #[must_use]
     pub fn p2p_addresses(&self) -> Vec<NodeAddress> {
         let node = self.node_id();
@@ -92,26 +92,26 @@ impl Node {
             .collect()
     }
 
-    /// Reports what the relay does at the moment of each call; `None` without a port for browsers.
+    /// A function that reports the relay's figures at each call; `None` without a port for browsers.
     #[must_use]
     pub fn relay_reporter(&self) -> Option<impl Fn() -> RelayReport + Send + Sync + use<>> {
         let front = self.front.clone();
         front.map(|front| move || front.report())
     }
 
-    /// The network below, for what this crate does not compose.
+    /// The peer-to-peer network of the node, for uses that this crate does not cover.
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The directory of the nodes that are there.
+    /// The directory of the network's nodes.
     #[must_use]
     pub fn directory(&self) -> &Directory {
         &self.directory
     }
 
-    /// Waits until the directory knows a node, asking relays for it.
+    /// Waits until the directory knows a node, and asks relays for it meanwhile.
     pub async fn knows(&self, node: NodeId) {
         loop {
             let deadline = Instant::now() + ASK_DEADLINE;
@@ -122,7 +122,7 @@ impl Node {
         }
     }
 
-    /// Listens on a local TCP port and carries each connection to a port of a node.
+    /// Listens on a local TCP port and forwards each connection to a port of a node.
     ///
     /// # Errors
     /// When `local` cannot be bound.
@@ -138,13 +138,13 @@ impl Node {
         Ok(Forwarding::new(forwarder, self.directory.clone(), target))
     }
 
-    /// Stops the parts in the reverse order of their start, within 5 s. A part that takes longer
-    /// than its own deadline is cut and named in the log.
+    /// Stops the parts in the reverse order of their start, within 5 s. A part that exceeds its own
+    /// deadline is cancelled and named in the log.
     pub async fn stop(self) {
         self.stack.unwind(STOP_DEADLINE).await;
     }
 
-    /// The longest time that a stop takes when every part uses its whole deadline.
+    /// The longest time of a stop, in which every part uses its whole deadline.
     #[cfg(test)]
     fn stop_promised(&self) -> Duration {
         self.stack.promised()

@@ -1,18 +1,18 @@
-//! From the directory's entries to the node events of JSON-RPC (EdgeMatrix specification 6.6).
+//! Turns directory entries into node events of JSON-RPC (EdgeMatrix specification 6.6).
 
 use peerwork_api::events::{NodeEvent, ip_addr_masked, relay_host};
 use peerwork_directory::Entry;
 
-/// Facts beside an entry of the directory.
+/// Facts for a node event that the directory's entry does not hold.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    /// Where the node was seen connecting from, when it is connected here.
+    /// The address that the node connects from, when it is connected to this node.
     pub(crate) observed: Option<String>,
     /// The ingress port of the node's relay.
     pub(crate) relay_proxy_port: u16,
 }
 
-/// The event of an entry. `Tag`, `GuageHeight` and `GuageMax` have no source and stay empty.
+/// Makes the event of an entry. `Tag`, `GuageHeight` and `GuageMax` have no source and stay empty.
 pub(crate) fn node_event(entry: &Entry, seen: Seen) -> NodeEvent {
     let ad = &entry.advertisement;
     let own_address = || ad.addresses.first().map(ToString::to_string);

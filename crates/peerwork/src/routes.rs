@@ -1,10 +1,10 @@
-//! The tunnel's view of the directory: how a node is reached.
+//! Implements the tunnel's routes over the directory: how a node is reached.
 
 use peerwork_directory::Directory;
 use peerwork_identity::NodeId;
 use peerwork_tunnel::routes::{Found, Routes};
 
-/// The directory, as the tunnel sees it.
+/// The directory as the tunnel's routes.
 #[derive(Debug)]
 pub(crate) struct DirectoryRoutes(pub(crate) Directory);
 

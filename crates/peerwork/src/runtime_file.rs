@@ -1,4 +1,5 @@
-//! `node.json`: the addresses that a running node leaves in its data directory for commands.
+//! The file `node.json`: a running node writes its addresses into its data directory, and commands read
+//! them.
 
 use std::{
     io,
@@ -9,15 +10,15 @@ use std::{
 use peerwork_identity::{WriteMode, atomic_write, read_bounded};
 use serde::{Deserialize, Serialize};
 
-/// Its name in the data directory.
+/// The file's name in the data directory.
 pub const FILE_NAME: &str = "node.json";
-/// A file larger than this is none of ours.
+/// The largest file that is read; a node writes far smaller files.
 const BYTES_MAX: usize = 64 * 1024;
 
-/// Where a running node answers.
+/// The addresses at which a running node answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeFile {
-    /// The node's process.
+    /// The id of the node's process.
     pub pid: u32,
     /// The node's id.
     pub node_id: String,
@@ -32,37 +33,37 @@ pub struct RuntimeFile {
     pub front: Option<SocketAddr>,
     /// Addresses for nodes, each with `/p2p/<id>`.
     pub p2p: Vec<String>,
-    /// Milliseconds since 1970 at which it started.
+    /// The start time in milliseconds since 1970.
     pub started_at: u64,
 }
 
-/// The file is there and cannot be used.
+/// The file exists and cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Reading failed.
+    /// The file could not be read.
     #[error("reading {path}: {source}", path = path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// Its content is not a node's.
+    /// The file's content is not in the format that a node writes.
     #[error("{path} is not what a node writes ({reason}); remove it if no node runs", path = path.display())]
     Content {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The mistake in it.
+        /// The mistake in the file.
         reason: String,
     },
 }
 
 impl RuntimeFile {
-    /// Reads the file of a data directory; `None` when no node left one.
+    /// Reads the file of a data directory; `None` when there is no file.
     ///
     /// # Errors
-    /// [`LoadError`] when it cannot be read or is damaged.
+    /// [`LoadError`] when the file cannot be read or is damaged.
     pub fn load(data_dir: &Path) -> Result<Option<Self>, LoadError> {
         let path = data_dir.join(FILE_NAME);
         let content = |reason: String| LoadError::Content {
@@ -89,7 +90,7 @@ impl RuntimeFile {
         atomic_write(&data_dir.join(FILE_NAME), &json, WriteMode::Replace(0o600))
     }
 
-    /// Removes the file; that it is gone already is fine.
+    /// Removes the file; a missing file is no error.
     pub(crate) fn remove(data_dir: &Path) {
         if let Err(error) = std::fs::remove_file(data_dir.join(FILE_NAME))
             && error.kind() != io::ErrorKind::NotFound
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_loaded_and_gone_after_removal() {
+    fn a_written_file_is_loaded_and_absent_after_removal() {
         let dir = tempfile::tempdir().unwrap();
         let file = RuntimeFile {
             front: None,

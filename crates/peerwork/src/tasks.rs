@@ -1,10 +1,10 @@
-//! Background tasks with an owner.
+//! Background tasks whose owner stops and awaits them.
 
 use std::future::Future;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The tasks of one part: [`Tasks::stop`] ends and awaits them, and dropping this ends them.
+/// The tasks of one part. [`Tasks::stop`] cancels and awaits them; a drop cancels them.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     stop: CancellationToken,
@@ -12,7 +12,7 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Runs `task` until it ends or this stops.
+    /// Runs `task` until it ends or the owner stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tracker.spawn(async move {
@@ -20,7 +20,7 @@ impl Tasks {
         });
     }
 
-    /// Cuts all tasks and waits until they are gone.
+    /// Cancels all tasks and waits until they have ended.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
         self.tracker.close();
@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    /// A task that holds `held` for ever.
+    /// A task that holds `held` until it is cancelled.
     async fn hold(held: Arc<()>) {
         std::future::pending::<()>().await;
         drop(held);

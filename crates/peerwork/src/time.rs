@@ -1,4 +1,4 @@
-//! The time as files and figures carry it.
+//! Times in milliseconds since 1970, as files and figures contain them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

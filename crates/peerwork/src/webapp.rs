@@ -1,4 +1,4 @@
-//! The example web app of the README: something to call behind an edge.
+//! The example web app of the README: an app to call behind an edge.
 //!
 //! | route | answer |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `/home` | a page for browsers |
 //! | `/events` | server-sent events, one a second |
 //!
-//! It is an example and a test piece, no part of the network: it knows nothing of nodes.
+//! The app is an example and a test tool. It uses no other part of the network.
 
 mod routes;
 
@@ -20,11 +20,11 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long open requests may go on when the app is stopped; then they are cut.
+/// How long open requests may go on when the app is stopped; then they are cancelled.
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a client may take to send the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
-/// How long to rest when the system gives no connection, for instance when files run out.
+/// The pause after a failed accept, for instance when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// A running web app. Dropping it stops it at once; [`stop`](Self::stop) lets requests finish.
@@ -58,14 +58,14 @@ impl WebApp {
         Ok(app)
     }
 
-    /// Where it listens.
+    /// The address that the app listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no more connections, lets requests under way finish for up to two seconds, and cuts
-    /// the rest.
+    /// Accepts no further connections, lets requests under way finish for up to two seconds, and
+    /// cancels the rest.
     pub async fn stop(self) {
         self.accepting.cancel();
         self.tasks.close();
@@ -86,7 +86,8 @@ impl Drop for WebApp {
     }
 }
 
-/// Connections are bounded by the system's limit of open files; this app serves one machine.
+/// Accepts connections. Their number is bounded by the system's limit of open files only, because the
+/// app serves one machine.
 async fn accept(
     listener: TcpListener,
     accepting: CancellationToken,
@@ -113,7 +114,7 @@ async fn accept(
 }
 
 async fn serve(socket: tokio::net::TcpStream, stopping: CancellationToken) {
-    // An answer of a few bytes should not wait for more of them.
+    // Without Nagle's algorithm, an answer of a few bytes is sent at once.
     let _ = socket.set_nodelay(true);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -1,4 +1,4 @@
-//! Answers one tunnel at its edge: checks the caller, dials the app, copies bytes.
+//! Serves one tunnel at its edge: checks the caller, dials the app, copies bytes.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,28 +20,28 @@ use crate::{
     wire::{self, Answer, Head, Kind, Reason, Refusal},
 };
 
-/// How long a head, or the taking of an answer, may last.
+/// How long a caller may take to send its head, and to read the answer.
 const TALK_DEADLINE: Duration = Duration::from_secs(10);
-/// How long an app may go on after the ingress ended its side, which ends it only after the last
-/// request.
+/// How long an app may go on sending after the ingress ended its direction. The ingress ends it only
+/// after the last request.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// A stream of a caller, from its head to the end of the tunnel.
+/// The stream of one caller, from its head to the end of the tunnel.
 struct Tunnel {
     shared: Arc<Shared>,
     caller: NodeId,
     stream: TunnelStream,
 }
 
-/// A tunnel that was granted.
+/// A tunnel that passed the checks, with the connection to its app.
 struct Granted {
     head: Head,
     app: TcpStream,
-    /// The id of the key it was granted for.
+    /// The id of the key that the caller sent.
     key: Option<String>,
 }
 
-/// Answers one stream of the protocol. Its place in the network's bounds is kept to the end.
+/// Serves one inbound stream. The stream keeps its place in the network's bounds until the tunnel ends.
 pub(super) async fn answer(shared: Arc<Shared>, inbound: InboundStream) {
     let InboundStream {
         node: caller,
@@ -53,13 +53,14 @@ pub(super) async fn answer(shared: Arc<Shared>, inbound: InboundStream) {
     admit(shared, caller, origin, TunnelStream::Network(stream)).await;
 }
 
-/// Answers a call of this node itself, which has no place in the network's bounds.
+/// Serves a tunnel of the node's own ingress or forwarder, which takes no place in the network's
+/// bounds.
 pub(super) async fn answer_own(shared: Arc<Shared>, pipe: Pipe) {
     let caller = shared.node;
     admit(shared, caller, None, TunnelStream::Own(pipe)).await;
 }
 
-/// Serves a tunnel within the edge's own bounds, or refuses it.
+/// Serves a tunnel while the edge has a place for it, or answers `Full`.
 async fn admit(shared: Arc<Shared>, caller: NodeId, origin: Option<Origin>, stream: TunnelStream) {
     let tunnel = shared.tunnels.take(caller, origin);
     let this = Tunnel {
@@ -88,7 +89,7 @@ impl Tunnel {
         self.carry(granted).await;
     }
 
-    /// Tells that the edge is full, without waiting for the head.
+    /// Answers `Full` without waiting for the head.
     async fn refuse_full(self, full: Full) {
         tracing::debug!(caller = %self.caller, %full, "no place for a tunnel");
         let detail = "as many tunnels are open as the edge allows";
@@ -104,15 +105,15 @@ impl Tunnel {
             "tunnel refused"
         );
         let answer = wire::encode_answer(&Answer::Err(refusal));
-        let told = async {
+        let write = async {
             wire::write_message(&mut self.stream, &answer).await?;
             self.stream.shutdown().await
         };
-        // A caller that cannot be told sees a reset.
-        let _ = timeout(TALK_DEADLINE, told).await;
+        // A caller that does not read the answer in time sees a reset.
+        let _ = timeout(TALK_DEADLINE, write).await;
     }
 
-    /// Checks the policy first, and only then dials the app.
+    /// Checks the caller, the port and the key, and dials the app only after that.
     async fn grant(&mut self) -> Result<Granted, Refusal> {
         let config = &self.shared.config;
         if let Some(callers) = &config.callers
@@ -187,8 +188,8 @@ impl Tunnel {
     }
 }
 
-/// An open tunnel's side towards the app. Dropping it counts the tunnel's end, also when the task is
-/// cancelled.
+/// The connection to the app of an open tunnel. Dropping it counts the tunnel's end, also when the task
+/// is cancelled.
 struct Open<'a> {
     metrics: &'a EdgeMetrics,
     app: TcpStream,
@@ -212,7 +213,7 @@ impl<'a> Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.complete {
-            // The app sees a reset, as the caller does: a transfer that broke off must not look complete.
+            // Both app and caller see a reset: a transfer that broke off must not look complete.
             let _ = self.app.set_zero_linger();
         }
         self.metrics.carried(self.copied);

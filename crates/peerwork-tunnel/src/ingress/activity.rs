@@ -1,5 +1,5 @@
-//! The requests of a client's connection: an idle connection ends, and so does a connection whose key
-//! was revoked.
+//! Tracks the requests of a client's connection, so that an idle connection can be closed, and so can a
+//! connection whose key was revoked.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::keys::KeyStore;
 
-/// A key of the relay, in use for a port of a node.
+/// A key of the relay that a request under way was authorized with, for a port of a node.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyUse {
     pub(crate) id: String,
@@ -24,17 +24,18 @@ pub(crate) struct KeyUse {
     pub(crate) port: u16,
 }
 
-/// The requests of one connection.
+/// The requests under way on one client connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     begun: AtomicU64,
-    /// By number, with the key that let it in.
+    /// Request numbers, each with the key that authorized the request.
     under_way: Mutex<Vec<(u64, Option<KeyUse>)>>,
-    /// Kept while a request is under way, also when an upgrade outlives the HTTP connection.
+    /// The connection's place in the listener's bounds. It is kept while a request is under way, also
+    /// when an upgrade outlives the HTTP connection.
     _place: Place,
 }
 
-/// A request that is under way until this is dropped.
+/// A guard of one request; the request counts as under way until the guard is dropped.
 #[derive(Debug)]
 pub(crate) struct UnderWay {
     activity: Arc<Activity>,
@@ -50,7 +51,7 @@ impl Activity {
         }
     }
 
-    /// Notes that a request began.
+    /// Counts a new request as under way.
     pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         self.under_way.lock().push((number, None));
@@ -60,8 +61,9 @@ impl Activity {
         }
     }
 
-    /// Waits until no request began within `limit` and none is under way: at most twice `limit`
-    /// after the last one ended, and after `limit` where none ever began.
+    /// Waits until no request is under way and none began within `limit`. That is at most twice `limit`
+    /// after the last request ended, and `limit` after the connection's start where no request ever
+    /// began.
     pub(crate) async fn idle(&self, limit: Duration) {
         loop {
             let before = self.begun.load(Ordering::Relaxed);
@@ -73,7 +75,7 @@ impl Activity {
         }
     }
 
-    /// Waits until a request is under way whose key would not let it in any more.
+    /// Waits until the key of a request under way is revoked or expired.
     pub(crate) async fn revoked(&self, keys: Option<&KeyStore>) {
         let Some(keys) = keys else {
             return std::future::pending().await;
@@ -88,7 +90,7 @@ impl Activity {
 }
 
 impl UnderWay {
-    /// Notes the key that let the request in.
+    /// Records the key that authorized the request.
     pub(crate) fn uses(&self, key: KeyUse) {
         let mut all = self.activity.under_way.lock();
         if let Some((_, uses)) = all.iter_mut().find(|(number, _)| *number == self.number) {
@@ -96,7 +98,8 @@ impl UnderWay {
         }
     }
 
-    /// As [`Activity::revoked`], for a request that has outlived its connection by an upgrade.
+    /// Waits until the request's key is revoked, for a request that outlived its connection by an
+    /// upgrade.
     pub(crate) async fn revoked(&self, keys: Option<&KeyStore>) {
         self.activity.revoked(keys).await;
     }

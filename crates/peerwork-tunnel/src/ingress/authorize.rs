@@ -1,4 +1,4 @@
-//! Who may call what, and which key the edge gets.
+//! Checks the caller's key for the relay, and selects the key that is passed on to the edge.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::{
 /// The keys of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Authorized {
-    /// The id of the relay's key that let it in.
+    /// The id of the relay's key that authorized the request.
     pub(crate) relay_key: Option<String>,
-    /// The key for the edge.
+    /// The key to send to the edge.
     pub(crate) edge_key: Option<Arc<str>>,
 }
 
-/// Checks the relay's key, when it demands one, and takes keys that are not for the app out of the
-/// headers.
+/// Checks the relay's key, where the relay demands one, and removes the keys from the headers that are
+/// not meant for the app.
 ///
-/// `edge_requires_key` is asked only when the answer matters.
+/// `edge_requires_key` is called only when its answer matters.
 pub(crate) fn authorize(
     headers: &mut HeaderMap,
     keys: Option<&KeyStore>,
@@ -34,7 +34,7 @@ pub(crate) fn authorize(
     let mut authorized = Authorized::default();
     if let Some(keys) = keys {
         authorized.relay_key = Some(check(headers, keys, node, port)?);
-        // The relay's key is nobody else's business.
+        // Neither edge nor app may see the relay's key.
         headers.remove(AUTHORIZATION);
     }
     if let Some(value) = headers.remove(EDGE_KEY) {
@@ -56,7 +56,7 @@ pub(crate) fn authorize(
     Ok(authorized)
 }
 
-/// The id of the key that is good for the port of the node.
+/// Verifies the bearer key for the port of the node, and gives the key's id.
 fn check(headers: &HeaderMap, keys: &KeyStore, node: NodeId, port: u16) -> Result<String, Problem> {
     if !headers.contains_key(AUTHORIZATION) {
         let detail = "send Authorization: Bearer with a key of this relay";
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_with_keys_lets_nobody_through_without_a_good_one() {
+    fn a_relay_with_keys_refuses_calls_without_a_valid_key() {
         let folder = tempfile::tempdir().unwrap();
         let keys = KeyStore::open(&folder.path().join("keys.json")).unwrap();
         let node = node();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_key_goes_to_the_edge_and_the_apps_to_the_app() {
+    fn the_edges_key_is_sent_to_the_edge_and_other_keys_to_the_app() {
         let key = KeyText::random().to_string();
         let bearer = format!("Bearer {key}");
         let run = |headers: &mut HeaderMap, requires| {

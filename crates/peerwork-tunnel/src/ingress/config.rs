@@ -11,23 +11,24 @@ use crate::keys::KeyStore;
 pub struct Config {
     /// The address to listen on; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// TLS, trusted proxies, and bounds and deadlines of connections. A connection on which no request
-    /// is under way ends after `deadlines.head`, at the latest after twice as long.
+    /// TLS, trusted proxies, and bounds and deadlines of connections. A connection without a request
+    /// under way is closed after `deadlines.head`, at the latest after twice as long.
     pub http: peerwork_listener::Config,
-    /// The keys that clients need; `None` lets all clients call.
+    /// The bearer keys of which clients must send one; `None` demands no key.
     pub auth: Option<KeyStore>,
-    /// Browser origins that may read answers of apps that set no rules themselves; `*` is all.
+    /// Browser origins that may read responses of apps without CORS headers of their own; `*` allows
+    /// all origins.
     pub cors_origins: Vec<String>,
-    /// The answer of `GET /`.
+    /// The fields of the response to `GET /`.
     pub about: About,
-    /// Bounds.
+    /// Bounds of requests.
     pub limits: Limits,
-    /// Deadlines.
+    /// Deadlines of requests.
     pub deadlines: Deadlines,
 }
 
 impl Config {
-    /// Open to all, with the default bounds and deadlines.
+    /// An ingress at `listen` that demands no key, with the default bounds and deadlines.
     #[must_use]
     pub fn new(listen: SocketAddr, about: About) -> Self {
         Self {
@@ -42,7 +43,7 @@ impl Config {
     }
 }
 
-/// The answer of `GET /`: `{"name","networkID","version"}`.
+/// The response to `GET /`: `{"name","networkID","version"}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     /// The network's name.
@@ -56,9 +57,9 @@ pub struct About {
 /// Bounds of an ingress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests under way; 503 beyond. Each costs about 60 KiB, so 240 MiB at worst.
+    /// Requests under way; further requests get 503. Each costs about 60 KiB, so 240 MiB at worst.
     pub requests_max: usize,
-    /// Requests under way to one node; 503 beyond.
+    /// Requests under way to one node; further requests get 503.
     pub requests_per_node_max: usize,
 }
 
@@ -71,15 +72,17 @@ impl Default for Limits {
     }
 }
 
-/// Deadlines of an ingress. Bodies have none but that of a client that takes nothing
-/// ([`peerwork_listener::Deadlines::stuck`]).
+/// Deadlines of an ingress. Bodies have no deadline, except for a client that stops reading its
+/// response ([`peerwork_listener::Deadlines::stuck`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadlines {
-    /// From the decision to connect until the app took the connection; 504 after it.
+    /// The time from the start of connecting until the app accepted the connection; then the client
+    /// gets 504.
     pub connect: Duration,
-    /// From the end of the upload, or its last progress, until the response's head; 504 after it.
+    /// The time from the last progress of the upload until the response's head; then the client gets
+    /// 504.
     pub response: Duration,
-    /// How long requests may go on after [`Ingress::stop`].
+    /// How long requests may go on after [`Ingress::stop`] was called.
     pub drain: Duration,
 }
 
@@ -93,7 +96,8 @@ impl Default for Deadlines {
     }
 }
 
-/// An answer may pause for as long as its app likes, so silence of the client ends nothing.
+/// The listener's settings without a deadline for silent clients: an app may pause its response for as
+/// long as it likes.
 fn http() -> listener::Config {
     listener::Config {
         bounds: listener::Bounds {

@@ -1,4 +1,4 @@
-//! Cross-origin rules (the Fetch standard's CORS protocol) for apps that set none.
+//! CORS headers (the Fetch standard's CORS protocol) for apps that send none.
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
@@ -9,7 +9,7 @@ use http::{
     },
 };
 
-/// Which pages may read answers.
+/// The browser origins whose pages may read responses.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cors {
     any: bool,
@@ -17,10 +17,10 @@ pub(crate) struct Cors {
 }
 
 impl Cors {
-    /// `*` allows all origins.
+    /// The rules for `origins`; `*` allows all origins.
     ///
     /// # Errors
-    /// An origin that cannot be a header.
+    /// An origin that is not a valid header value.
     pub(crate) fn new(origins: &[String]) -> Result<Self, String> {
         let any = origins.iter().any(|origin| origin == "*");
         let parsed = origins.iter().map(|origin| {
@@ -36,7 +36,8 @@ impl Cors {
         })
     }
 
-    /// What `Access-Control-Allow-Origin` says to a request.
+    /// The value of `Access-Control-Allow-Origin` in the response to a request; `None` for an origin
+    /// that is not allowed.
     pub(crate) fn allowed<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
         let origin = request.headers().get(ORIGIN)?;
         if self.any {
@@ -45,10 +46,10 @@ impl Cors {
         self.origins.contains(origin).then(|| origin.clone())
     }
 
-    /// The answer to a preflight of an allowed origin; all else is for the app to answer.
+    /// The response to a preflight request of an allowed origin; the app answers other requests.
     pub(crate) fn preflight<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
-        let asked = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD);
-        if request.method() != Method::OPTIONS || asked.is_none() {
+        let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD);
+        if request.method() != Method::OPTIONS || method.is_none() {
             return None;
         }
         let origin = self.allowed(request)?;
@@ -61,9 +62,10 @@ impl Cors {
             ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static(methods),
         );
-        // A `*` would not cover Authorization.
-        if let Some(asked) = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS) {
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        // `*` in this header would not cover Authorization (Fetch standard), so the requested names are
+        // repeated.
+        if let Some(names) = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         let vary = "Origin, Access-Control-Request-Headers";
@@ -72,7 +74,7 @@ impl Cors {
     }
 }
 
-/// Lets an allowed page read an answer, unless the app said something itself.
+/// Adds CORS headers for an allowed origin to a response, unless the app sent its own.
 pub(crate) fn decorate(headers: &mut HeaderMap, allowed: Option<HeaderValue>) {
     let Some(origin) = allowed else {
         return;
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_of_an_allowed_origin_is_answered_here() {
+    fn the_ingress_answers_preflights_of_allowed_origins() {
         let answer = |cors: &Cors, origin| cors.preflight::<_, ()>(&preflight(origin));
         let listed = cors(&["https://a.example/"]);
         let response = answer(&listed, "https://a.example").unwrap();
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_app_says_stands() {
+    fn cors_headers_of_the_app_are_kept() {
         let mut headers = HeaderMap::new();
         decorate(&mut headers, None);
         assert!(headers.is_empty());

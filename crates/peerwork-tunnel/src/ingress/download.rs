@@ -1,4 +1,4 @@
-//! The body of a response on its way to the client: counted, never collected.
+//! Streams the body of a response to the client and counts its bytes.
 
 use std::{
     pin::Pin,
@@ -13,11 +13,11 @@ use hyper::body::Incoming;
 use super::{finish::Finish, shared::Shared};
 use crate::{connect::Destination, pool::Sender};
 
-/// The body of a response on its way to the client.
+/// The body of an app's response on its way to the client.
 pub(crate) struct Download {
     incoming: Incoming,
     finish: Finish,
-    /// Goes back to the pool when the app's response was read to its end.
+    /// The connection to the app, which returns to the pool when the response was read to its end.
     lent: Option<Lent>,
 }
 
@@ -45,7 +45,7 @@ impl Download {
 
     fn complete(&mut self) {
         self.finish.complete();
-        // A connection whose upload is still under way is of no use to others.
+        // A connection whose upload is still under way cannot carry another request.
         if let Some(lent) = self.lent.take().filter(|_| self.finish.progress.is_done()) {
             lent.shared.pool.put(&lent.to, lent.sender);
         }
@@ -68,7 +68,8 @@ impl Download {
 }
 
 impl Drop for Download {
-    /// hyper does not ask for the end of a body whose length it knows.
+    /// Completes a body that was read to its end: hyper does not poll for the end of a body of known
+    /// length.
     fn drop(&mut self) {
         if self.lent.is_some() && self.incoming.is_end_stream() {
             self.complete();
@@ -78,9 +79,9 @@ impl Drop for Download {
 
 /// The body of a response.
 pub(crate) enum Body {
-    /// Made here; `None` once it was taken.
+    /// A body made by the ingress; `None` once it was taken.
     Own(Option<Bytes>),
-    /// From the app.
+    /// The body of an app's response.
     App(Box<Download>),
 }
 

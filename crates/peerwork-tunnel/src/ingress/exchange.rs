@@ -1,4 +1,5 @@
-//! One request and its response head: a kept connection or a fresh one, one retry where it is safe.
+//! Sends one request and receives its response head, on a kept connection or a new one, with one retry
+//! where it is safe.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -15,13 +16,13 @@ use crate::{
     wire::{Kind, RequestId},
 };
 
-/// An app may close a kept connection at the moment a request is sent on it. Requests that cannot be
-/// sent twice use only connections that were busy within this time.
+/// The age of a kept connection up to which it may carry a request that cannot be sent twice. An app
+/// may close a kept connection at the moment a request is sent on it.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long a kept connection may take to become ready; it is as good as ready already.
+/// How long a kept connection may take to become ready; normally it is ready already.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Everything that an exchange needs beside the request.
+/// The parts of an exchange beside the request.
 pub(crate) struct Exchange<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) to: &'a Destination,
@@ -33,7 +34,7 @@ pub(crate) struct Exchange<'a> {
 type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
 impl Exchange<'_> {
-    /// Sends the request and answers the response's head, with the connection that carried it.
+    /// Sends the request and returns the response's head with the connection that carried it.
     pub(crate) async fn run(
         &mut self,
         mut request: Request<Upload>,
@@ -62,7 +63,7 @@ impl Exchange<'_> {
                 Ok(response) => return Ok((response, sender)),
                 Err(failed) => failed,
             };
-            // A message that comes back was never written.
+            // hyper returns the message when no byte of it was written.
             match failed.take_message().or(copy).filter(|_| reused) {
                 Some(again) => request = again,
                 None => return Err(self.classify(&failed.into_error())),
@@ -101,7 +102,7 @@ impl Exchange<'_> {
         Ok(sender)
     }
 
-    /// Waits for the response's head. Time counts only while the upload stands still.
+    /// Waits for the response's head. The deadline starts again whenever the upload makes progress.
     async fn respond(&self, sent: impl Future<Output = Sent>) -> Result<Sent, Problem> {
         let mut sent = std::pin::pin!(sent);
         let limit = self.shared.deadlines.response;

@@ -1,4 +1,4 @@
-//! The end of a request: one log line and one count, however it ends.
+//! Writes one log line and one count at the end of every request, however the request ends.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,7 +9,7 @@ use peerwork_limits::Place;
 use super::{activity::UnderWay, shared::Shared};
 use crate::{outcome::Outcome, problem::Failure, upload::Progress, wire::RequestId};
 
-/// How far a request came.
+/// The phase that a request has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Parse,
@@ -21,7 +21,7 @@ pub(crate) enum Phase {
     Upgraded,
 }
 
-/// Accompanies a request and its response; when it is dropped, the request is over.
+/// A guard that goes along with a request and its response; dropping it ends the request.
 pub(crate) struct Finish {
     shared: Arc<Shared>,
     request_id: RequestId,
@@ -33,9 +33,9 @@ pub(crate) struct Finish {
     pub(crate) app: Option<(NodeId, u16)>,
     pub(crate) status: u16,
     pub(crate) progress: Arc<Progress>,
-    /// Received after an upgrade.
+    /// Bytes received from the client after an upgrade.
     pub(crate) received: u64,
-    /// Body bytes for the client.
+    /// Body bytes sent to the client.
     pub(crate) sent: u64,
     pub(crate) place: Option<Place<NodeId>>,
     pub(crate) under_way: UnderWay,

@@ -1,13 +1,13 @@
 //! Rewrites headers between client and app (RFC 9110 section 7.6, RFC 7239).
 //!
-//! * Hop-by-hop headers end here, in both directions, and so do the headers that `Connection` names.
-//! * Headers that say where a request came from are set here, and never taken from the client. The
-//!   scheme is `https` when the ingress did TLS or a trusted proxy says that it did.
+//! * Hop-by-hop headers, and the headers that `Connection` names, are removed in both directions.
+//! * Headers that name the client are set here, and never taken from the client. The scheme is `https`
+//!   when the ingress terminated TLS or a trusted proxy says that it did.
 //! * `Host` becomes `localhost:<port>`, as if the app were called on its own machine: apps that guard
-//!   against DNS rebinding answer only to that, and the relay's name means nothing to an app. An
-//!   `Origin` that is the client's own `Host` becomes the same, so that a page of the app still counts
-//!   as its own. Apps that build links find the outside name in `X-Forwarded-Host` and
-//!   `X-Forwarded-Prefix`.
+//!   against DNS rebinding accept only that, and the relay's host name is unknown to an app. An
+//!   `Origin` that equals the client's own `Host` becomes the same, so that a page of the app still
+//!   counts as same-origin. Apps that build links find the outside host and path in `X-Forwarded-Host`
+//!   and `X-Forwarded-Prefix`.
 
 use std::{fmt::Write as _, net::SocketAddr};
 
@@ -21,9 +21,9 @@ use http::{
 
 use crate::wire::RequestId;
 
-/// Names a request in all answers of an ingress, and to apps.
+/// The header with the id of a request, in all responses of an ingress and in requests to apps.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("peerwork-request-id");
-/// Carries the bearer key for an edge beside an `Authorization` for the relay or the app.
+/// The header with the bearer key for an edge, beside an `Authorization` for the relay or the app.
 pub const EDGE_KEY: HeaderName = HeaderName::from_static("peerwork-edge-key");
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -42,7 +42,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
-/// Headers by which proxies of many makers name their client, beside `X-Forwarded-…`.
+/// Headers in which proxies of various makers name their client, beside `X-Forwarded-…`.
 const CLAIMS: [&str; 6] = [
     "forwarded",
     "x-real-ip",
@@ -52,8 +52,8 @@ const CLAIMS: [&str; 6] = [
     "cf-connecting-ip",
 ];
 
-/// The client's part of the forwarding headers; made once for each connection, or for each request
-/// of a trusted proxy.
+/// The client's values for the forwarding headers. They are made once for each connection, or for each
+/// request of a trusted proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     x_forwarded_for: HeaderValue,
@@ -78,9 +78,9 @@ impl Client {
     }
 }
 
-/// The token of an upgrade that a client asks for and that is passed on: any but `h2c`, which would
-/// carry several requests past the checks of this one.
-pub(crate) fn upgrade_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
+/// The protocol of an upgrade that a client asks for and that is passed on: any protocol but `h2c`,
+/// which would carry several requests past the checks of this request.
+pub(crate) fn requested_upgrade<B>(request: &Request<B>) -> Option<HeaderValue> {
     if request.version() != Version::HTTP_11 {
         return None;
     }
@@ -90,26 +90,27 @@ pub(crate) fn upgrade_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
     (named && plain).then(|| protocol.clone())
 }
 
-/// The host that the client addressed: of HTTP/2 and absolute targets the authority, else `Host`.
-pub(crate) fn host_asked<B>(request: &Request<B>) -> Option<HeaderValue> {
+/// The host that the client addressed: the authority of HTTP/2 and absolute request targets, else
+/// `Host`.
+pub(crate) fn requested_host<B>(request: &Request<B>) -> Option<HeaderValue> {
     match request.uri().authority() {
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
         None => request.headers().get(HOST).cloned(),
     }
 }
 
-/// Values for the rewriting of a request's headers.
+/// The values that a request's headers are rewritten with.
 pub(crate) struct Rewrite<'a> {
     pub(crate) client: &'a Client,
     pub(crate) host: Option<HeaderValue>,
-    /// `/edge/<node>/<port>` as the client wrote it.
+    /// The path prefix `/edge/<node>/<port>` as the client wrote it.
     pub(crate) prefix: &'a str,
     pub(crate) port: u16,
     pub(crate) request_id: &'a HeaderValue,
     pub(crate) upgrade: Option<HeaderValue>,
 }
 
-/// Makes a client's headers those that the app gets.
+/// Rewrites a client's headers for the app.
 pub(crate) fn to_app(headers: &mut HeaderMap, rewrite: Rewrite<'_>) {
     let trailers = tokens(headers, &TE).any(|t| {
         let coding = t.split(';').next().unwrap_or_default();
@@ -140,7 +141,8 @@ pub(crate) fn to_app(headers: &mut HeaderMap, rewrite: Rewrite<'_>) {
     }
 }
 
-/// Makes an app's headers those that the client gets. `upgrade`: the app switched protocols.
+/// Rewrites an app's headers for the client. `upgrade` is the protocol where the app switched
+/// protocols.
 pub(crate) fn to_client(headers: &mut HeaderMap, upgrade: Option<HeaderValue>) {
     strip_hop_by_hop(headers);
     if let Some(protocol) = upgrade {
@@ -163,7 +165,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes headers that only a proxy may set, and headers that were for this proxy.
+/// Removes headers that only a proxy may set, and headers that were meant for this proxy.
 fn strip_claims(headers: &mut HeaderMap) {
     let claims: Vec<HeaderName> = headers
         .keys()
@@ -173,13 +175,13 @@ fn strip_claims(headers: &mut HeaderMap) {
     for name in claims {
         headers.remove(name);
     }
-    // The ingress answers an expectation itself, as soon as the body is wanted.
+    // hyper answers the expectation as soon as the body is read.
     for name in [EXPECT, EDGE_KEY] {
         headers.remove(name);
     }
 }
 
-/// Whether a header says where a request came from. Many apps read `_` in a name as `-`.
+/// Whether a header claims to name a request's client. Many apps read `_` in a name as `-`.
 fn is_claim(name: &str) -> bool {
     let claims = |name: &str| name.starts_with("x-forwarded") || CLAIMS.contains(&name);
     if name.contains('_') {
@@ -189,7 +191,8 @@ fn is_claim(name: &str) -> bool {
     }
 }
 
-/// HTTP/2 may split cookies into several headers, HTTP/1.1 may not (RFC 9113 section 8.2.3).
+/// Joins the cookie headers into a single one: HTTP/2 may split cookies, HTTP/1.1 may not (RFC 9113
+/// section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let mut cookies = headers.get_all(COOKIE).iter();
     if cookies.next().is_none() || cookies.next().is_none() {
@@ -254,7 +257,8 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
         .filter(|token| !token.is_empty())
 }
 
-/// For text that is visible ASCII by construction; anything else would be left out.
+/// Makes a header value from text that is visible ASCII by construction; any other text becomes
+/// `unknown`.
 fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

@@ -60,7 +60,7 @@ fn forged_forwarding_headers_are_replaced() {
 }
 
 #[test]
-fn https_is_told_as_the_scheme() {
+fn the_forwarded_scheme_of_https_is_https() {
     let mut headers = HeaderMap::new();
     let rewrite = Rewrite {
         client: &Client::new("192.0.2.1:5".parse().unwrap(), true),
@@ -87,7 +87,7 @@ fn ipv6_clients_and_odd_hosts_are_quoted() {
 }
 
 #[test]
-fn hop_by_hop_headers_and_headers_that_connection_names_end_here() {
+fn hop_by_hop_headers_and_headers_that_connection_names_are_removed() {
     let headers = rewritten(
         &[
             ("connection", "close, X-Mine"),
@@ -119,7 +119,7 @@ fn hop_by_hop_headers_and_headers_that_connection_names_end_here() {
 }
 
 #[test]
-fn trailers_and_upgrades_are_asked_for_again() {
+fn te_trailers_and_upgrade_headers_are_set_again() {
     let headers = rewritten(&[("te", "gzip, trailers;q=0.5")], None);
     assert_eq!(all(&headers, "te"), ["trailers"]);
     assert_eq!(all(&headers, "connection"), ["te"]);
@@ -130,23 +130,23 @@ fn trailers_and_upgrades_are_asked_for_again() {
 
 #[test]
 fn an_upgrade_is_taken_only_when_connection_names_it_and_never_to_h2c() {
-    let asked = |pairs: &[(&str, &str)]| {
+    let upgrade = |pairs: &[(&str, &str)]| {
         let mut request = Request::builder();
         for (name, value) in pairs {
             request = request.header(*name, *value);
         }
-        upgrade_asked(&request.body(()).unwrap())
+        requested_upgrade(&request.body(()).unwrap())
     };
     let websocket = ("upgrade", "websocket");
-    assert!(asked(&[("connection", "keep-alive, Upgrade"), websocket]).is_some());
-    assert!(asked(&[("connection", "keep-alive"), websocket]).is_none());
-    assert!(asked(&[websocket]).is_none());
-    assert!(asked(&[("connection", "upgrade"), ("upgrade", "H2C")]).is_none());
-    assert!(asked(&[("connection", "upgrade"), ("upgrade", "foo, h2c")]).is_none());
+    assert!(upgrade(&[("connection", "keep-alive, Upgrade"), websocket]).is_some());
+    assert!(upgrade(&[("connection", "keep-alive"), websocket]).is_none());
+    assert!(upgrade(&[websocket]).is_none());
+    assert!(upgrade(&[("connection", "upgrade"), ("upgrade", "H2C")]).is_none());
+    assert!(upgrade(&[("connection", "upgrade"), ("upgrade", "foo, h2c")]).is_none());
 }
 
 #[test]
-fn a_page_of_the_app_stays_its_own_and_strangers_stay_strangers() {
+fn the_apps_own_origin_stays_same_origin_and_others_stay_foreign() {
     let own = [("host", "relay:1"), ("origin", "http://relay:1")];
     assert_eq!(
         all(&rewritten(&own, None), "origin"),
@@ -175,7 +175,7 @@ fn two_set_cookie_headers_stay_two() {
 
 proptest! {
     #[test]
-    fn whatever_a_client_sends_the_claims_are_ours(
+    fn forwarding_headers_never_come_from_the_client(
         pairs in prop::collection::vec(("(x-forwarded-[a-z]{1,8}|connection|te|forwarded|x-[a-z]{1,6})", "[ -~]{0,30}"), 0..20)
     ) {
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();

@@ -1,42 +1,42 @@
-//! `/edge/{node}/{port}/…`: which app a request is for.
+//! Parses the request path `/edge/{node}/{port}/…` into the target node and port.
 
 use http::uri::PathAndQuery;
 use peerwork_identity::NodeId;
 
 use crate::problem::{Failure, Problem};
 
-/// What the path of a request asks for.
+/// The resource that a request's path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// `/`: who this relay is.
+pub enum RequestPath {
+    /// The path `/`: the name and version of the relay.
     Root,
-    /// An app.
+    /// The path of an app.
     App(Target),
 }
 
-/// An app, and the request target that it gets.
+/// The app that a request is for, and the request target that the app gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The edge.
     pub node: NodeId,
     /// The app's port, never 0.
     pub port: u16,
-    /// Path and query for the app: every byte after the port as the client sent it, nothing decoded
-    /// and nothing cleaned; `/` when there is none.
+    /// Path and query for the app: the bytes after the port as the client sent them, neither decoded
+    /// nor normalized; `/` when there are none.
     pub rest: PathAndQuery,
-    /// How many bytes of the client's path stand before `rest`.
+    /// The number of bytes of the client's path before `rest`.
     pub prefix_bytes: usize,
 }
 
-/// Parses path and query of a request.
+/// Parses the path and query of a request.
 ///
 /// # Errors
-/// [`Problem`] with what is wrong and how it should look.
-pub fn parse(asked: &PathAndQuery) -> Result<Asked, Problem> {
-    let text = asked.as_str();
-    let path_bytes = asked.path().len();
-    if asked.path() == "/" {
-        return Ok(Asked::Root);
+/// [`Problem`] names the wrong part and the expected form.
+pub fn parse(path_and_query: &PathAndQuery) -> Result<RequestPath, Problem> {
+    let text = path_and_query.as_str();
+    let path_bytes = path_and_query.path().len();
+    if path_and_query.path() == "/" {
+        return Ok(RequestPath::Root);
     }
     let Some(tail) = text.strip_prefix("/edge") else {
         return Err(not_found());
@@ -44,7 +44,7 @@ pub fn parse(asked: &PathAndQuery) -> Result<Asked, Problem> {
     if !tail.is_empty() && !tail.starts_with(['/', '?']) {
         return Err(not_found());
     }
-    let mut segments = asked.path().split('/').skip(2);
+    let mut segments = path_and_query.path().split('/').skip(2);
     let (Some(node), Some(port)) = (segments.next(), segments.next()) else {
         let detail = "expected /edge/{node}/{port}, followed by the app's own path";
         return Err(Problem::new(Failure::BadPath, detail));
@@ -61,7 +61,7 @@ pub fn parse(asked: &PathAndQuery) -> Result<Asked, Problem> {
     };
     let rest = PathAndQuery::try_from(rest)
         .map_err(|error| Problem::new(Failure::BadPath, error.to_string()))?;
-    Ok(Asked::App(Target {
+    Ok(RequestPath::App(Target {
         node,
         port,
         rest,
@@ -73,7 +73,7 @@ fn not_found() -> Problem {
     Problem::new(Failure::NotFound, "apps are at /edge/{node}/{port}/…")
 }
 
-/// Digits alone, without a sign or leading zeros.
+/// Parses a port: digits alone, without a sign or leading zeros.
 fn parse_port(text: &str) -> Result<u16, Problem> {
     let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     let port = digits.then(|| text.parse().ok()).flatten();
@@ -93,14 +93,14 @@ mod tests {
 
     const NODE: &str = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
 
-    fn parsed(path: &str) -> Result<Asked, Failure> {
+    fn parsed(path: &str) -> Result<RequestPath, Failure> {
         parse(&path.parse().unwrap()).map_err(|problem| problem.failure)
     }
 
     fn rest(path: &str) -> String {
         match parsed(path).unwrap() {
-            Asked::App(target) => target.rest.to_string(),
-            Asked::Root => panic!("an app was meant"),
+            RequestPath::App(target) => target.rest.to_string(),
+            RequestPath::Root => panic!("expected the path of an app"),
         }
     }
 
@@ -130,17 +130,17 @@ mod tests {
     fn node_ids_are_taken_as_base58_and_as_cid() {
         let cid = "bafzaajiiaijccay3qtcvm6ysmrajsxj62wvlublf24pbqndajam77hax6xu5lxihr4";
         let node = |text: &str| match parsed(&format!("/edge/{text}/1/")).unwrap() {
-            Asked::App(target) => target.node.to_string(),
-            Asked::Root => panic!("an app was meant"),
+            RequestPath::App(target) => target.node.to_string(),
+            RequestPath::Root => panic!("expected the path of an app"),
         };
         assert_eq!(node(NODE), NODE);
         assert_eq!(node(cid), NODE);
     }
 
     #[test]
-    fn each_part_that_is_wrong_is_named() {
-        assert_eq!(parsed("/"), Ok(Asked::Root));
-        assert_eq!(parsed("/?x"), Ok(Asked::Root));
+    fn the_problem_names_the_wrong_part_of_the_path() {
+        assert_eq!(parsed("/"), Ok(RequestPath::Root));
+        assert_eq!(parsed("/?x"), Ok(RequestPath::Root));
         for path in ["/x", "/x/", "/edges", "/Edge/a/1", "//", "/x/edge", "/ed"] {
             assert_eq!(parsed(path), Err(Failure::NotFound), "{path}");
         }
@@ -179,8 +179,8 @@ mod tests {
         #[test]
         fn prefix_and_rest_together_are_what_the_client_sent(tail in "(/[!-~&&[^#]]{0,80})?") {
             let path = format!("/edge/{NODE}/80{tail}");
-            if let Ok(asked) = path.parse::<PathAndQuery>() {
-                let Ok(Asked::App(target)) = parse(&asked) else { panic!("{path}") };
+            if let Ok(path_and_query) = path.parse::<PathAndQuery>() {
+                let Ok(RequestPath::App(target)) = parse(&path_and_query) else { panic!("{path}") };
                 let rest = if tail.is_empty() { "/" } else { &tail };
                 prop_assert_eq!(target.rest.as_str(), rest);
                 prop_assert_eq!(&path[..target.prefix_bytes], format!("/edge/{NODE}/80"));

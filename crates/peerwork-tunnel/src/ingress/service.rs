@@ -15,7 +15,7 @@ use super::{
     exchange::Exchange,
     finish::{Finish, Phase},
     headers::{self, Client, REQUEST_ID, Rewrite},
-    path::{self, Asked, Target},
+    path::{self, RequestPath, Target},
     shared::Shared,
     upgrade,
 };
@@ -26,7 +26,7 @@ use crate::{
     wire::RequestId,
 };
 
-/// Answers one request; every failure is a response too.
+/// Handles one request; failures become responses too.
 pub(crate) async fn handle(
     shared: Arc<Shared>,
     client: Arc<Client>,
@@ -69,11 +69,11 @@ struct Call<'a> {
     id_value: &'a HeaderValue,
 }
 
-/// A request with all that was decided about it.
+/// An authorized request with its destination and rewritten headers.
 struct Prepared {
     request: Request<Upload>,
     to: Destination,
-    /// The client's side of an upgrade that it asked for.
+    /// The client's side of a requested upgrade.
     upgrade: Option<OnUpgrade>,
 }
 
@@ -87,8 +87,8 @@ impl Call<'_> {
             return Err(Problem::new(Failure::RelayStopping, "the request is over"));
         };
         let target = match self.parse(&request)? {
-            Asked::Root => return self.root(&request, finish),
-            Asked::App(target) => target,
+            RequestPath::Root => return self.root(&request, finish),
+            RequestPath::App(target) => target,
         };
         finish.app = Some((target.node, target.port));
         if let Some(response) = self.shared.cors.preflight(&request) {
@@ -102,7 +102,7 @@ impl Call<'_> {
             upgrade,
         } = self.prepare(request, target, finish)?;
         finish.phase = Phase::Admit;
-        // The clients' addresses are bounded where their connections are accepted.
+        // No origin is given: the listener already bounds the connections of each client address.
         let place = self.shared.requests.take(to.node, None);
         finish.place = Some(place.map_err(full)?);
         let mut exchange = Exchange {
@@ -131,7 +131,7 @@ impl Call<'_> {
         Ok(response.map(body))
     }
 
-    fn parse(&self, request: &Request<Incoming>) -> Result<Asked, Problem> {
+    fn parse(&self, request: &Request<Incoming>) -> Result<RequestPath, Problem> {
         if request.method() == Method::CONNECT {
             let detail = "plain TCP is carried by `peerwork forward`";
             return Err(Problem::new(Failure::Connect, detail));
@@ -140,7 +140,7 @@ impl Call<'_> {
         path::parse(path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?)
     }
 
-    /// Answers with the name of the network and the version of the relay; needs no key.
+    /// Answers `GET /` with the network's name and the relay's version; no key is needed.
     fn root(
         &self,
         request: &Request<Incoming>,
@@ -177,15 +177,15 @@ impl Call<'_> {
         if let Some(id) = authorized.relay_key {
             finish.under_way.uses(KeyUse { id, node, port });
         }
-        let protocol = headers::upgrade_asked(&request);
+        let protocol = headers::requested_upgrade(&request);
         let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
-        let host = headers::host_asked(&request);
+        let host = headers::requested_host(&request);
         let (mut parts, incoming) = request.into_parts();
-        let asked = parts.uri.path();
+        let path = parts.uri.path();
         let rewrite = Rewrite {
             client: self.client,
             host,
-            prefix: asked.get(..target.prefix_bytes).unwrap_or_default(),
+            prefix: path.get(..target.prefix_bytes).unwrap_or_default(),
             port,
             request_id: self.id_value,
             upgrade: protocol,

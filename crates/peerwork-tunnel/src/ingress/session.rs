@@ -1,4 +1,5 @@
-//! One connection of a client: its requests, and the reasons for which the ingress ends it.
+//! The session of one client connection: its requests, and the conditions under which the ingress
+//! closes it.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -8,17 +9,17 @@ use peerwork_listener::{Caller, Place, Serve};
 
 use super::{activity::Activity, download::Body, headers::Client, service, shared::Shared};
 
-/// How long a request may go on when its key is revoked: a short one that came with the last use of
-/// its key is answered.
+/// How long requests under way may go on after their key was revoked, so that a short request is still
+/// answered.
 const REVOKED_GRACE: Duration = Duration::from_millis(500);
-/// How long an idle client may take to leave once it was asked to.
+/// How long an idle client may take to close after the ingress began to shut the connection down.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The state of one connection.
 pub(crate) struct Session {
     activity: Arc<Activity>,
     client: Arc<Client>,
-    /// The caller where it is a trusted proxy, whose requests come from many clients.
+    /// The peer address where it is a trusted proxy, whose requests come from many clients.
     proxy: Option<Caller>,
 }
 

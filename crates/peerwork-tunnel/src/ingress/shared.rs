@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     pub(crate) about: Bytes,
     pub(crate) requests: Places<NodeId>,
     pub(crate) deadlines: Deadlines,
-    /// How long a connection may be without a request.
+    /// How long a connection may stay open without a request.
     pub(crate) idle: Duration,
     pub(crate) proxies: Proxies,
     pub(crate) metrics: IngressMetrics,

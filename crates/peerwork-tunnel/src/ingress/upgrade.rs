@@ -1,4 +1,4 @@
-//! Copies bytes both ways after `101 Switching Protocols`, for any protocol.
+//! Copies bytes in both directions after `101 Switching Protocols`, whatever the protocol.
 
 use std::{io, sync::Arc};
 
@@ -13,8 +13,8 @@ use crate::{
     stream::TunnelStream,
 };
 
-/// Copies between client and app until either leaves, the key that let the request in is revoked, or
-/// the ingress stops. The request is over then.
+/// Copies bytes between client and app until either closes, the request's key is revoked, or the
+/// ingress stops. Then the request ends.
 pub(crate) fn bridge(shared: &Arc<Shared>, client: OnUpgrade, app: OnUpgrade, finish: Finish) {
     let (stop, keys) = (shared.lifetime.stop.clone(), shared.keys.clone());
     let work = async move {
@@ -40,7 +40,7 @@ async fn carry(client: OnUpgrade, app: OnUpgrade, copied: &mut Copied) -> io::Re
     let (client, app) = futures::try_join!(client, app).map_err(io::Error::other)?;
     let mut client = TokioIo::new(client);
     let (mut app, early) = app_stream(app)?;
-    // The app may speak first, in one piece with its 101.
+    // The app may send its first bytes in the same read as its 101 response.
     client.write_all(&early).await?;
     client.flush().await?;
     copied.back += early.len() as u64;

@@ -1,4 +1,4 @@
-//! `keys.json`: reading, writing and locking it.
+//! Reads, writes and locks `keys.json`.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{KEYS_MAX, LABEL_BYTES_MAX, Record, StoredKey};
 
-/// 10,000 keys of about 350 bytes, doubled.
+/// The largest file that is read: 10,000 keys of about 350 bytes, doubled.
 const FILE_BYTES_MAX: usize = 8 << 20;
 const VERSION: u32 = 1;
 
@@ -21,19 +21,19 @@ const VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// Reading it failed.
+    /// The file could not be read.
     #[error("reading {0}")]
     Read(PathBuf, #[source] io::Error),
-    /// Writing it failed.
+    /// The file could not be written.
     #[error("writing {0}")]
     Write(PathBuf, #[source] io::Error),
-    /// Its content is not what this program writes.
+    /// The file's content is not a list of keys in this program's format.
     #[error("{0} is not a file of keys: {1}")]
     Content(PathBuf, String),
-    /// It holds as many keys as it may.
+    /// The store already holds [`KEYS_MAX`] keys.
     #[error("the store holds {KEYS_MAX} keys, which is the most; revoke some")]
     Full,
-    /// A label is too long.
+    /// A label has more than [`LABEL_BYTES_MAX`] bytes.
     #[error("a label has at most {LABEL_BYTES_MAX} bytes")]
     Label,
 }
@@ -55,17 +55,17 @@ struct Entry {
     expires_at: Option<u64>,
 }
 
-/// Tells one content of the file from another without reading it.
+/// The metadata that tells whether the file changed, without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     modified: Option<SystemTime>,
     bytes: u64,
-    /// A replaced file is another file, even within the clock's resolution.
+    /// The inode: a replaced file differs even within the clock's resolution.
     inode: u64,
 }
 
 impl Stamp {
-    /// `None` when there is no file.
+    /// The stamp of the file at `path`; `None` when there is no file.
     pub(super) fn of(path: &Path) -> Result<Option<Self>, KeyFileError> {
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -84,7 +84,8 @@ impl Stamp {
     }
 }
 
-/// Held while the file is read, changed and written, across processes.
+/// Locks the file against other processes until the returned handle is dropped, for a change of its
+/// content.
 pub(super) fn lock(path: &Path) -> Result<File, KeyFileError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");

@@ -8,24 +8,24 @@ use sha2::{Digest, Sha256};
 const PREFIX: &str = "pwk_";
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
-/// Base64 without padding of [`SECRET_BYTES`].
+/// The length of [`SECRET_BYTES`] in Base64 without padding.
 const SECRET_CHARS: usize = 43;
 
-/// A key as a caller holds it: an id of 8 bytes in lower-case hex, which is no secret, and a secret of
-/// 32 bytes in base64url.
+/// A key as its text carries it: a public id of 8 bytes in lower-case hex, and a secret of 32 bytes in
+/// base64url.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyText {
     id: [u8; ID_BYTES],
     secret: [u8; SECRET_BYTES],
 }
 
-/// A text is no key.
+/// The text is not a well-formed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a key: expected pwk_<16 hex digits>_<43 characters>")]
 pub struct ParseKeyError;
 
 impl KeyText {
-    /// A key that nobody knows yet.
+    /// A new key of random bytes.
     #[must_use]
     pub fn random() -> Self {
         Self {
@@ -34,7 +34,7 @@ impl KeyText {
         }
     }
 
-    /// Whether a text wants to be a key, well-formed or not.
+    /// Whether a text begins as a key does, well-formed or not.
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
         text.starts_with(PREFIX)
@@ -70,7 +70,7 @@ impl FromStr for KeyText {
     fn from_str(text: &str) -> Result<Self, ParseKeyError> {
         let rest = text.strip_prefix(PREFIX).ok_or(ParseKeyError)?;
         let (hex_id, secret_text) = rest.split_once('_').ok_or(ParseKeyError)?;
-        // One key has one text.
+        // Each key has exactly one text, so other spellings are refused.
         if secret_text.len() != SECRET_CHARS || hex_id.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(ParseKeyError);
         }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_as_it_was_shown() {
+    fn a_key_parses_from_its_own_text() {
         for _ in 0..100 {
             let key = KeyText::random();
             assert_eq!(key.to_string().parse(), Ok(key));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_key_is_refused() {
+    fn malformed_keys_are_refused() {
         let good = KeyText::random().to_string();
         let (short, long) = (&good[..good.len() - 1], format!("{good}A"));
         for wrong in [

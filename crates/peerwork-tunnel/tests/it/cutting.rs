@@ -1,4 +1,4 @@
-//! One side goes away in the middle of a request.
+//! Requests whose client, edge or app disconnects while they are under way.
 
 use std::{sync::Arc, time::Duration};
 
@@ -96,13 +96,13 @@ async fn a_client_that_leaves_frees_the_edge() {
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_never_looks_complete_to_the_app() {
-    let (told, mut heard) = tokio::sync::mpsc::channel(1);
+    let (uploads, mut received_uploads) = tokio::sync::mpsc::channel(1);
     let app = RawApp::start(move |mut stream, _| {
-        let told = told.clone();
+        let uploads = uploads.clone();
         async move {
             let mut received = Vec::new();
             let end = stream.read_to_end(&mut received).await;
-            let _ = told.send((received, end.is_err())).await;
+            let _ = uploads.send((received, end.is_err())).await;
         }
     })
     .await;
@@ -117,7 +117,10 @@ async fn an_upload_that_breaks_off_never_looks_complete_to_the_app() {
     })
     .await;
     drop(client);
-    let (received, reset) = timeout(SOON, heard.recv()).await.unwrap().unwrap();
+    let (received, reset) = timeout(SOON, received_uploads.recv())
+        .await
+        .unwrap()
+        .unwrap();
     let received = String::from_utf8_lossy(&received);
     assert!(reset || !received.ends_with("0\r\n\r\n"), "{received}");
 }
@@ -128,7 +131,7 @@ async fn an_app_that_closed_a_kept_connection_is_called_again() {
         let _ = stream.read(&mut [0; 4096]).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
         let _ = stream.write_all(answer).await;
-        // The next request is read and not answered.
+        // The app reads the next request and does not answer it.
         let _ = stream.read(&mut [0; 4096]).await;
     })
     .await;
@@ -140,14 +143,14 @@ async fn an_app_that_closed_a_kept_connection_is_called_again() {
         let response = world.send(request.body(none()).unwrap()).await;
         assert_eq!(text(response).await, "ok");
     }
-    // A POST may have had its effect already: it is not sent twice.
+    // A POST may have changed the app's state already, so it is not sent twice.
     let request = hyper::Request::post(&path).header("host", "x");
     let response = world.send(request.body(none()).unwrap()).await;
     problem(response, 502, "app-broken", "app").await;
 }
 
 #[tokio::test]
-async fn an_edge_that_vanishes_is_an_error_and_comes_back() {
+async fn a_lost_edge_connection_breaks_responses_and_later_calls_succeed() {
     let world = World::start().await;
     text(world.get("/echo").await).await;
     let mut response = world.get("/events").await;
@@ -175,7 +178,7 @@ async fn stopping_ends_requests_under_way() {
 }
 
 #[tokio::test]
-async fn clients_that_ask_for_nothing_are_let_go() {
+async fn clients_that_send_no_request_are_disconnected() {
     let world = World::with(|setup| {
         let deadlines = &mut setup.ingress.http.deadlines;
         deadlines.first_byte = Duration::from_millis(200);
@@ -183,11 +186,11 @@ async fn clients_that_ask_for_nothing_are_let_go() {
     })
     .await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    for said in ["", "GET / HT", "PRI", preface] {
-        let mut client = world.raw(said).await;
+    for start in ["", "GET / HT", "PRI", preface] {
+        let mut client = world.raw(start).await;
         let mut rest = Vec::new();
         let ended = timeout(SOON, client.read_to_end(&mut rest)).await;
-        assert!(ended.is_ok(), "{said:?}");
+        assert!(ended.is_ok(), "{start:?}");
     }
     let mut waiting = world.get("/events").await;
     let quiet = timeout(Duration::from_secs(1), waiting.frame()).await;

@@ -1,4 +1,4 @@
-//! Each failure has its own status and a body that says which side failed.
+//! Each failure has its own HTTP status, and a body that names the failing side.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ async fn an_app_that_takes_too_long_is_a_504() {
 }
 
 #[tokio::test]
-async fn full_means_503_with_retry_after() {
+async fn a_full_node_is_a_503_with_retry_after() {
     let world = World::with(|setup| {
         setup.ingress.limits.requests_max = 2;
         setup.ingress.limits.requests_per_node_max = 1;
@@ -157,7 +157,7 @@ async fn full_means_503_with_retry_after() {
 }
 
 #[tokio::test]
-async fn a_relay_that_is_full_says_so() {
+async fn a_full_relay_is_a_503_that_names_the_relay() {
     let world = World::with(|setup| setup.ingress.limits.requests_max = 1).await;
     let first = world.get("/events").await;
     problem(world.get("/echo").await, 503, "relay-full", "relay").await;

@@ -1,4 +1,4 @@
-//! Floods of connections, and clients that take nothing: other callers are served.
+//! The ingress serves other callers during floods of connections, and beside clients that do not read.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use crate::world::{SOON, World, text};
 
 #[tokio::test]
-async fn idle_connections_at_the_limit_shut_no_caller_out() {
+async fn idle_connections_at_the_limit_do_not_block_other_callers() {
     let world = World::with(|setup| setup.ingress.http.bounds.connections_max = 4).await;
     let mut idle = Vec::new();
     for _ in 0..4 {
@@ -21,16 +21,16 @@ async fn idle_connections_at_the_limit_shut_no_caller_out() {
     }
 }
 
-/// A connection that said something and stays open, with the start of the answer.
-async fn answered(world: &World, said: &str) -> (TcpStream, String) {
-    let mut stream = world.raw(said).await;
+/// Opens a connection, writes `request` and reads the start of the answer; the connection stays open.
+async fn answered(world: &World, request: &str) -> (TcpStream, String) {
+    let mut stream = world.raw(request).await;
     let mut line = [0; 12];
     let read = timeout(SOON, stream.read_exact(&mut line)).await;
     read.unwrap().unwrap();
     (stream, String::from_utf8_lossy(&line).into_owned())
 }
 
-/// A GET of a client behind a proxy.
+/// Sends a GET as a proxy does for `client`.
 async fn proxied(world: &World, client: &str) -> (TcpStream, String) {
     let proxy = format!("PROXY TCP4 {client} 127.0.0.1 4711 443\r\n");
     let path = world.path("/echo");

@@ -26,7 +26,7 @@ async fn with(world: &World, path: &str, headers: &[(&str, &str)]) -> Response<I
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_with_keys_lets_only_their_holders_through() {
+async fn a_relay_with_keys_accepts_only_calls_with_a_valid_key() {
     let (_folder, store) = store();
     let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
     let response = world.get("/echo").await;
@@ -59,14 +59,14 @@ async fn a_revoked_key_is_401() {
     let bearer = format!("Bearer {}", key.secret);
     let response = with(&world, "/echo", &[("authorization", &bearer)]).await;
     assert_eq!(response.status(), 200);
-    // Another process, as `peerwork key revoke` is.
+    // The key is revoked by another process, as `peerwork key revoke` is.
     let other = KeyStore::open(&folder.path().join("keys.json")).unwrap();
     assert!(other.revoke(&key.id).unwrap());
     let response = eventually_async("the relay to see it", || async {
         let request = world
             .request("GET", "/echo")
             .header("authorization", &bearer);
-        // A call that is under way at that moment is cut.
+        // A call under way at the moment of the revocation is cut.
         let response = world.try_send(request.body(none()).unwrap()).await.ok()?;
         (response.status() == 401).then_some(response)
     })
@@ -75,7 +75,7 @@ async fn a_revoked_key_is_401() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_key_ends_what_it_began() {
+async fn a_revoked_key_ends_the_requests_it_authorized() {
     let (_folder, store) = store();
     let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
     let key = store.create(NewKey::default()).unwrap();
@@ -145,7 +145,7 @@ async fn an_edge_with_keys_checks_them_itself() {
     ];
     let lines = text(with(&world, "/headers", &both).await).await;
     assert!(lines.contains("authorization: Bearer app\n") && !lines.contains(&key));
-    // A tunnel that was opened with a key serves nobody without it.
+    // A tunnel that was opened with a key carries no request without the key.
     problem(world.get("/echo").await, 401, "edge-key-missing", "edge").await;
     let wrong = format!("Bearer {}", key.replace("pwk_", "pwk_0"));
     let response = with(&world, "/echo", &[("authorization", &wrong)]).await;

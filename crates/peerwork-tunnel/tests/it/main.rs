@@ -1,4 +1,4 @@
-//! The tunnel over loopback: real nodes, real HTTP.
+//! Tests of the tunnel over loopback, with real nodes and real HTTP.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop where it stands"

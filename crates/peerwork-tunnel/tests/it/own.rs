@@ -1,4 +1,4 @@
-//! Calls to the node's own id through its own ingress: a relay that is an edge at once.
+//! Calls to the node's own id through its own ingress: the node is both relay and edge.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ async fn a_node_calls_its_own_app_with_bodies_upgrades_and_broken_answers() {
     let answer = send(at, echo).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(text(answer).await.len(), 1_000_000);
-    // A body that breaks off is broken off at the client too.
+    // A response whose body breaks off is broken off at the client too.
     for path in ["/dies", "/dies-chunked"] {
         let dies = both.request("GET", port, path).body(none()).unwrap();
         let answer = send(at, dies).await.unwrap();

@@ -1,4 +1,4 @@
-//! What passes, and how it arrives.
+//! Requests and responses pass the tunnel unchanged, except for the headers that a proxy must set.
 
 use futures::{SinkExt, StreamExt};
 use hyper::{Response, body::Incoming};
@@ -160,7 +160,7 @@ async fn websockets_pass() {
 }
 
 #[tokio::test]
-async fn any_upgrade_passes_and_each_side_may_end_alone() {
+async fn any_upgrade_passes_and_each_side_may_half_close() {
     let world = World::start().await;
     let head = format!(
         "GET {} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n",
@@ -221,7 +221,7 @@ async fn http2_without_tls_passes() {
 }
 
 #[tokio::test]
-async fn a_preflight_is_answered_and_answers_may_be_read_by_allowed_pages() {
+async fn preflights_are_answered_and_allowed_origins_may_read_responses() {
     let page = "https://page.test";
     let world = World::with(|setup| setup.ingress.cors_origins = vec![page.into()]).await;
     let ask = |origin: &'static str| {
@@ -248,7 +248,7 @@ async fn a_preflight_is_answered_and_answers_may_be_read_by_allowed_pages() {
 }
 
 #[tokio::test]
-async fn the_root_tells_who_the_relay_is() {
+async fn the_root_path_answers_with_network_and_version() {
     let world = World::start().await;
     let request = hyper::Request::get("/").header("host", "x");
     let response = world.send(request.body(none()).unwrap()).await;

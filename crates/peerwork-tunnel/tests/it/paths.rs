@@ -1,4 +1,4 @@
-//! The same over QUIC and over a circuit: nothing of a tunnel depends on what carries it.
+//! Calls over QUIC and over a circuit behave as over TCP.
 
 use http_body_util::BodyExt;
 use peerwork_net::Path;
@@ -36,7 +36,7 @@ async fn bodies_pass_both_ways_over_quic_and_over_a_circuit() {
 }
 
 #[tokio::test]
-async fn events_are_not_held_back_and_leaving_frees_all_over_quic_and_over_a_circuit() {
+async fn events_are_not_buffered_and_a_disconnect_frees_the_tunnel_over_quic_and_over_a_circuit() {
     for (over, _) in OTHERS {
         let world = world(over).await;
         let mut response = world.get("/events").await;
@@ -68,7 +68,7 @@ async fn a_body_that_breaks_off_is_an_error_over_quic_and_over_a_circuit() {
 }
 
 #[tokio::test]
-async fn a_relay_that_closes_the_connection_ends_what_is_under_way_and_calls_again() {
+async fn a_closed_relay_connection_ends_requests_and_later_calls_succeed() {
     let world = World::start().await;
     text(world.get("/echo").await).await;
     let mut response = world.get("/events").await;

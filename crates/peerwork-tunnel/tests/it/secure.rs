@@ -43,14 +43,14 @@ async fn an_ingress_with_a_certificate_speaks_https_and_http_on_one_port() {
         ("http", "--http1.1", "1.1"),
     ] {
         let output = curl(&world, &folder, scheme, &[flag]).await;
-        let said = String::from_utf8_lossy(&output.stdout);
+        let body = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{output:?}");
         for line in [
             format!("x-forwarded-proto: {scheme}\n"),
             "x-forwarded-for: 127.0.0.1\n".to_owned(),
             format!("curl-http: {version}\n"),
         ] {
-            assert!(said.contains(&line), "{flag} {line} in {said}");
+            assert!(body.contains(&line), "{flag} {line} in {body}");
         }
     }
 }
@@ -77,14 +77,14 @@ async fn a_certificate_that_cannot_be_read_is_an_error_at_the_start() {
     assert!(error.contains("missing.pem"), "{error}");
 }
 
-/// The forwarding headers that the app got, in the order of their names.
+/// The forwarding headers that the app received, in the order of their names.
 async fn forwarding(world: &World, headers: &[(&str, &str)]) -> String {
     let mut request = world.request("GET", "/headers");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let said = text(world.send(request.body(none()).unwrap()).await).await;
-    let lines = said
+    let body = text(world.send(request.body(none()).unwrap()).await).await;
+    let lines = body
         .lines()
         .filter(|line| line.starts_with("forwarded:") || line.starts_with("x-forwarded-"));
     let mut lines: Vec<_> = lines
@@ -114,10 +114,10 @@ async fn an_app_learns_the_client_and_the_scheme_that_a_trusted_proxy_names() {
         ("x-forwarded-proto", "https"),
     ];
     let standard = [("forwarded", "for=192.0.2.6;proto=https")];
-    let told = expected("192.0.2.5", "https");
-    assert_eq!(forwarding(&trusting, &x).await, told);
-    let told = expected("192.0.2.6", "https");
-    assert_eq!(forwarding(&trusting, &standard).await, told);
+    let received = expected("192.0.2.5", "https");
+    assert_eq!(forwarding(&trusting, &x).await, received);
+    let received = expected("192.0.2.6", "https");
+    assert_eq!(forwarding(&trusting, &standard).await, received);
     let own = expected("127.0.0.1", "http");
     assert_eq!(forwarding(&trusting, &[]).await, own);
     assert_eq!(forwarding(&direct, &x).await, own);

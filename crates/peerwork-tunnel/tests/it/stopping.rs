@@ -1,4 +1,4 @@
-//! Stopping an ingress: requests under way are answered, and nothing else is waited for.
+//! An ingress that stops answers the requests under way, and waits for nothing else.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +13,10 @@ use tokio::{
 
 use crate::world::{SOON, World, none, text};
 
-/// So long that a test fails by its own deadline where a stop waits for it.
+/// A deadline so long that a stop that waits for it makes the test fail.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// An app that answers each request when it is told to, and keeps its connections open.
+/// An app that answers each request when `answer` is notified, and keeps its connections open.
 async fn patient_app(answer: Arc<Notify>) -> RawApp {
     RawApp::start(move |mut stream, _| {
         let answer = Arc::clone(&answer);
@@ -52,7 +52,7 @@ async fn a_stop_ends_with_the_last_request_though_the_app_keeps_its_connection()
     .await;
     world.port = app.address().port();
     let (address, request) = (world.address(), world.request("GET", "/"));
-    let asked = tokio::spawn(crate::world::send(address, request.body(none()).unwrap()));
+    let call = tokio::spawn(crate::world::send(address, request.body(none()).unwrap()));
     eventually("the request to reach the app", || {
         (app.accepted() > 0).then_some(())
     })
@@ -60,7 +60,7 @@ async fn a_stop_ends_with_the_last_request_though_the_app_keeps_its_connection()
     let stopped = tokio::spawn(world.ingress.stop());
     refuses_connections(address).await;
     answer.notify_one();
-    let response = asked.await.unwrap().unwrap();
+    let response = call.await.unwrap().unwrap();
     assert_eq!(text(response).await, "done");
     timeout(SOON, stopped).await.unwrap().unwrap();
 }
@@ -68,7 +68,7 @@ async fn a_stop_ends_with_the_last_request_though_the_app_keeps_its_connection()
 #[tokio::test]
 async fn kept_idle_and_upgraded_connections_do_not_hold_up_a_stop() {
     let world = World::with(|setup| setup.ingress.deadlines.drain = NEVER).await;
-    // A connection to the app that is kept for the next request.
+    // The first call leaves a kept connection to the app in the pool.
     assert_eq!(world.get("/count").await.status(), 200);
     let idle = world.raw("").await;
     let (address, node, port) = (world.address(), world.node(), world.port);

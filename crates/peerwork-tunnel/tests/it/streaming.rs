@@ -1,4 +1,4 @@
-//! Bodies of any size, as they come.
+//! Bodies of any size pass piece by piece, without being collected.
 
 use std::{convert::Infallible, pin::pin};
 
@@ -56,7 +56,7 @@ async fn an_unfinished_last_sse_line_arrives() {
 }
 
 #[tokio::test]
-async fn pieces_of_any_body_pass_as_they_come() {
+async fn chunks_of_any_body_pass_without_buffering() {
     let (say, heard) = tokio::sync::mpsc::channel::<&[u8]>(1);
     let heard = std::sync::Arc::new(tokio::sync::Mutex::new(heard));
     let app = RawApp::start(move |mut stream, _| {
@@ -102,7 +102,7 @@ async fn large_bodies_stream_both_ways() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_the_app_back() {
+async fn a_client_that_does_not_read_slows_the_app_by_backpressure() {
     let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = std::sync::Arc::clone(&sent);
     let app = RawApp::start(move |mut stream, _| {
@@ -124,7 +124,7 @@ async fn a_client_that_does_not_read_holds_the_app_back() {
     let client = world
         .raw(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
         .await;
-    // Quiet means that every buffer on the way is full.
+    // A counter that stands still means that every buffer between app and client is full.
     let sent = || sent.load(std::sync::atomic::Ordering::Relaxed);
     let mut before = (0, std::time::Instant::now());
     let held = eventually("the app to be held back", || {
@@ -203,7 +203,7 @@ async fn an_empty_answer_is_empty() {
 }
 
 #[tokio::test]
-async fn an_answer_of_an_app_that_reads_no_further_is_not_lost() {
+async fn the_response_of_an_app_that_stops_reading_the_upload_is_delivered() {
     let app = RawApp::start(|mut stream, _| async move {
         let _ = stream.read(&mut [0; 1024]).await;
         let answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig";

@@ -1,4 +1,4 @@
-//! Plain TCP through the network.
+//! Raw TCP connections through a forwarder and an edge.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::world::{SOON, World};
 
-/// Reads to the end, then answers with the length.
+/// Starts an app that reads to the end and then answers with the number of bytes.
 async fn counting() -> RawApp {
     RawApp::start(|mut stream, _| async move {
         let mut received = Vec::new();
@@ -59,7 +59,7 @@ async fn plain_tcp_is_carried_with_half_close() {
 }
 
 #[tokio::test]
-async fn what_the_edge_refuses_is_cut_off() {
+async fn a_tcp_connection_that_the_edge_refuses_is_closed() {
     let app = counting().await;
     let world = World::start().await;
     let forwarder = forwarder(&world, app.address().port(), None).await;

@@ -1,4 +1,4 @@
-//! A relay, an edge and a web app, and how to call it.
+//! A test network of a relay, an edge and a web app, with functions to call the app.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) const SOON: Duration = DEADLINE;
 
 pub(crate) type Body = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A directory that knows what it was told.
+/// A directory that holds the entries that a test inserted.
 #[derive(Default)]
 pub(crate) struct Known(parking_lot::Mutex<HashMap<NodeId, Found>>);
 
@@ -51,16 +51,16 @@ async fn network_at(listen: &[&str], relay_server: Option<RelayServer>, links: &
     node::start(config).await
 }
 
-/// How the ingress reaches the edge.
+/// The transport by which the ingress reaches the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
     Tcp,
     Quic,
-    /// Through a third node; the edge listens nowhere.
+    /// A circuit through a third node; the edge listens on no address.
     Circuit,
 }
 
-/// The node between an ingress and an edge, and the edge's place there.
+/// The node between an ingress and an edge, and the edge's reservation there.
 pub(crate) struct Between {
     _relay: Network,
     _place: Reservation,
@@ -188,12 +188,12 @@ impl World {
         self.send(request.body(none()).unwrap()).await
     }
 
-    /// Sends on a connection of its own.
+    /// Sends a request on a new connection.
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Incoming> {
         self.try_send(request).await.unwrap()
     }
 
-    /// As [`World::send`], where the connection may be cut before the answer.
+    /// Sends a request as [`World::send`] does, where the connection may be cut before the answer.
     pub(crate) async fn try_send(
         &self,
         request: Request<Body>,
@@ -201,7 +201,7 @@ impl World {
         send(self.address(), request).await
     }
 
-    /// A raw connection with a request written to it.
+    /// Opens a raw connection and writes a request to it.
     pub(crate) async fn raw(&self, request: &str) -> TcpStream {
         use tokio::io::AsyncWriteExt;
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
@@ -251,7 +251,7 @@ pub(crate) async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(bytes(response).await.to_vec()).unwrap()
 }
 
-/// Asserts on a problem, and answers its body.
+/// Asserts that a response is the given problem, and returns its body.
 pub(crate) async fn problem(
     response: Response<Incoming>,
     status: u16,

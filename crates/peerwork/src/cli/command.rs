@@ -14,42 +14,43 @@ use super::{
 
 /// A command of the program; its fields are its flags.
 pub(crate) trait Command: Args {
-    /// Its name.
+    /// The command's name.
     const NAME: &'static str;
-    /// Its line in the list of commands.
+    /// The command's line in the list of commands.
     const ABOUT: &'static str;
-    /// Its settings beside the global ones, which the settings file and the environment may give.
+    /// The command's settings beside the global ones; the settings file and the environment may give
+    /// them.
     const SETTINGS: Option<Schema> = None;
 
-    /// Completes the command as clap sees it.
+    /// Adds details to the command's clap description.
     fn describe(command: Clap) -> Clap {
         command
     }
 
-    /// Runs it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// The failure, its reason and the way out.
+    /// The failure with its cause, and what the user can do.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()>;
 }
 
 /// One call of the program.
 pub(crate) struct Call<'a> {
-    /// The flags of the command; global ones count wherever they stand.
+    /// The flags of the command; global flags count wherever they stand.
     pub(crate) flags: &'a ArgMatches,
-    /// The form of answers that command line and environment ask for.
+    /// The output form (text or JSON) of the command line and the environment.
     pub(crate) form: Form,
-    /// Variables by their names.
+    /// The environment variables by name.
     pub(crate) environment: Environment<'a>,
     /// The settings of all commands.
     pub(crate) schemas: &'a [Schema],
-    /// The whole command line, for commands that describe it.
+    /// The whole command line as clap describes it, for completions and manual pages.
     pub(crate) command_line: &'a dyn Fn() -> Clap,
 }
 
 impl Call<'_> {
-    /// The settings of a command with the flags `F`, and the form of its answers: a settings file
-    /// may ask for JSON too.
+    /// Resolves the settings of a command with the flags `F`, and the output form, because a settings
+    /// file may choose JSON too.
     ///
     /// # Errors
     /// All mistakes in the settings.
@@ -67,16 +68,16 @@ impl Call<'_> {
         Ok((resolved, form))
     }
 
-    /// The global settings alone.
+    /// Resolves the global settings alone.
     ///
     /// # Errors
-    /// All mistakes in them.
+    /// All mistakes in the global settings.
     pub(crate) fn global(&self) -> anyhow::Result<(Resolved, Form)> {
         self.settings::<NoSettings>()
     }
 
-    /// The global settings, after the start of a log for a person at a terminal: warnings only,
-    /// unless more was asked for.
+    /// Resolves the global settings and starts a log for a terminal: warnings only, unless the log
+    /// level is set.
     ///
     /// # Errors
     /// All mistakes in the settings, or when the log cannot be started.
@@ -92,13 +93,13 @@ impl Call<'_> {
     }
 }
 
-/// A command in the list of all.
+/// An entry in the list of all commands.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) settings: Option<Schema>,
-    /// The command as clap sees it.
+    /// Describes the command to clap.
     pub(crate) describe: fn() -> Clap,
-    /// Runs the command whose flags are the first argument.
+    /// Runs the command with its flags.
     pub(crate) run: fn(&ArgMatches, &Call<'_>) -> anyhow::Result<()>,
 }
 

@@ -1,4 +1,4 @@
-//! `peerwork demo`: a whole network in one process.
+//! `peerwork demo`: runs a whole network in one process.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use super::{
 /// `peerwork demo`
 #[derive(Args, Debug)]
 pub(crate) struct DemoFlags {
-    /// Make the calls, print what was seen, and end with 0 or 1
+    /// Make the calls, print the answers, and exit with 0 or 1
     #[arg(long)]
     check: bool,
     /// The first of the ports to use; without it, free ones are taken
@@ -30,7 +30,7 @@ impl Command for DemoFlags {
     const ABOUT: &'static str =
         "Run a whole network on this machine: two relays, an edge and a web app";
 
-    /// Fails when the network cannot start, does not end in time, or the check saw something wrong.
+    /// Fails when the network cannot start or does not stop in time, or a call of the check failed.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (_, form) = call.with_quiet_log()?;
         block_on(run(self, form))
@@ -66,7 +66,7 @@ async fn check(demo: Demo, form: Form) -> anyhow::Result<()> {
     stopped.context("the demo did not end in time")
 }
 
-/// Where everything is.
+/// The URLs and node id of a running demo.
 #[derive(Serialize)]
 struct Running {
     edge: String,
@@ -113,7 +113,7 @@ struct Checked {
     passed: bool,
     steps: Vec<Step>,
     #[serde(skip)]
-    shown: String,
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -133,7 +133,7 @@ impl From<&CheckReport> for Checked {
         Self {
             passed: report.passed(),
             steps: steps.collect(),
-            shown: report.to_string(),
+            text: report.to_string(),
         }
     }
 }
@@ -145,6 +145,6 @@ impl Answer for Checked {
         } else {
             "Something is wrong."
         };
-        format!("\n[DEMO CHECK]\n{}\n{verdict}\n", self.shown)
+        format!("\n[DEMO CHECK]\n{}\n{verdict}\n", self.text)
     }
 }

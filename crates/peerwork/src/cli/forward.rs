@@ -1,4 +1,4 @@
-//! `peerwork forward`: a local TCP port that is a port of a node.
+//! `peerwork forward`: forwards a local TCP port to a port of a node.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -25,13 +25,13 @@ use super::{
 /// `peerwork forward`
 #[derive(Args, Debug)]
 pub(crate) struct ForwardFlags {
-    /// Where to listen on this machine: HOST:PORT, or PORT alone for 127.0.0.1
+    /// The local address to listen on: HOST:PORT, or PORT alone for 127.0.0.1
     #[arg(value_name = "LOCAL", value_parser = local)]
     local: SocketAddr,
     /// The port to reach: NODE:PORT
     #[arg(value_name = "NODE:PORT", value_parser = target)]
     target: Target,
-    /// The network file to join by; without it, the node of the data directory is asked
+    /// The network file; without it, the running node of the data directory names the network
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
     /// The bearer key that the edge demands (`peerwork key create` there)
@@ -67,7 +67,7 @@ fn target(text: &str) -> Result<Target, String> {
     })
 }
 
-/// Says where the port is.
+/// The output of a running forward: the local address and its target.
 #[derive(Serialize)]
 struct Forwarding {
     local: SocketAddr,
@@ -84,7 +84,7 @@ impl Answer for Forwarding {
     }
 }
 
-/// How long the network may take to tell of the node that is to be reached.
+/// How long the directory may take to find the target node.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Command for ForwardFlags {
@@ -98,7 +98,7 @@ impl Command for ForwardFlags {
     }
 }
 
-/// Carries connections until a signal.
+/// Forwards connections until a signal.
 async fn run(flags: ForwardFlags, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let Target { node: target, port } = flags.target;
@@ -120,7 +120,7 @@ async fn run(flags: ForwardFlags, resolved: &Resolved, form: Form) -> anyhow::Re
         .await
 }
 
-/// Joins the network and opens the local port.
+/// Joins the network and listens on the local port.
 async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node, Forwarded)> {
     let network = match &flags.network {
         Some(file) => NetworkFile::load(file)?,
@@ -146,12 +146,13 @@ async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node,
     Ok((node, forwarder))
 }
 
-/// A node for this call alone: it keeps nothing, listens nowhere and offers nothing.
+/// The configuration of a node for this call alone: it keeps no files, listens on no address and has no
+/// role.
 fn peer(network: NetworkFile) -> Config {
     Config::new(Keypair::generate(KeyType::default()), network, RELEASE)
 }
 
-/// The network as the running node knows it: that node and the relays it knows are the way in.
+/// The network of the running node: that node and the relays it knows become the entry points.
 async fn network_of_running_node(resolved: &Resolved) -> anyhow::Result<NetworkFile> {
     const ADVICE: &str = "no way into the network: name its file by --network";
     let mut client = connect(resolved).await.context(ADVICE)?;
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_running_node_is_the_way_into_its_network() {
+    fn the_running_node_is_an_entry_point_of_its_network() {
         let mut status = ServerStatus {
             node_id: NODE.into(),
             network_name: "N".into(),

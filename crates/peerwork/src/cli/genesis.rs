@@ -1,4 +1,4 @@
-//! `peerwork genesis`: the network file that all nodes of a network share.
+//! `peerwork genesis`: writes the network file that all nodes of a network share.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub(crate) struct GenesisFlags {
     /// The network's name
     #[arg(long, value_name = "TEXT", default_value = "EdgeMatrixComputing")]
     name: String,
-    /// The network's number: nodes with different ones do not meet
+    /// The network's number: nodes with different numbers do not connect
     #[arg(
         long,
         value_name = "N",
@@ -51,7 +51,7 @@ impl Command for GenesisFlags {
     const NAME: &'static str = "genesis";
     const ABOUT: &'static str = "Write the network file that the nodes of a network share";
 
-    /// Fails when the file exists or cannot be written, or with all wrong addresses at once.
+    /// Fails when the file exists or cannot be written, or with all invalid addresses at once.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (_, form) = call.global()?;
         let mut mistakes = Vec::new();

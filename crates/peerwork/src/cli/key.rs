@@ -1,7 +1,7 @@
-//! `peerwork key …`: the bearer keys that callers of apps show.
+//! `peerwork key …`: manages the bearer keys that callers of apps send.
 //!
-//! They are kept hashed in the data directory, so a key is shown once, when it is made. A running
-//! node reads the file again when it changes.
+//! The data directory keeps only hashes of the keys, so a key's text is shown once, when it is made. A
+//! running node reads the file again when it changes.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use super::{
     values::duration,
 };
 
-/// The file in the data directory.
+/// The name of the key file in the data directory.
 const FILE: &str = "keys.json";
 
 /// `peerwork key …`
@@ -27,16 +27,16 @@ pub(crate) struct KeyArgs {
     command: KeyCommand,
 }
 
-/// The commands for keys.
+/// The subcommands of `peerwork key`.
 #[derive(Subcommand, Debug)]
 pub(crate) enum KeyCommand {
     /// Make a key and show it, once
     Create(CreateFlags),
-    /// The keys there are
+    /// List the keys
     List,
-    /// Make a key worthless
+    /// Revoke a key
     Revoke {
-        /// Its id, from `peerwork key list`
+        /// The key's id, from `peerwork key list`
         id: String,
     },
 }
@@ -44,7 +44,7 @@ pub(crate) enum KeyCommand {
 /// `peerwork key create`
 #[derive(Args, Debug)]
 pub(crate) struct CreateFlags {
-    /// A word that tells you later whom the key is for
+    /// A label, such as the name of the person that the key is for
     #[arg(long, value_name = "TEXT", default_value = "")]
     label: String,
     /// The only node that may be called with it
@@ -53,7 +53,7 @@ pub(crate) struct CreateFlags {
     /// The only port that may be called with it
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// How long it is good for, as in 30d [default: until it is revoked]
+    /// How long the key is valid, as in 30d [default: until it is revoked]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     expires: Option<Duration>,
 }
@@ -66,7 +66,7 @@ impl Command for KeyArgs {
         command.arg_required_else_help(true)
     }
 
-    /// Works on the data directory; no node has to run.
+    /// Changes or reads the data directory; no node has to run.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (resolved, form) = call.global()?;
         let file = resolved.data_dir.join(FILE);
@@ -103,7 +103,7 @@ fn revoke(store: &KeyStore, id: String) -> anyhow::Result<Revoked> {
     Ok(Revoked { revoked: id })
 }
 
-/// A key, at the only moment that it can be seen.
+/// A created key with its secret, which is printed only once.
 #[derive(Serialize)]
 struct Created {
     id: String,
@@ -129,7 +129,7 @@ impl Answer for Revoked {
     }
 }
 
-/// All that is kept of a key.
+/// A key of the file, without its secret.
 #[derive(Serialize)]
 struct Key {
     id: String,

@@ -1,4 +1,4 @@
-//! The log: to standard error or a file, for people or as JSON lines.
+//! Sets up the log: to standard error or a file, as text or as JSON lines.
 
 use std::{fs::OpenOptions, io::IsTerminal as _, path::Path, sync::Mutex};
 
@@ -9,10 +9,10 @@ use tracing_subscriber::{
 
 use super::{output::Form, values::LogLevel};
 
-/// Names a whole filter, as in `info,peerwork_net=trace`.
+/// The environment variable with a whole log filter, as in `info,peerwork_net=trace`.
 const VARIABLE: &str = "PEERWORK_LOG";
 
-/// Libraries that are quiet unless their level is asked for by name.
+/// Libraries that log only warnings, unless the filter names their level.
 const QUIET: [&str; 12] = [
     "libp2p",
     "multistream_select",
@@ -28,14 +28,14 @@ const QUIET: [&str; 12] = [
     "igd",
 ];
 
-/// Libraries that warn of what is everyday: of knowing no other node, for instance.
+/// Libraries that log only errors, because they warn of everyday events such as knowing no other node.
 const QUIETER: [&str; 1] = ["libp2p_kad"];
 
-/// Where the log goes and what it says.
+/// The settings of the log.
 pub(crate) struct Log<'a> {
     pub(crate) level: LogLevel,
     pub(crate) form: Form,
-    /// Behind the end of this file; `None` is standard error.
+    /// The file that the log is appended to; `None` is standard error.
     pub(crate) file: Option<&'a Path>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn start(log: &Log<'_>) -> anyhow::Result<()> {
         })?,
         _ => EnvFilter::new(default_filter(log.level)),
     };
-    // Colours are for eyes, not for files and journals.
+    // Colours are only for a terminal, not for files and journals.
     let layer = fmt::layer().with_ansi(std::io::stderr().is_terminal());
     let layer = match (log.file, log.form) {
         (None, Form::Text) => layer.with_writer(std::io::stderr).boxed(),

@@ -1,7 +1,7 @@
-//! The program: arguments, settings, environment, log, signals, exit codes.
+//! The program `peerwork`: arguments, settings, environment, log, signals, exit codes.
 //!
-//! The library does the work; here it is only asked, and its answers are shown. Each command has a
-//! module of its own and a line in [`COMMANDS`]; their shared parts are below.
+//! The library does the work; the commands call it and print its answers. Each command has a module of
+//! its own and an entry in [`COMMANDS`]; the modules below are shared by the commands.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -78,7 +78,7 @@ const LONG_ABOUT: &str = "A peer-to-peer computing network in one program.\n\n\
     Web apps on any machine can be called from anywhere: an edge behind a router keeps a place at a \
     relay, and HTTP calls to any relay reach the app.";
 
-/// The whole command line as clap knows it.
+/// The whole command line as clap describes it.
 fn command_line() -> clap::Command {
     let program = clap::Command::new("peerwork")
         .version(env!("CARGO_PKG_VERSION"))
@@ -91,7 +91,7 @@ fn command_line() -> clap::Command {
     with_switches(program.subcommands(COMMANDS.iter().map(|entry| (entry.describe)())))
 }
 
-/// Runs the program with these arguments; the first one is its own name.
+/// Runs the program with `arguments`, of which the first is the program's own name.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     let form = asked_form(&arguments, std::env::var_os("PEERWORK_JSON").as_deref());
     match try_main(arguments, form) {
@@ -120,7 +120,7 @@ fn try_main(arguments: Vec<OsString>, form: Form) -> anyhow::Result<()> {
     (entry.run)(flags, &call)
 }
 
-/// The command that was asked for, with its flags.
+/// Finds the command that the arguments name, with its flags.
 fn asked(matches: &ArgMatches) -> anyhow::Result<(&'static Entry, &ArgMatches)> {
     let found = matches.subcommand().and_then(|(name, flags)| {
         let entry = COMMANDS.iter().find(|entry| entry.name == name)?;
@@ -129,7 +129,7 @@ fn asked(matches: &ArgMatches) -> anyhow::Result<(&'static Entry, &ArgMatches)> 
     found.ok_or_else(|| anyhow::anyhow!("no command was named"))
 }
 
-/// Shows clap's message: help and versions are answers, the rest are failures.
+/// Prints clap's message: help and version texts are answers, other messages are failures.
 fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
     let asked_for = matches!(
         error.kind(),
@@ -144,7 +144,7 @@ fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
     let text = text.trim_start_matches("error: ").trim_end();
     match form {
         Form::Text => anyhow::bail!("{text}"),
-        // Programs want the reason on one line, and nothing about usage.
+        // A program that reads JSON gets the reason on one line, without the usage.
         Form::Json => {
             let reason = text.split("\n\nUsage:").next().unwrap_or(text);
             let words: Vec<&str> = reason.split_whitespace().collect();
@@ -153,7 +153,8 @@ fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
     }
 }
 
-/// Whether JSON was asked for, known even when the command line is wrong.
+/// The output form that the arguments or the environment name, found even when the command line is
+/// invalid.
 fn asked_form(arguments: &[OsString], environment: Option<&OsStr>) -> Form {
     let flags = arguments
         .iter()

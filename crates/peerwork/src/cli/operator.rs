@@ -1,4 +1,4 @@
-//! Finding the running node, and asking it through its operator API.
+//! Finds the running node and calls its operator API.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -15,22 +15,22 @@ use peerwork_api::{
 
 use super::settings::Resolved;
 
-/// Where a node's operator API is unless told otherwise.
+/// The default address of a node's operator API.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50000";
-/// How long a node may take to answer.
+/// How long the node may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// The file in the data directory with the secret that operators elsewhere show.
+/// The file in the data directory with the token that operators on other machines send.
 const TOKEN_FILE: &str = "operator.token";
 
-/// Connects to the node that `resolved` points at.
+/// Connects to the node that the settings in `resolved` name.
 ///
 /// # Errors
-/// When no node answers; the text says where it was looked for, and what to do.
+/// When no node answers; the text says which address was tried and what to do.
 pub(crate) async fn connect(resolved: &Resolved) -> anyhow::Result<Client> {
     Ok(operator::system(connection(resolved).await?))
 }
 
-/// As [`connect`], for the clients of all services.
+/// Connects as [`connect`] does, and gives the clients of all services.
 ///
 /// # Errors
 /// As [`connect`].
@@ -41,7 +41,8 @@ pub(crate) async fn connection(resolved: &Resolved) -> anyhow::Result<Connection
         node_id,
     } = address(resolved)?;
     let token = if is_local(&address) {
-        // A node asks no caller on its own machine for the token, so a program that asks is none.
+        // A node demands no token of callers on its own machine: a local program that demands the token
+        // is not the node, and must not get it.
         None
     } else {
         token(&resolved.data_dir)?
@@ -61,28 +62,28 @@ pub(crate) async fn connection(resolved: &Resolved) -> anyhow::Result<Connection
     Ok(connection)
 }
 
-/// Where a node's operator API is.
+/// The address of a node's operator API, and how it was found.
 struct Found {
     address: String,
-    /// For people.
+    /// A text for people that says how the address was found.
     how: String,
-    /// The node that should be there.
+    /// The id that the node should have.
     node_id: Option<String>,
 }
 
-/// Whether `address` is one to connect to. A settings file in the data directory may tell the node to
-/// take a free port or none; the port that it took stands in `node.json`.
+/// Whether a connection to `address` is possible. A settings file in the data directory may set a free
+/// port (0) or none; the port that the node took is then in `node.json`.
 fn can_be_asked(address: &str) -> bool {
     address != "off" && !address.ends_with(":0")
 }
 
-/// Whether `address` is on this machine whatever anybody's resolver says.
+/// Whether `address` is on this machine, independent of any DNS resolver.
 fn is_local(address: &str) -> bool {
     let at = address.parse::<SocketAddr>();
     at.is_ok_and(|at| at.ip().to_canonical().is_loopback())
 }
 
-/// Turns the answer of a node into words for a person.
+/// Turns a gRPC error of the node into a text for a person.
 pub(crate) fn refused(status: &tonic::Status) -> anyhow::Error {
     let advice = match status.code() {
         tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => {
@@ -98,7 +99,7 @@ pub(crate) fn refused(status: &tonic::Status) -> anyhow::Error {
     )
 }
 
-/// The address to ask, and how it was found.
+/// Finds the address of the operator API, and says how it was found.
 fn address(resolved: &Resolved) -> anyhow::Result<Found> {
     if let Some(address) = &resolved.global.grpc_address
         && can_be_asked(address)
@@ -138,7 +139,7 @@ fn address(resolved: &Resolved) -> anyhow::Result<Found> {
     }
 }
 
-/// An address that listens everywhere is asked on this machine.
+/// Replaces an unspecified address (all interfaces) by the loopback address of this machine.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -153,7 +154,7 @@ fn token(data_dir: &Path) -> anyhow::Result<Option<OperatorToken>> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        // Callers on the node's own machine need no token, so another user's is no obstacle.
+        // A node that another user runs on this machine can be called without the token.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
         Err(error) => {
             return Err(error).with_context(|| format!("cannot read {}", path.display()));

@@ -1,22 +1,22 @@
-//! How results and failures are shown: text for people, one line of JSON with `--json`.
+//! Prints results and failures: text for people, one line of JSON with `--json`.
 //!
-//! The text form is the one of the EdgeMatrix program: a blank line, a heading in brackets, rows
-//! whose values stand below each other, a blank line.
+//! The text form is that of the EdgeMatrix program: a blank line, a heading in brackets, rows whose
+//! values stand below each other, a blank line.
 
 use std::{fmt::Write as _, io::Write as _};
 
 use serde::Serialize;
 
-/// Something that a command answers with.
+/// The answer of a command.
 pub(crate) trait Answer: Serialize {
-    /// The text for people, without the line end behind the last line.
+    /// The answer as text for people, without a final line break.
     fn text(&self) -> String;
 }
 
-/// Where answers go, and in which form.
+/// The output form of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// For people.
+    /// Text for people.
     Text,
     /// One line of JSON.
     Json,
@@ -38,7 +38,7 @@ impl Form {
 /// Writes one line to standard output.
 ///
 /// # Errors
-/// When standard output cannot be written, except that nobody reads it any more.
+/// When standard output cannot be written. A reader that has closed the pipe is no error.
 pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
@@ -49,7 +49,7 @@ pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
 
 /// Writes a remark for the person at the terminal to standard error.
 pub(crate) fn remark(line: &str) {
-    // Nothing better can be done when standard error is closed.
+    // The remark is lost when standard error is closed: there is no other place to write it.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn show_failure(form: Form, message: &str) {
     }
 }
 
-/// A failure and its causes in one text; causes that the text names already are not told twice.
+/// The text of a failure and its causes. A cause that the text already contains is left out.
 pub(crate) fn failure_text(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_printed_once() {
         let error = anyhow::anyhow!("no such file").context("cannot read x: no such file");
         assert_eq!(failure_text(&error), "cannot read x: no such file");
         let error = anyhow::anyhow!("no such file").context("cannot read x");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_says_how_long_it_is_and_numbers_its_entries() {
+    fn a_list_shows_its_length_and_numbers_its_entries() {
         let entries: Vec<String> = (0..11).map(|i| format!("peer{i}")).collect();
         let text = numbered("Number of peers", "No peers found", &entries);
         assert!(text.starts_with("Number of peers: 11\n\n[0]  = peer0\n[1]  = peer1\n"));

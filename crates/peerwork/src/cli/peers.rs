@@ -1,4 +1,4 @@
-//! `peerwork peers …`: the peers of the running node.
+//! `peerwork peers …`: lists and adds peers of the running node.
 
 use clap::{Args, Subcommand};
 use peerwork_api::operator::{
@@ -30,15 +30,15 @@ enum PeersCommand {
         #[arg(long, value_name = "MULTIADDR", required = true)]
         addr: Vec<String>,
     },
-    /// The peers that the node is connected to, without itself
+    /// List the peers that the node is connected to, without itself
     List,
-    /// One peer
+    /// Show one peer
     Status {
-        /// Its node id
+        /// The peer's node id
         #[arg(long, value_name = "NODE")]
         peer_id: String,
     },
-    /// How full the node's own relay is
+    /// Show the use of the node's own relay
     Relay,
 }
 
@@ -50,7 +50,7 @@ impl Command for PeersArgs {
         command.arg_required_else_help(true)
     }
 
-    /// Fails when no node answers, or it refuses.
+    /// Fails when no node answers, or the node refuses the call.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (resolved, form) = call.global()?;
         block_on(run(self.command, &resolved, form))
@@ -72,7 +72,7 @@ async fn run(command: PeersCommand, resolved: &Resolved, form: Form) -> anyhow::
     }
 }
 
-/// The result for the addresses given.
+/// The result of `peers add` for the given addresses.
 #[derive(Serialize)]
 struct Added {
     num_requested: usize,
@@ -146,7 +146,7 @@ async fn list(client: &mut Client) -> anyhow::Result<Peers> {
     })
 }
 
-/// One peer.
+/// The details of one peer.
 #[derive(Serialize)]
 struct PeerStatus {
     id: String,
@@ -172,7 +172,7 @@ async fn status(client: &mut Client, id: String) -> anyhow::Result<PeerStatus> {
     })
 }
 
-/// How full the node's own relay is.
+/// The use of the node's own relay.
 #[derive(Serialize)]
 struct Connections {
     connected: u64,

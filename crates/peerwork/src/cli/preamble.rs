@@ -1,4 +1,4 @@
-//! TLS and trusted proxies of an HTTP port, as flags: `peerwork relay` has them for its port for
+//! The flags for TLS and trusted proxies of an HTTP port. `peerwork relay` has them for its port for
 //! browsers, `peerwork server` for `--trans-proxy`.
 
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ pub(crate) struct PreambleFlags {
     /// The key of the certificate (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// A reverse proxy that is believed who its clients are: an address, or a network such as
-    /// 10.0.0.0/8 (repeatable)
+    /// A reverse proxy that is trusted to name its clients' addresses: an IP address, or a network
+    /// such as 10.0.0.0/8 (repeatable)
     #[arg(long, value_name = "IP", value_parser = network)]
     pub(crate) trusted_proxy: Vec<IpNet>,
     /// The trusted proxies begin each connection with the PROXY protocol (version 1 or 2)
@@ -29,8 +29,8 @@ pub(crate) struct PreambleFlags {
 }
 
 impl PreambleFlags {
-    /// The flags as the settings of a listener. A flag that lacks another is told in `mistakes`: not
-    /// by clap, which sees one source of settings at a time.
+    /// Turns the flags into the settings of a listener. A flag that needs another is reported in
+    /// `mistakes` and not by clap, which sees one source of settings at a time.
     pub(crate) fn preamble(&self, mistakes: &mut Vec<String>) -> Preamble {
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => mistakes.push("--tls-cert needs --tls-key, its key".to_owned()),

@@ -1,4 +1,4 @@
-//! The shared parts of the commands that run a node: its log, its keys and its first lines.
+//! The shared parts of the commands that run a node: log, keys and first lines of output.
 
 use std::{
     collections::HashSet,
@@ -14,7 +14,7 @@ use super::{
     settings::Resolved,
 };
 
-/// Bytes of the app's origin, which node events carry to all nodes.
+/// The longest app origin in bytes; node events carry it to all nodes.
 pub(crate) const ORIGIN_BYTES_MAX: usize = 1024;
 
 /// The inputs of a node beside its flags.
@@ -26,11 +26,11 @@ pub(crate) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// With the network key of the data directory, which is made when there is none, and then the
+    /// Loads the network key of the data directory, or makes it when there is none, and then loads the
     /// network.
     ///
     /// # Errors
-    /// When the key cannot be read or made, or the network is not found.
+    /// When the key cannot be read or made, or the network file cannot be loaded.
     pub(crate) fn new(
         resolved: &'a Resolved<impl Sized>,
         network: impl FnOnce() -> anyhow::Result<NetworkFile>,
@@ -48,7 +48,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Starts the log of a node, and says in it where the settings came from.
+/// Starts the log of a node, and logs the sources of its settings.
 ///
 /// # Errors
 /// When the log file cannot be opened.
@@ -68,7 +68,7 @@ pub(crate) fn start_log(
     Ok(())
 }
 
-/// The nodes that `flag` names by their ids; what is no id goes to `mistakes`.
+/// Parses the node ids that `flag` lists; invalid ids are reported in `mistakes`.
 pub(crate) fn nodes(flag: &str, texts: &[String], mistakes: &mut Vec<String>) -> HashSet<NodeId> {
     let mut nodes = HashSet::new();
     for text in texts {
@@ -80,7 +80,7 @@ pub(crate) fn nodes(flag: &str, texts: &[String], mistakes: &mut Vec<String>) ->
     nodes
 }
 
-/// The tokens that `flag` names; mistakes are told without the token.
+/// Parses the tokens that `flag` lists. Invalid tokens are reported in `mistakes` without their text.
 pub(crate) fn tokens(flag: &str, texts: &[String], mistakes: &mut Vec<String>) -> Vec<RelayToken> {
     let mut tokens = Vec::new();
     for text in texts {
@@ -92,7 +92,7 @@ pub(crate) fn tokens(flag: &str, texts: &[String], mistakes: &mut Vec<String>) -
     tokens
 }
 
-/// Says in the log where a node listens.
+/// Logs the listen addresses of a node.
 pub(crate) fn tell_listeners(bound: &Addresses) {
     for address in &bound.p2p {
         tracing::info!(%address, "listens for nodes");

@@ -1,10 +1,10 @@
-//! The runtime that commands run their asynchronous work on.
+//! Runs the asynchronous work of commands on a tokio runtime.
 
 use std::future::Future;
 
 use anyhow::Context as _;
 
-/// Runs `work`, and does not wait for tasks that it left behind.
+/// Runs `work` to its end, and does not wait for tasks that it spawned.
 pub(crate) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
@@ -16,8 +16,8 @@ pub(crate) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow
     result
 }
 
-/// Half of the machine's cores: a node's work is mostly handing bytes from one task to the next, and
-/// each further worker that is woken for it costs more than it carries.
+/// The number of worker threads: half of the machine's cores. A node mostly hands bytes from one task
+/// to the next, and waking a further worker for that costs more than it gains.
 fn worker_threads() -> usize {
     let cores = std::thread::available_parallelism();
     cores.map_or(1, |cores| cores.get().div_ceil(2))

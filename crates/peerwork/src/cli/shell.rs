@@ -1,4 +1,5 @@
-//! `peerwork completions` and `peerwork man`: made from the command line's own description.
+//! `peerwork completions` and `peerwork man`: generate their texts from the command line's clap
+//! description.
 
 use std::path::PathBuf;
 
@@ -11,17 +12,17 @@ use super::{
     output::Answer,
 };
 
-/// A text that is the same in both forms but for its wrapping.
+/// A text that the text form prints as it is and the JSON form wraps into an object.
 #[derive(Serialize)]
 struct Made {
     #[serde(skip)]
-    shown: String,
+    text: String,
     message: String,
 }
 
 impl Answer for Made {
     fn text(&self) -> String {
-        self.shown.clone()
+        self.text.clone()
     }
 }
 
@@ -40,7 +41,7 @@ impl Command for Completions {
         command.alias("completion")
     }
 
-    /// Works whatever the settings are.
+    /// Ignores the settings, so that invalid settings do not matter.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let mut script = Vec::new();
         let mut described = (call.command_line)();
@@ -61,7 +62,7 @@ impl Command for Man {
     const ABOUT: &'static str =
         "Print the manual page, or write a page for each command into a folder";
 
-    /// Works whatever the settings are.
+    /// Ignores the settings, so that invalid settings do not matter.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let Some(dir) = self.dir else {
             let mut page = Vec::new();
@@ -73,7 +74,7 @@ impl Command for Man {
             .with_context(|| format!("cannot write manual pages into {}", dir.display()))?;
         let message = format!("Manual pages written to {}", dir.display());
         call.form.show(&Made {
-            shown: message.clone(),
+            text: message.clone(),
             message,
         })
     }
@@ -82,7 +83,7 @@ impl Command for Man {
 fn show(text: Vec<u8>, call: &Call<'_>) -> anyhow::Result<()> {
     let text = String::from_utf8(text).context("the text made is not UTF-8")?;
     call.form.show(&Made {
-        shown: text.trim_end().to_owned(),
+        text: text.trim_end().to_owned(),
         message: text,
     })
 }

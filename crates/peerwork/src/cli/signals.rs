@@ -1,4 +1,4 @@
-//! Being asked to end: by Ctrl-C, by the system, by a terminal that closes.
+//! Handles the signals that end the program: Ctrl-C, SIGTERM, and a closed terminal.
 
 use std::{future::Future, time::Duration};
 
@@ -6,8 +6,8 @@ use anyhow::Context as _;
 
 use super::output::print_line;
 
-/// The bound of an orderly end. A node bounds its own stop by 5 s; this is for a process that can no
-/// longer run it.
+/// The longest time of an orderly stop. A node bounds its own stop to 5 s; this bound is for a process
+/// in which the stop no longer makes progress.
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(6);
 
 /// The signals that end a program.
@@ -21,10 +21,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over from the system, which would end the process at once.
+    /// Replaces the system's handling of the signals, which would end the process at once.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses the handler.
     #[cfg(unix)]
     pub(crate) fn listen() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -41,7 +41,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Waits for the next signal and gives its name.
+    /// Waits for the next signal and returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         #[cfg(unix)]
         tokio::select! {
@@ -51,7 +51,8 @@ impl Signals {
         }
         #[cfg(not(unix))]
         {
-            // Without Ctrl-C the process can only be ended from outside, which needs no answer.
+            // Without a handler for Ctrl-C the process can be ended only from outside, so the wait
+            // never ends.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -59,10 +60,10 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal, says so, and then runs `stop` until it is done.
+    /// Waits for a signal, logs it, and then runs `stop` to its end.
     ///
     /// # Errors
-    /// When `stop` takes too long, or a second signal cuts it off.
+    /// When `stop` takes too long, or a second signal interrupts it.
     pub(crate) async fn stop_on_signal(
         mut self,
         stop: impl Future<Output = ()>,

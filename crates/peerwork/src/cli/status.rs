@@ -1,4 +1,4 @@
-//! `peerwork status`: the state and figures of the running node.
+//! `peerwork status`: prints the state and figures of the running node.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,7 +22,7 @@ impl Command for StatusArgs {
     const NAME: &'static str = "status";
     const ABOUT: &'static str = "Say what the running node is doing";
 
-    /// Fails when no node answers, or it refuses.
+    /// Fails when no node answers, or the node refuses the call.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (resolved, form) = call.global()?;
         block_on(run(&resolved, form))
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_apply_is_left_out_of_the_text() {
+    fn figures_that_do_not_apply_are_left_out_of_the_text() {
         let status = Status::from(ServerStatus {
             node_id: "16Uiu2".into(),
             mode: "edge".into(),

@@ -1,4 +1,4 @@
-//! The kinds of values that flags take, each with an error that says how to write it.
+//! Parsers of the values of flags. Each error says how the value is written.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -10,17 +10,17 @@ use std::{
 use ipnet::IpNet;
 use multiaddr::{Multiaddr, Protocol};
 
-/// Where to listen: an address, or `off`.
+/// A listen address, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listen {
-    /// Listen here; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free port.
     At(SocketAddr),
-    /// Do not listen.
+    /// No listener.
     Off,
 }
 
 impl Listen {
-    /// The address, unless it is off.
+    /// The address; `None` when the listener is off.
     pub(crate) fn address(self) -> Option<SocketAddr> {
         match self {
             Self::At(address) => Some(address),
@@ -40,8 +40,8 @@ impl FromStr for Listen {
     }
 }
 
-/// Reads `host:port` where the host is an IPv4 address, an IPv6 address in brackets, `localhost`,
-/// or missing; the last two are 127.0.0.1.
+/// Parses `host:port` where the host is an IPv4 address, an IPv6 address in brackets, `localhost`, or
+/// missing; the last two mean 127.0.0.1.
 ///
 /// # Errors
 /// A text that says how an address is written.
@@ -61,7 +61,8 @@ pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     Ok(SocketAddr::new(host, port))
 }
 
-/// The name that others know this machine by: `/dns4/example.org`, or a bare name for `/dns/…`.
+/// The DNS name under which other nodes reach this machine: `/dns4/example.org`, or a bare name for
+/// `/dns/…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DnsName(pub(crate) Protocol<'static>);
 
@@ -87,10 +88,10 @@ impl FromStr for DnsName {
     }
 }
 
-/// Reads the base of the local web app, `http://host`, and gives the host.
+/// Parses the base URL of the local web app, `http://host`, and returns the host.
 ///
 /// # Errors
-/// A text that says what is not possible, and why.
+/// A text that says which URL is not possible, and why.
 pub(crate) fn app_host(text: &str) -> Result<String, String> {
     let how = "write it like http://127.0.0.1";
     let host = match text.split_once("://") {
@@ -117,17 +118,17 @@ pub(crate) fn app_host(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
-/// Reads a duration that is not zero.
+/// Parses a duration that is not zero.
 ///
 /// # Errors
-/// As [`duration`], and when it is zero.
+/// The errors of [`duration`], and a duration of zero.
 pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     let some = |duration: &Duration| !duration.is_zero();
     let none = || "it has to be longer than nothing".to_owned();
     Some(duration(text)?).filter(some).ok_or_else(none)
 }
 
-/// Reads a duration: a number with `s`, `m`, `h` or `d`.
+/// Parses a duration: a number with `s`, `m`, `h` or `d`.
 ///
 /// # Errors
 /// A text that says how a duration is written.
@@ -144,7 +145,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         _ => None,
     };
     let seconds = seconds.ok_or_else(how)?;
-    // A thousand years: far beyond it, dates cannot be computed with.
+    // The bound is a thousand years: dates far beyond it cannot be computed.
     const SECONDS_MAX: u64 = 1000 * 366 * 86_400;
     number
         .checked_mul(seconds)
@@ -153,7 +154,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "that is more than a thousand years".to_owned())
 }
 
-/// The ingress' own deadline of an app's answer, as [`duration`] reads it.
+/// The ingress' default deadline of an app's response, in the format of [`duration`].
 pub(crate) fn response_timeout() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         let timeout = peerwork_tunnel::ingress::Deadlines::default().response;
@@ -162,17 +163,17 @@ pub(crate) fn response_timeout() -> &'static str {
     &TEXT
 }
 
-/// A part's own bound as the number that a flag shows as its default.
+/// Converts a default bound of a part to the number type of flags.
 pub(crate) fn bound(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// The bound that a flag's number means.
+/// Converts the number of a flag to a bound.
 pub(crate) fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Reads a multiaddress to listen on or to tell others.
+/// Parses a multiaddress to listen on or to announce.
 ///
 /// # Errors
 /// A text that says how a multiaddress is written.
@@ -181,7 +182,7 @@ pub(crate) fn multiaddress(text: &str) -> Result<Multiaddr, String> {
         .map_err(|error| format!("{error}: write it like /ip4/127.0.0.1/tcp/50001"))
 }
 
-/// Reads an IP address, or a network of them.
+/// Parses an IP address, or a network of IP addresses.
 ///
 /// # Errors
 /// A text that says how a network is written.
@@ -191,7 +192,7 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     network.map_err(|_: std::net::AddrParseError| "write it like 10.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
-/// How much a node says in its log.
+/// The level of detail of a node's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LogLevel(pub(crate) &'static str);
 
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dns_name_may_say_its_kind() {
+    fn a_dns_name_may_name_its_protocol() {
         let shown = |text: &str| text.parse::<DnsName>().map(|name| name.0.to_string());
         assert_eq!(shown("example.org").unwrap(), "/dns/example.org");
         assert_eq!(shown("dns4/example.org").unwrap(), "/dns4/example.org");

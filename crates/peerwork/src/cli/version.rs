@@ -1,4 +1,4 @@
-//! `peerwork version`.
+//! `peerwork version`: prints the release and its build.
 
 use clap::Args;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use super::{
     output::{Answer, block},
 };
 
-/// The release, as it is told everywhere.
+/// The release's name in all outputs.
 pub(super) const RELEASE: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// `peerwork version`
@@ -19,7 +19,7 @@ impl Command for VersionArgs {
     const NAME: &'static str = "version";
     const ABOUT: &'static str = "Say which version this is";
 
-    /// Works whatever the settings are.
+    /// Ignores the settings, so that invalid settings do not matter.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         call.form.show(&Version::of_this_program())
     }
@@ -34,8 +34,8 @@ struct Version {
 }
 
 impl Version {
-    /// Of this program; branch and build are known when `PEERWORK_BRANCH` and `PEERWORK_BUILD`
-    /// were set as it was compiled.
+    /// The version of this program. Branch and build are known when `PEERWORK_BRANCH` and
+    /// `PEERWORK_BUILD` were set at compile time.
     fn of_this_program() -> Self {
         Self {
             version: RELEASE,

@@ -1,4 +1,4 @@
-//! `peerwork webapp`: the example web app as a program.
+//! `peerwork webapp`: runs the example web app.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use super::{
 /// `peerwork webapp`
 #[derive(Args, Debug)]
 pub(crate) struct WebappFlags {
-    /// Where to listen
+    /// The address to listen on
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9527", value_parser = socket_address)]
     listen: SocketAddr,
 }
@@ -38,7 +38,7 @@ impl Command for WebappFlags {
     const NAME: &'static str = "webapp";
     const ABOUT: &'static str = "Run the example web app";
 
-    /// Fails when it cannot listen, or does not end in time.
+    /// Fails when the address cannot be bound, or the app does not stop in time.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (_, form) = call.with_quiet_log()?;
         block_on(run(&self, form))

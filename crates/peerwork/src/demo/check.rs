@@ -1,4 +1,4 @@
-//! `peerwork demo --check`: makes the calls of the README and judges the answers.
+//! `peerwork demo --check`: makes the calls of the README and checks the answers.
 
 use std::{fmt, time::Duration};
 
@@ -11,26 +11,26 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: usize = 64 * 1024;
 const MESSAGE: &str = r#"{"message":"hello"}"#;
 
-/// One call and what came back.
+/// A call with its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// The call.
+    /// The description of the call.
     pub what: String,
-    /// The answer.
+    /// The description of the answer.
     pub saw: String,
-    /// Whether it is what it should be.
+    /// Whether the answer is the expected one.
     pub ok: bool,
 }
 
-/// All calls.
+/// The results of all calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckReport {
-    /// In the order they were made.
+    /// The calls in the order they were made.
     pub steps: Vec<Step>,
 }
 
 impl CheckReport {
-    /// Whether every call saw what it should.
+    /// Whether every call got the expected answer.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.steps.iter().all(|step| step.ok)
@@ -61,7 +61,7 @@ pub(super) async fn run(app_urls: &[String; 2]) -> CheckReport {
         let home = call(Method::GET, &format!("{url}/home"), "").await;
         steps.push(judge(format!("GET {url}/home"), home, 200, "<html"));
     }
-    // A port that the edge's owner did not allow.
+    // This port is not offered by the edge, so the call must be refused.
     let [first, _] = app_urls;
     let closed = first
         .rsplit_once('/')

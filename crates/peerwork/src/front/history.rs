@@ -1,4 +1,4 @@
-//! The figures of the last hour.
+//! Records the relay's figures of the last hour.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::{tasks::Tasks, time::millis_since_1970};
 
 /// The time between two samples.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// One hour.
+/// The number of samples in one hour.
 const SAMPLES_MAX: usize = 720;
 
-/// Takes a sample every few seconds.
+/// Records a sample every [`INTERVAL`].
 pub(super) struct Recorder {
     samples: Arc<Mutex<VecDeque<Sample>>>,
     tasks: Tasks,
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_hour_is_kept() {
+    fn samples_of_one_hour_are_kept() {
         let mut samples = VecDeque::new();
         for at in 0..=720 {
             let sample = Sample {

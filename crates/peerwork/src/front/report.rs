@@ -1,4 +1,4 @@
-//! Makes a relay's report from the network's figures.
+//! Builds a relay's report from the network's figures.
 
 use std::time::SystemTime;
 
@@ -67,7 +67,7 @@ pub(super) fn make(
     }
 }
 
-/// The addresses that others should dial: the announced ones, or else those listened on.
+/// The addresses that other nodes should dial: the announced addresses, or else the listen addresses.
 fn addresses(network: &Network) -> RelayAddresses {
     let mut all = network.advertised_addresses();
     // WebRTC behind WebSocket: every client has the latter.
@@ -84,7 +84,7 @@ fn addresses(network: &Network) -> RelayAddresses {
     }
 }
 
-/// How far an address reaches, the farthest first.
+/// Ranks an address by its reach; public addresses have the lowest rank and come first.
 fn reach(address: &Multiaddr) -> u8 {
     let Some(ip) = peers::ip(address) else {
         return 0;
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_apart_by_who_can_dial_them_and_from_where() {
+    fn addresses_are_grouped_by_client_kind_and_ordered_by_reach() {
         let address = |text: &str| text.parse::<Multiaddr>().unwrap();
         for text in ["/ip4/1.2.3.4/tcp/1/ws", "/dns/a.example/tcp/443/tls/ws"] {
             assert!(for_browsers(&address(text)), "{text}");

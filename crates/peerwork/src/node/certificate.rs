@@ -1,11 +1,11 @@
-//! The certificate of WebRTC-direct listeners. It is kept in the data directory, because its hash is
-//! part of the addresses that other nodes know.
+//! The certificate of WebRTC-direct listeners. The data directory keeps it, because its hash is part of
+//! the addresses that other nodes know.
 
 use super::error::StartError;
 use crate::{Config, data_dir::DataDir};
 
-/// Gives `config.net` the certificate where an address of it listens by WebRTC-direct, and adds its
-/// hash to the addresses to announce that have none.
+/// Sets the certificate of `config.net` where an address listens by WebRTC-direct, and adds its hash to
+/// announced addresses that have no hash.
 #[cfg(feature = "webrtc")]
 pub(super) fn provide(config: &mut Config, data_dir: Option<&DataDir>) -> Result<(), StartError> {
     use peerwork_net::webrtc::{self, Certificate};
@@ -25,7 +25,7 @@ pub(super) fn provide(config: &mut Config, data_dir: Option<&DataDir>) -> Result
     Ok(())
 }
 
-/// Does nothing: the network refuses such listeners.
+/// Does nothing without the feature `webrtc`: the network refuses WebRTC-direct listeners.
 #[cfg(not(feature = "webrtc"))]
 #[expect(clippy::unnecessary_wraps, reason = "the form of the other variant")]
 pub(super) fn provide(_: &mut Config, _: Option<&DataDir>) -> Result<(), StartError> {

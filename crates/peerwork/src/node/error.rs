@@ -1,36 +1,36 @@
-//! Why a node does not start.
+//! The errors of starting a node.
 
 use crate::{DataDirError, RelayConfigError};
 
-/// A part of the node could not start. Nothing runs then.
+/// A part of the node could not start; the parts before it are stopped again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The data directory.
+    /// The data directory could not be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// The peer-to-peer network.
+    /// The peer-to-peer network could not start.
     #[error("starting the network: {0}")]
     Network(#[source] Box<peerwork_net::error::StartError>),
-    /// Tokens of a closed relay.
-    #[error("asking for tokens: {0}")]
+    /// The token check of a closed relay could not start.
+    #[error("serving the token check: {0}")]
     Access(#[source] peerwork_net::error::ServeError),
-    /// The directory of nodes.
+    /// The directory of nodes could not start.
     #[error("starting the directory: {0}")]
     Directory(#[source] peerwork_directory::error::StartError),
-    /// HTTP ingress or the edge side.
+    /// The HTTP ingress or the edge could not start.
     #[error("starting the tunnel: {0}")]
     Tunnel(#[source] peerwork_tunnel::StartError),
-    /// The bearer keys.
+    /// The bearer keys could not be read.
     #[error("reading the bearer keys: {0}")]
     Keys(#[source] peerwork_tunnel::keys::KeyFileError),
-    /// The outside contracts.
+    /// JSON-RPC, the operator API or metrics could not start.
     #[error(transparent)]
     Api(peerwork_api::StartError),
-    /// `relay-config.json`.
+    /// The file `relay-config.json` could not be written.
     #[error(transparent)]
     RelayConfig(#[from] RelayConfigError),
-    /// The certificate for WebRTC of a node without a data directory.
+    /// The WebRTC certificate of a node without a data directory could not be made.
     #[cfg(feature = "webrtc")]
     #[error(transparent)]
     Certificate(peerwork_net::webrtc::CertificateError),

@@ -12,10 +12,11 @@ use crate::{
     tasks::Tasks,
 };
 
-/// Node events that a slow reader may be behind; each is a few KiB and shared by all readers.
+/// The most node events that a slow subscriber may lag behind; each is a few KiB and shared by all
+/// subscribers.
 const EVENTS_MAX: usize = 4096;
 
-/// The task between directory and JSON-RPC.
+/// The task that turns directory events into node events.
 pub(super) struct EventPump {
     events: broadcast::Sender<Arc<NodeEvent>>,
     tasks: Tasks,
@@ -26,8 +27,8 @@ impl EventPump {
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let tasks = Tasks::default();
         let (network, directory) = (network.clone(), directory.clone());
-        let told = directory.events();
-        tasks.spawn(run(network, directory, told, events.clone()));
+        let directory_events = directory.events();
+        tasks.spawn(run(network, directory, directory_events, events.clone()));
         Self { events, tasks }
     }
 
@@ -43,14 +44,14 @@ impl EventPump {
 async fn run(
     network: Network,
     directory: Directory,
-    mut told: broadcast::Receiver<Event>,
+    mut directory_events: broadcast::Receiver<Event>,
     events: broadcast::Sender<Arc<NodeEvent>>,
 ) {
     loop {
-        match told.recv().await {
+        match directory_events.recv().await {
             Ok(Event::Announced(entry)) => {
                 let event = node_event(&entry, seen(&network, &directory, &entry));
-                // An event without a subscriber is lost on purpose.
+                // Sending fails when there is no subscriber, which is fine.
                 let _ = events.send(Arc::new(event));
             }
             Ok(_) => {}

@@ -1,4 +1,4 @@
-//! A forwarded port of a node, and the task that keeps its target known.
+//! A forwarded port, and the task that keeps its target node in the directory.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,12 +9,13 @@ use tokio::time::Instant;
 
 use crate::tasks::Tasks;
 
-/// How long one question to the relays may take.
+/// How long one request to the relays may take.
 pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(5);
-/// The pause between looks at the target; relays are asked for it only when it is forgotten.
+/// The interval of directory look-ups of the target; relays are asked only when the directory forgot
+/// it.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
-/// A local TCP port that is a port of a node. Dropping it cuts its connections off.
+/// A forwarded local TCP port. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Forwarding {
     forwarder: Forwarder,
@@ -22,8 +23,8 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
-    /// Owns `forwarder`, and asks for `target` again whenever `directory` forgot it: a node that is
-    /// no relay forgets the nodes that it asked for.
+    /// Owns `forwarder`, and asks relays for `target` again whenever `directory` forgot it: a node that
+    /// is not a relay forgets the nodes that it asked for.
     pub(super) fn new(forwarder: Forwarder, directory: Directory, target: NodeId) -> Self {
         let tasks = Tasks::default();
         tasks.spawn(async move {
@@ -35,13 +36,13 @@ impl Forwarding {
         Self { forwarder, tasks }
     }
 
-    /// The local address.
+    /// The local address that is listened on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.forwarder.address()
     }
 
-    /// Takes no further connections and cuts off the open ones.
+    /// Accepts no further connections and closes the open ones.
     pub async fn stop(self) {
         self.tasks.stop().await;
         self.forwarder.stop().await;

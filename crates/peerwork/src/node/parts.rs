@@ -1,4 +1,4 @@
-//! The settings of each part, completed from the node's roles, network file and data directory.
+//! Completes the settings of each part from the node's roles, network file and data directory.
 
 use multiaddr::Multiaddr;
 use peerwork_directory::{
@@ -11,10 +11,11 @@ use peerwork_tunnel::{KeyStore, edge, ingress};
 use super::error::StartError;
 use crate::{Config, config, data_dir::DataDir};
 
-/// The file with the bearer keys in the data directory.
+/// The name of the file with the bearer keys in the data directory.
 const KEYS_FILE: &str = "keys.json";
 
-/// The network's settings. `handed` are the addresses that the port for browsers accepts on.
+/// The network's settings. `handed` are the addresses on which the port for browsers accepts
+/// connections.
 pub(super) fn network(config: &Config, handed: Vec<Multiaddr>) -> peerwork_net::Config {
     let mut net = config.net.clone();
     net.agent = format!("peerwork/{}", config.version.trim_start_matches('v'));
@@ -28,7 +29,7 @@ pub(super) fn network(config: &Config, handed: Vec<Multiaddr>) -> peerwork_net::
     net
 }
 
-/// The direct addresses at which the network listens.
+/// The direct addresses on which the network listens.
 pub(super) fn direct_addresses(network: &Network) -> Vec<Multiaddr> {
     let listen = network.listen_addresses();
     let listen = listen.borrow();
@@ -36,8 +37,8 @@ pub(super) fn direct_addresses(network: &Network) -> Vec<Multiaddr> {
     direct.cloned().collect()
 }
 
-/// Whether the network is one of this machine or a local network: then private addresses that
-/// others name may be dialled.
+/// Whether an entry point of the network has a private address, as in a network on this machine or in a
+/// local network. Then private addresses that other nodes name may be dialled.
 fn is_private(config: &Config) -> bool {
     let network = &config.network;
     let entries = network.bootnodes.iter().chain(&network.relaynodes);
@@ -45,7 +46,7 @@ fn is_private(config: &Config) -> bool {
     named.any(is_private_address)
 }
 
-/// The directory's settings. `ingress_port` is the port that the node's own ingress has taken.
+/// The directory's settings. `ingress_port` is the bound port of the node's own ingress.
 pub(super) fn directory(config: &Config, ingress_port: Option<u16>) -> directory::Config {
     let mut directory = config.directory.clone();
     directory.participation = match config.relay {
@@ -55,7 +56,7 @@ pub(super) fn directory(config: &Config, ingress_port: Option<u16>) -> directory
     directory.bootnodes.clone_from(&config.network.bootnodes);
     let relays = config.network.relaynodes.iter();
     directory.trusted = relays.map(|relay| relay.node).collect();
-    // A relay joins the network file's relays only when told to find relays there.
+    // A relay connects to the network file's relays only with `join_relays`.
     let joins = config.relay.as_ref().is_none_or(|relay| relay.join_relays);
     if joins || directory.keep_reservations {
         directory.relays.clone_from(&config.network.relaynodes);
@@ -91,7 +92,7 @@ fn roles(config: &Config) -> Vec<Role> {
     }
 }
 
-/// The API's settings, with the operator token of the data directory where none is given.
+/// The API's settings. Without an operator token, they get the token of the data directory.
 pub(super) fn api(
     config: &Config,
     data_dir: Option<&DataDir>,

@@ -1,10 +1,10 @@
-//! The running parts of a node in the order of their start, and how they stop in reverse.
+//! The stack of running parts in the order of their start, which stops them in reverse order.
 //!
 //! ```text
 //!  start:  push data directory ▶ network ▶ edge ▶ directory ▶ ingress │ API ▶ node.json
-//!  stop:   the last part first, each within its own deadline, all within one bound
+//!  stop:   the last part first, each within its own deadline, all within one total deadline
 //! ```
-//! The error path of a start unwinds the same stack, so a part that was pushed is never forgotten.
+//! The error path of a start unwinds the same stack, so every pushed part is stopped.
 
 use std::{future::Future, time::Duration};
 
@@ -13,23 +13,23 @@ use tokio::time::{Instant, timeout_at};
 
 type Stop = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// A part that runs.
+/// A running part with its stop function.
 struct Part {
     name: &'static str,
     deadline: Duration,
     stop: Stop,
 }
 
-/// The running parts; dropping it drops their handles, which cuts them.
+/// The stack of running parts. Dropping it drops their handles, which cancels the parts.
 #[derive(Default)]
 pub(super) struct Stack {
-    /// The parts of one level stop at the same time.
+    /// The levels of the stack; the parts of one level stop at the same time.
     levels: Vec<Vec<Part>>,
 }
 
 impl Stack {
-    /// Adds a part that stops before all parts pushed earlier. `stop` is dropped where it takes
-    /// longer than `deadline`, which must cut the part.
+    /// Pushes a part that stops before all parts pushed earlier. `stop` is dropped when it takes longer
+    /// than `deadline`; the drop must cancel the part.
     pub(super) fn push<F, S>(&mut self, name: &'static str, deadline: Duration, stop: F)
     where
         F: FnOnce() -> S + Send + Sync + 'static,
@@ -38,7 +38,7 @@ impl Stack {
         self.levels.push(vec![part(name, deadline, stop)]);
     }
 
-    /// Adds a part that stops at the same time as the part pushed before it.
+    /// Pushes a part that stops at the same time as the part pushed before it.
     pub(super) fn push_beside<F, S>(&mut self, name: &'static str, deadline: Duration, stop: F)
     where
         F: FnOnce() -> S + Send + Sync + 'static,
@@ -51,15 +51,15 @@ impl Stack {
         }
     }
 
-    /// The longest time that stopping takes when every part uses its whole deadline.
+    /// The longest time of a stop, in which every part uses its whole deadline.
     #[cfg(test)]
     pub(super) fn promised(&self) -> Duration {
         let longest = |level: &Vec<Part>| level.iter().map(|part| part.deadline).max();
         self.levels.iter().filter_map(longest).sum()
     }
 
-    /// Stops the parts in reverse order and returns the names of those that were cut. After `total`
-    /// each remaining part is asked once and cut.
+    /// Stops the parts in reverse order and returns the names of those that were cancelled. After
+    /// `total`, each remaining part is polled once and cancelled.
     pub(super) async fn unwind(self, total: Duration) -> Vec<&'static str> {
         let end = Instant::now() + total;
         let mut cut = Vec::new();
@@ -84,7 +84,7 @@ where
 }
 
 impl Part {
-    /// The part's name when it had to be cut.
+    /// Stops the part; returns its name when it had to be cancelled.
     async fn stop(self, end: Instant) -> Option<&'static str> {
         let Self {
             name,
@@ -115,15 +115,15 @@ mod tests {
 
     use super::*;
 
-    /// Longer than any test.
+    /// A duration that is longer than any test.
     const LONG: Duration = Duration::from_secs(600);
     const SHORT: Duration = Duration::from_millis(20);
 
-    /// Notes the names of the parts that were asked to stop.
+    /// Records the names of the parts whose stop was called.
     #[derive(Clone, Default)]
-    struct Asked(Arc<Mutex<Vec<&'static str>>>);
+    struct StopCalls(Arc<Mutex<Vec<&'static str>>>);
 
-    impl Asked {
+    impl StopCalls {
         fn note(&self, name: &'static str) -> impl Future<Output = ()> + Send + use<> {
             self.0.lock().push(name);
             std::future::ready(())
@@ -134,26 +134,26 @@ mod tests {
         }
     }
 
-    fn push(stack: &mut Stack, asked: &Asked, name: &'static str) {
-        let asked = asked.clone();
-        stack.push(name, LONG, move || asked.note(name));
+    fn push(stack: &mut Stack, calls: &StopCalls, name: &'static str) {
+        let calls = calls.clone();
+        stack.push(name, LONG, move || calls.note(name));
     }
 
     #[tokio::test]
     async fn parts_stop_in_the_reverse_order_of_their_start() {
-        let (mut stack, asked) = (Stack::default(), Asked::default());
+        let (mut stack, calls) = (Stack::default(), StopCalls::default());
         for name in ["network", "directory", "ingress"] {
-            push(&mut stack, &asked, name);
+            push(&mut stack, &calls, name);
         }
         assert!(stack.unwind(LONG).await.is_empty());
-        assert_eq!(asked.names(), ["ingress", "directory", "network"]);
+        assert_eq!(calls.names(), ["ingress", "directory", "network"]);
     }
 
     #[tokio::test]
-    async fn a_part_that_hangs_is_cut_and_costs_the_others_nothing() {
-        let (mut stack, asked) = (Stack::default(), Asked::default());
-        push(&mut stack, &asked, "network");
-        let directory = asked.clone();
+    async fn a_part_that_hangs_is_cancelled_without_delaying_the_others() {
+        let (mut stack, calls) = (Stack::default(), StopCalls::default());
+        push(&mut stack, &calls, "network");
+        let directory = calls.clone();
         stack.push("directory", LONG, move || async move {
             for _ in 0..100 {
                 tokio::task::yield_now().await;
@@ -162,26 +162,26 @@ mod tests {
         });
         stack.push("ingress", SHORT, std::future::pending::<()>);
         assert_eq!(stack.unwind(LONG).await, ["ingress"]);
-        assert_eq!(asked.names(), ["directory", "network"]);
+        assert_eq!(calls.names(), ["directory", "network"]);
     }
 
     #[tokio::test]
-    async fn after_the_bound_each_part_is_asked_once_and_cut_unless_it_ends_at_once() {
-        let (mut stack, asked) = (Stack::default(), Asked::default());
-        push(&mut stack, &asked, "network");
+    async fn after_the_total_deadline_each_part_is_polled_once_and_cancelled() {
+        let (mut stack, calls) = (Stack::default(), StopCalls::default());
+        push(&mut stack, &calls, "network");
         for name in ["directory", "ingress"] {
-            let asked = asked.clone();
+            let calls = calls.clone();
             stack.push(name, LONG, move || {
-                drop(asked.note(name));
+                drop(calls.note(name));
                 std::future::pending::<()>()
             });
         }
         assert_eq!(stack.unwind(SHORT).await, ["ingress", "directory"]);
-        assert_eq!(asked.names(), ["ingress", "directory", "network"]);
+        assert_eq!(calls.names(), ["ingress", "directory", "network"]);
     }
 
     #[tokio::test]
-    async fn parts_beside_each_other_stop_at_the_same_time() {
+    async fn parts_of_one_level_stop_at_the_same_time() {
         let mut stack = Stack::default();
         let meeting = Arc::new(Barrier::new(2));
         let meet = |meeting: &Arc<Barrier>| {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_promise_is_the_sum_of_the_longest_deadlines() {
+    fn the_longest_stop_is_the_sum_of_the_longest_deadlines() {
         let mut stack = Stack::default();
         let nothing = || std::future::ready(());
         stack.push("network", SHORT, nothing);

@@ -1,10 +1,10 @@
-//! Starts the parts of a node in order; each part that runs is pushed onto the stack of stops.
+//! Starts the parts of a node in order, and pushes the stop of each running part onto the stack.
 //!
 //! ```text
 //!  data directory ▶ ports of HTTP ▶ network ▶ edge ▶ directory ▶ node events ▶ ingress │ API ▶ node.json
 //! ```
-//! The ports of ingress and browsers are taken early, because directory and network tell them, and
-//! served late, so that their requests end before the directory says goodbye.
+//! The ports of ingress and browsers are bound early, because directory and network announce them. They
+//! are served late, so that on a stop their requests end before the directory says goodbye.
 
 use std::{
     net::SocketAddr,
@@ -33,27 +33,27 @@ use crate::{
     time::millis_since_1970,
 };
 
-/// The bound of stopping all parts.
+/// The total deadline of stopping all parts.
 pub(super) const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The deadlines of the parts' stops. Their sum along the stack stays within [`STOP_DEADLINE`], so
-/// that no part takes another one's time.
+/// The deadlines of the parts' stops. Their sum along the stack stays within [`STOP_DEADLINE`], so that
+/// no part uses up the time of another.
 mod deadline {
     use std::time::Duration;
 
-    /// For parts that end at their next await.
+    /// The deadline of parts that end at their next await.
     pub(super) const AT_ONCE: Duration = Duration::from_millis(50);
-    /// The ingress cuts its requests itself after `Deadlines::drain`, 3 s.
+    /// The deadline of the ingress, which cancels its requests itself after `Deadlines::drain`, 3 s.
     pub(super) const INGRESS: Duration = Duration::from_millis(3100);
-    /// The API cuts its requests itself after `Config::stop_deadline`, 2 s.
+    /// The deadline of the API, which cancels its requests itself after `Config::stop_deadline`, 2 s.
     pub(super) const API: Duration = Duration::from_millis(2500);
-    /// The goodbye takes at most 1 s.
+    /// The deadline of the directory, whose goodbye takes at most 1 s.
     pub(super) const DIRECTORY: Duration = Duration::from_millis(1100);
     pub(super) const EDGE: Duration = Duration::from_millis(200);
     pub(super) const NETWORK: Duration = Duration::from_millis(400);
 }
 
-/// Starts all parts that `config` asks for, or none; the stack stops them again.
+/// Starts all parts that `config` asks for; on a failure, stops those already started.
 pub(super) async fn start(config: Config) -> Result<(Handles, Stack), StartError> {
     let mut stack = Stack::default();
     let mut starting = Starting {
@@ -70,14 +70,14 @@ pub(super) async fn start(config: Config) -> Result<(Handles, Stack), StartError
     }
 }
 
-/// A start under way.
+/// The state of a start.
 struct Starting<'a> {
     config: Config,
     registry: Registry,
     stack: &'a mut Stack,
 }
 
-/// The handles through which a running node is asked.
+/// The handles of the parts that a running node gives access to.
 pub(super) struct Handles {
     pub(super) network: Network,
     pub(super) directory: Directory,
@@ -86,13 +86,13 @@ pub(super) struct Handles {
     pub(super) addresses: Addresses,
 }
 
-/// Ports that are taken and not served yet.
+/// Bound ports that are not served yet.
 struct Ports {
     front: Option<Bound>,
     ingress: Option<Bound>,
 }
 
-/// The running core, which HTTP stands on.
+/// The parts that the HTTP servers depend on.
 struct Core {
     network: Network,
     directory: Directory,
@@ -177,7 +177,7 @@ impl Starting<'_> {
         Ok(Ports { front, ingress })
     }
 
-    /// The addresses under which the network hears of the port for browsers at `at`.
+    /// The multiaddresses of the port for browsers at `at`.
     fn front_listeners(&self, at: SocketAddr) -> Listeners {
         let front = self.config.relay.as_ref().and_then(|r| r.front.as_ref());
         let encrypts = front.is_some_and(|front| front.settings.preamble.tls.is_some());
@@ -201,15 +201,16 @@ impl Starting<'_> {
             let served = access::serve(&network, tokens).map_err(StartError::Access)?;
             self.stack
                 .push("token check", deadline::AT_ONCE, move || async move {
-                    // The stack cuts and names a stop that takes longer.
+                    // A stop that takes longer is cancelled and logged by the stack.
                     let _ = served.stop(Instant::now() + deadline::AT_ONCE).await;
                 });
         }
         Ok(network)
     }
 
-    /// The edge before the directory: its goodbye goes out while the edge still answers, so that no
-    /// caller is sent to an edge that refuses.
+    /// Starts network, edge and directory. The edge starts before the directory, so it stops later: it
+    /// still answers while the directory's goodbye goes out, and no caller is sent to an edge that
+    /// refuses.
     async fn core(
         &mut self,
         network: Network,
@@ -298,7 +299,7 @@ impl Starting<'_> {
         side
     }
 
-    /// Starts the API, and gives its own addresses.
+    /// Starts the API, and returns its addresses.
     async fn api(
         &mut self,
         core: &Core,
@@ -316,7 +317,7 @@ impl Starting<'_> {
                 stopping.stop().await;
             },
         );
-        let told = Arc::new(OnceLock::new());
+        let shared_addresses = Arc::new(OnceLock::new());
         let services = operate::services(operate::Parts {
             about: About::of(&self.config),
             network: core.network.clone(),
@@ -324,7 +325,7 @@ impl Starting<'_> {
             dials,
             events: events.sender(),
             tunnels: core.tunnels.clone(),
-            addresses: Arc::clone(&told),
+            addresses: Arc::clone(&shared_addresses),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));
         let settings = parts::api(&self.config, data_dir)?;
@@ -337,8 +338,8 @@ impl Starting<'_> {
             metrics: api.metrics_address(),
             ..Addresses::default()
         };
-        // Set once, here.
-        let _ = told.set(addresses.clone());
+        // This is the only place that sets the addresses.
+        let _ = shared_addresses.set(addresses.clone());
         let served = self.serve_front(&api, bound, front).await;
         self.stack
             .push_beside("API", deadline::API, move || async move {
@@ -365,7 +366,8 @@ impl Starting<'_> {
         Ok(side.write_config(&wanted.config_folders)?)
     }
 
-    /// A node without the file works; only commands do not find it by its data directory.
+    /// Writes `node.json`. A failure is only logged: the node works, and only commands do not find it
+    /// by its data directory.
     fn runtime_file(&mut self, data_dir: &Arc<DataDir>, network: &Network, at: &Addresses) {
         let node = network.node_id();
         let full = at.p2p.iter().map(|at| format!("{at}/p2p/{node}"));
@@ -390,7 +392,8 @@ impl Starting<'_> {
     }
 }
 
-/// Two providers are linked, so rustls cannot choose by itself. A second call changes nothing.
+/// Installs the TLS provider of the process: two providers are linked, so rustls cannot choose by
+/// itself. A second call has no effect.
 fn install_crypto_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! Starts that fail, and the bound of a stop.
+//! Tests of failing starts and of the deadline of a stop.
 
 #![allow(clippy::unwrap_used)]
 

@@ -8,7 +8,7 @@ use crate::Config;
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     pub(super) network: Network,
-    /// Reservations that the node's relay grants; `None` on a node that is no relay.
+    /// The most reservations that the node's relay grants; `None` on a node that is not a relay.
     pub(super) reservations_max: Option<usize>,
     pub(super) is_edge: bool,
     /// Whether the node holds reservations at relays.
@@ -34,8 +34,8 @@ impl About {
         self.reservations_max.is_some()
     }
 
-    /// The node's part in the words of EdgeMatrix, which knows no node with two: a relay that is an
-    /// edge at once is `full`.
+    /// The node's role in EdgeMatrix's terms, which have no node with two roles: a node that is relay
+    /// and edge is `full`.
     pub(super) fn mode(&self) -> Mode {
         match (self.is_relay(), self.is_edge) {
             (true, _) => Mode::Full,

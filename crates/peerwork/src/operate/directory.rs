@@ -1,4 +1,4 @@
-//! The directory's domain: the nodes of the network that this node believes in.
+//! The directory service: lists the nodes in this node's directory.
 
 use async_trait::async_trait;
 use peerwork_api::{
@@ -8,7 +8,7 @@ use peerwork_api::{
 use peerwork_directory::{Directory, Entry, advertisement::Role, offer::Offer};
 use peerwork_identity::NodeId;
 
-/// Answers for the directory.
+/// Implements the directory service over the directory.
 pub(super) struct Nodes(pub(super) Directory);
 
 #[async_trait]
@@ -44,22 +44,30 @@ impl DirectoryService for Nodes {
 }
 
 fn node(entry: &Entry) -> dto::Node {
-    let told = &entry.advertisement;
+    let advertisement = &entry.advertisement;
     dto::Node {
-        id: told.node.to_string(),
-        name: told.name.clone(),
-        version: told.version.clone(),
-        roles: told.roles.iter().map(|told| role(*told)).collect(),
-        addresses: told.addresses.iter().map(ToString::to_string).collect(),
-        relays: told
+        id: advertisement.node.to_string(),
+        name: advertisement.name.clone(),
+        version: advertisement.version.clone(),
+        roles: advertisement.roles.iter().map(|&each| role(each)).collect(),
+        addresses: advertisement
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        relays: advertisement
             .relays
             .iter()
             .map(|relay| relay.node.to_string())
             .collect(),
-        ports: told.services.iter().map(|service| service.port).collect(),
-        requires_key: told.requires_key,
+        ports: advertisement
+            .services
+            .iter()
+            .map(|service| service.port)
+            .collect(),
+        requires_key: advertisement.requires_key,
         uptime: entry.uptime,
-        offers: told.offers.iter().map(offer).collect(),
+        offers: advertisement.offers.iter().map(offer).collect(),
     }
 }
 
@@ -71,8 +79,8 @@ fn offer(offer: &Offer) -> dto::Offer {
     }
 }
 
-fn role(told: Role) -> dto::Role {
-    match told {
+fn role(role: Role) -> dto::Role {
+    match role {
         Role::Relay => dto::Role::Relay,
         Role::Edge => dto::Role::Edge,
         Role::Peer => dto::Role::Peer,

@@ -1,11 +1,11 @@
-//! The events' domain: node events, as the event pump publishes them.
+//! The events service: hands out node events as the event pump publishes them.
 
 use std::sync::Arc;
 
 use peerwork_api::events::{EventsService, NodeEvent};
 use tokio::sync::broadcast;
 
-/// Hands out receivers of the node events.
+/// Subscribes receivers to the node events.
 pub(super) struct Events(pub(super) broadcast::Sender<Arc<NodeEvent>>);
 
 impl EventsService for Events {

@@ -1,6 +1,6 @@
 //! The API's services over the parts of the node: an adapter for each domain.
 //!
-//! A domain has its room here, in `peerwork-api` and in the command line; this file only lists them.
+//! Each domain has a module here, in `peerwork-api` and in the command line; this file only lists them.
 
 mod about;
 mod directory;
@@ -22,7 +22,7 @@ use tokio::sync::broadcast;
 pub(crate) use self::{about::About, node::TunnelCount, peers::Dials};
 use crate::Addresses;
 
-/// The parts of the node that the services stand on.
+/// The parts of the node that the services use.
 pub(crate) struct Parts {
     pub(crate) about: About,
     pub(crate) network: Network,
@@ -30,7 +30,7 @@ pub(crate) struct Parts {
     pub(crate) dials: Arc<Dials>,
     pub(crate) events: broadcast::Sender<Arc<NodeEvent>>,
     pub(crate) tunnels: Vec<TunnelCount>,
-    /// Known once all listeners are open.
+    /// The listen addresses, which are set once all listeners are open.
     pub(crate) addresses: Arc<OnceLock<Addresses>>,
 }
 

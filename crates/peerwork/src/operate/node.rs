@@ -1,4 +1,4 @@
-//! The node's own domain: network, status, readiness.
+//! The node service: network, status and readiness of the node itself.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -19,19 +19,19 @@ use crate::Addresses;
 /// Counts the tunnels of one part that are open at this moment.
 pub(crate) type TunnelCount = Arc<dyn Fn() -> usize + Send + Sync>;
 
-/// Answers for the node itself.
+/// Implements the node service.
 pub(super) struct Node {
     pub(super) about: About,
     pub(super) network: Network,
     pub(super) directory: Directory,
     pub(super) tunnels: Vec<TunnelCount>,
-    /// Known once all listeners are open.
+    /// The listen addresses, which are set once all listeners are open.
     pub(super) addresses: Arc<OnceLock<Addresses>>,
     pub(super) started: SystemTime,
 }
 
 impl Node {
-    /// The listeners of HTTP and gRPC, with the ports that they took.
+    /// The bound addresses of HTTP and gRPC.
     fn endpoints(&self) -> Vec<Endpoint> {
         let at = self.addresses.get().cloned().unwrap_or_default();
         let named = [
@@ -50,7 +50,7 @@ impl Node {
     }
 }
 
-/// Whether calls can be routed to the node: everybody but relays that are no edge.
+/// Whether calls can be routed to the node: false only for relays without an edge.
 fn takes_calls(entry: &Arc<Entry>) -> bool {
     let ad = &entry.advertisement;
     !ad.is_relay() || ad.roles.contains(&Role::Edge)

@@ -1,4 +1,4 @@
-//! The peers' domain: connected and known nodes, and dials that an operator asks for.
+//! The peers service: connected and known nodes, and dials that an operator requests.
 
 mod dials;
 
@@ -15,7 +15,7 @@ use peerwork_net::{Network, PeerInfo};
 
 pub(crate) use dials::Dials;
 
-/// Answers for the peers.
+/// Implements the peers service.
 pub(super) struct Peers {
     pub(super) network: Network,
     pub(super) directory: Directory,
@@ -59,7 +59,7 @@ pub(super) fn protocols(info: Option<&PeerInfo>) -> Vec<String> {
     info.map(|info| info.protocols.clone()).unwrap_or_default()
 }
 
-/// The addresses of a peer's connections, then those it says it has.
+/// The addresses of a peer's connections, followed by the addresses that the peer announces.
 fn peer_dto(info: &PeerInfo) -> Peer {
     let mut addresses: Vec<String> = Vec::new();
     let connected = info.connections.iter().map(|c| &c.address);

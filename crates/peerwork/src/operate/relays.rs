@@ -1,4 +1,4 @@
-//! The relays' domain: reservations that the node holds, and its own relay.
+//! The relays service: reservations that the node holds, and the use of its own relay.
 
 use async_trait::async_trait;
 use peerwork_api::{
@@ -11,11 +11,11 @@ use peerwork_net::Network;
 
 use super::peers::protocols;
 
-/// Answers for the relays.
+/// Implements the relays service.
 pub(super) struct Relays {
     pub(super) network: Network,
     pub(super) directory: Directory,
-    /// Reservations that the node's own relay gives at most; `None` when it is no relay.
+    /// The most reservations that the node's own relay grants; `None` when the node is not a relay.
     pub(super) reservations_max: Option<usize>,
 }
 
@@ -29,7 +29,7 @@ impl Relays {
             reservation: Some(Reservation {
                 bytes_max: held.limits.bytes_max,
                 duration_max: held.limits.duration_max,
-                // Renewed before it ends; libp2p's client does not tell when that is.
+                // The reservation is renewed in time; libp2p's client does not report its expiry.
                 expires_at: None,
                 addresses: Vec::new(),
             }),

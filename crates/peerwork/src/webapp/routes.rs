@@ -12,9 +12,9 @@ use hyper::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of a message to echo at most.
+/// The longest message to echo in bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Pause between two events.
+/// The pause between two events.
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -25,7 +25,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 type Events = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
 type Body = Either<Full<Bytes>, StreamBody<Events>>;
 
-/// Answers one request; `end` ends the answers that would go on for ever.
+/// Answers one request; `end` ends event streams, which would otherwise never end.
 pub(super) async fn answer(request: Request<Incoming>, end: CancellationToken) -> Response<Body> {
     match (request.uri().path(), request.method()) {
         ("/echo", &Method::POST) => echo(request.into_body()).await,
@@ -50,7 +50,7 @@ async fn echo(body: Incoming) -> Response<Body> {
     }
 }
 
-/// The `message` of the first JSON value in `body`; one that is missing is empty.
+/// The `message` of the first JSON value in `body`; a missing message is empty.
 fn message(body: &[u8]) -> Option<String> {
     let first = serde_json::Deserializer::from_slice(body)
         .into_iter::<Value>()
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_of_the_first_value_counts() {
+    fn the_message_of_the_first_json_value_is_echoed() {
         assert_eq!(message(br#"{"message":"hello"}"#).as_deref(), Some("hello"));
         assert_eq!(
             message(br#"{"message":"a"} {"message":"b"} rest"#).as_deref(),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_an_object_with_a_text_is_refused() {
+    fn bodies_without_a_text_message_are_refused() {
         for wrong in [
             "",
             "hello",

@@ -1,7 +1,7 @@
-//! `peerwork relay` with js-libp2p clients, which nobody here wrote.
+//! Tests of `peerwork relay` with js-libp2p clients, an independent implementation.
 //!
-//! `cargo xtask test` installs them and sets `PEERWORK_TEST_JS` to their folder; without it those
-//! tests have nothing to run.
+//! `cargo xtask test` installs the clients and sets `PEERWORK_TEST_JS` to their folder; without it
+//! those tests do nothing.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -30,7 +30,7 @@ fn script(name: &str, arguments: &[&str]) -> Option<Child> {
     Some(child.unwrap())
 }
 
-/// The JSON line that the script ends with.
+/// Reads the JSON line that the script prints at its end.
 fn saw(child: Child) -> Value {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -62,7 +62,7 @@ fn a_page_and_a_program_find_each_other_and_talk_over_the_relay() {
         let saw = saw(child);
         assert_eq!(saw["circuit"], true, "{saw}");
         assert_eq!(saw["echoes"], 16, "{saw}");
-        // The rest of ten minutes.
+        // The limit that the client sees is the rest of ten minutes.
         let seconds = saw["limits"]["seconds"].as_u64().unwrap();
         assert!((570..=600).contains(&seconds), "{saw}");
         assert_eq!(saw["heard"]["one"], true, "{saw}");
@@ -102,7 +102,7 @@ fn limits_hold_at_the_limit_and_one_above_and_holders_renew_at_a_full_relay() {
 }
 
 #[test]
-fn a_closed_relay_lets_in_who_shows_a_token() {
+fn a_closed_relay_accepts_reservations_of_nodes_with_a_token() {
     let world = World::new();
     let relay = world.browser_relay("relay", "--token open-sesame-and-more");
     let arguments = [by_websocket(&relay), "open-sesame-and-more"];
@@ -128,12 +128,12 @@ fn a_hostile_client_does_not_keep_others_from_talking() {
     assert_eq!(saw["oversized"], "closed", "{saw}");
     assert_eq!(saw["late"], 1, "{saw}");
     assert_eq!(saw["followed"], 100, "{saw}");
-    // Nobody is told what the hostile one says beyond its rate.
+    // Other clients receive no messages of the hostile client beyond its rate.
     let loud = &saw["loud"];
     assert!(loud["messages"].as_u64().unwrap() < 1000, "{saw}");
 }
 
-/// The most memory that the process has held until now, where the system tells.
+/// The peak memory of the process in MiB, where the system reports it.
 fn peak_mib(relay: &Node) -> Option<u64> {
     let status = format!("/proc/{}/status", relay.process.0.id());
     let status = std::fs::read_to_string(status).ok()?;
@@ -144,7 +144,7 @@ fn peak_mib(relay: &Node) -> Option<u64> {
     Some(kib >> 10)
 }
 
-/// Checks that the relay has not grown by more than `more` since it held `before`.
+/// Asserts that the relay's peak memory has grown by at most `more` MiB since `before`.
 fn grew_by_at_most(relay: &Node, before: Option<u64>, more: u64) {
     let (Some(before), Some(after)) = (before, peak_mib(relay)) else {
         return;
@@ -153,7 +153,7 @@ fn grew_by_at_most(relay: &Node, before: Option<u64>, more: u64) {
 }
 
 #[test]
-fn malformed_requests_for_circuits_are_told_so_and_harm_nobody() {
+fn malformed_circuit_requests_get_an_error_status_and_affect_no_other_client() {
     let world = World::new();
     let relay = world.browser_relay("relay", "");
     let before = peak_mib(&relay);
@@ -177,7 +177,7 @@ fn malformed_requests_for_circuits_are_told_so_and_harm_nobody() {
 }
 
 #[test]
-fn a_flood_of_connections_keeps_nobody_out() {
+fn a_flood_of_connections_does_not_block_other_clients() {
     let world = World::new();
     let relay = world.browser_relay("relay", "");
     let before = peak_mib(&relay);
@@ -187,7 +187,7 @@ fn a_flood_of_connections_keeps_nobody_out() {
     };
     let saw = saw(child);
     assert_eq!(saw["opened"], 2000, "{saw}");
-    // Until the handshakes that came to nothing are over: ten seconds, and some to be served.
+    // The pending handshakes time out after ten seconds; then the waiting clients are served.
     for (who, bound) in [
         ("webSocket", 30_000.0),
         ("tcp", 30_000.0),
@@ -197,12 +197,12 @@ fn a_flood_of_connections_keeps_nobody_out() {
         assert!(waited < bound, "{who}: {saw}");
     }
     assert!(saw["echoes"].as_u64().unwrap() > 10, "{saw}");
-    // At most 60 KiB for each connection.
+    // Each connection may cost at most 60 KiB.
     grew_by_at_most(&relay, before, 120);
 }
 
 #[test]
-fn clients_meet_again_after_the_relay_was_gone() {
+fn clients_find_each_other_again_after_the_relay_restarts() {
     let world = World::new();
     let mut relay = world.browser_relay("relay", "");
     let addresses = [by_websocket(&relay).to_owned(), by_tcp(&relay).to_owned()];
@@ -233,7 +233,7 @@ fn clients_meet_again_after_the_relay_was_gone() {
 }
 
 #[test]
-fn a_page_that_has_nothing_but_webrtc_comes_back_to_the_same_address() {
+fn a_page_with_webrtc_only_reconnects_to_the_same_address_after_a_restart() {
     let world = World::new();
     let mut relay = world.browser_relay("relay", "--webrtc 127.0.0.1:0");
     let by_webrtc = |relay: &Node| address(relay, |a| a.contains("/certhash/")).to_owned();
@@ -270,7 +270,7 @@ fn clients_of_two_relays_find_and_reach_each_other() {
     let world = World::new();
     let first = world.browser_relay("first", "");
     let second = world.browser_relay("second", &format!("--peer {}", by_tcp(&first)));
-    // Each names the other, and keeps its address.
+    // Each relay names the other as a peer; the first keeps its address on restart.
     let (mut first, more) = (first, format!("--peer {}", by_tcp(&second)));
     first.restart_browser_relay(world.path(), &more);
     let arguments = [by_websocket(&first), by_websocket(&second)];
@@ -285,7 +285,7 @@ fn clients_of_two_relays_find_and_reach_each_other() {
 }
 
 #[test]
-fn the_port_for_browsers_says_how_to_connect() {
+fn the_port_for_browsers_reports_the_relays_addresses() {
     let world = World::new();
     let relay = world.browser_relay("relay", "--write-config .");
     let at = format!("http://{}", relay.at.front.unwrap());
@@ -336,7 +336,7 @@ fn the_port_for_browsers_says_how_to_connect() {
 }
 
 #[test]
-fn one_port_speaks_plain_and_encrypted() {
+fn one_port_serves_plain_http_and_tls() {
     let world = World::new();
     certificate(world.path());
     let relay = world.browser_relay("relay", "--tls-cert cert.pem --tls-key key.pem");
@@ -356,8 +356,8 @@ fn one_port_speaks_plain_and_encrypted() {
     );
 }
 
-/// Asks for the figures on a connection that begins with `first`; whether the first node of the list
-/// has an address, which callers elsewhere are not told.
+/// Requests the report on a connection that begins with `first`, and tells whether the first node of
+/// the list has an address. The relay hides addresses from callers on other machines.
 fn shows_addresses(relay: &Node, first: &str, header: &str) -> Option<bool> {
     use std::io::Read as _;
     let mut stream = std::net::TcpStream::connect(relay.at.front.unwrap()).unwrap();
@@ -371,7 +371,7 @@ fn shows_addresses(relay: &Node, first: &str, header: &str) -> Option<bool> {
 }
 
 #[test]
-fn only_a_trusted_proxy_says_who_its_clients_are() {
+fn client_addresses_are_taken_from_trusted_proxies_only() {
     let world = World::new();
     let proxied = "--trusted-proxy 127.0.0.1 --proxy-protocol";
     let proxied = world.browser_relay("proxied", proxied);
@@ -399,9 +399,9 @@ fn only_a_trusted_proxy_says_who_its_clients_are() {
         "a proxy that says nothing"
     );
     let forged = format!("{elsewhere}, {here}");
-    for (said, shown) in [(here, false), (elsewhere, false), (forged.as_str(), false)] {
-        let answer = shows_addresses(&trusting, "", &forwarded(said));
-        assert_eq!(answer, Some(shown), "{said}");
+    for (client, visible) in [(here, false), (elsewhere, false), (forged.as_str(), false)] {
+        let answer = shows_addresses(&trusting, "", &forwarded(client));
+        assert_eq!(answer, Some(visible), "{client}");
     }
     assert_eq!(shows_addresses(&direct, "", ""), Some(true));
     assert_eq!(
@@ -459,6 +459,6 @@ fn a_relay_refuses_a_share_of_one_address_that_is_more_than_all_reservations() {
     let relay = "relay --data-dir d --websocket off --tcp off --max-reservations";
     let line = format!("{relay} 100 --max-reservations-per-address 101");
     let error = run(dir.path(), &line).failed();
-    let said = "--max-reservations-per-address = 101: more than --max-reservations = 100";
-    assert!(error.contains(said), "{error}");
+    let message = "--max-reservations-per-address = 101: more than --max-reservations = 100";
+    assert!(error.contains(message), "{error}");
 }

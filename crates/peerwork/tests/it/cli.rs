@@ -1,4 +1,4 @@
-//! Commands that need no running node: what they print, what they write, how they fail.
+//! Commands that need no running node: their output, their files and their failures.
 
 use std::fs;
 
@@ -34,8 +34,8 @@ fn secrets_init_makes_keys_and_secrets_output_names_them() {
     );
     assert_eq!(lines[4..], ["", ""]);
 
-    let shown = run(dir.path(), "secrets output --data-dir node_1").succeeded();
-    assert_eq!(shown, made.replace("SECRETS INIT", "SECRETS OUTPUT"));
+    let output = run(dir.path(), "secrets output --data-dir node_1").succeeded();
+    assert_eq!(output, made.replace("SECRETS INIT", "SECRETS OUTPUT"));
     let node_id = run(dir.path(), "secrets output --data-dir node_1 --node-id").succeeded();
     assert_eq!(
         node_id.trim_end(),
@@ -61,7 +61,7 @@ fn secrets_init_makes_keys_and_secrets_output_names_them() {
 }
 
 #[test]
-fn known_keys_have_their_known_names() {
+fn known_keys_give_their_known_node_ids_and_addresses() {
     let dir = folder();
     fs::create_dir_all(dir.path().join("d/libp2p")).unwrap();
     fs::create_dir_all(dir.path().join("d/consensus")).unwrap();
@@ -154,7 +154,7 @@ fn without_a_data_directory_keys_go_to_the_platforms_folder_and_it_is_named() {
 }
 
 #[test]
-fn wrong_uses_of_secrets_are_told() {
+fn invalid_calls_of_secrets_commands_are_errors() {
     let dir = folder();
     let error = run(dir.path(), "secrets init --data-dir d --num 31").failed();
     assert!(
@@ -229,7 +229,7 @@ fn genesis_writes_the_network_file_byte_for_byte() {
 }
 
 #[test]
-fn genesis_tells_all_wrong_addresses_at_once() {
+fn genesis_reports_all_invalid_addresses_at_once() {
     let dir = folder();
     let error = run(
         dir.path(),
@@ -300,7 +300,7 @@ fn a_server_without_keys_says_how_to_make_them() {
 }
 
 #[test]
-fn weakness_47_a_settings_file_is_read_and_all_its_mistakes_are_told_at_once() {
+fn weakness_47_a_settings_file_is_read_and_all_its_mistakes_are_reported_at_once() {
     let dir = folder();
     run(dir.path(), "secrets init --data-dir d").succeeded();
     run(dir.path(), "genesis").succeeded();
@@ -359,7 +359,7 @@ fn server_export_writes_a_file_that_config_accepts() {
 }
 
 #[test]
-fn a_command_without_a_running_node_says_so_and_what_to_do() {
+fn a_command_without_a_running_node_is_an_error_with_advice() {
     let dir = folder();
     for command in [
         "status",
@@ -447,10 +447,10 @@ fn keys_are_made_listed_and_revoked_without_a_running_node() {
 }
 
 #[test]
-fn the_log_goes_behind_the_end_of_its_file_as_json_lines() {
+fn the_log_is_appended_to_its_file_as_json_lines() {
     let dir = folder();
     for runs in 1..=2 {
-        // Without keys the server ends right after the log has begun.
+        // A server without keys ends right after it began its log.
         run(
             dir.path(),
             "server --data-dir d --log-to x.log --json - surplus",
@@ -480,7 +480,7 @@ fn weakness_52_flags_that_only_the_blockchain_used_are_accepted() {
 }
 
 #[test]
-fn json_and_settings_files_count_for_every_command() {
+fn json_and_settings_files_apply_to_every_command() {
     let dir = folder();
     let out = peerwork(dir.path())
         .env("PEERWORK_JSON", "true")

@@ -1,4 +1,4 @@
-//! The README's flow with real processes, and the bad days that must not break it.
+//! The README's flow with real processes, and failures of relays and edges that it must survive.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -44,7 +44,7 @@ fn the_readme_flow_works_through_both_relays() {
             "{info:?}"
         );
     }
-    // A port that the edge's owner did not allow, and a node that is not known.
+    // The edge does not offer port 1, and no node has the other id.
     let refused = echo(&relay_1, &edge.at.node_id, 1).unwrap();
     assert_eq!(refused.status, 403, "{refused:?}");
     let unknown = echo(
@@ -94,7 +94,7 @@ fn operators_see_the_network_through_the_data_directory() {
         edge.at.node_id
     ));
     assert!(peer.contains("[PEER STATUS]"), "{peer}");
-    // Figures are brought up to date once a second.
+    // Figures are updated once a second.
     eventually("the metric", || {
         let metrics = curl(
             &format!("http://{}/metrics", relay.at.jsonrpc.unwrap()),
@@ -189,7 +189,7 @@ fn a_stopped_edge_says_goodbye_and_is_unknown_at_once() {
 }
 
 #[test]
-fn keys_open_exactly_what_they_are_for() {
+fn keys_authorize_exactly_their_node_and_port() {
     let world = World::new();
     let (_app, port) = world.webapp();
     let relay = world.relay("node_1", &[], "");
@@ -239,7 +239,7 @@ fn ssh_style_tcp_is_carried_by_forward() {
     });
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
-    // Another machine's way in: its network file, or the node that runs on it.
+    // A node on another machine joins by its network file, or through the node that runs there.
     let _other = world.edge("edge_2", &[relay.p2p()], port, "--app-no-auth");
     for way_in in ["--network edge_1.json", "--data-dir edge_2"] {
         let local = std::net::TcpListener::bind("127.0.0.1:0")
@@ -275,7 +275,7 @@ fn commands_never_act_on_another_node_than_the_one_that_was_named() {
         "{}",
         nobody.stderr
     );
-    // The file of a killed node, whose port another node has taken.
+    // The file is left by a killed node, whose port another node then took.
     let left = std::fs::read_to_string(world.path().join("node_1/node.json")).unwrap();
     let gone = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
     std::fs::create_dir(world.path().join("killed")).unwrap();
@@ -321,9 +321,9 @@ fn a_second_node_in_the_same_data_directory_is_refused() {
 }
 
 #[test]
-fn node_events_come_over_a_websocket_nobody_here_wrote() {
+fn node_events_reach_an_independent_websocket_client() {
     let Some(python) = std::env::var_os("PEERWORK_TEST_PYTHON") else {
-        // Set by `cargo xtask test`, which installs the client.
+        // `cargo xtask test` sets the variable and installs the client.
         return;
     };
     let world = World::new();
@@ -335,9 +335,9 @@ fn node_events_come_over_a_websocket_nobody_here_wrote() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(listener.stdout.take().unwrap());
+    let mut output = BufReader::new(listener.stdout.take().unwrap());
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    output.read_line(&mut line).unwrap();
     assert_eq!(line, "subscribed\n");
     let edge = world.edge(
         "edge_1",
@@ -346,7 +346,7 @@ fn node_events_come_over_a_websocket_nobody_here_wrote() {
         "--app-no-auth --app-name first",
     );
     line.clear();
-    said.read_line(&mut line).unwrap();
+    output.read_line(&mut line).unwrap();
     assert!(listener.wait().unwrap().success());
     let event: serde_json::Value = serde_json::from_str(&line).unwrap();
     let keys: Vec<_> = event

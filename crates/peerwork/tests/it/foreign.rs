@@ -1,6 +1,6 @@
-//! Clients that nobody here wrote: ssh, a browser, grpcurl.
+//! Tests with independent clients: ssh, a browser, grpcurl.
 //!
-//! `cargo xtask test` installs them. Where one is missing, its test has nothing to run.
+//! `cargo xtask test` installs them. A test whose client is missing does nothing.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +28,7 @@ fn make(dir: &Path, program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// An sshd of our own on a free port, that lets `key` in.
+/// Starts an sshd on a free port that accepts `key`.
 fn sshd(dir: &Path, program: &Path) -> (Running, u16) {
     make(
         dir,
@@ -40,7 +40,7 @@ fn sshd(dir: &Path, program: &Path) -> (Running, u16) {
         "ssh-keygen",
         &["-q", "-t", "ed25519", "-N", "", "-f", "key"],
     );
-    // Debian's sshd wants this folder even when it never uses it.
+    // Debian's sshd demands this folder even when it does not use it.
     let _ = std::fs::create_dir_all("/run/sshd");
     let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = at.local_addr().unwrap().port();
@@ -78,7 +78,7 @@ fn ssh_works_through_forward() {
         .stdout(Stdio::null())
         .spawn();
     let _forward = Running(child.unwrap());
-    let said = eventually("ssh to get in", || {
+    let output = eventually("ssh to get in", || {
         let output = Command::new(&ssh)
             .current_dir(world.path())
             .args(["-p", &local_port.to_string(), "-i", "key", "-F", "none"])
@@ -100,7 +100,7 @@ fn ssh_works_through_forward() {
             .unwrap();
         output.status.success().then_some(output.stdout)
     });
-    assert_eq!(said, b"through\n");
+    assert_eq!(output, b"through\n");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The program and the library as their users see them, over loopback.
+//! Tests of the program and the library as users see them, over loopback.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! A network of real processes: relays, edges and web apps, on free ports.
+//! A test network of real processes: relays, edges and web apps, on free ports.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use crate::program::{peerwork, run};
 
 pub(crate) use peerwork_testkit::process::{Running, eventually_blocking as eventually};
 
-/// A node's process and where it answers.
+/// A node's process with its addresses.
 pub(crate) struct Node {
     pub(crate) process: Running,
     pub(crate) at: RuntimeFile,
@@ -21,23 +21,23 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// An address for nodes.
+    /// The node's first peer-to-peer address.
     pub(crate) fn p2p(&self) -> &str {
         &self.at.p2p[0]
     }
 
-    /// The data directory, with the log.
+    /// The data directory, which also holds the log.
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 
-    /// The port of the first address for nodes.
+    /// The port of the first peer-to-peer address.
     pub(crate) fn p2p_port(&self) -> u16 {
         let port = self.p2p().split('/').nth(4);
         port.and_then(|port| port.parse().ok()).unwrap()
     }
 
-    /// Starts the node again with the ports it had, and with `more` arguments.
+    /// Starts the node again with the same ports, and with `more` arguments.
     pub(crate) fn restart(&mut self, dir: &Path, more: &str) {
         self.process.kill();
         let own = |at: Option<std::net::SocketAddr>| at.map(|at| at.to_string());
@@ -49,7 +49,7 @@ impl Node {
         self.restart_with(dir, fixed, more);
     }
 
-    /// Starts a relay for browsers again with the ports it had, and with `more` arguments.
+    /// Starts a relay for browsers again with the same ports, and with `more` arguments.
     pub(crate) fn restart_browser_relay(&mut self, dir: &Path, more: &str) {
         self.process.kill();
         let tcp = self.at.p2p.iter().find(|address| !address.contains("/ws/"));
@@ -85,7 +85,7 @@ impl Node {
     }
 }
 
-/// A folder with everything of one test.
+/// The folder of all files of one test.
 pub(crate) struct World {
     pub(crate) dir: TempDir,
 }
@@ -129,7 +129,7 @@ impl World {
         run(self.path(), line).succeeded()
     }
 
-    /// Keys for a node; its data directory is named like it.
+    /// Makes the keys of a node, whose data directory is called `name`.
     pub(crate) fn keys(&self, name: &str) -> String {
         self.run(&format!("secrets init --data-dir {name}"));
         let node = self.run(&format!("secrets output --data-dir {name} --node-id"));
@@ -146,7 +146,7 @@ impl World {
         file
     }
 
-    /// A relay on free ports; `more` are further arguments.
+    /// Starts a relay on free ports; `more` are further arguments.
     pub(crate) fn relay(&self, name: &str, bootnodes: &[&str], more: &str) -> Node {
         self.keys(name);
         let network = self.network_file(name, "--bootnode", bootnodes);
@@ -159,7 +159,7 @@ impl World {
         )
     }
 
-    /// An edge that holds places at `relays`.
+    /// Starts an edge that holds reservations at `relays`.
     pub(crate) fn edge(&self, name: &str, relays: &[&str], port: u16, more: &str) -> Node {
         self.keys(name);
         let network = self.network_file(name, "--relaynode", relays);
@@ -177,7 +177,7 @@ impl World {
         self.start(name, &line)
     }
 
-    /// Starts a node by the whole `line`; its data directory is `name`.
+    /// Starts a node with the arguments in `line`; its data directory is `name`.
     pub(crate) fn start(&self, name: &str, line: &str) -> Node {
         let data = self.path().join(name);
         std::fs::create_dir_all(&data).unwrap();
@@ -185,7 +185,7 @@ impl World {
         start(self.path(), &data, arguments)
     }
 
-    /// A relay for browsers on free ports of loopback.
+    /// Starts a relay for browsers on free ports of loopback.
     pub(crate) fn browser_relay(&self, name: &str, more: &str) -> Node {
         let data = self.path().join(name);
         std::fs::create_dir(&data).unwrap();
@@ -195,7 +195,7 @@ impl World {
         start(self.path(), &data, arguments)
     }
 
-    /// The example web app; gives its port.
+    /// Starts the example web app and returns its port.
     pub(crate) fn webapp(&self) -> (Running, u16) {
         use std::io::{BufRead as _, BufReader};
         let mut child = peerwork(self.path())
@@ -220,7 +220,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// Calls a URL with the real curl; `None` when there was no answer at all.
+/// Calls a URL with the real curl; `None` when curl received no answer.
 pub(crate) fn curl(url: &str, more: &[&str]) -> Option<Answer> {
     let output = Command::new("curl")
         .args(["-sS", "-i", "--max-time", "20"])
@@ -238,7 +238,7 @@ pub(crate) fn curl(url: &str, more: &[&str]) -> Option<Answer> {
     })
 }
 
-/// The echo call of the README.
+/// Makes the echo call of the README.
 pub(crate) fn echo(relay: &Node, edge: &str, port: u16) -> Option<Answer> {
     let at = relay.at.ingress.unwrap();
     curl(

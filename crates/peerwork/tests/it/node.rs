@@ -1,4 +1,4 @@
-//! `peerwork node`: roles together, settings in `peerwork.toml`, keys at first use.
+//! Tests of `peerwork node`: combined roles, settings in `peerwork.toml`, keys made at the first use.
 
 use crate::{
     network::{Node, World, curl, echo, echo_succeeds, eventually},
@@ -32,10 +32,10 @@ fn a_relay_that_is_an_edge_serves_its_own_app_through_itself_and_other_relays() 
     let me = &both.at.node_id;
     echo_succeeds(&both, me, port);
     echo_succeeds(&relay, me, port);
-    // The edge's policy counts for calls of its own node too.
+    // The edge's policy applies to calls of its own node too.
     assert_eq!(echo(&both, me, 1).unwrap().status, 403);
     assert_eq!(echo(&relay, me, 1).unwrap().status, 403);
-    // An edge behind the node with both roles is reached through it, as through any relay.
+    // An edge behind the node with both roles is reached through the node, as through any relay.
     let edge = format!(
         "relaynode = ['{}']\n[edge]\nopen = true\nport = {port}\n",
         both.p2p()
@@ -43,7 +43,7 @@ fn a_relay_that_is_an_edge_serves_its_own_app_through_itself_and_other_relays() 
     let edge = node(&world, "edge", &edge);
     echo_succeeds(&both, &edge.at.node_id, port);
     echo_succeeds(&relay, &edge.at.node_id, port);
-    // EdgeMatrix knows no node with two parts.
+    // EdgeMatrix has no mode for a node with two roles.
     for (name, mode) in [("both", "full"), ("relay", "full"), ("edge", "edge")] {
         let status = world.run(&format!("status --data-dir {name} --json"));
         assert!(status.contains(&format!(r#""mode":"{mode}""#)), "{status}");
@@ -51,7 +51,7 @@ fn a_relay_that_is_an_edge_serves_its_own_app_through_itself_and_other_relays() 
 }
 
 #[test]
-fn keys_are_demanded_of_calls_to_the_own_edge_too() {
+fn calls_to_the_nodes_own_edge_need_a_key_too() {
     let world = World::new();
     let (_app, port) = world.webapp();
     let roles = format!("[relay]\ningress = '127.0.0.1:0'\nopen = true\n[edge]\nport = {port}\n");
@@ -78,7 +78,7 @@ fn a_node_makes_its_keys_and_is_found_by_its_data_directory() {
     let status = world.run("status --data-dir fresh --json");
     assert!(status.contains(&peer.at.node_id), "{status}");
     assert!(status.contains(r#""mode":"peer""#), "{status}");
-    // The free port that was taken, not the 0 that was asked for.
+    // The file holds the free port that was bound, not port 0 of the setting.
     let grpc = peer.at.grpc.unwrap();
     assert_ne!(grpc.port(), 0);
     assert!(
@@ -88,8 +88,8 @@ fn a_node_makes_its_keys_and_is_found_by_its_data_directory() {
     let id = peer.at.node_id.clone();
     peer.process.signal("-TERM");
     assert_eq!(peer.process.0.wait().unwrap().code(), Some(0));
-    let shown = world.run("secrets output --data-dir fresh --json");
-    assert!(shown.contains(&id) && shown.contains("0x"), "{shown}");
+    let output = world.run("secrets output --data-dir fresh --json");
+    assert!(output.contains(&id) && output.contains("0x"), "{output}");
     let again = world.start("fresh", "node --data-dir fresh --libp2p 127.0.0.1:0");
     assert_eq!(again.at.node_id, id, "the keys stay");
 }
@@ -97,8 +97,8 @@ fn a_node_makes_its_keys_and_is_found_by_its_data_directory() {
 #[test]
 fn init_writes_a_file_that_check_understands_and_neither_starts_anything() {
     let world = World::new();
-    let said = world.run("node init --data-dir n");
-    assert!(said.contains("peerwork.toml"), "{said}");
+    let output = world.run("node init --data-dir n");
+    assert!(output.contains("peerwork.toml"), "{output}");
     let again = run(world.path(), "node init --data-dir n").failed();
     assert!(again.contains("exists"), "{again}");
     let checked = world.run("node check --data-dir n");
@@ -122,13 +122,13 @@ fn init_writes_a_file_that_check_understands_and_neither_starts_anything() {
     let checked: serde_json::Value = serde_json::from_str(&world.run(peer)).unwrap();
     assert_eq!(checked["roles"], serde_json::json!(["peer"]));
     assert!(checked["contacts"][0].as_str().unwrap().contains("mDNS"));
-    // Nothing but the settings file is there.
+    // The folder contains only the settings file.
     let files = std::fs::read_dir(world.path().join("n")).unwrap();
     assert_eq!(files.count(), 1);
 }
 
 #[test]
-fn all_mistakes_of_the_file_are_told_at_once_with_key_and_value() {
+fn all_mistakes_of_the_file_are_reported_at_once_with_key_and_value() {
     let world = World::new();
     world.run("node init --data-dir n");
     let file = world.path().join("n/peerwork.toml");
@@ -151,7 +151,7 @@ fn all_mistakes_of_the_file_are_told_at_once_with_key_and_value() {
             assert!(error.contains(part), "`{part}` is not in: {error}");
         }
     }
-    // Contradictions are found by `check` too.
+    // `check` finds contradictions too.
     let taken = "--relay --relay-ingress 127.0.0.1:7 --metrics 127.0.0.1:7 --edge-caller nobody";
     let error = run(world.path(), &format!("node --data-dir m {taken}")).failed();
     assert!(

@@ -1,11 +1,11 @@
-//! Running the real program.
+//! Runs the real program.
 
 use std::{
     path::Path,
     process::{Command, Output},
 };
 
-/// The program, without the environment of whoever runs the tests.
+/// The program without the environment variables of the test runner.
 pub(crate) fn peerwork(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerwork"));
     for (name, _) in std::env::vars_os() {
@@ -20,7 +20,7 @@ pub(crate) fn peerwork(dir: &Path) -> Command {
     command
 }
 
-/// The output of a run of the program, and its end.
+/// The output and exit code of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,

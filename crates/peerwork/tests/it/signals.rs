@@ -1,4 +1,4 @@
-//! Programs that run until they are told to end.
+//! Programs that run until a signal ends them.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -25,7 +25,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn the_web_app_says_where_it_is_and_ends_in_order() {
+fn the_web_app_prints_its_address_and_stops_in_order() {
     let dir = tempfile::tempdir().unwrap();
     for (name, word) in [
         ("-INT", "interrupt"),

@@ -1,4 +1,4 @@
-//! Stopping a relay whose calls are under way, with real processes.
+//! Stops a relay that has calls under way, with real processes.
 
 use std::{
     io::{Read as _, Write as _},
@@ -14,11 +14,11 @@ use crate::{
     program::run,
 };
 
-/// An app that keeps its connections open, and answers a request when it is told to.
+/// An app that keeps its connections open, and answers a request when the test tells it to.
 struct PatientApp {
     port: u16,
-    /// A message for each request that arrived.
-    asked: mpsc::Receiver<()>,
+    /// Receives a message for each request that arrived.
+    requests: mpsc::Receiver<()>,
     answer: mpsc::Sender<()>,
 }
 
@@ -26,7 +26,7 @@ impl PatientApp {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (asking, asked) = mpsc::channel();
+        let (asking, requests) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
@@ -44,7 +44,7 @@ impl PatientApp {
         });
         Self {
             port,
-            asked,
+            requests,
             answer,
         }
     }
@@ -76,12 +76,12 @@ fn a_relay_stops_in_order_with_its_last_request_and_says_goodbye() {
         })
     };
     assert_eq!(first.body, "done");
-    app.asked.recv_timeout(DEADLINE).unwrap();
+    app.requests.recv_timeout(DEADLINE).unwrap();
     eventually("the other relay to know this one", || {
         knows(&world, &other, &stopped.at.node_id).then_some(())
     });
     let call = std::thread::spawn(move || curl(&url, &[]));
-    app.asked.recv_timeout(DEADLINE).unwrap();
+    app.requests.recv_timeout(DEADLINE).unwrap();
     stopped.process.signal("-TERM");
     eventually("the relay to take no further calls", || {
         TcpStream::connect(at).is_err().then_some(())
@@ -98,14 +98,14 @@ fn a_relay_stops_in_order_with_its_last_request_and_says_goodbye() {
         !log.contains("was cut") && !log.contains("are cut"),
         "{log}"
     );
-    // Without a goodbye the other relay would know it for 60 s.
+    // Without a goodbye the other relay would keep the node in its directory for 60 s.
     eventually("the goodbye", || {
         (!knows(&world, &other, &stopped.at.node_id)).then_some(())
     });
 }
 
 #[test]
-fn no_open_connection_holds_up_the_stop_or_the_goodbye() {
+fn open_connections_do_not_delay_the_stop_or_the_goodbye() {
     let world = World::new();
     let app = PatientApp::start();
     let mut stopped = world.relay("node_1", &[], "--app-no-auth");
@@ -120,7 +120,7 @@ fn no_open_connection_holds_up_the_stop_or_the_goodbye() {
     eventually("the edge to be known", || {
         curl(&format!("http://{ingress}{path}"), &[]).filter(|a| a.status == 200)
     });
-    app.asked.recv_timeout(DEADLINE).unwrap();
+    app.requests.recv_timeout(DEADLINE).unwrap();
     let open = |at, text: &str| {
         let mut stream = TcpStream::connect(at).unwrap();
         stream.write_all(text.as_bytes()).unwrap();
@@ -130,7 +130,8 @@ fn no_open_connection_holds_up_the_stop_or_the_goodbye() {
                    upgrade: websocket\r\nsec-websocket-version: 13\r\n\
                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let held = [
-        // Silent, half a head, a call whose app never answers, a WebSocket, a gRPC connection.
+        // The connections: a silent one, half a request head, a call whose app never answers, a
+        // WebSocket, a gRPC connection.
         open(ingress, ""),
         open(ingress, "GET / HT"),
         open(ingress, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")),
@@ -138,7 +139,7 @@ fn no_open_connection_holds_up_the_stop_or_the_goodbye() {
         open(stopped.at.jsonrpc.unwrap(), ""),
         open(stopped.at.grpc.unwrap(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     ];
-    app.asked.recv_timeout(DEADLINE).unwrap();
+    app.requests.recv_timeout(DEADLINE).unwrap();
     let start = std::time::Instant::now();
     stopped.process.signal("-TERM");
     assert_eq!(stopped.process.0.wait().unwrap().code(), Some(0));

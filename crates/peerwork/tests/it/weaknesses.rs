@@ -1,5 +1,5 @@
-//! Weaknesses of EdgeMatrix (its specification, chapter 11) that only show with whole nodes.
-//! The full list, with the tests of the other crates, is `docs/weaknesses.md`.
+//! Weaknesses of EdgeMatrix (its specification, chapter 11) that only whole nodes can show. The full
+//! list, with the tests of the other crates, is in `docs/weaknesses.md`.
 
 use crate::{
     network::{World, curl, echo, echo_succeeds, eventually},
@@ -33,7 +33,7 @@ fn weakness_5_operator_calls_on_an_edge_are_answered() {
 }
 
 #[test]
-fn weakness_8_an_edge_with_keys_lets_their_holders_in_and_nobody_else() {
+fn weakness_8_an_edge_with_keys_accepts_only_calls_with_a_valid_key() {
     let world = World::new();
     let (_app, port) = world.webapp();
     let relay = world.relay("node_1", &[], "--app-no-auth");
@@ -79,8 +79,8 @@ fn weakness_49_nat_and_dns_are_announced_with_the_port_and_do_not_break_an_edge(
         edge.at.node_id
     );
     eventually("the announced addresses to be known", || {
-        let told = run(world.path(), &line).stdout;
-        let whole = |start: &&str| told.contains(&format!("{start}{at}"));
+        let output = run(world.path(), &line).stdout;
+        let whole = |start: &&str| output.contains(&format!("{start}{at}"));
         announced.iter().all(whole).then_some(())
     });
 }

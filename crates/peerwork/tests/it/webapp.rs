@@ -1,4 +1,4 @@
-//! The example web app over real connections.
+//! Tests of the example web app over real connections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The addresses that a node's flags ask to listen on, and those that it tells others.
+//! Listen addresses, and addresses to announce, from the flags of a node.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,17 +7,18 @@ use peerwork_net::peers::ip;
 
 use crate::cli::values::DnsName;
 
-/// An address to listen on, and the flag that asked for it.
+/// A listen address, and the flag that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listener {
     pub(crate) flag: &'static str,
     pub(crate) address: Multiaddr,
 }
 
-/// The addresses to tell others; none leaves it to those that are bound and observed.
+/// The addresses to announce to other nodes. Without any, the node announces the addresses that it has
+/// bound and that others observed.
 ///
 /// # Errors
-/// When `--nat` or `--dns` would tell a port that is not known before the start.
+/// When `--nat` or `--dns` would announce a port that is not known before the start.
 pub(crate) fn announced(
     announce: &[Multiaddr],
     nat: Option<IpAddr>,
@@ -45,14 +46,14 @@ pub(crate) fn announced(
     Ok(announced)
 }
 
-/// Whether nothing outside this machine can connect.
+/// Whether all listen addresses are loopback addresses, so that no other machine can connect.
 pub(crate) fn loopback_only(listeners: &[Listener]) -> bool {
     listeners
         .iter()
         .all(|listener| ip(&listener.address).is_some_and(|ip| ip.is_loopback()))
 }
 
-/// The kind of a port.
+/// The transport protocol that a port belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
     Tcp,

@@ -1,4 +1,4 @@
-//! Addresses and ports that the flags of a node ask for.
+//! Listen addresses and ports from the flags of a node.
 
 mod addresses;
 mod ports;

@@ -1,4 +1,4 @@
-//! Two listeners on one port: found before the start, because some transports bind one port twice
+//! Finds two listeners on one port before the start, because some transports bind one port twice
 //! without an error and then lose connections at random.
 
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use peerwork_net::peers;
 
 use super::addresses::{Listener, Transport, port};
 
-/// A port that a flag asks for.
+/// A port that a listener of some flag binds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim {
     flag: &'static str,
@@ -17,7 +17,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// The claim of an HTTP or gRPC listener.
+    /// The port of an HTTP or gRPC listener.
     pub(crate) fn http(flag: &'static str, at: SocketAddr) -> Self {
         Self {
             flag,
@@ -27,7 +27,7 @@ impl Claim {
         }
     }
 
-    /// The claim of a peer-to-peer listener; `None` for addresses that name no IP address.
+    /// The port of a peer-to-peer listener; `None` for an address without an IP address.
     pub(crate) fn p2p(listener: &Listener) -> Option<Self> {
         let (transport, port) = port(&listener.address)?;
         Some(Self {
@@ -40,7 +40,7 @@ impl Claim {
 
     fn clashes_with(&self, other: &Self) -> bool {
         let same_port = self.port == other.port && self.port != 0;
-        // The two families have ports of their own: IPv6 listeners take no IPv4 connections.
+        // IPv4 and IPv6 have separate ports: the IPv6 listeners accept no IPv4 connections.
         let families_meet = self.ip.is_ipv4() == other.ip.is_ipv4();
         let hosts_meet =
             self.ip == other.ip || self.ip.is_unspecified() || other.ip.is_unspecified();
@@ -48,7 +48,7 @@ impl Claim {
     }
 }
 
-/// One sentence for each pair of listeners that want the same port.
+/// Describes each pair of listeners with the same port in one sentence.
 pub(crate) fn clashes(claims: &[Claim]) -> Vec<String> {
     let pairs = claims
         .iter()
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_told() {
+    fn every_pair_of_clashing_listeners_is_reported() {
         let at = "127.0.0.1:7";
         let claims = ["--jsonrpc", "--trans-proxy", "--grpc-address"].map(|flag| tcp(flag, at));
         assert_eq!(clashes(&claims).len(), 3);

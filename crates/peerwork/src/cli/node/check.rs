@@ -1,4 +1,5 @@
-//! `peerwork node check`: describes the node without starting it: no listener, file or connection.
+//! `peerwork node check`: describes the node from its settings, without opening a listener, file or
+//! connection.
 
 use peerwork::Config;
 use peerwork_identity::{KeyType, Keypair, SecretName, SecretsDir};
@@ -14,7 +15,7 @@ use crate::cli::{
     settings::Resolved,
 };
 
-/// Shows roles, listeners and contacts of the node.
+/// Prints roles, listeners and contacts of the node.
 ///
 /// # Errors
 /// All mistakes in the settings, or when the network file or the key cannot be read.
@@ -45,25 +46,25 @@ pub(super) fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<
     })
 }
 
-/// The description of a node that does not run.
+/// The description of a node, made from its settings.
 #[derive(Debug, Default, Serialize)]
 struct Checked {
     roles: Vec<&'static str>,
-    /// Absent where the first start makes the key.
+    /// The node's id; absent where the first start will make the key.
     node_id: Option<String>,
     network: String,
     data_dir: String,
     file: Option<String>,
     listens: Vec<Listens>,
     told: Vec<String>,
-    /// Ports of the edge that may be called.
+    /// The app host's ports that the edge offers.
     offers: Vec<String>,
-    /// The nodes and networks that the node contacts by itself, with the reason.
+    /// The nodes and networks that the node contacts by itself, each with the reason.
     contacts: Vec<String>,
     remarks: Vec<&'static str>,
 }
 
-/// A listener; port 0 takes a free one.
+/// A listener of the node; port 0 takes a free port.
 #[derive(Debug, Serialize)]
 struct Listens {
     what: &'static str,

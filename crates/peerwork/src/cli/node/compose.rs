@@ -1,4 +1,5 @@
-//! The node's configuration from the settings of `peerwork node`; all contradictions at once.
+//! Builds the node's configuration from the settings of `peerwork node`, and reports all contradictions
+//! at once.
 
 use std::net::SocketAddr;
 
@@ -14,10 +15,10 @@ use crate::cli::{
     version::RELEASE,
 };
 
-/// Where operators ask a node: a free port, which stands in the data directory.
+/// The default address of the operator API: a free port, which the node writes into its data directory.
 pub(super) const GRPC_ADDRESS: &str = "127.0.0.1:0";
 
-/// The configuration that `flags` describe.
+/// Builds the configuration that `flags` describe.
 ///
 /// # Errors
 /// All contradictions between the settings.
@@ -54,7 +55,7 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
     let directory = &mut config.directory;
     directory.me.name.clone_from(&flags.name);
     directory.me.app_origin.clone_from(&flags.origin);
-    // A relay is reached at its own addresses.
+    // A relay needs no reservation: other nodes reach it at its own addresses.
     directory.keep_reservations =
         flags.edge.edge && !flags.edge.edge_no_reserve && !flags.relay.relay;
     config.relay = flags.relay.relay.then_some(relay);
@@ -65,11 +66,11 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
     Ok(config)
 }
 
-/// The network of the file and of the entry points that were named beside it.
+/// Loads the network file and adds the entry points of the flags.
 pub(super) fn network(flags: &NodeFlags) -> anyhow::Result<NetworkFile> {
     let mut network = match &flags.network {
         Some(file) => NetworkFile::load(file)?,
-        // The network that `peerwork genesis` writes by default, but for its name.
+        // Without a file, the network is the default of `peerwork genesis`, except for its name.
         None => NetworkFile {
             name: "peerwork".to_owned(),
             ..NetworkFile::default()
@@ -80,7 +81,7 @@ pub(super) fn network(flags: &NodeFlags) -> anyhow::Result<NetworkFile> {
     Ok(network)
 }
 
-/// The roles of a node, in words.
+/// The names of the node's roles.
 pub(super) fn roles(config: &Config) -> Vec<&'static str> {
     let relay = config.relay.is_some().then_some("relay");
     let edge = config.edge.is_some().then_some("edge");
@@ -100,7 +101,7 @@ fn grpc(address: Option<&str>, mistakes: &mut Vec<String>) -> Option<SocketAddr>
     grpc.address()
 }
 
-/// Everything that the peer-to-peer side listens on.
+/// All listen addresses of the peer-to-peer side.
 fn listeners(flags: &P2pFlags) -> Vec<Listener> {
     let mut listeners = Vec::new();
     let mut push = |flag, address| listeners.push(Listener { flag, address });

@@ -1,7 +1,7 @@
-//! The flags of `peerwork node`, which are also the keys of `peerwork.toml` and, with the prefix
+//! The flags of `peerwork node`. They are also the keys of `peerwork.toml` and, with the prefix
 //! `PEERWORK_`, the names of environment variables.
 //!
-//! The settings of a role begin with its name, and stand in a table of that name in the file:
+//! The settings of a role begin with the role's name, and are in a table of that name in the file:
 //! `--edge-port` is `port` in `[edge]`.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -20,7 +20,7 @@ use crate::cli::values::{
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct NodeFlags {
-    /// The network file; without one, the node is in the network with the number 0
+    /// The network file; without a file, the node is in the network with the number 0
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
     /// A relay or other node to stay connected to, beside those of the network file (repeatable)
@@ -35,16 +35,16 @@ pub(crate) struct NodeFlags {
     /// Any text about the app, part of node events
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) origin: String,
-    /// Where JSON-RPC and its WebSocket (/edge_ws) answer, or off
+    /// The address of JSON-RPC and its WebSocket (/edge_ws), or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) jsonrpc: Listen,
-    /// Where /metrics, /healthz and /readyz get a listener of their own, or off
+    /// The address of a separate listener for /metrics, /healthz and /readyz, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) metrics: Listen,
     /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) access_control_allow_origins: Vec<String>,
-    /// Write the log to this file, behind what it holds, and not to standard error
+    /// Append the log to this file and do not write it to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) log_to: Option<PathBuf>,
     #[command(flatten)]
@@ -59,25 +59,25 @@ pub(crate) struct NodeFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Peer-to-peer")]
 pub(crate) struct P2pFlags {
-    /// Where to listen for nodes, by TCP and on the same port by QUIC, or off; port 0 takes free ones
+    /// The address to listen on for nodes, by TCP and on the same port by QUIC, or off; port 0 takes free ones
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:0")]
     pub(crate) libp2p: Listen,
     /// Do not listen by QUIC on the port of --libp2p
     #[arg(long)]
     pub(crate) no_quic: bool,
-    /// Where to listen for nodes by WebSocket, or off
+    /// The address to listen on for nodes by WebSocket, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) websocket: Listen,
     /// A further address to listen on (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) listen: Vec<Multiaddr>,
-    /// The address that the router has outside: told to others with the port of each listener
+    /// The router's public IP address, announced with the port of each listener
     #[arg(long, value_name = "IP")]
     pub(crate) nat: Option<IpAddr>,
-    /// The name that others reach this machine by: example.org, or dns4/… or dns6/…
+    /// The DNS name of this machine to announce: example.org, or dns4/… or dns6/…
     #[arg(long, value_name = "NAME")]
     pub(crate) dns: Option<DnsName>,
-    /// An address to tell others, as it is (repeatable)
+    /// An address to announce to other nodes, unchanged (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) announce: Vec<Multiaddr>,
     /// Look for nodes on the local network by mDNS
@@ -102,7 +102,7 @@ pub(crate) struct RelayFlags {
     /// Be a relay: carry circuits and HTTP calls, and keep the directory for others
     #[arg(long)]
     pub(crate) relay: bool,
-    /// Where HTTP calls to the apps behind edges come in, or off
+    /// The address of the HTTP ingress, which takes calls to the apps behind edges, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50005")]
     pub(crate) relay_ingress: Listen,
     /// HTTP calls need no bearer key (`peerwork key create`)
@@ -154,7 +154,7 @@ pub(crate) struct EdgeFlags {
     /// Be an edge: let calls reach ports of this machine
     #[arg(long)]
     pub(crate) edge: bool,
-    /// Where the app runs: http and a host, without a port
+    /// The URL of the app: http and a host, without a port
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1", value_parser = app_host)]
     pub(crate) edge_url: String,
     /// A port that may be called (repeatable); all others are refused

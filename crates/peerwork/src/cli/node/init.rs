@@ -1,4 +1,4 @@
-//! `peerwork node init`: a settings file to start from.
+//! `peerwork node init`: writes a settings file with all settings as comments.
 
 use std::fmt::Write as _;
 
@@ -12,9 +12,11 @@ use crate::cli::{
     settings::{FILE_NAME, Resolved, Setting, Value, defaults_of, schema},
 };
 
-/// The roles: each is a table of the file, in this order behind the other settings.
+/// The roles, each of which has a table in the file. The tables follow the other settings in this
+/// order.
 const ROLES: [&str; 2] = ["relay", "edge"];
-/// A file found through the data directory cannot name the data directory.
+/// The setting that is left out: a file found through the data directory cannot name the data
+/// directory.
 const NOT_IN_THE_FILE: &str = "data-dir";
 
 #[derive(Serialize)]
@@ -33,7 +35,7 @@ impl Answer for Written {
     }
 }
 
-/// Writes `peerwork.toml` into the data directory, which is made when it is missing.
+/// Writes `peerwork.toml` into the data directory, which is created when it is missing.
 ///
 /// # Errors
 /// When the file exists, or cannot be written.
@@ -41,14 +43,14 @@ pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let dir = &resolved.data_dir;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let path = dir.join(FILE_NAME);
-    // Tokens may stand in it.
+    // The file is readable by its owner alone, because it may hold tokens.
     write_new(&path, text().as_bytes(), 0o600).context("cannot write the settings")?;
     form.show(&Written {
         file: path.display().to_string(),
     })
 }
 
-/// The file: every setting as a comment, with its default.
+/// The content of the file: every setting as a comment, with its default.
 pub(super) fn text() -> String {
     let mut text = String::from(
         "# Settings of `peerwork node`, with their defaults.\n\
@@ -87,9 +89,9 @@ fn role_of(key: &str) -> Option<&'static str> {
 
 fn write_setting(text: &mut String, key: &str, setting: &Setting) {
     let (help, default) = match key {
-        // Other commands have another default.
+        // `peerwork node` has a default of its own for this setting; the other commands have another.
         "grpc-address" => (
-            "Where the operator API answers, or off; port 0 takes a free one, which commands find \
+            "The address of the operator API, or off; port 0 takes a free port, which commands find \
              through the data directory",
             Value::Text(GRPC_ADDRESS.to_owned()),
         ),

@@ -1,4 +1,4 @@
-//! `peerwork node`: a node with any combination of roles, from flags and `peerwork.toml`.
+//! `peerwork node`: runs a node with any combination of roles, from flags and `peerwork.toml`.
 
 mod check;
 mod compose;
@@ -45,7 +45,7 @@ impl Command for NodeArgs {
         "Run a node with any combination of roles: relay, edge, both, or neither";
     const SETTINGS: Option<Schema> = Some(schema::<NodeFlags>);
 
-    /// Fails when settings are wrong, the node cannot start, or it does not end in time.
+    /// Fails when settings are invalid, the node cannot start, or it does not stop in time.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         if let Some(NodeAction::Init) = self.action {
             let (resolved, form) = call.global()?;
@@ -59,7 +59,7 @@ impl Command for NodeArgs {
     }
 }
 
-/// Runs the node until a signal; its keys and its data directory are made where there are none.
+/// Runs the node until a signal, and creates its keys and its data directory where they are missing.
 fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
     start_log(resolved, form, flags.log_to.as_deref())?;
@@ -93,7 +93,7 @@ fn make_missing_keys(keys: &SecretsDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A node that runs.
+/// The output of a running node: its id and addresses.
 #[derive(Serialize)]
 struct Running {
     node_id: String,

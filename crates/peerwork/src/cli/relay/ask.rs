@@ -1,4 +1,4 @@
-//! `peerwork relay list` and `status`: the relays of the running node.
+//! `peerwork relay list` and `status`: print the relays of the running node.
 
 use peerwork_api::operator::v1::Peer;
 use serde::Serialize;
@@ -9,10 +9,10 @@ use crate::cli::{
     settings::Resolved,
 };
 
-/// The relays that the node knows.
+/// Prints the relays that the node knows.
 ///
 /// # Errors
-/// When no node answers, or it refuses.
+/// When no node answers, or the node refuses the call.
 pub(super) async fn list(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let mut client = connect(resolved).await?;
     let answer = client.peers_relay_list(()).await;
@@ -25,10 +25,10 @@ pub(super) async fn list(resolved: &Resolved, form: Form) -> anyhow::Result<()> 
     })
 }
 
-/// The relay that the node holds a reservation at.
+/// Prints the relay at which the node holds a reservation.
 ///
 /// # Errors
-/// When no node answers, or it refuses.
+/// When no node answers, or the node refuses the call.
 pub(super) async fn status(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let mut client = connect(resolved).await?;
     let answer = client.relay_status(()).await;
@@ -40,7 +40,7 @@ pub(super) async fn status(resolved: &Resolved, form: Form) -> anyhow::Result<()
     })
 }
 
-/// The relays that the node may reserve a place at.
+/// The relays at which the node may reserve.
 #[derive(Serialize)]
 struct Relays {
     peers: Vec<String>,
@@ -55,7 +55,7 @@ impl Answer for Relays {
     }
 }
 
-/// The relay that the node holds a reservation at.
+/// The relay at which the node holds a reservation.
 #[derive(Serialize)]
 struct Connection {
     id: String,
@@ -74,7 +74,7 @@ impl Answer for Connection {
     }
 }
 
-/// The text form of protobuf, on one line, without the fields that are empty.
+/// Formats the relay in the text form of protobuf, on one line, without empty fields.
 fn protobuf_text(peer: &Peer) -> String {
     let one =
         |name: &str, value: &str| (!value.is_empty()).then(|| format!("{name}:{}", quoted(value)));

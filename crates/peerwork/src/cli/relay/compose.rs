@@ -1,4 +1,5 @@
-//! The node's configuration from the settings of `peerwork relay`; all contradictions at once.
+//! Builds the node's configuration from the settings of `peerwork relay`, and reports all
+//! contradictions at once.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -17,8 +18,8 @@ use crate::cli::{
     version::RELEASE,
 };
 
-/// The topics by which clients find each other: the default of js-libp2p's discovery by pubsub, and
-/// those of PeerCompute.
+/// The gossip topics of peer discovery: the default of js-libp2p's pubsub discovery, and the topics of
+/// PeerCompute.
 const DISCOVERY_TOPICS: [&str; 6] = [
     "_peer-discovery._p2p._pubsub",
     "peercompute._peer-discovery._p2p._pubsub",
@@ -27,10 +28,11 @@ const DISCOVERY_TOPICS: [&str; 6] = [
     "peercompute-state",
     "peercompute-state-sync",
 ];
-/// With thousands of connections more pings cost more than a dead client's place.
+/// The interval of pings. With thousands of connections, shorter intervals would cost more than the
+/// place of a dead client.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The configuration that `flags` describe.
+/// Builds the configuration that `flags` describe.
 ///
 /// # Errors
 /// All contradictions between the settings.
@@ -45,13 +47,13 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
     let claims = listeners.iter().filter_map(Claim::p2p);
     let claims = claims.chain(grpc.address().map(|at| Claim::http("--grpc-address", at)));
     mistakes.extend(clashes(&claims.collect::<Vec<_>>()));
-    let told = announced(
+    let announced_addresses = announced(
         &flags.announce,
         flags.nat,
         flags.dns.as_ref(),
         &with_tls(flags, &listeners),
     );
-    let announce = told.unwrap_or_else(|mistake| {
+    let announce = announced_addresses.unwrap_or_else(|mistake| {
         mistakes.push(mistake);
         Vec::new()
     });
@@ -94,7 +96,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
 
 const WEBSOCKET: &str = "--websocket";
 
-/// Everything that is listened on, the port for browsers among it.
+/// All listen addresses, including the port for browsers.
 fn listeners(flags: &RelayNodeFlags) -> Vec<Listener> {
     let mut listeners = Vec::new();
     let mut push = |flag, address| listeners.push(Listener { flag, address });
@@ -117,7 +119,7 @@ fn listeners(flags: &RelayNodeFlags) -> Vec<Listener> {
     listeners
 }
 
-/// With a certificate, the port for browsers is told as an encrypted one.
+/// Announces the port for browsers as TLS WebSocket when a certificate is set.
 fn with_tls(flags: &RelayNodeFlags, listeners: &[Listener]) -> Vec<Listener> {
     let tls = flags.front.tls_cert.is_some();
     let mut listeners = listeners.to_vec();
@@ -129,13 +131,14 @@ fn with_tls(flags: &RelayNodeFlags, listeners: &[Listener]) -> Vec<Listener> {
     listeners
 }
 
-/// The port for browsers is the API's.
+/// The listen addresses of the network alone; the API serves the port for browsers.
 fn of_the_network(listeners: Vec<Listener>) -> Vec<Multiaddr> {
     let network = listeners.into_iter().filter(|l| l.flag != WEBSOCKET);
     network.map(|listener| listener.address).collect()
 }
 
-/// A share of one network address that is more than all reservations would bound nothing.
+/// Reports a bound per network address that is larger than the bound of all reservations, because it
+/// would have no effect.
 fn too_large_a_share(flags: &LimitFlags) -> Option<String> {
     let (all, share) = (flags.max_reservations, flags.max_reservations_per_address?);
     (share > all).then(|| {
@@ -192,7 +195,7 @@ fn front_config(preamble: Preamble, limits: &LimitFlags) -> ListenerConfig {
     ListenerConfig {
         preamble,
         bounds: Bounds {
-            // Pages are looked at beside the connections of the network.
+            // Connections for pages and reports are in addition to those of the network.
             connections_max: count(limits.max_connections.saturating_add(2048)),
             connections_per_address_max: count(limits.max_connections_per_address),
             local_places: 16,

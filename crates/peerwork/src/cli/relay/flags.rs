@@ -1,4 +1,4 @@
-//! The flags of `peerwork relay`, which are also keys of the settings file and, with the prefix
+//! The flags of `peerwork relay`. They are also keys of the settings file and, with the prefix
 //! `PEERWORK_`, names of environment variables.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -17,43 +17,43 @@ use crate::cli::{
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Relay")]
 pub(crate) struct RelayNodeFlags {
-    /// Where browsers connect, and where the live page is
+    /// The address of the WebSocket port for browsers, which also serves the live page
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:9090")]
     pub(crate) websocket: Listen,
-    /// Where programs connect, or off
+    /// The address that programs connect to by TCP, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:9091")]
     pub(crate) tcp: Listen,
-    /// Where programs connect by QUIC, or off
+    /// The address that programs connect to by QUIC, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) quic: Listen,
-    /// Where browsers connect by WebRTC, on UDP and without a certificate of an authority, or off
+    /// The UDP address for browsers by WebRTC, without a certificate of an authority, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) webrtc: Listen,
     /// A further address to listen on (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) listen: Vec<Multiaddr>,
-    /// An address to tell others, as it is, like /dns4/relay.example/tcp/443/wss (repeatable)
+    /// An address to announce, unchanged, like /dns4/relay.example/tcp/443/wss (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) announce: Vec<Multiaddr>,
-    /// The address that the router has outside: told to others with the port of each listener
+    /// The router's public IP address, announced with the port of each listener
     #[arg(long, value_name = "IP")]
     pub(crate) nat: Option<IpAddr>,
-    /// The name that others reach this machine by: example.org, or dns4/… or dns6/…
+    /// The DNS name of this machine to announce: example.org, or dns4/… or dns6/…
     #[arg(long, value_name = "NAME")]
     pub(crate) dns: Option<DnsName>,
-    /// The network file of the network to belong to; without one, the relay stands for itself
+    /// The network file of the network to join; without a file, the relay is alone in its network
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
     /// Another relay to stay connected to, so that their clients find each other (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) peer: Vec<NodeAddress>,
-    /// How often to report what the relay does; 0s is never
+    /// The interval of reports in the log; 0s is never
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub(crate) report_every: Duration,
     /// A folder that gets a relay-config.json for pages (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) write_config: Vec<PathBuf>,
-    /// Write the log to this file, behind what it holds, and not to standard error
+    /// Append the log to this file and do not write it to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) log_to: Option<PathBuf>,
     #[command(flatten)]
@@ -114,7 +114,7 @@ pub(crate) struct LimitFlags {
     pub(crate) token: Vec<String>,
 }
 
-/// Gossip for others.
+/// Gossip of the relay's clients.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Gossip")]
 pub(crate) struct GossipFlags {
@@ -134,7 +134,7 @@ pub(crate) struct GossipFlags {
     #[arg(long, value_name = "N", default_value_t = bound(Hub::default().topics_max),
           value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(crate) max_topics: u32,
-    /// Topics that are forwarded because of one node
+    /// Topics that are forwarded because one node subscribed to them
     #[arg(long, value_name = "N", default_value_t = bound(Hub::default().topics_per_node_max),
           value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(crate) max_topics_per_peer: u32,

@@ -1,5 +1,5 @@
-//! `peerwork relay`: a relay for browsers and programs; `peerwork relay list` and the like ask a node
-//! that runs.
+//! `peerwork relay` runs a relay for browsers and programs; `peerwork relay list`, `status` and `top`
+//! query a running node.
 
 mod ask;
 mod compose;
@@ -29,11 +29,11 @@ pub(crate) struct RelayArgs {
 /// `peerwork relay …`
 #[derive(Subcommand, Debug)]
 pub(crate) enum RelayCommand {
-    /// The relays that the running node may reserve a place at
+    /// List the relays at which the running node may reserve
     List,
-    /// The relay that the running node holds a reservation at
+    /// Show the relay at which the running node holds a reservation
     Status,
-    /// Watch what a running relay does; q ends it
+    /// Watch the figures of a running relay; q quits
     Top(top::TopFlags),
 }
 
@@ -43,7 +43,7 @@ impl Command for RelayArgs {
         "Run a relay for browsers and programs, or ask the running node about its relays";
     const SETTINGS: Option<Schema> = Some(schema::<RelayNodeFlags>);
 
-    /// Runs a relay, or asks the node that runs. Fails when settings are wrong, the relay cannot
+    /// Runs a relay, or queries the running node. Fails when settings are invalid, the relay cannot
     /// start, or no node answers.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let Some(action) = &self.action else {

@@ -19,7 +19,7 @@ use crate::cli::{
 };
 
 /// # Errors
-/// When settings are wrong, the relay cannot start, or it does not end in time.
+/// When settings are invalid, the relay cannot start, or it does not stop in time.
 pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
     start_log(resolved, form, flags.log_to.as_deref())?;
@@ -28,7 +28,8 @@ pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Re
     block_on(serve(config, flags.report_every, form))
 }
 
-/// Without a file the relay is in the network that `peerwork genesis` writes by default, alone.
+/// Loads the network file. Without a file, the network is the default of `peerwork genesis` with this
+/// relay as its only node.
 fn network(file: Option<&Path>) -> anyhow::Result<NetworkFile> {
     match file {
         Some(file) => Ok(NetworkFile::load(file)?),
@@ -41,7 +42,7 @@ fn network(file: Option<&Path>) -> anyhow::Result<NetworkFile> {
     }
 }
 
-/// How to reach the relay.
+/// The output of a running relay: its addresses.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Reach {
@@ -55,7 +56,7 @@ struct Reach {
 impl Answer for Reach {
     fn text(&self) -> String {
         let mut lines = vec![format!("Peer Id: {}", self.peer_id)];
-        // One line with three words: scripts take the third.
+        // Each line has three words, so that scripts can take the third.
         lines.extend(
             self.relay_address
                 .iter()

@@ -1,4 +1,4 @@
-//! `peerwork relay top`: what a running relay does, in the terminal.
+//! `peerwork relay top`: shows the figures of a running relay in the terminal.
 
 mod view;
 
@@ -20,11 +20,12 @@ use crate::cli::{
     settings::Resolved,
 };
 
-/// The pause between two looks.
+/// The pause between two requests for the report.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long the relay may take to answer.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// A report of five hundred nodes, circuits and topics each has less than a tenth of this.
+/// The largest report that is read. A report with five hundred nodes, circuits and topics each has less
+/// than a tenth of this size.
 const REPORT_BYTES_MAX: usize = 8 << 20;
 
 /// `peerwork relay top`
@@ -33,12 +34,12 @@ pub(crate) struct TopFlags {
     /// The relay's port for browsers, http://HOST:PORT [default: of the relay of the data directory]
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// Show it once and end, also where there is no terminal
+    /// Print the report once and end, also without a terminal
     #[arg(long)]
     once: bool,
 }
 
-/// One look, as text or JSON.
+/// One report, as text or JSON.
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Once(RelayReport);

@@ -1,7 +1,7 @@
-//! `peerwork secrets generate`: the file that tells `server --secrets-config` where keys are kept.
+//! `peerwork secrets generate`: writes the secrets-manager file for `server --secrets-config`.
 //!
-//! The file's form is the one of the EdgeMatrix program. Keys are kept in files of the data
-//! directory; the cloud services that the form can name are not supported.
+//! The file has the format of the EdgeMatrix program. Keys are stored in files of the data directory;
+//! the cloud services that the format can name are not supported.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ pub(crate) struct GenerateFlags {
         default_value = "./secretsManagerConfig.json"
     )]
     dir: PathBuf,
-    /// Where keys are kept: local, which is in files of the data directory
+    /// The store of the keys: local, which means files of the data directory
     #[arg(long = "type", value_name = "TYPE", default_value = LOCAL)]
     kind: String,
     /// The name of the node
@@ -94,8 +94,8 @@ pub(super) fn run(flags: &GenerateFlags, form: Form) -> anyhow::Result<()> {
     })
 }
 
-/// Checks the file of `server --secrets-config`: starting with other keys than the owner meant
-/// would be worse than not starting.
+/// Checks the file of `server --secrets-config`. A start with other keys than the owner configured
+/// would be worse than a failed start.
 ///
 /// # Errors
 /// When the file cannot be read, or names a service that is not supported.

@@ -1,4 +1,4 @@
-//! `peerwork secrets init`.
+//! `peerwork secrets init`: makes the keys of one or several nodes.
 
 use std::path::{Path, PathBuf};
 
@@ -38,16 +38,16 @@ fn count(text: &str) -> Result<u32, String> {
     count.ok_or_else(|| "num flag value should be between 1 and 30".to_owned())
 }
 
-/// One key set.
+/// A created key set.
 #[derive(Serialize)]
 struct KeySet {
     address: String,
     node_id: String,
-    /// True because the keys lie in plain files.
+    /// Always true: the keys are stored in plain files.
     insecure: bool,
 }
 
-/// All key sets of one call.
+/// All key sets that one call created.
 #[derive(Serialize)]
 #[serde(transparent)]
 struct KeySets(Vec<KeySet>);
@@ -94,7 +94,7 @@ fn make(dir: &Path, options: InitOptions) -> anyhow::Result<KeySet> {
     })
 }
 
-/// Looks at all directories before the first key is made.
+/// Fails when any of the directories already has keys, before the first key is made.
 fn refuse_to_overwrite(dirs: &[PathBuf], options: InitOptions) -> anyhow::Result<()> {
     let wanted = [
         (options.validator, SecretName::ValidatorKey),

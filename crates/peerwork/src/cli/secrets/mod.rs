@@ -1,4 +1,4 @@
-//! `peerwork secrets …`: the keys of a node.
+//! `peerwork secrets …`: manages the keys of a node.
 
 mod generate;
 mod init;
@@ -18,7 +18,7 @@ pub(crate) struct SecretsArgs {
     command: SecretsCommand,
 }
 
-/// The commands for keys.
+/// The subcommands of `peerwork secrets`.
 #[derive(Subcommand, Debug)]
 pub(crate) enum SecretsCommand {
     /// Make the keys of a node; those that exist are never overwritten

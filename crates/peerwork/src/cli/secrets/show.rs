@@ -1,4 +1,4 @@
-//! `peerwork secrets output`.
+//! `peerwork secrets output`: prints the node id and the address of a node's keys.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(crate) struct OutputFlags {
     validator: bool,
 }
 
-/// The names asked for.
+/// The names to print.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Names {

@@ -1,4 +1,5 @@
-//! The node's configuration from the settings of `peerwork server`; all contradictions at once.
+//! Builds the node's configuration from the settings of `peerwork server`, and reports all
+//! contradictions at once.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -20,11 +21,12 @@ use crate::cli::{
     version::RELEASE,
 };
 
-/// EdgeMatrix's number for the one of inbound and outbound peers that is not given.
+/// The number of inbound peers where only the outbound number is given, as in EdgeMatrix.
 const INBOUND_DEFAULT: u32 = 32;
+/// The number of outbound peers where only the inbound number is given, as in EdgeMatrix.
 const OUTBOUND_DEFAULT: u32 = 8;
 
-/// The configuration that `flags` describe.
+/// Builds the configuration that `flags` describe.
 ///
 /// # Errors
 /// All contradictions between the settings.
@@ -62,7 +64,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
     net.upnp = p2p.upnp;
     net.hole_punching = !p2p.no_hole_punching;
     net.limits.connections_max = connections_max(p2p);
-    // A relay is reached at its own addresses.
+    // A relay needs no reservation: other nodes reach it at its own addresses.
     config.directory.keep_reservations =
         flags.edge.relay_on && flags.running_mode != RunningMode::Full;
     let me = &mut config.directory.me;
@@ -118,10 +120,10 @@ fn json_rpc(flags: &ServerFlags, at: SocketAddr, preamble: &Preamble) -> JsonRpc
     json_rpc
 }
 
-/// The port of an app whose owner named none: the example web app's.
+/// The app's port when no flag names a port: that of the example web app.
 const APP_PORT: u16 = 9527;
 
-/// Where HTTP and gRPC listen.
+/// The listen addresses of HTTP and gRPC.
 struct HttpListeners {
     ingress: Option<SocketAddr>,
     jsonrpc: Option<SocketAddr>,
@@ -168,7 +170,7 @@ fn edge(flags: &ServerFlags, mistakes: &mut Vec<String>) -> Edge {
         ));
     }
     let callers = nodes("--allow-caller", &edge.allow_caller, mistakes);
-    // Nothing is open that its owner did not name, except where nothing at all was named.
+    // Only ports that flags name are offered; the example's port is the default when no flag names any.
     let mut ports: BTreeSet<u16> = edge.app_port.iter().copied().collect();
     ports.extend(edge.app_default_port);
     if ports.is_empty() {
@@ -180,7 +182,8 @@ fn edge(flags: &ServerFlags, mistakes: &mut Vec<String>) -> Edge {
     config
 }
 
-/// On unless switched off; but a node that only this machine can reach has no one to find.
+/// Whether mDNS runs: by default, unless it is switched off or all listeners are on loopback, where no
+/// other machine can be found.
 fn mdns(flags: &P2pFlags, listeners: &[Listener]) -> bool {
     flags.mdns || !(flags.no_mdns || flags.no_discover || loopback_only(listeners))
 }
@@ -197,7 +200,7 @@ fn connections_max(flags: &P2pFlags) -> u32 {
     }
 }
 
-/// Says what will not work with settings that are allowed.
+/// Logs warnings about settings that are allowed but leave the node unreachable.
 fn warn_lonely(flags: &ServerFlags, network: &NetworkFile, listeners: &[Listener]) {
     let no_entry = network.bootnodes.is_empty() && network.relaynodes.is_empty();
     if no_entry && !mdns(&flags.p2p, listeners) && flags.running_mode != RunningMode::Full {
@@ -210,9 +213,11 @@ fn warn_lonely(flags: &ServerFlags, network: &NetworkFile, listeners: &[Listener
     if flags.running_mode == RunningMode::Edge && !flags.edge.relay_on {
         tracing::warn!("without --relay-on this edge is only reached by nodes that can dial it");
     }
-    let told = flags.p2p.nat.is_some() || flags.p2p.dns.is_some();
-    if told && loopback_only(listeners) {
-        tracing::warn!("--nat and --dns invite others, but the node listens on loopback alone");
+    let announces_outside = flags.p2p.nat.is_some() || flags.p2p.dns.is_some();
+    if announces_outside && loopback_only(listeners) {
+        tracing::warn!(
+            "--nat and --dns announce addresses, but the node listens on loopback alone"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! `peerwork server export`: all settings with their defaults, as a file to start from.
+//! `peerwork server export`: writes all settings with their defaults into a file.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -35,7 +35,7 @@ impl Answer for Exported {
 /// Writes `default-config.toml` or `default-config.json` into the current folder.
 ///
 /// # Errors
-/// When the file exists, cannot be written, or is asked for in YAML.
+/// When the file exists or cannot be written, or its format is YAML.
 pub(super) fn run(flags: &ExportFlags, form: Form) -> anyhow::Result<()> {
     let text = match flags.format.as_str() {
         "toml" => toml_text(),

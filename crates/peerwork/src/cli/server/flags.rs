@@ -1,5 +1,5 @@
-//! The flags of `peerwork server`, which are also the keys of the settings file and, with the
-//! prefix `PEERWORK_`, the names of environment variables.
+//! The flags of `peerwork server`. They are also the keys of the settings file and, with the prefix
+//! `PEERWORK_`, the names of environment variables.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -16,18 +16,18 @@ use crate::cli::{
     },
 };
 
-/// The part that a node plays, in EdgeMatrix's words.
+/// The roles of a node, in EdgeMatrix's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunningMode {
-    /// Relay node: circuit relay, HTTP ingress, JSON-RPC, directory for others.
+    /// A relay: circuits, HTTP ingress, JSON-RPC, and the directory for other nodes.
     Full,
-    /// Edge: offers local ports to the network.
+    /// An edge: offers local ports to the network.
     Edge,
-    /// Neither: calls others.
+    /// A node that is neither relay nor edge, and only calls others.
     Peer,
 }
 
-/// Reads a running mode.
+/// Parses a running mode.
 fn running_mode(text: &str) -> Result<RunningMode, String> {
     match text.to_ascii_lowercase().as_str() {
         "full" | "relay" => Ok(RunningMode::Full),
@@ -44,13 +44,13 @@ pub(crate) struct ServerFlags {
     /// The network file: the network's name, id and entry points
     #[arg(long, value_name = "FILE", default_value = "./genesis.json")]
     pub(crate) network: PathBuf,
-    /// The node's part: full (a relay node), edge, or peer (calls others only)
+    /// The node's role: full (a relay node), edge, or peer (calls others only)
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = running_mode)]
     pub(crate) running_mode: RunningMode,
-    /// Write the log to this file, behind what it holds, and not to standard error
+    /// Append the log to this file and do not write it to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) log_to: Option<PathBuf>,
-    /// Where /metrics, /healthz and /readyz get a listener of their own, or off
+    /// The address of a separate listener for /metrics, /healthz and /readyz, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) metrics: Listen,
     /// A secrets-manager file (`peerwork secrets generate`); only the type local is supported
@@ -72,13 +72,13 @@ pub(crate) struct ServerFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Peer-to-peer")]
 pub(crate) struct P2pFlags {
-    /// Where to listen for nodes, by TCP and on the same port by QUIC, or off
+    /// The address to listen on for nodes, by TCP and on the same port by QUIC, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50001")]
     pub(crate) libp2p: Listen,
     /// A second TCP address to listen on, for edges; not in edge mode; off or port 0 for none
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50004")]
     pub(crate) relay_libp2p: Listen,
-    /// Where to listen for nodes by WebSocket, or off
+    /// The address to listen on for nodes by WebSocket, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) websocket: Listen,
     /// A further address to listen on (repeatable)
@@ -87,13 +87,13 @@ pub(crate) struct P2pFlags {
     /// Do not listen by QUIC on the port of --libp2p
     #[arg(long)]
     pub(crate) no_quic: bool,
-    /// The address that the router has outside: told to others with the port of each listener
+    /// The router's public IP address, announced with the port of each listener
     #[arg(long, value_name = "IP")]
     pub(crate) nat: Option<IpAddr>,
-    /// The name that others reach this machine by: example.org, or dns4/… or dns6/…
+    /// The DNS name of this machine to announce: example.org, or dns4/… or dns6/…
     #[arg(long, value_name = "NAME")]
     pub(crate) dns: Option<DnsName>,
-    /// An address to tell others, as it is (repeatable)
+    /// An address to announce to other nodes, unchanged (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) announce: Vec<Multiaddr>,
     /// Do not look for nodes on the local network
@@ -116,10 +116,10 @@ pub(crate) struct P2pFlags {
                          Limits::default().connections_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_peers: Option<u32>,
-    /// Connections from others at most; added to --max-outbound-peers
+    /// The most connections from other nodes; added to --max-outbound-peers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_inbound_peers: Option<u32>,
-    /// Connections to others at most; added to --max-inbound-peers
+    /// The most connections to other nodes; added to --max-inbound-peers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_outbound_peers: Option<u32>,
 }
@@ -128,10 +128,10 @@ pub(crate) struct P2pFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Relay node")]
 pub(crate) struct RelayFlags {
-    /// Where HTTP calls to the apps behind edges come in, or off
+    /// The address of the HTTP ingress, which takes calls to the apps behind edges, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50005")]
     pub(crate) trans_proxy: Listen,
-    /// Where JSON-RPC and its WebSocket (/edge_ws) answer, or off
+    /// The address of JSON-RPC and its WebSocket (/edge_ws), or off
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50002")]
     pub(crate) jsonrpc: Listen,
     /// Join the relays of the network file, so that edges learn of them
@@ -186,7 +186,7 @@ pub(crate) struct EdgeFlags {
     /// Any text about the app, part of node events
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) app_origin: String,
-    /// Where the app runs: http and a host, without a port
+    /// The URL of the app: http and a host, without a port
     #[arg(long, value_name = "URL", default_value = "http://172.17.0.1", value_parser = app_host)]
     pub(crate) app_url: String,
     /// The port of the app; it may be called [default: 9527, where --app-port names none]
@@ -224,7 +224,7 @@ pub(crate) struct IgnoredFlags {
 }
 
 impl IgnoredFlags {
-    /// The names of the flags that were given and change nothing.
+    /// The names of the given flags that have no effect.
     pub(crate) fn given(&self) -> Vec<&'static str> {
         [
             (self.app_no_agent, "--app-no-agent"),

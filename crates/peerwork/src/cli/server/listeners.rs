@@ -1,10 +1,10 @@
-//! The peer-to-peer addresses that the flags of `peerwork server` ask for.
+//! The peer-to-peer listen addresses from the flags of `peerwork server`.
 
 use crate::cli::listen::{Listener, quic, tcp, web_socket};
 
 use super::flags::{P2pFlags, RunningMode};
 
-/// Everything that the peer-to-peer side listens on.
+/// All listen addresses of the peer-to-peer side.
 pub(super) fn listeners(flags: &P2pFlags, mode: RunningMode) -> Vec<Listener> {
     let mut listeners = Vec::new();
     let mut push = |flag, address| listeners.push(Listener { flag, address });
@@ -14,7 +14,7 @@ pub(super) fn listeners(flags: &P2pFlags, mode: RunningMode) -> Vec<Listener> {
             push("--libp2p", quic(at));
         }
     }
-    // Port 0 has always meant "no relay host" for this flag.
+    // Port 0 means "no relay listener" for this flag, as in EdgeMatrix.
     if let (RunningMode::Full, Some(at)) = (mode, flags.relay_libp2p.address())
         && at.port() != 0
     {
@@ -108,11 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn weakness_49_nat_and_dns_are_told_with_the_port_of_every_listener_in_every_mode() {
+    fn weakness_49_nat_and_dns_are_announced_with_the_port_of_every_listener_in_every_mode() {
         let flags = flags("--nat 192.0.2.7 --dns dns4/example.org --websocket :8080");
         for (mode, count) in [(RunningMode::Full, 8), (RunningMode::Edge, 6)] {
-            let told = shown(announced(&flags, &listeners(&flags, mode)).unwrap());
-            assert_eq!(told.len(), count);
+            let announced = shown(announced(&flags, &listeners(&flags, mode)).unwrap());
+            assert_eq!(announced.len(), count);
             for address in [
                 "/ip4/192.0.2.7/tcp/50001",
                 "/ip4/192.0.2.7/udp/50001/quic-v1",
@@ -121,18 +121,18 @@ mod tests {
                 "/dns4/example.org/udp/50001/quic-v1",
             ] {
                 assert!(
-                    told.iter().any(|told| told == address),
-                    "{address} is not in {told:?}"
+                    announced.iter().any(|announced| announced == address),
+                    "{address} is not in {announced:?}"
                 );
             }
         }
     }
 
     #[test]
-    fn an_announced_address_is_told_as_it_is() {
+    fn an_announced_address_is_kept_unchanged() {
         let flags = flags("--announce /dns/example.org/tcp/443/wss --libp2p :0");
-        let told = announced(&flags, &listeners(&flags, RunningMode::Edge)).unwrap();
-        assert_eq!(shown(told), ["/dns/example.org/tcp/443/wss"]);
+        let announced_addresses = announced(&flags, &listeners(&flags, RunningMode::Edge)).unwrap();
+        assert_eq!(shown(announced_addresses), ["/dns/example.org/tcp/443/wss"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) struct ServerArgs {
     action: Option<ServerAction>,
     #[command(flatten)]
     pub(crate) flags: ServerFlags,
-    /// Anything else: EdgeMatrix's own README has a lone dash among the flags.
+    /// Stray arguments, which are ignored: EdgeMatrix's README has a lone dash among the flags.
     #[arg(hide = true, value_name = "IGNORED")]
     pub(crate) stray: Vec<String>,
 }
@@ -48,7 +48,7 @@ impl Command for ServerArgs {
         "Run a node as EdgeMatrix's program does: a relay node, an edge or a peer";
     const SETTINGS: Option<Schema> = Some(schema::<ServerFlags>);
 
-    /// Fails when settings are wrong, the node cannot start, or it does not end in time.
+    /// Fails when settings are invalid, the node cannot start, or it does not stop in time.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         if let Some(ServerAction::Export(flags)) = &self.action {
             return export::run(flags, call.form);
@@ -61,13 +61,13 @@ impl Command for ServerArgs {
     }
 }
 
-/// The node's configuration, from the settings and the files that they name.
+/// Builds the node's configuration from the settings and the files that they name.
 fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
     let flags = &resolved.own;
     if let Some(path) = &flags.secrets_config {
         check_secrets_config(path)?;
     }
-    // The address that the owner is known by must be there before the node shows up anywhere.
+    // The validator key, which gives the owner's address, must exist before the node joins the network.
     SecretsDir::new(&resolved.data_dir).validator_key()?;
     let found = Found::new(resolved, || Ok(NetworkFile::load(&flags.network)?))?;
     compose::config(flags, found)

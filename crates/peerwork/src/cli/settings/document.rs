@@ -1,15 +1,15 @@
-//! All settings of a command with their defaults, for files to start from.
+//! Lists all settings of a command with their defaults, to write a settings file from.
 
 use clap::{ArgAction, Command};
 use serde::Serialize;
 
 /// A setting with its default.
 pub(crate) struct Setting {
-    /// The name of its flag.
+    /// The name of the setting's flag.
     pub(crate) key: String,
-    /// Its line in `--help`.
+    /// The setting's line in `--help`.
     pub(crate) help: String,
-    /// Its default.
+    /// The setting's default.
     pub(crate) default: Value,
 }
 
@@ -17,15 +17,15 @@ pub(crate) struct Setting {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Value {
-    /// There is none.
+    /// The setting has no default.
     Absent,
-    /// True or false.
+    /// A switch, on or off.
     Switch(bool),
     /// A number.
     Number(i64),
     /// A text.
     Text(String),
-    /// Values of a setting that may be repeated.
+    /// The values of a setting that may be repeated.
     List(Vec<Self>),
 }
 
@@ -38,7 +38,7 @@ impl Value {
         }
     }
 
-    /// As TOML writes it; `None` where there is none.
+    /// The default as a TOML value; `None` where there is no default.
     pub(crate) fn to_toml(&self) -> Option<toml::Value> {
         Some(match self {
             Self::Absent => return None,
@@ -54,7 +54,7 @@ impl Value {
     }
 }
 
-/// The settings of `command` that may stand in a file, in the order of its help.
+/// The settings of `command` that may be in a file, in the order of its help.
 pub(crate) fn all(command: &Command) -> Vec<Setting> {
     let shown = command.get_arguments().filter(|arg| {
         let long = arg.get_long();

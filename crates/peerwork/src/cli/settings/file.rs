@@ -1,7 +1,7 @@
-//! The settings file: TOML, one key for each flag, in kebab-case or snake_case.
+//! Reads the settings file: TOML with one key for each flag, in kebab-case or snake_case.
 //!
-//! A table holds the settings of one role: key `k` of the table `t` is the flag `--t-k`, and the
-//! table itself is the switch `--t`.
+//! A table holds the settings of one role: key `k` of the table `t` is the flag `--t-k`, and the table
+//! itself turns on the switch `--t`.
 
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
@@ -18,11 +18,11 @@ use super::{
     schema::{is_section, settings, takes},
 };
 
-/// Settings of one call of the program, which have no place in a file.
+/// Settings that belong to one call of the program and are not allowed in a file.
 const NOT_IN_A_FILE: [&str; 1] = ["config"];
 
-/// Reads the file at `path`, for the settings of `command`; keys that only one of the `others` knows
-/// are skipped. Mistakes in single settings go to `mistakes`.
+/// Reads the file at `path` for the settings of `command`. Keys that only another command in `others`
+/// knows are skipped. Mistakes in single settings are added to `mistakes`.
 ///
 /// # Errors
 /// When the file cannot be read, or is not TOML.
@@ -51,14 +51,14 @@ pub(super) fn read(
     Ok(reading.layer)
 }
 
-/// A file under reading.
+/// The state while a file is read.
 struct Reading<'a> {
     path: &'a Path,
     command: &'a Command,
     others: Vec<Command>,
     mistakes: &'a mut Vec<String>,
     layer: Layer,
-    /// The spelling of each key in the file.
+    /// The spelling in the file of each key that was read.
     seen: BTreeMap<String, String>,
 }
 
@@ -85,7 +85,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Takes a setting of the command, where `known` says that a command has it.
+    /// Reads a setting of the command; `known` tells whether a given command has the setting.
     fn setting(
         &mut self,
         written: String,
@@ -145,7 +145,7 @@ fn text(value: Value) -> Result<OsString, String> {
     }
 }
 
-/// Says that there is no such key, and which one is nearest by clap's own measure.
+/// Describes an unknown key, and names the most similar known key by clap's own measure.
 fn unknown(command: &Command, others: &[Command], key: &str) -> String {
     let mut commands = std::iter::once(command).chain(others);
     match commands.find_map(|command| nearest(command, key)) {

@@ -1,4 +1,4 @@
-//! The flags that every command takes, and how all flags may be written.
+//! The flags that every command has, and the syntax that all flags share.
 
 use std::path::PathBuf;
 
@@ -12,14 +12,14 @@ pub(crate) struct Global {
     /// Answer in JSON, errors too; nodes write their log as JSON lines
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
-    /// Where the node keeps its files [default: the data folder of this system]
+    /// The folder of the node's files [default: the data folder of this system]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub(crate) data_dir: Option<PathBuf>,
     /// A settings file (TOML) [default: peerwork.toml in the data directory, if there is one]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) config: Option<PathBuf>,
-    /// Where the operator API of the node is [default: 127.0.0.1:50000, or what a running node
-    /// left in the data directory]
+    /// The address of the node's operator API [default: 127.0.0.1:50000, or the address that a
+    /// running node wrote into the data directory]
     #[arg(
         long,
         global = true,
@@ -39,8 +39,8 @@ pub(crate) struct Global {
     pub(crate) log_level: LogLevel,
 }
 
-/// Lets every boolean flag be written alone or with `=true` and `=false`, so that a flag can take
-/// back a value of the environment or the settings file.
+/// Makes every boolean flag accept `=true` and `=false`, so that a flag can override a value of the
+/// environment or the settings file.
 pub(crate) fn with_switches(command: Clap) -> Clap {
     command
         .args_override_self(true)

@@ -1,4 +1,4 @@
-//! The settings of one source: names of flags and the texts given for them.
+//! The settings of one source: flag names with the texts given for them.
 
 use std::{collections::BTreeMap, error::Error as _, ffi::OsString};
 
@@ -10,12 +10,12 @@ use clap::{
 
 use super::{environment::Environment, schema::settings};
 
-/// Settings by the names of their flags, without the dashes.
+/// Settings by the names of their flags, without leading dashes.
 #[derive(Debug, Default)]
 pub(super) struct Layer(BTreeMap<String, Vec<OsString>>);
 
 impl Layer {
-    /// The flags that were written on the command line.
+    /// The flags of the command line.
     pub(super) fn from_flags(command: &Command, matches: &ArgMatches) -> Self {
         let written = |arg: &Arg| {
             let id = arg.get_id().as_str();
@@ -37,7 +37,7 @@ impl Layer {
         )
     }
 
-    /// The variables `PEERWORK_…` that are set; several values are separated by commas.
+    /// The set environment variables `PEERWORK_…`; several values are separated by commas.
     pub(super) fn from_environment(
         command: &Command,
         environment: Environment<'_>,
@@ -64,8 +64,8 @@ impl Layer {
         layer
     }
 
-    /// Takes values for `key`, or says in `mistakes` what is wrong with them; `shown` is how their
-    /// source calls the key.
+    /// Adds values for `key`, or reports in `mistakes` why they are invalid; `shown` is the key's name
+    /// in its source.
     pub(super) fn insert_checked(
         &mut self,
         command: &Command,
@@ -88,12 +88,12 @@ impl Layer {
         self.0.insert(key.to_owned(), values);
     }
 
-    /// The value that counts for a setting that takes one.
+    /// The last value of a setting that has a single value.
     pub(super) fn last(&self, key: &str) -> Option<&OsString> {
         self.0.get(key).and_then(|values| values.last())
     }
 
-    /// Puts layers on top of each other, the first one uppermost.
+    /// Merges layers, of which earlier ones override later ones.
     pub(super) fn merge<const N: usize>(layers: [Self; N]) -> Self {
         let mut merged = BTreeMap::new();
         for layer in layers.into_iter().rev() {
@@ -102,7 +102,7 @@ impl Layer {
         Self(merged)
     }
 
-    /// The settings as arguments.
+    /// The settings as command-line arguments.
     pub(super) fn arguments(&self) -> Vec<OsString> {
         let each = self
             .0
@@ -122,7 +122,7 @@ fn variable(key: &str) -> String {
     format!("PEERWORK_{}", key.replace('-', "_").to_ascii_uppercase())
 }
 
-/// Why clap refused a value, without the words around it.
+/// The reason for which clap refused a value, without clap's text around it.
 pub(super) fn reason(error: &clap::Error) -> String {
     if let Some(source) = error.source() {
         return source.to_string();

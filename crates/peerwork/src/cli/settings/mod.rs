@@ -1,8 +1,8 @@
-//! The sources of a setting: the flag, else the environment, else the settings file, else the
-//! default.
+//! Resolves each setting from its sources: the flag, else the environment, else the settings file, else
+//! the default.
 //!
-//! All four speak the same language: a setting is the flag of that name, and each value is read by
-//! the flag's own reader. So the file and the environment need no schema of their own, and a command
+//! All sources use the same names and value formats: a setting is named like its flag, and the flag's
+//! parser reads each value. So the file and the environment need no schema of their own, and a command
 //! gets its settings by [`Source::resolve`] with its own flags.
 
 mod document;
@@ -27,10 +27,10 @@ pub(crate) use self::{
 };
 use self::{layer::Layer, schema::All};
 
-/// The settings file that is read when none is named.
+/// The name of the settings file in the data directory that is read when no file is named.
 pub(crate) const FILE_NAME: &str = "peerwork.toml";
 
-/// The settings of one call of the program.
+/// The resolved settings of one call of the program.
 #[derive(Debug)]
 pub(crate) struct Resolved<F = NoSettings> {
     /// The settings that every command has.
@@ -39,15 +39,15 @@ pub(crate) struct Resolved<F = NoSettings> {
     pub(crate) own: F,
     /// The data directory.
     pub(crate) data_dir: PathBuf,
-    /// True when the data directory was not named.
+    /// Whether the data directory is the default, because no source named one.
     pub(crate) data_dir_is_default: bool,
-    /// True when the log level was not named.
+    /// Whether the log level is the default, because no source named one.
     pub(crate) log_level_is_default: bool,
-    /// The settings file that was read.
+    /// The path of the settings file that was read.
     pub(crate) file: Option<PathBuf>,
 }
 
-/// Everything that is wrong with the settings, at once.
+/// All mistakes in the settings of one call.
 #[derive(Debug)]
 pub(crate) struct Mistakes(pub(crate) Vec<String>);
 
@@ -66,19 +66,19 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Where the settings of one call of the program come from.
+/// The sources of the settings of one call of the program.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
-    /// The command's flags as they were written.
+    /// The command's flags as the command line has them.
     pub(crate) flags: &'a ArgMatches,
-    /// Variables by their names.
+    /// The environment variables by name.
     pub(crate) environment: Environment<'a>,
-    /// The settings of all commands: one file may hold those of several.
+    /// The settings of all commands: one file may hold settings of several commands.
     pub(crate) schemas: &'a [Schema],
 }
 
 impl Source<'_> {
-    /// Finds the settings of a command with the flags `F`.
+    /// Resolves the settings of a command with the flags `F`.
     ///
     /// # Errors
     /// All mistakes of the settings file and of the environment together.

@@ -1,4 +1,4 @@
-//! The settings that a command understands, as clap knows them.
+//! The settings of a command as a clap description.
 
 use clap::{Arg, Args, Command, FromArgMatches, Parser, builder::ValueParser};
 
@@ -18,10 +18,10 @@ pub(super) struct All<F: Args> {
 #[derive(Args, Debug, Clone)]
 pub(crate) struct NoSettings {}
 
-/// The schema of a command's settings.
+/// Makes the description of a command's settings.
 pub(crate) type Schema = fn() -> Command;
 
-/// The schema of a command with the flags `F`.
+/// The description of a command with the flags `F`.
 pub(crate) fn schema<F: Args>() -> Command {
     with_switches(All::<F>::command_of())
 }
@@ -50,8 +50,8 @@ pub(super) fn takes(command: &Command, key: &str) -> bool {
     settings(command).any(|(name, _)| name == key)
 }
 
-/// Whether `name` is a switch of `command`: a table of that name in the settings file holds the
-/// settings that begin with it, and turns it on.
+/// Whether `name` is a switch of `command` with settings that begin with its name. A table of that name
+/// in the settings file holds those settings and turns the switch on.
 pub(super) fn is_section(command: &Command, name: &str) -> bool {
     let boolean = |arg: &Arg| arg.get_value_parser().type_id() == ValueParser::bool().type_id();
     settings(command).any(|(key, arg)| key == name && boolean(arg))

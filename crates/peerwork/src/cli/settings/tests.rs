@@ -1,4 +1,4 @@
-//! Which source of a setting wins, and how mistakes are told.
+//! Tests of the precedence of setting sources, and of the messages about mistakes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -84,7 +84,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn a_flag_counts_before_the_environment_before_the_file_before_the_default() {
+fn a_flag_overrides_the_environment_then_the_file_then_the_default() {
     let (_dir, path) =
         file("jsonrpc = '127.0.0.1:3'\nlibp2p = '127.0.0.1:3'\ntrans_proxy = '127.0.0.1:3'\n");
     let found = resolved(
@@ -119,7 +119,7 @@ fn lists_come_from_arrays_and_from_commas_and_replace_each_other() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_key_and_value() {
+fn all_mistakes_are_reported_at_once_with_key_and_value() {
     let (_dir, path) = file(
         "announce = 'egde'\njsonrcp = ':1'\napp-port = 70000\nlibp2p = [':1']\n\
          relay_on = 'maybe'\nconfig = 'x'\n[network]\nname = 'x'\n[edge]\nport = 0x10000\nprot = 1\n",
@@ -231,7 +231,7 @@ fn a_named_file_may_name_the_data_directory() {
 }
 
 #[test]
-fn exclusive_limits_exclude_each_other_across_their_sources() {
+fn mutually_exclusive_limits_conflict_across_their_sources() {
     let (_dir, path) = file("max-peers = 40\n");
     assert!(resolved(&["--config", &path, "--max-inbound-peers", "3"], &[]).is_err());
 }

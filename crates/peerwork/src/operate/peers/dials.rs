@@ -1,4 +1,4 @@
-//! The dials that operators asked for: in the background, bounded, with an owner.
+//! Runs the dials that operators request: in the background, bounded, and owned by one value.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::tasks::Tasks;
 
 /// How long one dial may take; the operator does not wait for it.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Dials under way at once; further ones are refused.
+/// The most dials under way at once; further dials are refused.
 const DIALS_MAX: usize = 64;
 
 /// Runs the dials until [`Dials::stop`].
@@ -71,7 +71,7 @@ mod tests {
         let config = peerwork_net::Config::new(keypair, "test");
         let network = Network::start(config, &mut Registry::default()).await;
         let dials = Dials::new(network.unwrap());
-        // A listener whose queue is never taken from: the dial waits for the handshake.
+        // The listener never accepts, so the dial waits for the handshake.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = silent.local_addr().unwrap().port();
         let dial = || {
@@ -79,7 +79,7 @@ mod tests {
             let to = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{node}");
             dials.start(to.parse().unwrap())
         };
-        // The tasks have no turn before the first await, so all dials are under way.
+        // No task runs before the first await, so all dials are under way.
         for _ in 0..DIALS_MAX {
             dial().unwrap();
         }

@@ -1,4 +1,4 @@
-//! The written file says what the program does.
+//! The written file agrees with the settings and defaults of the program.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use crate::cli::{
     settings::Source,
 };
 
-/// The lines that hold a setting or a table, without their `# `.
+/// The lines with a setting or a table, without their `# `.
 fn settings() -> Vec<String> {
     let text = text();
     let lines = text.lines().filter_map(|line| line.strip_prefix("# "));
@@ -51,7 +51,7 @@ fn configured(keypair: &Keypair, file: &str, line: &[&str]) -> Config {
 fn every_setting_of_the_program_stands_in_the_file_once() {
     let lines = settings();
     let all = defaults_of(&schema::<NodeFlags>());
-    // The data directory is left out; each role is its table.
+    // The file leaves the data directory out, and each role's switch is its table.
     assert_eq!(lines.len(), all.len() - 1);
     for table in ["[relay]", "[edge]"] {
         assert_eq!(lines.iter().filter(|line| *line == table).count(), 1);

@@ -1,4 +1,4 @@
-//! How a report looks in a terminal.
+//! Draws a relay's report in a terminal.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -13,7 +13,7 @@ use ratatui::{
 
 const ACCENT: Color = Color::Cyan;
 
-/// The whole screen.
+/// Draws the whole screen.
 pub(super) fn draw(frame: &mut Frame<'_>, report: &RelayReport, trouble: Option<&str>) {
     let [head, gauges, traffic, peers, topics, foot] = Layout::vertical([
         Constraint::Length(3),
@@ -80,10 +80,10 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, report: &RelayReport) {
     }
 }
 
-/// Bytes in and out of the last samples, a second.
+/// The byte rates per second of the last samples.
 fn rates(samples: &[Sample], interval: u64, of: impl Fn(&Sample) -> u64) -> Vec<u64> {
     let pairs = samples.windows(2);
-    // A counter that goes back was started anew.
+    // A counter decreases when the relay was restarted.
     let rate = |pair: &[Sample]| of(&pair[1]).saturating_sub(of(&pair[0])) / interval.max(1);
     pairs.map(rate).collect()
 }
@@ -187,12 +187,12 @@ fn table<'a, const N: usize>(
     frame.render_widget(table, area);
 }
 
-/// A text of other nodes without the characters that steer a terminal.
+/// Removes control characters, which could steer the terminal, from a text of other nodes.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// `12D3KooW…7ea6`
+/// Shortens a node id to `12D3KooW…7ea6`.
 fn short(id: &str) -> String {
     match id.char_indices().nth_back(5) {
         Some((end, _)) if id.len() > 16 && id.is_char_boundary(8) => {
@@ -227,11 +227,11 @@ fn span(time: Duration) -> String {
     }
 }
 
-/// For where there is no terminal.
+/// Renders the report as text, for output that is not a terminal.
 pub(super) fn as_text(report: &RelayReport) -> String {
     let mut text = String::new();
     for line in heading(report) {
-        // Writing to a text does not fail.
+        // Writing to a `String` does not fail.
         let _ = writeln!(text, "{line}");
     }
     let limits = &report.limits;
@@ -321,12 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_that_does_not_answer_is_seen() {
+    fn the_screen_says_that_the_relay_does_not_answer() {
         assert!(drawn(Some("no answer within 5s")).contains("no answer within 5s"));
     }
 
     #[test]
-    fn a_small_terminal_is_no_reason_to_fail() {
+    fn a_small_terminal_is_drawn_without_an_error() {
         for (width, height) in [(1, 1), (20, 5), (40, 12)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|frame| draw(frame, &report(), None)).unwrap();

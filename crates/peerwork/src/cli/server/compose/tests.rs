@@ -1,4 +1,4 @@
-//! From flags to the configuration of a node.
+//! Tests of the configuration that the flags of `peerwork server` give.
 
 #![allow(clippy::unwrap_used)]
 
@@ -89,7 +89,7 @@ fn exactly_the_named_ports_of_the_app_are_allowed() {
 }
 
 #[test]
-fn what_one_caller_may_take_is_a_setting() {
+fn the_bound_of_one_caller_is_a_setting() {
     let line = "--max-circuits 5 --circuit-bytes 1000 --circuit-duration 2m --max-requests 7 \
                 --max-requests-per-node 3";
     let limited = relay(line);
@@ -139,7 +139,7 @@ fn peers_are_limited_together_or_by_direction() {
 }
 
 #[test]
-fn all_contradictions_are_told_at_once() {
+fn all_contradictions_are_reported_at_once() {
     let line = "--websocket 127.0.0.1:50001 --jsonrpc 127.0.0.1:50005 --nat 1.2.3.4 \
                 --listen /ip4/1.2.3.4/tcp/0 --allow-caller nobody";
     let error = built_with(line, Some("nowhere")).unwrap_err().to_string();
@@ -155,7 +155,7 @@ fn all_contradictions_are_told_at_once() {
 }
 
 #[test]
-fn listed_callers_are_the_only_ones() {
+fn only_listed_callers_are_allowed() {
     let node = Keypair::generate(KeyType::Secp256k1).node_id();
     let edge = edge(&format!("--allow-caller {node}"));
     assert_eq!(edge.settings.callers, Some([node].into()));
