@@ -28,9 +28,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Bytes copied so far. The counts are right also when the copy is cancelled or fails.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Copied {
-    /// From the first stream to the second.
+    /// Bytes from the first stream to the second.
     pub(crate) forth: u64,
-    /// From the second stream to the first.
+    /// Bytes from the second stream to the first.
     pub(crate) back: u64,
 }
 

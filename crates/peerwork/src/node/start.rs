@@ -208,9 +208,9 @@ impl Starting<'_> {
         Ok(network)
     }
 
-    /// Starts network, edge and directory. The edge starts before the directory, so it stops later: it
-    /// still answers while the directory's goodbye goes out, and no caller is sent to an edge that
-    /// refuses.
+    /// Starts edge and directory on `network`. The edge starts before the directory, so it stops later:
+    /// the edge still answers while the directory's goodbye goes out, and no caller is sent to an edge
+    /// that refuses.
     async fn core(
         &mut self,
         network: Network,
