@@ -1,5 +1,5 @@
-//! Circuit relay v2: reservations at relays, as their client ([`driver`]), and a relay for others
-//! ([`server`]).
+//! Circuit relay v2: reservations at relays, as their client (`driver.rs`), and a relay for others
+//! (`server.rs`).
 
 mod control;
 mod driver;

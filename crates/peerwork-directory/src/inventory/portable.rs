@@ -11,7 +11,7 @@ pub(super) fn mac() -> Result<String, String> {
 }
 
 pub(super) fn memory() -> Result<String, String> {
-    let mut system = System::new();
+    let mut system = System::new().map_err(|error| error.to_string())?;
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     let total = system.total_memory();
     if total == 0 {
@@ -23,7 +23,7 @@ pub(super) fn memory() -> Result<String, String> {
 }
 
 pub(super) fn cpu() -> Result<String, String> {
-    let mut system = System::new();
+    let mut system = System::new().map_err(|error| error.to_string())?;
     system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_frequency());
     let first = system.cpus().first();
     let first = first.ok_or("the system does not tell its processors")?;

@@ -82,7 +82,7 @@ pub struct Deadlines {
     /// The time from the last progress of the upload until the response's head; then the client gets
     /// 504.
     pub response: Duration,
-    /// How long requests may go on after [`Ingress::stop`] was called.
+    /// How long requests may go on after [`Ingress::stop`](super::Ingress::stop) was called.
     pub drain: Duration,
 }
 
