@@ -298,31 +298,42 @@ fn hello() -> Vec<u8> {
     connection.outgoing.remove(0)
 }
 
+/// Fills the places of unproven handshakes, each with the hello of another port.
+async fn fill_with_forged_hellos(at: SocketAddr, hello: &[u8]) {
+    // These are more hellos than both pools have room for.
+    for _ in 0..15 {
+        let mut strangers = Vec::new();
+        for _ in 0..100 {
+            let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            stranger.send_to(hello, at).await.unwrap();
+            strangers.push(stranger);
+        }
+        for stranger in strangers {
+            // The stranger got an answer, so it holds a place.
+            let mut buffer = [0; 2048];
+            let answer = timeout(Duration::from_secs(20), stranger.recv(&mut buffer));
+            answer.await.unwrap().unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_connects_while_forged_hellos_hold_every_unproven_place() {
     let tasks = TaskTracker::new();
     let (at, mut peers) = listen(&tasks);
     let hello = hello();
-    // The strangers are more than both pools have room for, each from another port.
-    let mut strangers = Vec::new();
-    for _ in 0..1_500 {
-        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        stranger.send_to(&hello, at).await.unwrap();
-        // The stranger got an answer, so it holds a place.
-        strangers.push(stranger);
-        if strangers.len() == 100 {
-            for stranger in strangers.drain(..) {
-                let mut buffer = [0; 2048];
-                let answer = stranger.recv(&mut buffer);
-                timeout(Duration::from_secs(20), answer)
-                    .await
-                    .unwrap()
-                    .unwrap();
-            }
+    // Forged handshakes end by themselves after ten seconds, so a client counts only when it is
+    // faster. A busy machine may need another try.
+    for _ in 0..6 {
+        fill_with_forged_hellos(at, &hello).await;
+        let connected = async {
+            let (client, _) = dial(at, &tasks).await;
+            // A client of an earlier try may have come through since.
+            while peers.recv().await.unwrap() != client {}
+        };
+        if timeout(Duration::from_secs(8), connected).await.is_ok() {
+            return;
         }
     }
-    let connected = async { (dial(at, &tasks).await.0, peers.recv().await.unwrap()) };
-    // The client has to connect before the forged handshakes time out.
-    let (client, seen) = timeout(Duration::from_secs(8), connected).await.unwrap();
-    assert_eq!(client, seen);
+    panic!("no client got a place while forged handshakes held them");
 }
