@@ -39,7 +39,8 @@ pub(crate) struct OpenRequest {
 struct Connections {
     /// Whether they are kept while nothing happens on them.
     kept: Arc<AtomicBool>,
-    /// Direct ones first, older before younger: the older one is the one in use.
+    /// Direct ones first, younger before older: a node that was cut off and connects again leaves a
+    /// connection behind that is silent until its pings fail.
     all: Vec<Connection>,
 }
 
@@ -188,7 +189,7 @@ impl Registry {
         let id = connection;
         let mut connections = self.0.connections.write();
         let Connections { kept, all } = connections.entry(peer).or_default();
-        let at = all.partition_point(|older| older.path <= path);
+        let at = all.partition_point(|better| better.path < path);
         all.insert(at, Connection { id, path, requests });
         (receiver, Arc::clone(kept))
     }
@@ -242,9 +243,9 @@ impl Registry {
         let of_peer = connections
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
-        let direct = || of_peer.all.iter().filter(|c| c.path == Path::Direct);
-        let named = direct().find(|c| c.id == connection);
-        let chosen = named.or(direct().next_back());
+        let mut direct = of_peer.all.iter().filter(|c| c.path == Path::Direct);
+        let youngest = direct.clone().next();
+        let chosen = direct.find(|c| c.id == connection).or(youngest);
         let chosen = chosen.ok_or(OpenError::NotConnected)?;
         let sent = chosen.requests.try_send(Box::new(request));
         sent.map_err(|error| match error {
@@ -256,7 +257,9 @@ impl Registry {
     /// The path of a stream that would be opened to the node at this moment.
     pub(crate) fn path(&self, node: NodeId) -> Option<Path> {
         let connections = self.0.connections.read();
-        Some(connections.get(node.as_peer_id())?.all.first()?.path)
+        let mut all = connections.get(node.as_peer_id())?.all.iter();
+        // The handler of a connection that closes takes no requests, before the swarm tells its end.
+        Some(all.find(|c| !c.requests.is_closed())?.path)
     }
 }
 
