@@ -1,7 +1,7 @@
 //! HTTP at a relay: `/edge/{node}/{port}/…` is an app behind an edge.
 //!
 //! ```text
-//!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (places)
+//!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (admission.rs)
 //!  (accept, TLS,         → route, connect or take from the pool (exchange.rs) → forward
 //!   deadlines)           → body (download.rs) or upgrade (upgrade.rs)
 //!                                  └──▶ finish.rs, in every case
@@ -10,6 +10,7 @@
 //! with it; a response that breaks off in its body is broken off at the client too.
 
 mod activity;
+mod admission;
 mod authorize;
 pub mod config;
 mod cors;
@@ -26,7 +27,6 @@ mod upgrade;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use peerwork_limits::{Bounds, Places};
 use peerwork_listener::{Bound, Lifetime, Listener, Wire};
 use peerwork_net::Network;
 use prometheus_client::registry::Registry;
@@ -37,6 +37,7 @@ pub use config::{About, Config, Deadlines, Limits};
 use crate::{
     connect::Connector, error::StartError, metrics::IngressMetrics, pool::Pool, routes::Routes,
 };
+use admission::Requests;
 use shared::Shared;
 
 /// A running ingress. Dropping it cuts everything off; [`Ingress::stop`] ends it in order.
@@ -93,17 +94,12 @@ impl Ingress {
             let setting = "cors_origins";
             StartError::Setting { setting, reason }
         })?;
-        let limits = &config.limits;
         let shared = Arc::new(Shared {
             connector,
             keys: config.auth,
             cors,
             about: about(&config.about),
-            requests: Places::new(Bounds {
-                all: limits.requests_max,
-                per_key: limits.requests_per_node_max,
-                per_origin: limits.requests_max,
-            }),
+            requests: Requests::new(&config.limits),
             deadlines: config.deadlines,
             idle: config.http.deadlines.head,
             proxies: config.http.preamble.proxies.clone(),

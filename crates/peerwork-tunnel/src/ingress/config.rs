@@ -56,9 +56,10 @@ pub struct About {
 /// Bounds of an ingress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests under way; 503 beyond. Each costs about 60 KiB, so 240 MiB at worst.
+    /// Requests under way; 503 beyond. Each costs about 60 KiB, so 240 MiB at worst. One network
+    /// address has at most half of them; this machine's own and trusted proxies' are not counted.
     pub requests_max: usize,
-    /// Requests under way to one node; 503 beyond.
+    /// Requests under way to one node; 503 beyond. One network address has at most half of them.
     pub requests_per_node_max: usize,
 }
 

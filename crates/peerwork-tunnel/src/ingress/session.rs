@@ -1,9 +1,10 @@
 //! One connection of a client: its requests, and the reasons for which the ingress ends it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use peerwork_limits::Origin;
 use peerwork_listener::{Caller, Place, Serve};
 
 use super::{activity::Activity, download::Body, headers::Client, service, shared::Shared};
@@ -22,6 +23,15 @@ pub(crate) struct Session {
     proxy: Option<Caller>,
 }
 
+impl Shared {
+    /// A client; requests of proxies, which come from many clients, count for no address.
+    fn client(&self, address: SocketAddr, https: bool) -> Arc<Client> {
+        let ip = address.ip();
+        let origin = Origin::of(ip).filter(|_| !self.proxies.contain(ip));
+        Arc::new(Client::new(address, https).counted_for(origin))
+    }
+}
+
 impl Serve for Shared {
     type Session = Session;
     type Body = Body;
@@ -30,7 +40,7 @@ impl Serve for Shared {
         let is_proxy = self.proxies.contain(caller.address.ip());
         Session {
             activity: Arc::new(Activity::new(place)),
-            client: Arc::new(Client::new(caller.address, caller.https)),
+            client: self.client(caller.address, caller.https),
             proxy: is_proxy.then_some(caller),
         }
     }
@@ -43,7 +53,7 @@ impl Serve for Shared {
         let client = match &session.proxy {
             Some(proxy) => {
                 let client = self.proxies.client(proxy, request.headers());
-                Arc::new(Client::new(client.address, client.https))
+                self.client(client.address, client.https)
             }
             None => Arc::clone(&session.client),
         };
