@@ -19,6 +19,10 @@ use crate::{
 
 pub use error::ConnectError;
 
+/// Attempts to open a stream: on a connection that is lost meanwhile, without a connection, which dials,
+/// and on the dialled connection.
+const OPENS_MAX: usize = 3;
+
 /// The destination of a tunnel: the app's port at an edge, and the key that the edge gets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Destination {
@@ -114,16 +118,19 @@ impl Connector {
         node == self.network.node_id() || self.network.path(node).is_some()
     }
 
-    /// Opens a stream, and dials once more when the open fails: the connection may have been lost since
-    /// it was looked up.
+    /// Opens a stream. The connection may be lost since it was looked up, or while the stream is opened; no
+    /// byte of the request was sent then, so a further connection is used or dialled.
     async fn open(&self, node: NodeId, deadline: Instant) -> Result<TunnelStream, ConnectError> {
         if node == self.network.node_id() {
             let edge = self.own_edge.as_ref().ok_or(ConnectError::Oneself)?;
             return edge.open().map(TunnelStream::Own);
         }
-        for _ in 0..2 {
+        for _ in 0..OPENS_MAX - 1 {
             match self.network.open(node, &PROTOCOL, deadline).await {
                 Err(OpenError::NotConnected) => self.dial(node, deadline).await?,
+                Err(OpenError::Failed(reason)) => {
+                    tracing::debug!(%node, reason, "a stream is opened again");
+                }
                 Err(error) => return Err(error.into()),
                 Ok(stream) => return Ok(TunnelStream::Network(stream)),
             }

@@ -1,7 +1,7 @@
 //! The HTTP server of a relay: `/edge/{node}/{port}/…` leads to an app behind an edge.
 //!
 //! ```text
-//!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (places)
+//!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (admission.rs)
 //!  (accept, TLS,         → route, connect or take from the pool (exchange.rs) → forward
 //!   deadlines)           → body (download.rs) or upgrade (upgrade.rs)
 //!                                  └──▶ finish.rs, in every case
@@ -11,6 +11,7 @@
 //! too.
 
 mod activity;
+mod admission;
 mod authorize;
 pub mod config;
 mod cors;
@@ -27,7 +28,6 @@ mod upgrade;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use peerwork_limits::{Bounds, Places};
 use peerwork_listener::{Bound, Lifetime, Listener, Wire};
 use peerwork_net::Network;
 use prometheus_client::registry::Registry;
@@ -38,6 +38,7 @@ pub use config::{About, Config, Deadlines, Limits};
 use crate::{
     connect::Connector, error::StartError, metrics::IngressMetrics, pool::Pool, routes::Routes,
 };
+use admission::Requests;
 use shared::Shared;
 
 /// A running ingress. Dropping it closes all connections; [`Ingress::stop`] lets requests finish first.
@@ -94,17 +95,12 @@ impl Ingress {
             let setting = "cors_origins";
             StartError::Setting { setting, reason }
         })?;
-        let limits = &config.limits;
         let shared = Arc::new(Shared {
             connector,
             keys: config.auth,
             cors,
             about: about(&config.about),
-            requests: Places::new(Bounds {
-                all: limits.requests_max,
-                per_key: limits.requests_per_node_max,
-                per_origin: limits.requests_max,
-            }),
+            requests: Requests::new(&config.limits),
             deadlines: config.deadlines,
             idle: config.http.deadlines.head,
             proxies: config.http.preamble.proxies.clone(),

@@ -94,6 +94,8 @@ failures! {
     RelayFull: "relay-full", SERVICE_UNAVAILABLE, Relay, "The relay is full";
     /// The relay's bound of requests under way to this node is reached.
     NodeFull: "node-full", SERVICE_UNAVAILABLE, Relay, "Too many requests are under way to the node";
+    /// As many requests of the client's network address are under way as the relay allows.
+    AddressFull: "address-full", SERVICE_UNAVAILABLE, Client, "Too many requests of your address are under way";
     /// The relay is stopping.
     RelayStopping: "relay-stopping", SERVICE_UNAVAILABLE, Relay, "The relay is stopping";
     /// The edge's bound of open tunnels is reached.

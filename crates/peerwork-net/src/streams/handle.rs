@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Network {
-    /// Opens a byte stream on the best connection of a connected node: direct before relayed.
+    /// Opens a byte stream on the best connection of a connected node: direct before relayed, younger
+    /// before older.
     ///
     /// # Errors
     /// [`OpenError::NotConnected`] asks for [`Network::dial`] first; `Busy` and `Congested` are

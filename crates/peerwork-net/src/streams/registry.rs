@@ -39,7 +39,9 @@ pub(crate) struct OpenRequest {
 struct Connections {
     /// Whether the connections are kept while they are idle.
     kept: Arc<AtomicBool>,
-    /// Direct connections before relayed ones, older before younger: streams are opened on the first.
+    /// Direct connections before relayed ones, younger before older: streams are opened on the first. A
+    /// node that was cut off and connects again leaves a connection behind that is silent until its pings
+    /// fail.
     all: Vec<Connection>,
 }
 
@@ -189,7 +191,7 @@ impl Registry {
         let id = connection;
         let mut connections = self.0.connections.write();
         let Connections { kept, all } = connections.entry(peer).or_default();
-        let at = all.partition_point(|older| older.path <= path);
+        let at = all.partition_point(|better| better.path < path);
         all.insert(at, Connection { id, path, requests });
         (receiver, Arc::clone(kept))
     }
@@ -243,9 +245,9 @@ impl Registry {
         let of_peer = connections
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
-        let direct = || of_peer.all.iter().filter(|c| c.path == Path::Direct);
-        let named = direct().find(|c| c.id == connection);
-        let chosen = named.or(direct().next_back());
+        let mut direct = of_peer.all.iter().filter(|c| c.path == Path::Direct);
+        let youngest = direct.clone().next();
+        let chosen = direct.find(|c| c.id == connection).or(youngest);
         let chosen = chosen.ok_or(OpenError::NotConnected)?;
         let sent = chosen.requests.try_send(Box::new(request));
         sent.map_err(|error| match error {
@@ -257,7 +259,9 @@ impl Registry {
     /// The path of a stream that would be opened to the node at this moment.
     pub(crate) fn path(&self, node: NodeId) -> Option<Path> {
         let connections = self.0.connections.read();
-        Some(connections.get(node.as_peer_id())?.all.first()?.path)
+        let mut all = connections.get(node.as_peer_id())?.all.iter();
+        // The handler of a connection that closes takes no requests, before the swarm tells its end.
+        Some(all.find(|c| !c.requests.is_closed())?.path)
     }
 }
 

@@ -11,6 +11,12 @@ use tokio::{
     time::Instant,
 };
 
+use peerwork_identity::{Keypair, NodeAddress};
+use peerwork_testkit::{
+    eventually,
+    node::{config_of, key},
+};
+
 use crate::node::{address, config, connect, soon, start, streams};
 
 static ECHO: Protocol = Protocol::answered("/test/echo/1");
@@ -67,6 +73,41 @@ async fn a_stream_over_each_transport_carries_bytes() {
         let long = vec![7; 1 << 20];
         echo_once(&client, server.node_id(), &long).await;
     }
+}
+
+/// A node that is connected to `to` and whose process then does not run: its runtime is not driven, so
+/// its sockets stay open and answer nothing, as after a power cut.
+async fn frozen(keypair: Keypair, to: NodeAddress) -> (tokio::runtime::Runtime, Network) {
+    let frozen = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let network = runtime.block_on(async {
+            let network = start(config_of(keypair)).await;
+            let dialled = network.dial(to.node, vec![to.transport], soon());
+            dialled.await.unwrap();
+            network
+        });
+        (runtime, network)
+    });
+    frozen.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_node_is_reached_while_the_connection_of_its_former_process_is_silent() {
+    let relay = start(config()).await;
+    let key = key();
+    let (runtime, _former) = frozen(key.clone(), address(&relay)).await;
+    let restarted = start(config_of(key)).await;
+    serve_echo(&restarted);
+    connect(&restarted, &relay).await;
+    let node = restarted.node_id();
+    let connections = || relay.peer(node).map_or(0, |peer| peer.connections.len());
+    eventually("both connections", || (connections() == 2).then_some(())).await;
+    // Less than the pings need to notice the silence.
+    let at_once = Instant::now() + Duration::from_secs(3);
+    let opened = relay.open(node, &ECHO, at_once).await;
+    assert!(opened.is_ok(), "{opened:?}");
+    runtime.shutdown_background();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -57,9 +57,12 @@ pub struct About {
 /// Bounds of an ingress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests under way; further requests get 503. Each costs about 60 KiB, so 240 MiB at worst.
+    /// Requests under way; further requests get 503. Each costs about 60 KiB, so 240 MiB at worst. One
+    /// network address has at most half of them; requests of this machine and of trusted proxies
+    /// themselves are not counted.
     pub requests_max: usize,
-    /// Requests under way to one node; further requests get 503.
+    /// Requests under way to one node; further requests get 503. One network address has at most half
+    /// of them.
     pub requests_per_node_max: usize,
 }
 

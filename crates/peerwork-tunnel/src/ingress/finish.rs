@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use http::Method;
 use peerwork_identity::NodeId;
-use peerwork_limits::Place;
 
-use super::{activity::UnderWay, shared::Shared};
+use super::{activity::UnderWay, admission::Place, shared::Shared};
 use crate::{outcome::Outcome, problem::Failure, upload::Progress, wire::RequestId};
 
 /// The phase that a request has reached.
@@ -37,7 +36,7 @@ pub(crate) struct Finish {
     pub(crate) received: u64,
     /// Body bytes sent to the client.
     pub(crate) sent: u64,
-    pub(crate) place: Option<Place<NodeId>>,
+    pub(crate) place: Option<Place>,
     pub(crate) under_way: UnderWay,
 }
 

@@ -19,6 +19,8 @@ use http::{
     },
 };
 
+use peerwork_limits::Origin;
+
 use crate::wire::RequestId;
 
 /// The header with the id of a request, in all responses of an ingress and in requests to apps.
@@ -60,6 +62,8 @@ pub(crate) struct Client {
     /// The `for` parameter of `Forwarded`.
     forwarded_for: String,
     scheme: &'static str,
+    /// The network address that the client's requests count for.
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Client {
@@ -74,7 +78,14 @@ impl Client {
             x_forwarded_for: value(ip.to_string()),
             forwarded_for,
             scheme: if https { "https" } else { "http" },
+            origin: None,
         }
+    }
+
+    /// Counts the client's requests for a network address.
+    pub(crate) fn counted_for(mut self, origin: Option<Origin>) -> Self {
+        self.origin = origin;
+        self
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use peerwork_limits::Full;
 
 use super::{
     activity::{KeyUse, UnderWay},
@@ -102,9 +101,8 @@ impl Call<'_> {
             upgrade,
         } = self.prepare(request, target, finish)?;
         finish.phase = Phase::Admit;
-        // No origin is given: the listener already bounds the connections of each client address.
-        let place = self.shared.requests.take(to.node, None);
-        finish.place = Some(place.map_err(full)?);
+        let place = self.shared.requests.take(to.node, self.client.origin);
+        finish.place = Some(place?);
         let mut exchange = Exchange {
             shared: self.shared,
             to: &to,
@@ -226,18 +224,5 @@ impl Call<'_> {
             upgrade::bridge(self.shared, client, app, finish);
         }
         Ok(answer)
-    }
-}
-
-fn full(full: Full) -> Problem {
-    match full {
-        Full::All | Full::Origin => {
-            let detail = "as many requests are under way as this relay allows";
-            Problem::new(Failure::RelayFull, detail)
-        }
-        Full::Key => {
-            let detail = "as many requests are under way to this node as the relay allows";
-            Problem::new(Failure::NodeFull, detail)
-        }
     }
 }

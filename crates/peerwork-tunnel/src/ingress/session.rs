@@ -1,10 +1,11 @@
 //! The session of one client connection: its requests, and the conditions under which the ingress
 //! closes it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use peerwork_limits::Origin;
 use peerwork_listener::{Caller, Place, Serve};
 
 use super::{activity::Activity, download::Body, headers::Client, service, shared::Shared};
@@ -23,6 +24,15 @@ pub(crate) struct Session {
     proxy: Option<Caller>,
 }
 
+impl Shared {
+    /// A client; requests of proxies, which come from many clients, count for no address.
+    fn client(&self, address: SocketAddr, https: bool) -> Arc<Client> {
+        let ip = address.ip();
+        let origin = Origin::of(ip).filter(|_| !self.proxies.contain(ip));
+        Arc::new(Client::new(address, https).counted_for(origin))
+    }
+}
+
 impl Serve for Shared {
     type Session = Session;
     type Body = Body;
@@ -31,7 +41,7 @@ impl Serve for Shared {
         let is_proxy = self.proxies.contain(caller.address.ip());
         Session {
             activity: Arc::new(Activity::new(place)),
-            client: Arc::new(Client::new(caller.address, caller.https)),
+            client: self.client(caller.address, caller.https),
             proxy: is_proxy.then_some(caller),
         }
     }
@@ -44,7 +54,7 @@ impl Serve for Shared {
         let client = match &session.proxy {
             Some(proxy) => {
                 let client = self.proxies.client(proxy, request.headers());
-                Arc::new(Client::new(client.address, client.https))
+                self.client(client.address, client.https)
             }
             None => Arc::clone(&session.client),
         };

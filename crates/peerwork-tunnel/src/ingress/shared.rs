@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use peerwork_identity::NodeId;
-use peerwork_limits::Places;
 use peerwork_listener::{Lifetime, Proxies};
 
-use super::{config::Deadlines, cors::Cors};
+use super::{admission::Requests, config::Deadlines, cors::Cors};
 use crate::{connect::Connector, keys::KeyStore, metrics::IngressMetrics, pool::Pool};
 
 /// The state that all requests share.
@@ -16,7 +14,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Option<KeyStore>,
     pub(crate) cors: Cors,
     pub(crate) about: Bytes,
-    pub(crate) requests: Places<NodeId>,
+    pub(crate) requests: Requests,
     pub(crate) deadlines: Deadlines,
     /// How long a connection may stay open without a request.
     pub(crate) idle: Duration,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerwork_identity::{KeyType, Keypair};
-use peerwork_testkit::{RawApp, eventually};
+use peerwork_testkit::{RawApp, eventually, link::Conditions};
 use peerwork_tunnel::routes::Found;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -67,6 +67,27 @@ async fn an_unreachable_edge_is_a_502_with_a_body() {
     world.known.insert(node, found);
     let response = ask(&world, &format!("/edge/{node}/80/")).await;
     problem(response, 502, "edge-unreachable", "network").await;
+}
+
+/// The request counts as under way, so the loss comes while its stream is opened over the slow link.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_lost_while_the_tunnel_is_opened_costs_no_call() {
+    let world = World::start().await;
+    assert_eq!(ask(&world, &world.path("/headers")).await.status(), 200);
+    world.links.set_all(Conditions {
+        delay: Duration::from_millis(300),
+        ..Conditions::CLEAR
+    });
+    let losing = async {
+        eventually("the call to be under way", || {
+            (world.metric("peerwork_ingress_requests_in_flight") >= 1.0).then_some(())
+        })
+        .await;
+        world.relay_network.disconnect(world.node()).await;
+    };
+    let path = world.path("/headers");
+    let (response, ()) = tokio::join!(ask(&world, &path), losing);
+    assert_eq!(response.status(), 200, "{}", text(response).await);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use peerwork_listener::Proxies;
 use peerwork_testkit::{eventually, eventually_async};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 
-use crate::world::{SOON, World, text};
+use crate::world::{SOON, World, none, text};
 
 #[tokio::test]
 async fn idle_connections_at_the_limit_do_not_block_other_callers() {
@@ -103,4 +103,51 @@ async fn a_client_that_does_not_read_its_answer_frees_the_edge() {
     .await;
     let cancelled = "peerwork_ingress_requests_total{outcome=\"cancelled\"}";
     assert_eq!(world.metric(cancelled), 1.0);
+}
+
+/// A GET of a client behind a trusted proxy, of an answer that never comes.
+async fn silent(world: &World, client: &str) -> TcpStream {
+    let path = world.path("/silent");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {client}\r\n\r\n");
+    world.raw(&request).await
+}
+
+async fn status_for(world: &World, client: &str) -> u16 {
+    let request = world.request("GET", "/headers");
+    let request = request.header("x-forwarded-for", client).body(none());
+    world.send(request.unwrap()).await.status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_has_at_most_half_of_the_requests_of_a_node_and_of_all() {
+    for (all, of_node) in [(100, 4), (4, 100)] {
+        let world = World::with(|setup| {
+            let local = vec!["127.0.0.0/8".parse().unwrap()];
+            setup.ingress.http.preamble.proxies = Proxies::new(local);
+            setup.ingress.limits.requests_max = all;
+            setup.ingress.limits.requests_per_node_max = of_node;
+        })
+        .await;
+        let first = silent(&world, "198.51.100.1").await;
+        eventually("a request of the address to be under way", || {
+            (world.app.waiting() == 1).then_some(())
+        })
+        .await;
+        // At the limit: the address's second request.
+        assert_eq!(status_for(&world, "198.51.100.1").await, 200);
+        let _second = silent(&world, "198.51.100.1").await;
+        eventually("two requests of the address to be under way", || {
+            (world.app.waiting() == 2).then_some(())
+        })
+        .await;
+        assert_eq!(status_for(&world, "198.51.100.1").await, 503);
+        assert_eq!(status_for(&world, "198.51.100.2").await, 200);
+        // Requests of the proxies themselves and of this machine are not counted by address.
+        assert_eq!(status_for(&world, "127.0.0.1").await, 200);
+        drop(first);
+        eventually_async("the address to have room again", async || {
+            (status_for(&world, "198.51.100.1").await == 200).then_some(())
+        })
+        .await;
+    }
 }

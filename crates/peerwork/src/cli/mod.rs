@@ -82,12 +82,13 @@ const LONG_ABOUT: &str = "A peer-to-peer computing network in one program.\n\n\
 fn command_line() -> clap::Command {
     let program = clap::Command::new("peerwork")
         .version(env!("CARGO_PKG_VERSION"))
-        .about(ABOUT)
-        .long_about(LONG_ABOUT)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .infer_long_args(false);
-    let program = Global::augment_args(program);
+    // The flags bring a description of themselves, which the program's replaces.
+    let program = Global::augment_args(program)
+        .about(ABOUT)
+        .long_about(LONG_ABOUT);
     with_switches(program.subcommands(COMMANDS.iter().map(|entry| (entry.describe)())))
 }
 

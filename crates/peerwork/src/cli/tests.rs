@@ -30,6 +30,17 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
+fn the_help_of_the_program_begins_with_its_purpose() {
+    let mut program = command_line();
+    let short = program.render_help().to_string();
+    assert!(short.starts_with(ABOUT), "{short}");
+    let long = program.render_long_help().to_string();
+    // The long text is wrapped.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&long).starts_with(&words(LONG_ABOUT)), "{long}");
+}
+
+#[test]
 fn every_setting_means_one_thing_in_all_commands_that_have_it() {
     let mut kinds = std::collections::BTreeMap::new();
     for schema in COMMANDS.iter().filter_map(|entry| entry.settings) {
