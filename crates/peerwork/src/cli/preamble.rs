@@ -1,5 +1,5 @@
 //! The flags for TLS and trusted proxies of an HTTP port. `peerwork relay` has them for its port for
-//! browsers, `peerwork server` for `--trans-proxy`.
+//! browsers, `peerwork server` for `--trans-proxy`, `peerwork node` for `--relay-ingress`.
 
 use std::path::PathBuf;
 
@@ -32,14 +32,25 @@ impl PreambleFlags {
     /// Turns the flags into the settings of a listener. A flag that needs another is reported in
     /// `mistakes` and not by clap, which sees one source of settings at a time.
     pub(crate) fn preamble(&self, mistakes: &mut Vec<String>) -> Preamble {
+        self.preamble_of("", mistakes)
+    }
+
+    /// As [`PreambleFlags::preamble`], for flags whose names begin with a role, as in
+    /// `--relay-tls-cert`.
+    pub(crate) fn preamble_of(&self, role: &str, mistakes: &mut Vec<String>) -> Preamble {
         match (&self.tls_cert, &self.tls_key) {
-            (Some(_), None) => mistakes.push("--tls-cert needs --tls-key, its key".to_owned()),
-            (None, Some(_)) => mistakes.push("--tls-key needs --tls-cert".to_owned()),
+            (Some(_), None) => {
+                mistakes.push(format!("--{role}tls-cert needs --{role}tls-key, its key"));
+            }
+            (None, Some(_)) => {
+                mistakes.push(format!("--{role}tls-key needs --{role}tls-cert"));
+            }
             (Some(_), Some(_)) | (None, None) => {}
         }
         if self.proxy_protocol && self.trusted_proxy.is_empty() {
-            let mistake = "--proxy-protocol needs --trusted-proxy: only a named proxy is believed";
-            mistakes.push(mistake.to_owned());
+            mistakes.push(format!(
+                "--{role}proxy-protocol needs --{role}trusted-proxy: only a named proxy is believed"
+            ));
         }
         let files = self.tls_cert.clone().zip(self.tls_key.clone());
         Preamble {

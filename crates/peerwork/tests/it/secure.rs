@@ -76,6 +76,30 @@ fn an_ingress_speaks_https_with_the_certificate_of_its_settings() {
 }
 
 #[test]
+fn a_relay_of_peerwork_node_speaks_https_with_the_certificate_of_its_table() {
+    let world = World::new();
+    certificate(world.path());
+    std::fs::create_dir(world.path().join("home")).unwrap();
+    let settings = "libp2p = '127.0.0.1:0'\n[relay]\ningress = '127.0.0.1:0'\nopen = true\n\
+                    tls-cert = 'cert.pem'\ntls-key = 'key.pem'\n";
+    std::fs::write(world.path().join("home/peerwork.toml"), settings).unwrap();
+    let relay = world.start("home", "node --data-dir home");
+    let answer = root(
+        &world,
+        &relay,
+        "https",
+        &["--cacert", "cert.pem", "--http2"],
+    );
+    assert_eq!(answer.unwrap().0, "2");
+    let half = "node --data-dir half --relay --relay-tls-cert cert.pem";
+    let error = run(world.path(), half).failed();
+    assert!(
+        error.contains("--relay-tls-cert needs --relay-tls-key"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_ingress_takes_the_proxy_protocol_from_its_proxy() {
     let world = World::new();
     let more = "--app-no-auth --trusted-proxy 127.0.0.1 --proxy-protocol";

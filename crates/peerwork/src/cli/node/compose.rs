@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use peerwork::config::{Config, Edge, Ingress, JsonRpcConfig, OperatorConfig, Relay, RelayServer};
 use peerwork_identity::NetworkFile;
+use peerwork_listener::Proxies;
 
 use super::flags::{NodeFlags, P2pFlags, RelayFlags};
 use crate::cli::{
@@ -60,7 +61,12 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
         flags.edge.edge && !flags.edge.edge_no_reserve && !flags.relay.relay;
     config.relay = flags.relay.relay.then_some(relay);
     config.edge = flags.edge.edge.then_some(edge);
-    config.api.json_rpc = flags.jsonrpc.address().map(|at| json_rpc(flags, at));
+    config.api.json_rpc = flags.jsonrpc.address().map(|at| {
+        let mut json_rpc = json_rpc(flags, at);
+        let proxies = flags.relay.relay_trusted_proxy.clone();
+        json_rpc.http.preamble.proxies = Proxies::new(proxies);
+        json_rpc
+    });
     config.api.operator = grpc.map(|at| OperatorConfig::new(at, None));
     config.api.metrics_address = flags.metrics.address();
     Ok(config)
@@ -146,6 +152,7 @@ fn relay(flags: &NodeFlags, ingress: Option<SocketAddr>, mistakes: &mut Vec<Stri
     let allowed = nodes("--relay-allow", &relay.relay_allow, mistakes);
     let tokens = tokens("--relay-token", &relay.relay_token, mistakes);
     let closed = !allowed.is_empty() || !tokens.is_empty();
+    let preamble = relay.preamble().preamble_of("relay-", mistakes);
     Relay {
         server: RelayServer {
             reservations_max: count(relay.relay_max_reservations),
@@ -159,7 +166,9 @@ fn relay(flags: &NodeFlags, ingress: Option<SocketAddr>, mistakes: &mut Vec<Stri
         join_relays: relay.relay_join,
         ingress: ingress.map(|listen| {
             let origins = &flags.access_control_allow_origins;
-            ingress_at(listen, relay, origins)
+            let mut ingress = ingress_at(listen, relay, origins);
+            ingress.settings.http.preamble = preamble;
+            ingress
         }),
         front: None,
     }

@@ -7,13 +7,18 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
+use ipnet::IpNet;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeAddress;
 use peerwork_net::config::{Limits, RelayServer};
 use peerwork_tunnel::ingress;
 
-use crate::cli::values::{
-    DnsName, Listen, app_host, bound, duration, multiaddress, response_timeout, some_duration,
+use crate::cli::{
+    preamble::PreambleFlags,
+    values::{
+        DnsName, Listen, app_host, bound, duration, multiaddress, network, response_timeout,
+        some_duration,
+    },
 };
 
 /// Every setting of a node.
@@ -108,6 +113,20 @@ pub(crate) struct RelayFlags {
     /// HTTP calls need no bearer key (`peerwork key create`)
     #[arg(long)]
     pub(crate) relay_open: bool,
+    /// A certificate (PEM, with its chain): the ingress then speaks TLS too, beside plain HTTP; the
+    /// file is read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) relay_tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) relay_tls_key: Option<PathBuf>,
+    /// A reverse proxy that is trusted to name its clients' addresses: an IP address, or a network
+    /// such as 10.0.0.0/8 (repeatable)
+    #[arg(long, value_name = "IP", value_parser = network)]
+    pub(crate) relay_trusted_proxy: Vec<IpNet>,
+    /// The trusted proxies begin each connection with the PROXY protocol (version 1 or 2)
+    #[arg(long)]
+    pub(crate) relay_proxy_protocol: bool,
     /// Join the relays of the network file, so that edges learn of them
     #[arg(long)]
     pub(crate) relay_join: bool,
@@ -145,6 +164,18 @@ pub(crate) struct RelayFlags {
           default_value_t = bound(ingress::Limits::default().requests_per_node_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) relay_max_requests_per_node: u32,
+}
+
+impl RelayFlags {
+    /// The flags for TLS and trusted proxies of the ingress.
+    pub(super) fn preamble(&self) -> PreambleFlags {
+        PreambleFlags {
+            tls_cert: self.relay_tls_cert.clone(),
+            tls_key: self.relay_tls_key.clone(),
+            trusted_proxy: self.relay_trusted_proxy.clone(),
+            proxy_protocol: self.relay_proxy_protocol,
+        }
+    }
 }
 
 /// The edge role.

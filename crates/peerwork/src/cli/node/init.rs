@@ -22,14 +22,17 @@ const NOT_IN_THE_FILE: &str = "data-dir";
 #[derive(Serialize)]
 struct Written {
     file: String,
+    /// The flag that makes other commands find the file; empty where they find it without.
+    #[serde(skip)]
+    data_dir: String,
 }
 
 impl Answer for Written {
     fn text(&self) -> String {
         let text = format!(
-            "Settings written to {}\nTake the # from a setting to change it, and from [relay] or \
-             [edge] to take the role.\nThen: peerwork node check, and peerwork node",
-            self.file
+            "Settings written to {1}\nTake the # from a setting to change it, and from [relay] or \
+             [edge] to take the role.\nThen: peerwork node check{0}, and peerwork node{0}",
+            self.data_dir, self.file
         );
         section("NODE INIT", &text)
     }
@@ -45,8 +48,13 @@ pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let path = dir.join(FILE_NAME);
     // The file is readable by its owner alone, because it may hold tokens.
     write_new(&path, text().as_bytes(), 0o600).context("cannot write the settings")?;
+    let data_dir = match resolved.data_dir_is_default {
+        true => String::new(),
+        false => format!(" --data-dir {}", dir.display()),
+    };
     form.show(&Written {
         file: path.display().to_string(),
+        data_dir,
     })
 }
 

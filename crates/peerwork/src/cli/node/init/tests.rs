@@ -78,8 +78,18 @@ fn settings_without_a_default_have_none_in_the_program() {
     let defaults = defaults_of(&schema::<NodeFlags>());
     for line in settings().iter().filter(|line| line.ends_with('=')) {
         let key = line.trim_end_matches(" =");
-        let setting = defaults.iter().find(|setting| setting.key == key).unwrap();
-        assert_eq!(setting.default, Value::Absent, "{key}");
+        // In the table of a role the key lacks the role's name.
+        let keys = [
+            key.to_owned(),
+            format!("relay-{key}"),
+            format!("edge-{key}"),
+        ];
+        let mut named = defaults.iter().filter(|s| keys.contains(&s.key)).peekable();
+        assert!(named.peek().is_some(), "{key}");
+        assert!(
+            named.any(|setting| setting.default == Value::Absent),
+            "{key}"
+        );
     }
 }
 
