@@ -10,7 +10,7 @@ use std::{
 use libp2p::{PeerId, swarm::ConnectionId};
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
-use peerwork_limits::{Bucket, Origin, Rate, Share, Shares};
+use peerwork_limits::{Bucket, Origin, Rate, Rates, Share, Shares};
 
 use super::{Refusal, RelayCounts, holder_queue::HolderQueue, refusal::Counted};
 use crate::config::RelayServer;
@@ -26,9 +26,8 @@ const STRANGERS_RATE: Rate = Rate {
     burst: 1024,
     interval: Duration::from_millis(50),
 };
-/// Nodes without a place whose rate is remembered, and the pause between two sweeps of the others.
+/// Nodes without a place whose rate is remembered.
 const STRANGERS_MAX: usize = 16_384;
-const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// How long a node may reserve after it presented a valid token.
 const GRANT: Duration = Duration::from_secs(3600);
 /// Nodes let in by a token; the node that presented its token longest ago makes room.
@@ -47,8 +46,7 @@ struct Held {
     holders: HashMap<PeerId, Place>,
     validity: Duration,
     by_origin: Shares<Origin>,
-    strangers: HashMap<Stranger, Bucket>,
-    forgot: Duration,
+    strangers: Rates<Stranger>,
     started: Instant,
     accepted: u64,
     renewed: u64,
@@ -91,8 +89,7 @@ impl Places {
             holders: HashMap::new(),
             validity: server.map_or(Duration::ZERO, |server| server.reservation_duration),
             by_origin: Shares::new(per_address),
-            strangers: HashMap::new(),
-            forgot: Duration::ZERO,
+            strangers: Rates::new(STRANGERS_MAX),
             started: Instant::now(),
             accepted: 0,
             renewed: 0,
@@ -226,22 +223,11 @@ impl Held {
     }
 
     fn may_ask(&mut self, stranger: Stranger, since: Duration) -> bool {
-        let strangers = &mut self.strangers;
-        if strangers.len() >= STRANGERS_MAX && !strangers.contains_key(&stranger) {
-            if since < self.forgot + SWEEP_PAUSE {
-                return false;
-            }
-            self.forgot = since;
-            strangers.retain(|_, bucket| !bucket.is_full(since));
-            if strangers.len() >= STRANGERS_MAX {
-                return false;
-            }
-        }
         let rate = match stranger {
             Stranger::From(_) => STRANGERS_RATE,
             Stranger::Local(_) => HOLDER_RATE,
         };
-        strangers.entry(stranger).or_default().take(since, rate)
+        self.strangers.take(since, stranger, rate)
     }
 }
 
