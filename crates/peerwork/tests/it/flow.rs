@@ -68,8 +68,12 @@ fn operators_see_the_network_through_the_data_directory() {
     assert!(peers.contains(&edge.at.node_id), "{peers}");
     let relays = world.run("relay list --data-dir edge_1");
     assert!(relays.contains(&relay.at.node_id), "{relays}");
-    let edges = world.run("directory list --data-dir node_1 --role edge --json");
-    let edges: serde_json::Value = serde_json::from_str(&edges).unwrap();
+    // The edge announces itself on a stream of its own, after its reservation.
+    let edges = eventually("the edge's announcement", || {
+        let edges = world.run("directory list --data-dir node_1 --role edge --json");
+        let edges: serde_json::Value = serde_json::from_str(&edges).unwrap();
+        (edges["total"] != 0).then_some(edges)
+    });
     assert_eq!(edges["nodes"][0]["id"], edge.at.node_id.as_str(), "{edges}");
     assert_eq!(edges["total"], 1, "{edges}");
     let none = world.run("directory list --data-dir node_1 --offering store --json");
