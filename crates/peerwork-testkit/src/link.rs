@@ -66,6 +66,12 @@ impl Links {
         self.pair(one, other).change(|state| state.cut = cut);
     }
 
+    /// Makes all connections between two nodes silent for ever, as a router does that has forgotten
+    /// them; new connections carry bytes.
+    pub fn forget(&self, one: NodeId, other: NodeId) {
+        self.pair(one, other).change(|state| state.path += 1);
+    }
+
     fn pair(&self, one: NodeId, other: NodeId) -> Arc<Pair> {
         let mut table = self.0.lock();
         let usual = table.usual;

@@ -3,11 +3,15 @@
 
 mod error;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
-use peerwork_net::{Network, error::OpenError};
-use tokio::time::{Instant, timeout_at};
+use peerwork_net::{
+    Network,
+    error::OpenError,
+    streams::{SILENT_AFTER, Stream},
+};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +26,10 @@ pub use error::ConnectError;
 /// Attempts to open a stream: on a connection that is lost meanwhile, without a connection, which dials,
 /// and on the dialled connection.
 const OPENS_MAX: usize = 3;
+
+/// How long an open may stay without an answer before the node is dialled once more beside it: all of
+/// its connections may be left over from a path that is cut.
+const DIAL_AGAIN_AFTER: Duration = SILENT_AFTER.saturating_mul(2);
 
 /// The destination of a tunnel: the app's port at an edge, and the key that the edge gets.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -126,7 +134,7 @@ impl Connector {
             return edge.open().map(TunnelStream::Own);
         }
         for _ in 0..OPENS_MAX - 1 {
-            match self.network.open(node, &PROTOCOL, deadline).await {
+            match self.open_once(node, deadline).await {
                 Err(OpenError::NotConnected) => self.dial(node, deadline).await?,
                 Err(OpenError::Failed(reason)) => {
                     tracing::debug!(%node, reason, "a stream is opened again");
@@ -135,11 +143,35 @@ impl Connector {
                 Ok(stream) => return Ok(TunnelStream::Network(stream)),
             }
         }
-        self.network
-            .open(node, &PROTOCOL, deadline)
-            .await
+        let opened = self.open_once(node, deadline).await;
+        opened
             .map(TunnelStream::Network)
             .map_err(ConnectError::from)
+    }
+
+    /// Opens a stream on the connections that there are, and on a further one when they stay silent.
+    async fn open_once(&self, node: NodeId, deadline: Instant) -> Result<Stream, OpenError> {
+        let protocol = PROTOCOL;
+        let mut open = pin!(self.network.open(node, &protocol, deadline));
+        if let Ok(opened) = timeout(DIAL_AGAIN_AFTER, &mut open).await {
+            return opened;
+        }
+        let mut further = pin!(self.open_on_further(node, deadline));
+        tokio::select! {
+            opened = &mut open => opened,
+            Some(stream) = &mut further => Ok(stream),
+        }
+    }
+
+    /// Dials a node that is connected already, and opens a stream; `None` when that fails.
+    async fn open_on_further(&self, node: NodeId, deadline: Instant) -> Option<Stream> {
+        let found = self.routes.find(node)?;
+        let dialled = self.network.dial_again(node, found.addresses, deadline);
+        if let Err(error) = dialled.await {
+            tracing::debug!(%node, %error, "a silent node was dialled once more in vain");
+            return None;
+        }
+        self.network.open(node, &PROTOCOL, deadline).await.ok()
     }
 
     async fn dial(&self, node: NodeId, deadline: Instant) -> Result<(), ConnectError> {

@@ -36,7 +36,7 @@ pub(crate) type AddressWaiter = oneshot::Sender<Result<NodeId, DialError>>;
 pub(crate) struct Dials {
     gate: Gate,
     by_node: HashMap<PeerId, Dial>,
-    further: HashMap<ConnectionId, Waiter>,
+    further: HashMap<ConnectionId, Further>,
     to_addresses: HashMap<ConnectionId, AddressWaiter>,
 }
 
@@ -49,6 +49,21 @@ struct Dial {
     untried: Vec<Multiaddr>,
     /// The error of the attempts before.
     failed: Option<DialError>,
+}
+
+/// A dial of a node that may be connected already.
+struct Further {
+    peer: PeerId,
+    addresses: Vec<Multiaddr>,
+    waiters: Vec<Waiter>,
+}
+
+impl Further {
+    fn end(self, result: &Result<(), DialError>) {
+        for waiter in self.waiters {
+            let _ = waiter.send(result.clone());
+        }
+    }
 }
 
 impl Dial {
@@ -136,7 +151,8 @@ impl Dials {
         }
     }
 
-    /// Dials a node that may be connected already.
+    /// Dials a node that may be connected already, or joins the dial of the same addresses that is under
+    /// way: each dial makes a connection.
     pub(crate) fn dial_again(
         &mut self,
         swarm: &mut Swarm<Behaviour>,
@@ -144,14 +160,27 @@ impl Dials {
         mut addresses: Vec<Multiaddr>,
         reply: Waiter,
     ) {
+        addresses.truncate(ADDRESSES_MAX);
+        let mut under_way = self.further.values_mut();
+        if let Some(same) = under_way.find(|f| f.peer == peer && f.addresses == addresses) {
+            match same.waiters.len() {
+                WAITERS_MAX.. => drop(reply.send(Err(DialError::Busy))),
+                _ => same.waiters.push(reply),
+            }
+            return;
+        }
         if self.further.len() >= DIALS_MAX {
             let _ = reply.send(Err(DialError::Busy));
             return;
         }
-        addresses.truncate(ADDRESSES_MAX);
-        match self.attempt(swarm, peer, addresses) {
+        match self.attempt(swarm, peer, addresses.clone()) {
             Ok(attempt) => {
-                self.further.insert(attempt, reply);
+                let further = Further {
+                    peer,
+                    addresses,
+                    waiters: vec![reply],
+                };
+                self.further.insert(attempt, further);
             }
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -229,8 +258,8 @@ impl Dials {
         if let Some(dial) = self.by_node.remove(&peer) {
             dial.end(&Ok(()));
         }
-        if let Some(waiter) = self.further.remove(&connection) {
-            let _ = waiter.send(Ok(()));
+        if let Some(further) = self.further.remove(&connection) {
+            further.end(&Ok(()));
         }
         if let Some(waiter) = self.to_addresses.remove(&connection) {
             let _ = waiter.send(Ok(NodeId::from_peer_id(peer)));
@@ -245,8 +274,8 @@ impl Dials {
         connection: ConnectionId,
         error: &SwarmDialError,
     ) {
-        if let Some(waiter) = self.further.remove(&connection) {
-            let _ = waiter.send(Err(dial_error(error)));
+        if let Some(further) = self.further.remove(&connection) {
+            further.end(&Err(dial_error(error)));
         }
         if let Some(waiter) = self.to_addresses.remove(&connection) {
             let _ = waiter.send(Err(dial_error(error)));

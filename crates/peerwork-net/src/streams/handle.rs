@@ -1,9 +1,13 @@
 //! The network's calls for byte streams.
 
+use std::{pin::pin, time::Duration};
+
+use futures::future::{Either, select};
+use libp2p::swarm::ConnectionId;
 use peerwork_identity::NodeId;
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{Full, InboundStream, Incoming, Limits, OpenRequest, Owner, Protocol, Served, Stream};
@@ -13,9 +17,35 @@ use crate::{
     peers::Path,
 };
 
+/// How long a connection may take to answer an open before the open is tried on another one too. A
+/// node that was cut off leaves a connection behind that is silent until its pings fail.
+pub const SILENT_AFTER: Duration = Duration::from_secs(1);
+
+/// An open on one connection.
+struct Attempt {
+    on: ConnectionId,
+    answer: oneshot::Receiver<Result<Stream, OpenError>>,
+}
+
+impl Attempt {
+    async fn end(&mut self) -> Result<Stream, OpenError> {
+        let closed = || OpenError::Failed("the connection closed".into());
+        (&mut self.answer).await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+/// Whether an open failed without an answer of the node.
+fn is_lost(opened: &Result<Stream, OpenError>) -> bool {
+    !matches!(
+        opened,
+        Ok(_) | Err(OpenError::Busy | OpenError::Unsupported)
+    )
+}
+
 impl Network {
     /// Opens a byte stream on the best connection of a connected node: direct before relayed, younger
-    /// before older.
+    /// before older. When that connection gives no answer within [`SILENT_AFTER`], the stream is opened
+    /// on the node's next connection too, if there is one, and the first answer counts.
     ///
     /// # Errors
     /// [`OpenError::NotConnected`] asks for [`Network::dial`] first; `Busy` and `Congested` are
@@ -26,17 +56,9 @@ impl Network {
         protocol: &Protocol,
         deadline: Instant,
     ) -> Result<Stream, OpenError> {
-        let (reply, answer) = oneshot::channel();
-        let protocol = protocol.clone();
         let opened = async {
-            self.parts
-                .streams
-                .request(node, OpenRequest { protocol, reply })?;
-            match timeout_at(deadline, answer).await {
-                Err(_) => Err(OpenError::Deadline),
-                Ok(Err(_)) => Err(OpenError::Failed("the connection closed".into())),
-                Ok(Ok(result)) => result,
-            }
+            let opened = timeout_at(deadline, self.open_on_any(node, protocol));
+            opened.await.unwrap_or(Err(OpenError::Deadline))
         };
         let stop = &self.parts.stop;
         let opened = stop.run_until_cancelled(opened).await;
@@ -45,6 +67,40 @@ impl Network {
             Err(_) if stop.is_cancelled() => Err(OpenError::Stopped),
             result => result,
         }
+    }
+
+    async fn open_on_any(&self, node: NodeId, protocol: &Protocol) -> Result<Stream, OpenError> {
+        let streams = &self.parts.streams;
+        let mut first = self.attempt(node, protocol)?;
+        if let Ok(answered) = timeout(SILENT_AFTER, first.end()).await {
+            return answered;
+        }
+        let on = first.on;
+        let another = streams.set_silent(node, on, true);
+        let first = async {
+            let opened = first.end().await;
+            streams.set_silent(node, on, is_lost(&opened));
+            opened
+        };
+        if !another {
+            return first.await;
+        }
+        let next = async { self.attempt(node, protocol)?.end().await };
+        match select(pin!(first), pin!(next)).await {
+            Either::Left((opened, next)) if is_lost(&opened) => next.await,
+            Either::Right((opened, first)) if is_lost(&opened) => first.await,
+            Either::Left((opened, _)) | Either::Right((opened, _)) => opened,
+        }
+    }
+
+    fn attempt(&self, node: NodeId, protocol: &Protocol) -> Result<Attempt, OpenError> {
+        let (reply, answer) = oneshot::channel();
+        let protocol = protocol.clone();
+        let on = self
+            .parts
+            .streams
+            .request(node, OpenRequest { protocol, reply })?;
+        Ok(Attempt { on, answer })
     }
 
     /// Accepts streams of a protocol into a queue, within `limits`; further streams get the answer

@@ -23,6 +23,7 @@ mod served;
 mod stream;
 
 pub(crate) use behaviour::Behaviour;
+pub use handle::SILENT_AFTER;
 pub use inbound::InboundStream;
 pub use incoming::Incoming;
 pub use limits::{Limits, QUEUE_MAX};

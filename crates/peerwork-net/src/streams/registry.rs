@@ -9,13 +9,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use libp2p::{PeerId, StreamProtocol, swarm::ConnectionId};
 use parking_lot::RwLock;
 use peerwork_identity::NodeId;
 use peerwork_limits::{Origin, Place, Places};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{InboundStream, Limits, Protocol, Stream, protocol::BUSY};
 use crate::{
@@ -26,6 +30,10 @@ use crate::{
 /// Opens that wait on one connection until they are negotiated. One costs about 100 bytes, so this
 /// bounds a connection's queue to about 100 KiB.
 pub(crate) const OPENS_WAITING_MAX: usize = 1024;
+
+/// How long a connection that did not answer an open is used last. Its pings fail within this time if
+/// its other end is gone.
+const SILENT_FOR: Duration = Duration::from_secs(30);
 
 /// A request to open a stream, on its way to a connection handler.
 #[derive(Debug)]
@@ -49,8 +57,16 @@ struct Connections {
 struct Connection {
     id: ConnectionId,
     path: Path,
+    /// When an open on the connection last stayed without an answer.
+    silent: Option<Instant>,
     // The requests are boxed, because a channel allocates room for 32 of them with its first.
     requests: mpsc::Sender<Box<OpenRequest>>,
+}
+
+impl Connection {
+    fn is_silent(&self) -> bool {
+        self.silent.is_some_and(|at| at.elapsed() < SILENT_FOR)
+    }
 }
 
 /// A protocol that is served, with the queue of its streams and their bounds.
@@ -192,7 +208,13 @@ impl Registry {
         let mut connections = self.0.connections.write();
         let Connections { kept, all } = connections.entry(peer).or_default();
         let at = all.partition_point(|better| better.path < path);
-        all.insert(at, Connection { id, path, requests });
+        let connection = Connection {
+            id,
+            path,
+            silent: None,
+            requests,
+        };
+        all.insert(at, connection);
         (receiver, Arc::clone(kept))
     }
 
@@ -213,17 +235,24 @@ impl Registry {
         }
     }
 
-    /// Hands a request to the best connection of the node.
-    pub(crate) fn request(&self, node: NodeId, request: OpenRequest) -> Result<(), OpenError> {
+    /// Hands a request to the best connection of the node that takes it, and names that connection.
+    /// Silent connections come last.
+    pub(crate) fn request(
+        &self,
+        node: NodeId,
+        request: OpenRequest,
+    ) -> Result<ConnectionId, OpenError> {
         let connections = self.0.connections.read();
         let of_peer = connections
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
+        let answering = of_peer.all.iter().filter(|c| !c.is_silent());
+        let silent = of_peer.all.iter().filter(|c| c.is_silent());
         let mut request = Box::new(request);
         let mut refusal = OpenError::NotConnected;
-        for connection in &of_peer.all {
+        for connection in answering.chain(silent) {
             match connection.requests.try_send(request) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(connection.id),
                 Err(mpsc::error::TrySendError::Full(back)) => {
                     refusal = OpenError::Congested;
                     request = back;
@@ -232,6 +261,22 @@ impl Registry {
             }
         }
         Err(refusal)
+    }
+
+    /// Notes that an open on a connection stays without an answer, or that the answer came. Tells
+    /// whether another connection of the node answered lately.
+    pub(crate) fn set_silent(&self, node: NodeId, connection: ConnectionId, silent: bool) -> bool {
+        let mut connections = self.0.connections.write();
+        let Some(of_peer) = connections.get_mut(node.as_peer_id()) else {
+            return false;
+        };
+        if let Some(connection) = of_peer.all.iter_mut().find(|c| c.id == connection) {
+            connection.silent = silent.then(Instant::now);
+        }
+        of_peer
+            .all
+            .iter()
+            .any(|other| other.id != connection && !other.is_silent())
     }
 
     /// Hands a request to this connection of the node, or else to its youngest direct one.

@@ -32,14 +32,14 @@ fn limits(all: usize, per_key: usize, per_origin: usize) -> Limits {
 }
 
 /// The address at which clients dial a door.
-fn dialled(door: SocketAddr) -> Multiaddr {
+pub(crate) fn dialled(door: SocketAddr) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{}", door.port())
         .parse()
         .unwrap()
 }
 
 /// The listen address of the handed-over streams of a door.
-fn handed(door: SocketAddr) -> Multiaddr {
+pub(crate) fn handed(door: SocketAddr) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{}/ws", door.port())
         .parse()
         .unwrap()

@@ -1,10 +1,11 @@
 //! Opening and serving streams.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use peerwork_net::{
     Limits, Network, Protocol,
     error::{OpenError, ServeError},
+    streams::SILENT_AFTER,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,11 +14,14 @@ use tokio::{
 
 use peerwork_identity::{Keypair, NodeAddress};
 use peerwork_testkit::{
-    eventually,
+    Door, HeldLink, eventually,
     node::{config_of, key},
 };
 
-use crate::node::{address, config, connect, soon, start, streams};
+use crate::{
+    node::{address, config, connect, soon, start, streams},
+    serving::{dialled, handed},
+};
 
 static ECHO: Protocol = Protocol::answered("/test/echo/1");
 
@@ -108,6 +112,49 @@ async fn a_restarted_node_is_reached_while_the_connection_of_its_former_process_
     let opened = relay.open(node, &ECHO, at_once).await;
     assert!(opened.is_ok(), "{opened:?}");
     runtime.shutdown_background();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_opens_on_an_older_connection_when_the_youngest_is_silent() {
+    let door = Door::bind().await;
+    let (listener, through_link) = (handed(door.address()), dialled(door.address()));
+    let mut settings = config();
+    settings.handed = vec![listener.clone()];
+    let server = start(settings).await;
+    let link = HeldLink::default();
+    let (handing, held) = (server.clone(), link.clone());
+    door.open(move |stream| {
+        let remote = SocketAddr::from(([192, 0, 2, 1], 4001));
+        let _ = handing.hand_over(held.before(stream), listener.clone(), remote);
+    });
+    serve_echo(&server);
+    let client = start(config()).await;
+    connect(&client, &server).await;
+    let node = server.node_id();
+    let further = client.dial_again(node, vec![through_link], soon());
+    further.await.unwrap();
+    echo_once(&client, node, b"over the link").await;
+    link.set_open(false);
+    // Less than the pings need to notice the silence.
+    let before_pings = || Instant::now() + Duration::from_secs(4);
+    let opened = client.open(node, &ECHO, before_pings()).await;
+    assert!(opened.is_ok(), "{opened:?}");
+    // The silent connection is not asked first again.
+    let at_once = Instant::now() + SILENT_AFTER / 2;
+    let opened = client.open(node, &ECHO, at_once).await;
+    assert!(opened.is_ok(), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_dial_a_connected_node_again_at_once_share_one_connection() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    connect(&client, &server).await;
+    let (node, addresses) = (server.node_id(), vec![address(&server).transport]);
+    let dials = (0..50).map(|_| client.dial_again(node, addresses.clone(), soon()));
+    for dialled in futures::future::join_all(dials).await {
+        dialled.unwrap();
+    }
+    assert_eq!(client.peer(node).unwrap().connections.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,12 +28,16 @@ pub(super) struct Pair(Mutex<State>);
 pub(super) struct State {
     pub(super) conditions: Conditions,
     pub(super) cut: Cut,
+    /// Connections that were made before so many changes of the path carry nothing any more.
+    pub(super) path: u64,
     connections: Vec<Weak<Wakers>>,
 }
 
 /// The tasks that wait for a connection's bytes.
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
+    /// The state's `path` when the connection was made.
+    path: u64,
     pub(super) read: AtomicWaker,
     pub(super) write: AtomicWaker,
 }
@@ -43,6 +47,7 @@ impl Pair {
         Self(Mutex::new(State {
             conditions,
             cut: Cut::Open,
+            path: 0,
             connections: Vec::new(),
         }))
     }
@@ -50,6 +55,16 @@ impl Pair {
     pub(super) fn state(&self) -> (Conditions, Cut) {
         let state = self.0.lock();
         (state.conditions, state.cut)
+    }
+
+    /// The conditions of one connection, and whether it carries bytes.
+    pub(super) fn state_of(&self, connection: &Wakers) -> (Conditions, Cut) {
+        let state = self.0.lock();
+        let cut = match state.cut {
+            Cut::Open if connection.path < state.path => Cut::Stalled,
+            cut => cut,
+        };
+        (state.conditions, cut)
     }
 
     /// Changes the state and wakes the connections, which look at it again.
@@ -64,8 +79,11 @@ impl Pair {
 
     /// A new connection's wakers.
     pub(super) fn connection(&self) -> Arc<Wakers> {
-        let wakers = Arc::new(Wakers::default());
         let mut state = self.0.lock();
+        let wakers = Arc::new(Wakers {
+            path: state.path,
+            ..Wakers::default()
+        });
         state.connections.retain(|of| of.strong_count() > 0);
         state.connections.push(Arc::downgrade(&wakers));
         wakers

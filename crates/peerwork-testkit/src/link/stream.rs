@@ -97,7 +97,7 @@ impl Conditioned {
     /// Whether bytes may be written; waits while the link is stalled.
     fn poll_open(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.wakers.write.register(cx.waker());
-        passes(self.pair.state().1)
+        passes(self.pair.state_of(&self.wakers).1)
     }
 }
 
@@ -118,7 +118,7 @@ impl AsyncRead for Conditioned {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         this.wakers.read.register(cx.waker());
-        let (conditions, cut) = this.pair.state();
+        let (conditions, cut) = this.pair.state_of(&this.wakers);
         ready!(passes(cut))?;
         if conditions.hold_nothing_back() && this.is_empty() {
             return this.inner.as_mut().poll_read(cx, buf);

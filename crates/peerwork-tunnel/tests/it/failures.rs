@@ -90,6 +90,23 @@ async fn a_connection_that_is_lost_while_the_tunnel_is_opened_costs_no_call() {
     assert_eq!(response.status(), 200, "{}", text(response).await);
 }
 
+/// A router on the way has forgotten the connection, and neither end knows it yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_over_a_connection_that_fell_silent_is_carried_by_a_new_one() {
+    let world = World::with(|setup| setup.ping_interval = Duration::from_secs(60)).await;
+    let (relay, edge) = (&world.relay_network, world.node());
+    peerwork_testkit::node::connect(relay, &world.edge_network).await;
+    world.links.forget(relay.node_id(), edge);
+    let path = world.path("/headers");
+    let calls = (0..8).map(|_| ask(&world, &path));
+    for response in futures::future::join_all(calls).await {
+        assert_eq!(response.status(), 200, "{}", text(response).await);
+    }
+    // The silent connection has not ended: the calls did not wait for its pings to fail.
+    let connections = relay.peer(edge).map(|peer| peer.connections.len());
+    assert_eq!(connections, Some(2));
+}
+
 #[tokio::test]
 async fn a_node_without_an_edge_side_is_a_502() {
     let world = World::start().await;

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::{Request, Response, body::Incoming, client::conn::http1, http::request};
 use hyper_util::rt::TokioIo;
 use peerwork_identity::NodeId;
-use peerwork_net::{Network, config::RelayServer, relay::Reservation};
+use peerwork_net::{Config, Network, config::RelayServer, relay::Reservation};
 use peerwork_testkit::{DEADLINE, WebApp, link::Links, node};
 use peerwork_tunnel::{
     Edge, Ingress, edge,
@@ -43,11 +43,15 @@ pub(crate) async fn network() -> Network {
 }
 
 async fn network_at(listen: &[&str], relay_server: Option<RelayServer>, links: &Links) -> Network {
+    network_with(listen, links, |config| config.relay_server = relay_server).await
+}
+
+async fn network_with(listen: &[&str], links: &Links, change: impl FnOnce(&mut Config)) -> Network {
     let mut config = node::config_of(node::key());
     config.listen = listen.iter().map(|at| at.parse().unwrap()).collect();
-    config.relay_server = relay_server;
     config.hole_punching = false;
     config.link = Some(links.of(config.keypair.node_id()));
+    change(&mut config);
     node::start(config).await
 }
 
@@ -97,6 +101,8 @@ pub(crate) struct Setup {
     pub(crate) edge: edge::Config,
     pub(crate) requires_key: bool,
     pub(crate) over: Over,
+    /// How often the relay pings its connections.
+    pub(crate) ping_interval: Duration,
 }
 
 pub(crate) struct World {
@@ -131,12 +137,16 @@ impl World {
             edge: edge::Config::new("127.0.0.1", [port]),
             requires_key: false,
             over: Over::Tcp,
+            ping_interval: Duration::from_secs(5),
         };
         setup.ingress.deadlines.drain = Duration::from_millis(100);
         change(&mut setup);
         let mut metrics = Registry::default();
         let links = Links::default();
-        let relay_network = network_at(&["/ip4/127.0.0.1/tcp/0"], None, &links).await;
+        let relay_network = network_with(&["/ip4/127.0.0.1/tcp/0"], &links, |config| {
+            config.ping_interval = setup.ping_interval;
+        })
+        .await;
         let (edge_network, between) = setup.over.edge(&links).await;
         let edge = Edge::start(setup.edge, &edge_network, &mut metrics).unwrap();
         let known = Arc::new(Known::default());
