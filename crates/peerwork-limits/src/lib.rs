@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   Places<K>   in all ─ by key ─ by origin  admission: one permit counts in all three
-//!     └ Shares<K>                            the number of permits that each key holds
+//!     ├ Shares<K>                            the number of permits that each key holds
+//!     └ Total                                the number of permits that are taken in all
 //!   Rates<K>    bounded map of Bucket        a token bucket for each key
 //!   Origin      the network address, or the relay of a circuit, that a connection counts for
 //! ```
@@ -15,6 +16,7 @@ pub mod places;
 pub mod rate;
 pub mod rates;
 pub mod shares;
+mod total;
 
 pub use origin::Origin;
 pub use places::{Bounds, Full, Place, Places};

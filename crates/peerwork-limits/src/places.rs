@@ -3,7 +3,10 @@
 
 use std::hash::Hash;
 
-use crate::{Origin, Share, Shares};
+use crate::{
+    Origin, Share, Shares,
+    total::{OfTotal, Total},
+};
 
 /// The numbers of places that can be taken at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub enum Full {
 /// The places of one service, taken and given back. Clones share the counters.
 #[derive(Debug)]
 pub struct Places<K> {
-    all: Shares<()>,
+    all: Total,
     by_key: Shares<K>,
     by_origin: Shares<Origin>,
 }
@@ -65,7 +68,7 @@ impl<K: Copy + Eq + Hash> Places<K> {
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
-            all: Shares::new(bounds.all),
+            all: Total::new(bounds.all),
             by_key: Shares::new(bounds.per_key),
             by_origin: Shares::new(bounds.per_origin),
         }
@@ -81,7 +84,7 @@ impl<K: Copy + Eq + Hash> Places<K> {
         let of_key = self.by_key.take(key).ok_or(Full::Key)?;
         let of_origin = origin.map(|origin| self.by_origin.take(origin).ok_or(Full::Origin));
         let of_origin = of_origin.transpose()?;
-        let of_all = self.all.take(()).ok_or(Full::All)?;
+        let of_all = self.all.take().ok_or(Full::All)?;
         Ok(Place {
             _of_all: of_all,
             _of_key: of_key,
@@ -93,14 +96,14 @@ impl<K: Copy + Eq + Hash> Places<K> {
     /// The number of places that are taken at this moment.
     #[must_use]
     pub fn taken(&self) -> usize {
-        self.all.held(())
+        self.all.taken()
     }
 }
 
 /// A permit for one connection, stream or request; dropping it gives the place back.
 #[derive(Debug)]
 pub struct Place<K: Copy + Eq + Hash> {
-    _of_all: Share<()>,
+    _of_all: OfTotal,
     _of_key: Share<K>,
     of_origin: Option<Share<Origin>>,
     by_origin: Shares<Origin>,
@@ -166,7 +169,7 @@ mod tests {
         }
         assert_eq!(places.by_key.held(4), 0);
         drop(held);
-        assert!(places.all.is_empty() && places.by_key.is_empty() && places.by_origin.is_empty());
+        assert!(places.taken() == 0 && places.by_key.is_empty() && places.by_origin.is_empty());
     }
 
     #[test]

@@ -39,12 +39,11 @@ impl<K: Copy + Eq + Hash> Shares<K> {
     /// Takes a permit for a key; `None` when the key holds `max` permits.
     #[must_use]
     pub fn take(&self, key: K) -> Option<Share<K>> {
-        let mut held = self.held.lock();
-        let before = held.get(&key).copied().unwrap_or_default();
-        if before >= self.max {
-            return None;
+        match self.held.lock().entry(key) {
+            Entry::Occupied(mut count) if *count.get() < self.max => *count.get_mut() += 1,
+            Entry::Vacant(none) if self.max > 0 => *none.insert(0) += 1,
+            _ => return None,
         }
-        held.insert(key, before + 1);
         let held = Arc::clone(&self.held);
         Some(Share { key, held })
     }

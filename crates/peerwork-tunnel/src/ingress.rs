@@ -20,6 +20,7 @@ mod exchange;
 mod finish;
 pub mod headers;
 pub mod path;
+mod recent;
 mod service;
 mod session;
 mod shared;

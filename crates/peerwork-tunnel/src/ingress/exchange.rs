@@ -55,7 +55,8 @@ impl Exchange<'_> {
             let reused = kept.is_some();
             let mut sender = match kept {
                 Some(sender) => sender,
-                None => self.fresh().await?,
+                // Boxed: hyper moves a request's future, and this part of it is large and rarely needed.
+                None => Box::pin(self.fresh()).await?,
             };
             *self.phase = Phase::Forward;
             let copy = (reused && replayable).then(|| self.copy(&request));

@@ -1,7 +1,7 @@
 //! Parses the request path `/edge/{node}/{port}/…` into the target node and port.
 
 use http::uri::PathAndQuery;
-use peerwork_identity::NodeId;
+use peerwork_identity::{NodeId, ParseNodeIdError};
 
 use crate::problem::{Failure, Problem};
 
@@ -33,6 +33,14 @@ pub struct Target {
 /// # Errors
 /// [`Problem`] names the wrong part and the expected form.
 pub fn parse(path_and_query: &PathAndQuery) -> Result<RequestPath, Problem> {
+    parse_with(path_and_query, str::parse)
+}
+
+/// Parses as [`parse`] does, with `parse_node` for the node's id.
+pub(crate) fn parse_with(
+    path_and_query: &PathAndQuery,
+    parse_node: impl FnOnce(&str) -> Result<NodeId, ParseNodeIdError>,
+) -> Result<RequestPath, Problem> {
     let text = path_and_query.as_str();
     let path_bytes = path_and_query.path().len();
     if path_and_query.path() == "/" {
@@ -50,9 +58,8 @@ pub fn parse(path_and_query: &PathAndQuery) -> Result<RequestPath, Problem> {
         return Err(Problem::new(Failure::BadPath, detail));
     };
     let prefix_bytes = "/edge//".len() + node.len() + port.len();
-    let node = node
-        .parse()
-        .map_err(|error| Problem::new(Failure::BadNode, format!("{error}")))?;
+    let node =
+        parse_node(node).map_err(|error| Problem::new(Failure::BadNode, format!("{error}")))?;
     let port = parse_port(port)?;
     let rest = if prefix_bytes == path_bytes {
         format!("/{}", &text[prefix_bytes..])

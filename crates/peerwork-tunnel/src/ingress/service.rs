@@ -15,6 +15,7 @@ use super::{
     finish::{Finish, Phase},
     headers::{self, Client, REQUEST_ID, Rewrite},
     path::{self, RequestPath, Target},
+    recent::Recent,
     shared::Shared,
     upgrade,
 };
@@ -29,6 +30,7 @@ use crate::{
 pub(crate) async fn handle(
     shared: Arc<Shared>,
     client: Arc<Client>,
+    recent: Arc<Recent>,
     under_way: UnderWay,
     request: Request<Incoming>,
 ) -> Response<Body> {
@@ -41,6 +43,7 @@ pub(crate) async fn handle(
     let call = Call {
         shared: &shared,
         client: &client,
+        recent: &recent,
         request_id,
         id_value: &id_value,
     };
@@ -64,6 +67,7 @@ pub(crate) async fn handle(
 struct Call<'a> {
     shared: &'a Arc<Shared>,
     client: &'a Client,
+    recent: &'a Recent,
     request_id: RequestId,
     id_value: &'a HeaderValue,
 }
@@ -135,7 +139,8 @@ impl Call<'_> {
             return Err(Problem::new(Failure::Connect, detail));
         }
         let path = request.uri().path_and_query();
-        path::parse(path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?)
+        let path = path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?;
+        path::parse_with(path, |node| self.recent.parse(node))
     }
 
     /// Answers `GET /` with the network's name and the relay's version; no key is needed.

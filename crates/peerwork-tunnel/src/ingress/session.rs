@@ -8,7 +8,9 @@ use hyper::body::Incoming;
 use peerwork_limits::Origin;
 use peerwork_listener::{Caller, Place, Serve};
 
-use super::{activity::Activity, download::Body, headers::Client, service, shared::Shared};
+use super::{
+    activity::Activity, download::Body, headers::Client, recent::Recent, service, shared::Shared,
+};
 
 /// How long requests under way may go on after their key was revoked, so that a short request is still
 /// answered.
@@ -20,6 +22,7 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) struct Session {
     activity: Arc<Activity>,
     client: Arc<Client>,
+    recent: Arc<Recent>,
     /// The peer address where it is a trusted proxy, whose requests come from many clients.
     proxy: Option<Caller>,
 }
@@ -42,6 +45,7 @@ impl Serve for Shared {
         Session {
             activity: Arc::new(Activity::new(place)),
             client: self.client(caller.address, caller.https),
+            recent: Arc::default(),
             proxy: is_proxy.then_some(caller),
         }
     }
@@ -59,7 +63,8 @@ impl Serve for Shared {
             None => Arc::clone(&session.client),
         };
         let under_way = session.activity.begin();
-        service::handle(self, client, under_way, request)
+        let recent = Arc::clone(&session.recent);
+        service::handle(self, client, recent, under_way, request)
     }
 
     async fn ended(&self, session: &Session) -> Duration {
