@@ -43,7 +43,7 @@ for (let n = 0; n < Number(messages); n++) {
   }
 }
 const expected = nodes.length * Number(messages) * others
-await until('the rest', () => delays.length >= expected, 5).catch(() => {})
+await until('the rest', () => delays.length >= expected).catch(() => {})
 delays.sort((a, b) => a - b)
 console.log(JSON.stringify({
   pairs: nodes.length * others,

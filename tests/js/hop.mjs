@@ -73,7 +73,7 @@ const ask = async (bytes, { end = false } = {}) => {
 const outcomes = {}
 for (const [what, bytes] of Object.entries(wrong)) {
   const { ended, status } = await ask(bytes, { end: bytes.length === 0 })
-  outcomes[what] = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 10_000, 'open'))])
+  outcomes[what] = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 20_000, 'open'))])
   if (status() != null) outcomes[what] = `${outcomes[what]}, ${status()}`
 }
 

@@ -34,7 +34,7 @@ before(async () => {
   liar.compute.offer({ workers: 2 })
   // The liar answers at once, and wrongly.
   liar.compute.serve = async (stream) => {
-    const signal = AbortSignal.timeout(5_000)
+    const signal = AbortSignal.timeout(30_000)
     await writeJsonFrame(stream, { ok: true, result: { sum: 1 } }, signal)
     await endWriting(stream, signal)
   }

@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { closePages, launch, openPage } from '../support/browser.js'
 import { serveExamples } from '../support/pages.js'
-import { Relay } from '../support/relay.js'
+import { Relay, ownLoopback } from '../support/relay.js'
 import type { Browser, Page } from 'playwright-core'
 
 const DESKTOP = { width: 1280, height: 800 }
@@ -23,7 +23,7 @@ before(async () => {
 })
 
 // What one test does to its relay and its pages is nothing to the next one.
-beforeEach(async () => { relay = await Relay.start() })
+beforeEach(async () => { relay = await Relay.start([], ownLoopback()) })
 afterEach(async () => {
   await closePages(browser)
   await relay.remove()

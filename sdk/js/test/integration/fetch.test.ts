@@ -160,7 +160,7 @@ test('a failure says which side failed', async () => {
   }
   assert.equal(await failure(at(2, edge)), 'port-not-allowed edge')
   assert.equal(await failure(at(1, edge)), 'app-unreachable app')
-  assert.equal(await failure(call('/silent', { timeoutMs: 300 })), 'timeout app')
+  assert.equal(await failure(call('/silent', { timeoutMs: 3_000 })), 'timeout app')
   assert.equal(await failure((await call('/cut')).text()), 'cut-off app')
   assert.equal(await failure(at(80, '12D3KooWMTocLVb243eanESWBN3thdYVTJHGCJjo7jUbdoaxa8fC')), 'edge-unknown edge')
   assert.equal(await failure(at(80, relay.id)), 'not-supported edge')

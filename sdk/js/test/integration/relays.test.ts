@@ -6,7 +6,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { Identity } from '../../src/index.js'
 import { startNetwork } from '../../src/net/libp2p.js'
 import { Members, allSee, sees } from '../support/members.js'
-import { Relay } from '../support/relay.js'
+import { Relay, ownLoopback } from '../support/relay.js'
 import { until } from '../support/until.js'
 import type { AddressInfo } from 'node:net'
 import type { PeerMessage, PeerworkNode } from '../../src/index.js'
@@ -20,7 +20,7 @@ after(async () => {
 })
 
 async function startRelay (): Promise<Relay> {
-  const relay = await Relay.start()
+  const relay = await Relay.start([], ownLoopback())
   relays.push(relay)
   return relay
 }
