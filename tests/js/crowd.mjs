@@ -9,7 +9,7 @@ const [relay, clients, messages] = process.argv.slice(2)
 const nodes = await Promise.all(Array.from({ length: Number(clients) }, () => start(relay)))
 await until('all reservations', () => nodes.every((node) => circuit(node) != null), 60)
 const others = nodes.length - 1
-await until('everybody to find everybody', () => nodes.every((node) => node.found.size >= others), 60)
+await until('every client to find all others', () => nodes.every((node) => node.found.size >= others), 60)
 
 const delays = []
 for (const node of nodes) {

@@ -1,6 +1,6 @@
 /**
  * A circuit relay and gossip hub in JavaScript, for work on this package without the Rust program.
- * It prints the lines that `peerwork relay` prints.
+ * The script prints the same lines as `peerwork relay`.
  *
  *   node js-relay.js <private key, base64url> <websocket port> <tcp port> <host>
  */
@@ -33,7 +33,7 @@ const libp2p = await createLibp2p({
   services: {
     identify: identify(),
     ping: ping(),
-    // js-libp2p states its duration limit in milliseconds where the specification says seconds.
+    // js-libp2p sends its duration limit in milliseconds, although the specification demands seconds.
     circuit: circuitRelayServer({ reservations: { maxReservations: 1000, defaultDataLimit: 50n << 20n, defaultDurationLimit: 600_000 } }),
     pubsub: gossipsub({
       D: 200,

@@ -1,6 +1,6 @@
 /**
- * A relay process: `peerwork relay` when `PEERWORK_BIN` names the program, else a relay in JavaScript.
- * It keeps its identity and its ports over a restart.
+ * `Relay` is a relay process: `peerwork relay` when `PEERWORK_BIN` names the program, otherwise a relay
+ * in JavaScript. A restarted relay keeps its identity and its ports.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -60,18 +60,18 @@ export class Relay {
     return this.#process.output
   }
 
-  /** Ends the process as a crash does, or as its owner does. */
+  /** Ends the process by a signal. */
   async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.#process.stop(signal)
   }
 
-  /** Starts it again, with the same identity and ports. */
+  /** Starts the relay again, with the same identity and ports. */
   async start (): Promise<void> {
     this.#process = this.#spawn()
     await this.#addresses()
   }
 
-  /** Ends it for good. */
+  /** Ends the relay and removes its files. */
   async remove (): Promise<void> {
     await this.stop('SIGKILL')
     await rm(this.#directory, { recursive: true, force: true })
