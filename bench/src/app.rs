@@ -1,4 +1,5 @@
-//! The web app behind every route: it echoes small bodies and streams large ones.
+//! Runs the web app that the bench calls on each measured route; the app echoes small bodies and streams
+//! large ones.
 
 use std::{convert::Infallible, net::SocketAddr};
 

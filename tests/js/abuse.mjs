@@ -27,7 +27,19 @@ const passes = async (word) => {
 }
 await passes('before')
 
+/** The most topics of the hostile client that the relay has followed at once. */
+let followed = 0
+const look = async () => {
+  const status = await (await fetch(`http://${host}:${port}/status.json`)).json()
+  const its = status.topics.filter(({ name }) => name.startsWith('topic-'))
+  followed = Math.max(followed, its.length)
+  return status
+}
 for (let n = 0; n < 10_000; n++) hostile.services.pubsub.subscribe(`topic-${n}`)
+await until('the relay to follow as many topics as one client may have', async () => {
+  await look()
+  return followed >= 100
+})
 const topics = await passes('topics')
 
 noisy.services.pubsub.subscribe('loud')
@@ -56,17 +68,16 @@ const oversized = await new Promise((resolve) => {
 const late = await start(relay, { discover })
 const sockets = await passes('sockets')
 
-let status, loud
+let loud
 await until('the relay to drop some', async () => {
   await shout(20)
-  status = await (await fetch(`http://${host}:${port}/status.json`)).json()
-  loud = status.topics.find(({ name }) => name === 'loud')
+  loud = (await look()).topics.find(({ name }) => name === 'loud')
   return loud?.dropped > 0
 })
 console.log(JSON.stringify({
   topics, spam, sockets, oversized,
   late: late.getConnections().length,
-  followed: status.topics.filter(({ name }) => name.startsWith('topic-')).length,
+  followed,
   loud
 }))
 process.exit(0)

@@ -16,14 +16,14 @@ import { multiaddr } from '@multiformats/multiaddr'
 
 // A script that hangs fails with a message.
 setTimeout(() => {
-  console.error('not done after two minutes')
+  console.error('not done after five minutes')
   process.exit(1)
-}, 120_000).unref()
+}, 300_000).unref()
 
 export const ECHO = '/interop/echo/1'
 
 /** Waits until `condition` returns a value. */
-export const until = async (what, condition, seconds = 30) => {
+export const until = async (what, condition, seconds = 60) => {
   const deadline = Date.now() + seconds * 1000
   for (;;) {
     const value = await condition()

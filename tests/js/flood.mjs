@@ -96,7 +96,7 @@ const kept = async () => {
   const text = await (await fetch(`${web}/metrics`)).text()
   return Number(text.match(/^peerwork_api_connections\{listener="relay-front"\} (\d+)/m)[1])
 }
-await until('nobody who says nothing to be there', async () => await kept() < 20, 30)
+await until('the relay to have closed the silent connections', async () => await kept() < 20, 30)
 const closed = performance.now() - began
 over = true
 await talking

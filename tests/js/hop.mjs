@@ -39,8 +39,8 @@ const frame = (message) => Uint8Array.from([...varint(message.length), ...messag
 const CONNECT = [0x08, 1]
 const wrong = {
   'an unknown type': frame([0x08, 99]),
-  'nobody to connect to': frame(CONNECT),
-  'garbage to connect to': frame([...CONNECT, 0x12, 34, 0x0a, 32, ...randomBytes(32)]),
+  'no peer to connect to': frame(CONNECT),
+  'a garbage peer': frame([...CONNECT, 0x12, 34, 0x0a, 32, ...randomBytes(32)]),
   'a status': frame([0x08, 2, 0x28, 100]),
   'no protobuf': frame(Array.from({ length: 64 }, () => 0xff)),
   'a length of 2 GiB': Uint8Array.from(varint(2 ** 31)),
@@ -73,7 +73,7 @@ const ask = async (bytes, { end = false } = {}) => {
 const outcomes = {}
 for (const [what, bytes] of Object.entries(wrong)) {
   const { ended, status } = await ask(bytes, { end: bytes.length === 0 })
-  outcomes[what] = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 10_000, 'open'))])
+  outcomes[what] = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 20_000, 'open'))])
   if (status() != null) outcomes[what] = `${outcomes[what]}, ${status()}`
 }
 

@@ -1,4 +1,5 @@
-//! `NodeServices` holds the services of a node, one for each domain, which the APIs call.
+//! `NodeServices` holds the services that the APIs call, one for each domain of requests: node, peers,
+//! relays, directory, events.
 
 use std::sync::Arc;
 

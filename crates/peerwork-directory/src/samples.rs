@@ -1,4 +1,4 @@
-//! Nodes and announcements for this crate's unit tests.
+//! Makes sample nodes and announcements for this crate's unit tests.
 
 use std::time::Duration;
 

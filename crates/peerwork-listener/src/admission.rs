@@ -190,6 +190,8 @@ impl Place {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.admission.unproven.lock().remove(&self.number);
+        // The place is free before the counter says so.
+        drop(self.held.get_mut().take());
         self.admission.counters.open.dec();
     }
 }

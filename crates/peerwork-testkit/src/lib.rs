@@ -4,6 +4,7 @@
 //! Development only; no shipped crate depends on the test kit.
 //!
 //! * [`eventually`][]: waiting.
+//! * [`ClosedPort`], [`own_loopback`]: ports that refuse connections, or that stay free for a restart.
 //! * [`Door`], [`HeldLink`]: connections that the test passes on, as from elsewhere, or slowly.
 //! * [`node`]: one node, its settings and its connections.
 //! * [`Mesh`]: several nodes in a shape, which can be partitioned, healed and killed.
@@ -20,6 +21,7 @@ mod held_link;
 pub mod link;
 mod mesh;
 pub mod node;
+mod ports;
 pub mod process;
 mod raw_app;
 mod wait;
@@ -28,6 +30,7 @@ mod web_app;
 pub use door::Door;
 pub use held_link::HeldLink;
 pub use mesh::{Mesh, Plan};
+pub use ports::{ClosedPort, own_loopback};
 pub use raw_app::RawApp;
 pub use wait::{DEADLINE, eventually, eventually_async};
 pub use web_app::WebApp;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::{KeyType, Keypair, NodeAddress};
 use peerwork_net::{Config, Network, config::RelayServer};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use crate::DEADLINE;
+use crate::{DEADLINE, own_loopback};
 
 /// The network that the nodes of tests belong to.
 pub const NETWORK: &str = "test";
@@ -58,6 +58,13 @@ pub fn any_port() -> Multiaddr {
     "/ip4/127.0.0.1/tcp/0"
         .parse()
         .expect("a multiaddr of constant text")
+}
+
+/// A free TCP port of a loopback address that one test has for itself, for a node that starts again on
+/// the same port.
+#[must_use]
+pub fn own_port() -> Multiaddr {
+    Multiaddr::from(own_loopback()).with(Part::Tcp(0))
 }
 
 /// Starts a node.

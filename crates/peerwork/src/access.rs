@@ -107,6 +107,7 @@ async fn answer(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use futures::future::join_all;
     use multiaddr::Multiaddr;
     use peerwork_identity::{KeyType, Keypair};
     use peerwork_net::{config::RelayServer, error::OpenError};
@@ -173,14 +174,16 @@ mod tests {
         });
         let served = serve(&relay, vec![RelayToken::new(TOKEN).unwrap()]).unwrap();
         let mut silent = Vec::new();
-        for _ in 0..17 {
-            let rogue = client(&relay, &dialled).await;
-            for _ in 0..5 {
-                let opened = rogue.open(relay.node_id(), &PROTOCOL, soon()).await;
-                match opened {
-                    Ok(stream) => silent.push((rogue.clone(), stream)),
-                    Err(error) => assert_eq!(error, OpenError::Busy),
-                }
+        // A silent stream ends after a deadline, so all of them are opened at once.
+        let rogues = join_all((0..17).map(|_| client(&relay, &dialled))).await;
+        let id = relay.node_id();
+        let opens = rogues.iter().flat_map(|rogue| {
+            (0..5).map(move |_| async move { rogue.open(id, &PROTOCOL, soon()).await })
+        });
+        for opened in join_all(opens).await {
+            match opened {
+                Ok(stream) => silent.push(stream),
+                Err(error) => assert_eq!(error, OpenError::Busy),
             }
         }
         assert_eq!(silent.len(), STREAMS.per_origin);

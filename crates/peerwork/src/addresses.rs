@@ -1,4 +1,5 @@
-//! The addresses at which a node listens.
+//! `Addresses` lists the addresses that a running node has bound: libp2p, HTTP ingress, JSON-RPC, gRPC,
+//! metrics and the port for browsers.
 
 use std::net::SocketAddr;
 

@@ -7,7 +7,7 @@ import { build } from 'esbuild'
 const root = new URL('..', import.meta.url)
 const path = (name) => new URL(name, root).pathname
 
-/** A licence asks to be handed on with the code, and the bundle holds the code of others. */
+/** Collects the licences of the bundled libraries, which demand that copies of the code include them. */
 async function writeLicences (inputs) {
   const packages = new Set(inputs.flatMap((input) => {
     const [, name] = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input) ?? []

@@ -2,7 +2,7 @@
 //
 //   node scripts/test.mjs [unit | integration] [part of a file's name]
 //
-// PEERWORK_TEST_REPORT=FILE also writes what the runner reports, in a form for machines (TAP).
+// PEERWORK_TEST_REPORT=FILE also writes the report of the test runner to a file, as TAP.
 
 import { spawnSync } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
@@ -26,5 +26,6 @@ for (const name of folder === undefined ? ['unit', 'integration'] : [folder]) {
 const report = process.env.PEERWORK_TEST_REPORT
 const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout']
 if (report !== undefined) reporters.push('--test-reporter=tap', `--test-reporter-destination=${report}`)
-// One file after the other: each starts processes of its own. The time is that of a whole file.
+// The files run one after the other, because each starts processes of its own. The timeout is for a
+// whole file.
 await run('--test', '--test-concurrency=1', '--test-timeout=600000', ...reporters, ...files)

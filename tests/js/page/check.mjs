@@ -140,8 +140,9 @@ await check("a relay that does not answer is asked less and less", "many", async
   // Chromium itself repeats a request at once when its connection closes before the response.
   const repeated = () => Date.now() - (times.at(-1) ?? 0) < 1000;
   for (let asked = state.asked; times.length < 4; ) await until("a question", () => { if (state.asked === asked) return false; asked = state.asked; if (!repeated()) times.push(Date.now()); return true; });
-  const waits = times.slice(1).map((time, index) => Math.round((time - times[index]) / 1000));
-  assert.deepEqual(waits, [2, 4, 8]);
+  const waits = times.slice(1).map((time, index) => (time - times[index]) / 1000);
+  // A busy machine asks later, never earlier.
+  assert.ok([2, 4, 8].every((seconds, index) => waits[index] > seconds - 0.3 && waits[index] < seconds + 1.9), waits.join());
 }, { noise: /Failed to load resource/ });
 await check("a relay that never answered shows no figures", "down", async (page, text) => {
   await until("the state", async () => (await text("#state")).startsWith("Not answering since"));
@@ -156,7 +157,7 @@ await check("nothing is asked while the tab is hidden", "few", async (page) => {
   await page.waitForTimeout(4500);
   assert.equal(state.asked, asked);
   await hide(false);
-  await until("a question", () => state.asked > asked, 1000);
+  await until("a question", () => state.asked > asked);
 });
 await check("what is missing is a dash, never a number", "many", async (page, text) => {
   state.change = (status) => ({ name: "peerwork relay", now: status.now, peers: [{ id: "a" }, null, 7], topics: [{ name: "t" }], openCircuits: [{ from: "a", to: "b" }, { from: "a", to: "b" }], limits: { circuitBytes: null } });

@@ -28,6 +28,15 @@ const NAMES: &[&str] = &[
 /// The words behind which the name of a type stands.
 const TYPE_WORDS: &[&str] = &["struct", "enum", "trait", "type", "union"];
 
+/// The marks of comments in files other than Rust, by the end of the files' names.
+const MARKS: &[(&[&str], &[&str])] = &[
+    (
+        &[".ts", ".mjs", ".js", ".css", ".proto"],
+        &["/**", "/*", "//", "*"],
+    ),
+    (&[".toml", ".py", ".sh", ".ci/run"], &["#"]),
+];
+
 /// Finds comments that begin with a pronoun, and types of the product with a name of [`NAMES`].
 pub(super) fn check(project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -35,7 +44,36 @@ pub(super) fn check(project: &Project) -> Vec<Finding> {
         check_comments(file, rust, &mut findings);
         check_names(file, rust, &mut findings);
     }
+    for file in &project.files {
+        let of = |kind: &&(&[&str], &[&str])| kind.0.iter().any(|end| file.path.ends_with(end));
+        if let Some((_, marks)) = MARKS.iter().find(of) {
+            check_marked_comments(file, marks, &mut findings);
+        }
+    }
     findings
+}
+
+/// Looks at the first line of each block of lines that begin with a mark, and of each paragraph in it.
+fn check_marked_comments(file: &File, marks: &[&str], findings: &mut Vec<Finding>) {
+    let mut goes_on = false;
+    for (index, line) in file.text.lines().enumerate() {
+        let line = line.trim_start();
+        let text = marks.iter().find_map(|mark| line.strip_prefix(mark));
+        let text = text.unwrap_or_default().trim();
+        if !goes_on {
+            findings.extend(riddle(file, index, text));
+        }
+        goes_on = !text.is_empty();
+    }
+}
+
+/// The finding for a comment that begins with one of [`BEGINNINGS`].
+fn riddle(file: &File, index: usize, text: &str) -> Option<Finding> {
+    let first = leading_word(text).to_lowercase();
+    BEGINNINGS.contains(&first.as_str()).then(|| {
+        let what = format!("begins with \"{first}\": {text}");
+        Finding::new(&COMMENT, &file.path, index + 1, what)
+    })
 }
 
 /// Looks at the first line of each block of comment lines, and of each paragraph in it.
@@ -45,10 +83,8 @@ fn check_comments(file: &File, rust: &RustSource, findings: &mut Vec<Finding>) {
     for (index, (comment, code)) in lines.enumerate() {
         let text = comment.trim_start().trim_start_matches(['/', '!', '*']);
         let text = text.trim_start();
-        let first = leading_word(text).to_lowercase();
-        if !goes_on && BEGINNINGS.contains(&first.as_str()) {
-            let what = format!("begins with \"{first}\": {text}");
-            findings.push(Finding::new(&COMMENT, &file.path, index + 1, what));
+        if !goes_on {
+            findings.extend(riddle(file, index, text));
         }
         goes_on = !text.is_empty() && code.trim().is_empty();
     }
@@ -100,6 +136,20 @@ mod tests {
             [("riddle", 4), ("riddle", 6)]
         );
         assert_eq!(found("// Whole.\nlet a = \"// who\"; // `who`\n"), []);
+    }
+
+    #[test]
+    fn comments_of_scripts_schemas_and_manifests_count_too() {
+        let found = |path: &str, text: &str| {
+            let project = Project::of_files(&[(path, text)]);
+            check(&project).iter().map(|f| f.line).collect::<Vec<_>>()
+        };
+        let typescript =
+            "/**\n * Who asks.\n * what for\n *\n * What is asked.\n */\nlet a // who\n";
+        assert_eq!(found("a.ts", typescript), [2, 5]);
+        assert_eq!(found("a.proto", "// what it is\nmessage A {}\n"), [1]);
+        assert_eq!(found("Cargo.toml", "# Who.\na = 1\n# Whole.\n"), [1]);
+        assert!(found("a.md", "# What is it\n").is_empty());
     }
 
     #[test]

@@ -13,11 +13,12 @@ use peerwork_api::{
     operator::{connect, system},
 };
 use peerwork_listener::Stopped;
+use peerwork_testkit::own_loopback;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::fake::{PATIENCE, Socket, config, loopback, node, services, start};
+use crate::fake::{PATIENCE, Socket, config, loopback, node, services, start, start_json_rpc};
 
 async fn try_start(config: Config) -> Result<peerwork_api::Handle, StartError> {
     Server::start(
@@ -41,11 +42,8 @@ async fn nothing_configured_opens_nothing() {
 async fn a_taken_port_is_named_with_its_flag_and_nothing_stays_open() {
     let taken = TcpListener::bind(loopback(0)).await.unwrap();
     let address = taken.local_addr().unwrap();
-    let free = TcpListener::bind(loopback(0))
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = TcpListener::bind((own_loopback(), 0)).await;
+    let free = free.and_then(|port| port.local_addr()).unwrap();
     let mut config = config();
     config.json_rpc.as_mut().unwrap().address = free;
     config.metrics_address = Some(address);
@@ -80,7 +78,8 @@ async fn a_malformed_origin_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_says_goodbye_to_sockets_and_frees_the_ports() {
-    let running = start(|_| ()).await;
+    let own = (own_loopback(), 0).into();
+    let running = start_json_rpc(|config| config.address = own).await;
     let mut socket = Socket::open(&running).await;
     socket.subscribe(r#"["node"]"#).await;
     let address = running.json_rpc();

@@ -8,12 +8,13 @@ use peerwork_api::{
     config::{Loopback, OperatorToken},
     operator::{self, Client, connect, system, v1},
 };
+use peerwork_testkit::ClosedPort;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::{v1 as reflection, v1alpha};
 
-use crate::fake::{PATIENCE, Running, TOKEN, loopback, peer, start};
+use crate::fake::{PATIENCE, Running, TOKEN, peer, start};
 
 async fn client(running: &Running, token: Option<&str>) -> Client {
     let address = running.handle.operator_address().unwrap().to_string();
@@ -308,10 +309,8 @@ async fn a_failed_connection_names_the_reason() {
             "{error}"
         );
     }
-    let running = start(|_| ()).await;
-    let address = running.handle.operator_address().unwrap();
-    running.handle.stop().await;
-    let Err(error) = connect(&loopback(address.port()).to_string(), None, PATIENCE).await else {
+    let closed = ClosedPort::bind().unwrap();
+    let Err(error) = connect(&closed.address().to_string(), None, PATIENCE).await else {
         panic!("the port is closed");
     };
     assert!(error.to_string().contains("--grpc-address"), "{error}");

@@ -1,4 +1,5 @@
-//! Reads the files of the system that the inventory is made of.
+//! Reads files of Linux's `/proc` and `/sys`, from which the inventory takes memory, CPU, graphics cards
+//! and MAC address.
 
 use std::path::Path;
 

@@ -21,7 +21,7 @@ async fn relays() -> (Mesh, Vec<Node>) {
     for (i, key) in keys.into_iter().enumerate() {
         let mut config = relay_config(&[]);
         config.bootnodes.extend((i > 0).then(|| mesh.address(0)));
-        config.expiry = Duration::from_secs(2);
+        config.expiry = Duration::from_secs(5);
         nodes.push(start_on(mesh[i].clone(), key, config).await);
     }
     (mesh, nodes)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use peerwork_directory::{
     announcement::Announcement,
     limiter::STRIKES_MAX,
@@ -10,17 +11,24 @@ use peerwork_directory::{
         request, topic_name,
     },
 };
+use peerwork_identity::NodeId;
 use peerwork_net::{
+    Stream,
     error::OpenError,
     gossip::{Mode, Verdict},
 };
-use peerwork_testkit::{Door, eventually, eventually_async};
+use peerwork_testkit::{DEADLINE, Door, eventually, eventually_async};
 use prost::Message;
 
 use crate::{
     node::{edge, edge_config, key, relay, relay_behind, relay_config},
     stranger::{Answer, Stranger, advertisement, sealed, soon},
 };
+
+/// Opens a stream that carries no request.
+async fn open_silently(from: &Stranger, relay: NodeId) -> Result<Stream, OpenError> {
+    from.network.open(relay, &PROTOCOL, soon()).await
+}
 
 fn refused(reason: RefusedReason) -> Answer {
     Answer::Refused(reason, Vec::new())
@@ -212,17 +220,17 @@ async fn one_node_cannot_take_all_places_of_the_directory() {
         Stranger::connected_to(&relay).await,
         Stranger::connected_to(&relay).await,
     );
-    // These streams never carry a request.
+    // These streams never carry a request; the relay ends them after ten seconds.
     let mut silent = Vec::new();
-    for _ in 0..600 {
-        match rogue.network.open(relay.id(), &PROTOCOL, soon()).await {
+    for _ in 0..64 {
+        match open_silently(&rogue, relay.id()).await {
             Ok(stream) => silent.push(stream),
             Err(error) => assert_eq!(error, OpenError::Busy),
         }
     }
     let envelope = sealed(honest.advertisement(1), &honest.keypair);
     let pushed = honest.push(&relay, envelope);
-    let answer = tokio::time::timeout(Duration::from_secs(5), pushed).await;
+    let answer = tokio::time::timeout(DEADLINE, pushed).await;
     assert_eq!(answer, Ok(Answer::Accepted));
     assert_eq!(silent.len(), 16);
 }
@@ -230,22 +238,24 @@ async fn one_node_cannot_take_all_places_of_the_directory() {
 #[tokio::test]
 async fn sixteen_nodes_of_one_address_leave_places_of_the_directory_to_others() {
     let (relay, door) = relay_behind(Door::bind().await).await;
+    let id = relay.id();
+    let rogues = join_all((0..16).map(|_| Stranger::at(&relay, &door))).await;
+    // The relay ends a silent stream after ten seconds, so all of them are opened at once.
+    let opens = rogues
+        .iter()
+        .flat_map(|rogue| (0..16).map(move |_| open_silently(rogue, id)));
     let mut silent = Vec::new();
-    for _ in 0..16 {
-        let rogue = Stranger::at(&relay, &door).await;
-        for _ in 0..16 {
-            let opened = rogue.network.open(relay.id(), &PROTOCOL, soon()).await;
-            match opened {
-                Ok(stream) => silent.push((rogue.network.clone(), stream)),
-                Err(error) => assert_eq!(error, OpenError::Busy),
-            }
+    for opened in join_all(opens).await {
+        match opened {
+            Ok(stream) => silent.push(stream),
+            Err(error) => assert_eq!(error, OpenError::Busy),
         }
     }
     assert_eq!(silent.len(), 128);
     let honest = Stranger::connected_to(&relay).await;
     let envelope = sealed(honest.advertisement(1), &honest.keypair);
     let pushed = honest.push(&relay, envelope);
-    let answer = tokio::time::timeout(Duration::from_secs(5), pushed).await;
+    let answer = tokio::time::timeout(DEADLINE, pushed).await;
     assert_eq!(answer, Ok(Answer::Accepted));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerwork_testkit::eventually;
+use peerwork_testkit::{eventually, node::own_port};
 
 use crate::node::{edge, edge_config, key, relay, relay_at, relay_config};
 
@@ -53,8 +53,7 @@ async fn a_relay_that_dies_is_replaced_and_the_change_is_announced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_is_down_at_first_is_used_once_it_is_there() {
     let keypair = key();
-    let any = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
-    let down = relay_at(keypair.clone(), any, relay_config(&[])).await;
+    let down = relay_at(keypair.clone(), own_port(), relay_config(&[])).await;
     let at = down.address().transport;
     let up = relay(relay_config(&[])).await;
     let config = edge_config(&[&down, &up]);

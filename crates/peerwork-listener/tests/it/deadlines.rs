@@ -39,8 +39,7 @@ async fn a_kept_connection_is_closed_when_no_further_request_comes() {
 async fn an_http1_answer_that_the_client_does_not_take_ends() {
     let port = Port::start(Wire::Both, |config| config.deadlines.stuck = SHORT).await;
     let _unread = port.raw(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    port.endless_becomes(1).await;
-    port.endless_becomes(0).await;
+    port.endless_begins_and_ends().await;
     port.open_becomes(0).await;
 }
 
@@ -68,8 +67,7 @@ async fn an_http2_answer_that_the_client_does_not_take_ends_and_other_streams_go
         request.body(Empty::<Bytes>::new()).unwrap()
     };
     let unread = sender.send_request(request("/endless")).await.unwrap();
-    port.endless_becomes(1).await;
-    port.endless_becomes(0).await;
+    port.endless_begins_and_ends().await;
     // The stream was reset, so the body ends with an error.
     let body = timeout(PATIENCE, unread.into_body().collect())
         .await

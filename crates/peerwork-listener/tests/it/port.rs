@@ -86,9 +86,12 @@ impl Serve for ClientReporter {
         caller: Arc<Caller>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
-        self.requests.fetch_add(1, Ordering::SeqCst);
-        if request.uri().path() == "/endless" {
+        let endless = request.uri().path() == "/endless";
+        if endless {
             self.endless.fetch_add(1, Ordering::SeqCst);
+        }
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        if endless {
             return Response::new(Answer::Endless(Arc::clone(&self.endless)));
         }
         if request.uri().path() == "/held" {
@@ -170,9 +173,12 @@ impl Port {
         .await;
     }
 
-    pub(crate) async fn endless_becomes(&self, count: usize) {
-        eventually("the endless bodies to be so many", || {
-            (self.service.endless.load(Ordering::SeqCst) == count).then_some(())
+    /// Waits until the service was asked for a body without end and sends none any more.
+    pub(crate) async fn endless_begins_and_ends(&self) {
+        eventually("the end of an endless body", || {
+            let begun = self.service.requests.load(Ordering::SeqCst) > 0;
+            let under_way = self.service.endless.load(Ordering::SeqCst);
+            (begun && under_way == 0).then_some(())
         })
         .await;
     }

@@ -4,7 +4,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use peerwork_listener::{Stopped, Wire};
-use peerwork_testkit::eventually;
+use peerwork_testkit::{eventually, eventually_async};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::port::{PATIENCE, Port, SHORT, rest};
@@ -30,7 +30,13 @@ async fn requests_under_way_finish_and_idle_connections_end_at_once() {
     let stopping = tokio::spawn(async move { lifetime.stop(PATIENCE).await });
     rest(kept).await;
     rest(silent).await;
-    assert!(TcpStream::connect(port.address).await.is_err());
+    eventually_async("the port to accept no further connections", || async {
+        TcpStream::connect(port.address)
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
     assert!(!stopping.is_finished());
     port.service.go.notify_one();
     assert!(rest(held).await.starts_with("HTTP/1.1 200"));

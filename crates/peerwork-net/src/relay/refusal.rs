@@ -125,6 +125,17 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_for_a_bound_names_the_flag_that_sets_the_bound() {
+        let flag = |reason: Refusal| reason.flag();
+        assert_eq!(flag(Refusal::Full), Some("--max-reservations"));
+        let per_address = Some("--max-reservations-per-address");
+        assert_eq!(flag(Refusal::Address), per_address);
+        let without = Refusal::ALL.into_iter().filter(|r| flag(*r).is_none());
+        let others = [Refusal::NotAllowed, Refusal::TooOften, Refusal::Relayed];
+        assert_eq!(without.collect::<Vec<_>>(), others);
+    }
+
+    #[test]
     fn names_are_different_within_each_list() {
         let names: std::collections::HashSet<_> = CircuitRefusal::ALL
             .iter()

@@ -1,6 +1,6 @@
 //! Dialling, blocking, limits, connection events and the table of connected nodes.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_net::{
@@ -8,11 +8,15 @@ use peerwork_net::{
     error::{DialError, StartError},
     peers::{CloseReason, Connection, ConnectionEvent, ConnectionEvents, Direction, Lagged},
 };
-use peerwork_testkit::eventually;
+use peerwork_testkit::{ClosedPort, eventually};
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::node::{address, config, connect, relay_config, soon, start};
+
+fn tcp(at: SocketAddr) -> Multiaddr {
+    Multiaddr::from(at.ip()).with(Part::Tcp(at.port()))
+}
 
 #[tokio::test]
 async fn peers_appear_when_they_connect_and_go_when_they_leave() {
@@ -37,9 +41,9 @@ async fn a_dial_says_why_it_failed() {
     assert_eq!(dialled, Err(DialError::Oneself));
     let dialled = a.dial(b.node_id(), Vec::new(), soon()).await;
     assert_eq!(dialled, Err(DialError::NoAddresses));
-    let closed = address(&b).transport;
-    b.stop().await;
-    let dialled = a.dial(b.node_id(), vec![closed], soon()).await;
+    let closed = ClosedPort::bind().unwrap();
+    let at = tcp(closed.address());
+    let dialled = a.dial(b.node_id(), vec![at], soon()).await;
     assert!(
         matches!(&dialled, Err(DialError::Failed(why)) if why.contains("refused")),
         "{dialled:?}"
@@ -84,7 +88,7 @@ async fn many_dials_to_one_node_make_one_connection() {
 async fn closing_listener() -> (Multiaddr, oneshot::Receiver<()>, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
-    let address = Multiaddr::from(at.ip()).with(Part::Tcp(at.port()));
+    let address = tcp(at);
     let (visited, visit) = oneshot::channel();
     let (close, closing) = oneshot::channel::<()>();
     tokio::spawn(async move {
@@ -207,8 +211,8 @@ async fn an_address_where_no_node_is_welcome_is_an_error() {
     let nowhere = at.clone().with(Part::P2pCircuit);
     let circuit = a.dial_address(nowhere, soon()).await;
     assert!(matches!(circuit, Err(DialError::Failed(_))), "{circuit:?}");
-    b.stop().await;
-    let closed = a.dial_address(at, soon()).await;
+    let port = ClosedPort::bind().unwrap();
+    let closed = a.dial_address(tcp(port.address()), soon()).await;
     assert!(
         matches!(&closed, Err(DialError::Failed(why)) if why.contains("refused")),
         "{closed:?}"

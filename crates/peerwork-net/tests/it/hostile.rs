@@ -32,7 +32,8 @@ fn socket_address(address: &Multiaddr) -> SocketAddr {
 /// may need longer for an honest one, which is tried again.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-async fn connect_in_the_end(from: &Network, to: &Network) {
+/// Dials a node whose handshakes have a short deadline until one is in time.
+pub(crate) async fn connect_in_the_end(from: &Network, to: &Network) {
     let to = address(to);
     eventually_async("a handshake in time", || async {
         let addresses = vec![to.transport.clone()];

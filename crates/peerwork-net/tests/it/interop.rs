@@ -20,7 +20,7 @@ async fn run(script: &str, arguments: &[String]) -> Option<(String, String)> {
         .args(arguments)
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(60), ran);
+    let output = tokio::time::timeout(Duration::from_secs(180), ran);
     let output = output.await.unwrap().unwrap();
     let saw = String::from_utf8(output.stdout).unwrap();
     Some((saw, String::from_utf8(output.stderr).unwrap()))

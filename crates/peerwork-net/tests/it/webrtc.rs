@@ -33,12 +33,12 @@ mod built_in {
 
     use multiaddr::Protocol;
     use peerwork_net::{Network, webrtc::Certificate};
-    use peerwork_testkit::eventually;
+    use peerwork_testkit::{eventually, own_loopback};
     use prometheus_client::registry::Registry;
     use tokio::net::UdpSocket;
 
     use super::*;
-    use crate::node::{connect, start};
+    use crate::{hostile::connect_in_the_end, node::start};
 
     fn hashed(network: &Network) -> Multiaddr {
         let listen = network.listen_addresses();
@@ -58,7 +58,8 @@ mod built_in {
     #[tokio::test]
     async fn the_address_has_the_hash_of_the_certificate_also_after_a_restart() {
         let certificate = Certificate::generate().unwrap();
-        let mut settings = listening(ANY_PORT);
+        let own_port = format!("/ip4/{}/udp/0/webrtc-direct", own_loopback());
+        let mut settings = listening(&own_port);
         settings.certificate = Some(certificate.clone());
         let first = start(settings).await;
         let address = hashed(&first);
@@ -68,8 +69,9 @@ mod built_in {
                 .any(|part| matches!(part, Protocol::Certhash(_)))
         );
         first.stop().await;
-        let again = format!("/ip4/127.0.0.1/udp/{}/webrtc-direct", port(&address).port());
-        let mut settings = listening(&again);
+        let mut again = address.clone();
+        again.pop();
+        let mut settings = listening(&again.to_string());
         settings.certificate = Some(certificate);
         assert_eq!(hashed(&start(settings).await), address);
     }
@@ -103,7 +105,7 @@ mod built_in {
             }
         }
         let other = start(config()).await;
-        connect(&other, &node).await;
+        connect_in_the_end(&other, &node).await;
         eventually("the other node", || (node.peers().len() == 1).then_some(())).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Tests the conditions of links by the order in which bytes arrive over them. The delays themselves
-//! are tested on the pure schedule.
+//! These tests set delay, loss, rate and cuts of the links between nodes, and check the order in which
+//! bytes arrive. Unit tests of the pure schedule check the length of the delays.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Reads, writes and locks `keys.json`.
+//! Reads, writes and locks `keys.json`, the file of the bearer keys.
 
 use std::{
     collections::HashMap,

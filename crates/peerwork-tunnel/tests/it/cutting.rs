@@ -181,8 +181,8 @@ async fn stopping_ends_requests_under_way() {
 async fn clients_that_send_no_request_are_disconnected() {
     let world = World::with(|setup| {
         let deadlines = &mut setup.ingress.http.deadlines;
-        deadlines.first_byte = Duration::from_millis(200);
-        deadlines.head = Duration::from_millis(200);
+        deadlines.first_byte = Duration::from_millis(500);
+        deadlines.head = Duration::from_millis(500);
     })
     .await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

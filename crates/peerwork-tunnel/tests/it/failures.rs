@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use peerwork_identity::{KeyType, Keypair};
-use peerwork_testkit::{RawApp, eventually, link::Conditions};
+use peerwork_testkit::{ClosedPort, RawApp, eventually, link::Conditions};
 use peerwork_tunnel::routes::Found;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::world::{Over, World, network, none, problem, text};
 
@@ -56,12 +53,11 @@ async fn an_unknown_node_is_a_404() {
 #[tokio::test]
 async fn an_unreachable_edge_is_a_502_with_a_body() {
     let world = World::start().await;
-    let gone = network().await;
-    let addresses = gone.listen_addresses().borrow().clone();
-    gone.stop().await;
-    let node = gone.node_id();
+    let closed = ClosedPort::bind().unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}", closed.address().port());
+    let node = Keypair::generate(KeyType::Secp256k1).node_id();
     let found = Found {
-        addresses,
+        addresses: vec![address.parse().unwrap()],
         requires_key: false,
     };
     world.known.insert(node, found);
@@ -145,9 +141,8 @@ async fn a_caller_that_is_not_allowed_is_403() {
 
 #[tokio::test]
 async fn an_app_that_is_down_is_a_502() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let closed = ClosedPort::bind().unwrap();
+    let port = closed.address().port();
     let world = World::with(|setup| setup.edge.ports = [port].into()).await;
     let path = format!("/edge/{}/{port}/", world.node());
     problem(ask(&world, &path).await, 502, "app-unreachable", "app").await;

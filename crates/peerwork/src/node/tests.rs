@@ -1,4 +1,4 @@
-//! Tests of failing starts and of the deadline of a stop.
+//! These tests let starts fail, and check the deadline of a stop and the end of a node's tasks.
 
 #![allow(clippy::unwrap_used)]
 
@@ -75,6 +75,26 @@ async fn a_node_with_every_part_starts_stops_within_its_bound_and_leaves_nothing
     assert_eq!(RuntimeFile::load(dir.path()).unwrap(), None);
     drop(DataDir::take(dir.path()).unwrap());
     no_tasks_but(before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_port_that_is_stopped_or_dropped_leaves_no_task() {
+    let keypair = Keypair::generate(KeyType::Ed25519);
+    let node = Node::start(Config::new(keypair, NetworkFile::default(), "v1"));
+    let node = node.await.unwrap();
+    let target = || peerwork_tunnel::forward::Target {
+        node: Keypair::generate(KeyType::Ed25519).node_id(),
+        port: 80,
+        key: None,
+    };
+    let before = tasks();
+    // A task that stayed would stay ten times, which no other task of the node can hide.
+    for _ in 0..10 {
+        drop(node.forward(ANY, target()).await.unwrap());
+        node.forward(ANY, target()).await.unwrap().stop().await;
+    }
+    no_tasks_but(before).await;
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -98,7 +98,7 @@ fn limits_hold_at_the_limit_and_one_above_and_holders_renew_at_a_full_relay() {
     }
     assert_eq!(saw["above"], "cut", "{saw}");
     let lasted = saw["lasted"].as_f64().unwrap();
-    assert!((2.0..10.0).contains(&lasted), "{saw}");
+    assert!((2.0..30.0).contains(&lasted), "{saw}");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_flood_of_connections_does_not_block_other_clients() {
 
 #[test]
 fn clients_find_each_other_again_after_the_relay_restarts() {
-    let world = World::new();
+    let world = World::of_its_own_address();
     let mut relay = world.browser_relay("relay", "");
     let addresses = [by_websocket(&relay).to_owned(), by_tcp(&relay).to_owned()];
     let arguments = addresses.each_ref().map(String::as_str);
@@ -234,8 +234,8 @@ fn clients_find_each_other_again_after_the_relay_restarts() {
 
 #[test]
 fn a_page_with_webrtc_only_reconnects_to_the_same_address_after_a_restart() {
-    let world = World::new();
-    let mut relay = world.browser_relay("relay", "--webrtc 127.0.0.1:0");
+    let world = World::of_its_own_address();
+    let mut relay = world.browser_relay("relay", &format!("--webrtc {}:0", world.ip));
     let by_webrtc = |relay: &Node| address(relay, |a| a.contains("/certhash/")).to_owned();
     let addresses = [by_webrtc(&relay), by_websocket(&relay).to_owned()];
     let at = format!("http://{}/relay-config.json", relay.at.front.unwrap());
@@ -267,7 +267,7 @@ fn a_page_with_webrtc_only_reconnects_to_the_same_address_after_a_restart() {
 
 #[test]
 fn clients_of_two_relays_find_and_reach_each_other() {
-    let world = World::new();
+    let world = World::of_its_own_address();
     let first = world.browser_relay("first", "");
     let second = world.browser_relay("second", &format!("--peer {}", by_tcp(&first)));
     // Each relay names the other as a peer; the first keeps its address on restart.

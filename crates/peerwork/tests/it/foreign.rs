@@ -7,10 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{
-    network::{Running, World, echo_succeeds, eventually},
-    program::peerwork,
-};
+use crate::network::{World, echo_succeeds, eventually};
 
 fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -19,6 +16,7 @@ fn found(program: &str) -> Option<PathBuf> {
     files.find(|file| file.is_file())
 }
 
+#[cfg(unix)]
 fn make(dir: &Path, program: &str, arguments: &[&str]) {
     let output = Command::new(program)
         .current_dir(dir)
@@ -28,8 +26,10 @@ fn make(dir: &Path, program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Starts an sshd on a free port that accepts `key`.
-fn sshd(dir: &Path, program: &Path) -> (Running, u16) {
+/// Starts an sshd for each connection to a free port, which accepts `key`; returns the port.
+#[cfg(unix)]
+fn sshd(dir: &Path, program: PathBuf) -> u16 {
+    use std::os::fd::OwnedFd;
     make(
         dir,
         "ssh-keygen",
@@ -42,42 +42,43 @@ fn sshd(dir: &Path, program: &Path) -> (Running, u16) {
     );
     // Debian's sshd demands this folder even when it does not use it.
     let _ = std::fs::create_dir_all("/run/sshd");
-    let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = at.local_addr().unwrap().port();
-    drop(at);
     let dir = dir.display();
     let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host_key\nPidFile none\n\
-         AuthorizedKeysFile {dir}/key.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
+        "HostKey {dir}/host_key\nPidFile none\nAuthorizedKeysFile {dir}/key.pub\n\
+         StrictModes no\nUsePAM no\nPermitRootLogin yes\n"
     );
     let file = format!("{dir}/sshd_config");
     std::fs::write(&file, config).unwrap();
-    let child = Command::new(program)
-        .args(["-D", "-f", &file])
-        .stderr(Stdio::null())
-        .spawn();
-    (Running(child.unwrap()), port)
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let output = stream.try_clone().unwrap();
+            let served = Command::new(&program)
+                .args(["-i", "-f", &file])
+                .stdin(OwnedFd::from(stream))
+                .stdout(OwnedFd::from(output))
+                .stderr(Stdio::null())
+                .status();
+            assert!(served.is_ok(), "{served:?}");
+        }
+    });
+    port
 }
 
+#[cfg(unix)]
 #[test]
 fn ssh_works_through_forward() {
     let (Some(sshd_program), Some(ssh)) = (found("sshd"), found("ssh")) else {
         return;
     };
     let world = World::new();
-    let (_sshd, port) = sshd(world.path(), &sshd_program);
+    let port = sshd(world.path(), sshd_program);
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");
-    let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let local_port = local.local_addr().unwrap().port();
-    drop(local);
-    let child = peerwork(world.path())
-        .args(["forward", &local_port.to_string()])
-        .arg(format!("{}:{port}", edge.at.node_id))
-        .args(["--network", "edge_1.json"])
-        .stdout(Stdio::null())
-        .spawn();
-    let _forward = Running(child.unwrap());
+    let target = format!("{}:{port}", edge.at.node_id);
+    let (_forward, local) = world.forward(&target, "--network edge_1.json");
+    let local_port = local.port();
     let output = eventually("ssh to get in", || {
         let output = Command::new(&ssh)
             .current_dir(world.path())

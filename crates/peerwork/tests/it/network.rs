@@ -1,11 +1,14 @@
 //! A test network of real processes: relays, edges and web apps, on free ports.
 
 use std::{
+    io::{BufRead as _, BufReader},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use peerwork::runtime_file::RuntimeFile;
+use peerwork_testkit::own_loopback;
 use tempfile::TempDir;
 
 use crate::program::{peerwork, run};
@@ -40,9 +43,9 @@ impl Node {
     /// Starts the node again with the same ports, and with `more` arguments.
     pub(crate) fn restart(&mut self, dir: &Path, more: &str) {
         self.process.kill();
-        let own = |at: Option<std::net::SocketAddr>| at.map(|at| at.to_string());
+        let own = |at: Option<SocketAddr>| at.map(|at| at.to_string());
         let fixed = [
-            ("--libp2p", Some(format!("127.0.0.1:{}", self.p2p_port()))),
+            ("--libp2p", Some(host_and_port(self.p2p()))),
             ("--trans-proxy", own(self.at.ingress)),
             ("--jsonrpc", own(self.at.jsonrpc)),
         ];
@@ -54,10 +57,7 @@ impl Node {
         self.process.kill();
         let tcp = self.at.p2p.iter().find(|address| !address.contains("/ws/"));
         let webrtc = self.at.p2p.iter().find(|a| a.contains("/webrtc-direct/"));
-        let port = |address: Option<&String>| {
-            let port = address.and_then(|address| address.split('/').nth(4));
-            port.map(|port| format!("127.0.0.1:{port}"))
-        };
+        let port = |address: Option<&String>| address.map(|address| host_and_port(address));
         let fixed = [
             ("--websocket", self.at.front.map(|at| at.to_string())),
             ("--tcp", port(tcp)),
@@ -85,9 +85,16 @@ impl Node {
     }
 }
 
-/// The folder of all files of one test.
+/// The host and port of a multiaddr over TCP or UDP.
+fn host_and_port(address: &str) -> String {
+    let parts: Vec<&str> = address.split('/').collect();
+    format!("{}:{}", parts[2], parts[4])
+}
+
+/// The folder of all files of one test, and the loopback address that its nodes listen on.
 pub(crate) struct World {
     pub(crate) dir: TempDir,
+    pub(crate) ip: Ipv4Addr,
 }
 
 fn start(dir: &Path, data: &Path, arguments: Vec<String>) -> Node {
@@ -118,7 +125,14 @@ impl World {
     pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
+            ip: Ipv4Addr::LOCALHOST,
         }
+    }
+
+    /// A world whose nodes may be restarted: no other test takes the ports of its address meanwhile.
+    pub(crate) fn of_its_own_address() -> Self {
+        let ip = own_loopback();
+        Self { ip, ..Self::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -150,11 +164,12 @@ impl World {
     pub(crate) fn relay(&self, name: &str, bootnodes: &[&str], more: &str) -> Node {
         self.keys(name);
         let network = self.network_file(name, "--bootnode", bootnodes);
+        let ip = self.ip;
         self.server(
             name,
             &format!(
-                "--network {network} --libp2p 127.0.0.1:0 --relay-libp2p off --jsonrpc 127.0.0.1:0 \
-                 --trans-proxy 127.0.0.1:0 --relay-discovery --app-no-agent {more}"
+                "--network {network} --libp2p {ip}:0 --relay-libp2p off --jsonrpc {ip}:0 \
+                 --trans-proxy {ip}:0 --relay-discovery --app-no-agent {more}"
             ),
         )
     }
@@ -163,10 +178,11 @@ impl World {
     pub(crate) fn edge(&self, name: &str, relays: &[&str], port: u16, more: &str) -> Node {
         self.keys(name);
         let network = self.network_file(name, "--relaynode", relays);
+        let ip = self.ip;
         self.server(
             name,
             &format!(
-                "--network {network} --libp2p 127.0.0.1:0 - --relay-on --running-mode edge \
+                "--network {network} --libp2p {ip}:0 - --relay-on --running-mode edge \
                  --app-url http://127.0.0.1 --app-default-port {port} --app-no-agent {more}"
             ),
         )
@@ -189,15 +205,38 @@ impl World {
     pub(crate) fn browser_relay(&self, name: &str, more: &str) -> Node {
         let data = self.path().join(name);
         std::fs::create_dir(&data).unwrap();
-        let line =
-            format!("relay --data-dir {name} --websocket 127.0.0.1:0 --tcp 127.0.0.1:0 {more}");
+        let ip = self.ip;
+        let line = format!("relay --data-dir {name} --websocket {ip}:0 --tcp {ip}:0 {more}");
         let arguments = line.split_whitespace().map(str::to_owned).collect();
         start(self.path(), &data, arguments)
     }
 
+    /// Waits until the output of a command contains a text.
+    pub(crate) fn shows(&self, line: &str, text: &str) {
+        eventually(&format!("`{text}` in the output of `{line}`"), || {
+            run(self.path(), line).stdout.contains(text).then_some(())
+        });
+    }
+
+    /// Forwards a free local port to NODE:PORT; `more` is the way into the network.
+    pub(crate) fn forward(&self, target: &str, more: &str) -> (Running, SocketAddr) {
+        let mut child = peerwork(self.path())
+            .args(["forward", "0", target, "--json"])
+            .args(more.split(' '))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let local = shown["local"].as_str().unwrap().parse();
+        (Running(child), local.unwrap())
+    }
+
     /// Starts the example web app and returns its port.
     pub(crate) fn webapp(&self) -> (Running, u16) {
-        use std::io::{BufRead as _, BufReader};
         let mut child = peerwork(self.path())
             .args(["webapp", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())

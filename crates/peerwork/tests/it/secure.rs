@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use crate::{
-    network::{Node, World},
+    network::{Node, World, eventually},
     program::run,
 };
 
@@ -73,6 +73,21 @@ fn an_ingress_speaks_https_with_the_certificate_of_its_settings() {
         }
         assert_eq!(root(&world, &relay, "https", &[]), None);
     }
+}
+
+#[test]
+fn a_certificate_that_is_replaced_is_served_without_a_restart() {
+    let world = World::new();
+    certificate(world.path());
+    let more = "--app-no-auth --tls-cert cert.pem --tls-key key.pem";
+    let relay = world.relay("relay", &[], more);
+    let known = ["--cacert", "cert.pem"];
+    assert!(root(&world, &relay, "https", &known).is_some());
+    certificate(world.path());
+    // curl accepts only the certificate that is in the file now.
+    eventually("the new certificate", || {
+        root(&world, &relay, "https", &known)
+    });
 }
 
 #[test]

@@ -143,8 +143,10 @@ fn open_connections_do_not_delay_the_stop_or_the_goodbye() {
     let start = std::time::Instant::now();
     stopped.process.signal("-TERM");
     assert_eq!(stopped.process.0.wait().unwrap().code(), Some(0));
+    // The stop takes at most five seconds; the rest is for a busy machine. Each of these connections
+    // alone would last longer.
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_secs(9), "{took:?}");
     eventually("the goodbye", || {
         (!knows(&world, &other, &stopped.at.node_id)).then_some(())
     });

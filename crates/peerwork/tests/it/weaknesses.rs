@@ -1,5 +1,6 @@
-//! Weaknesses of EdgeMatrix (its specification, chapter 11) that only whole nodes can show. The full
-//! list, with the tests of the other crates, is in `docs/weaknesses.md`.
+//! These tests run whole nodes and check that weaknesses of EdgeMatrix, the Go program whose commands
+//! and wire contracts Peerwork keeps, do not come back. `docs/weaknesses.md` lists all weaknesses, with
+//! the tests of the other crates.
 
 use crate::{
     network::{World, curl, echo, echo_succeeds, eventually},
@@ -66,7 +67,7 @@ fn weakness_20_a_relay_without_a_relay_listener_answers_the_root() {
 
 #[test]
 fn weakness_49_nat_and_dns_are_announced_with_the_port_and_do_not_break_an_edge() {
-    let world = World::new();
+    let world = World::of_its_own_address();
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let (_app, port) = world.webapp();
     let mut edge = world.edge("edge_1", &[relay.p2p()], port, "--app-no-auth");

@@ -1,12 +1,12 @@
 /**
- * A chat room. What is said to all is kept in a shared state, so that who comes later reads it too;
- * what is said to one goes to that peer alone.
+ * A chat room. A shared state keeps the messages to all peers, so that a peer that joins later reads
+ * them too; a message to one peer is sent to that peer alone.
  */
 
 import { avatar, element, join, make, nameOf } from '../shared/session.js'
 import type { Json, Peer } from 'peerwork'
 
-/** Messages that are shown, and kept. */
+/** The number of messages that the page shows and the shared state keeps. */
 const MESSAGES_MAX = 300
 
 interface Said {
@@ -14,14 +14,14 @@ interface Said {
   name: string
   text: string
   author: string
-  /** To whom, when it was not for all. */
+  /** The recipient, for a message to one peer. */
   to?: string
 }
 
 const node = await join('lobby')
 const history = node.state<{ at: number, name: string, text: string }>('chat')
 const whispers: Said[] = []
-/** Who came and went, and what failed; kept apart from what was said. */
+/** Notices of joins, departures and failures; they are not part of the shared state. */
 const notices: Array<{ at: number, line: string }> = []
 let chosen: string | undefined
 
@@ -30,7 +30,7 @@ const members = element('members')
 const text = element<HTMLInputElement>('text')
 const to = element<HTMLButtonElement>('to')
 
-/** Values come from other peers: what is no message is not shown. */
+/** The messages to show. Other peers wrote the values of the shared state, so malformed ones are left out. */
 function said (): Said[] {
   const fromAll = history.keys().flatMap((key) => {
     const value = history.get(key) as Json | undefined

@@ -1,4 +1,4 @@
-/** Hands a function to other peers of the room and shows who agrees on its result. */
+/** Sends a function to other peers of the room and shows which peers agree on its result. */
 
 import { PeerworkError } from 'peerwork'
 import type { PeerReport } from 'peerwork/compute'

@@ -1,6 +1,6 @@
 /**
- * A counter for everybody. Each peer writes its own part only, so that no click is lost when two
- * count at once; the sum is what all see.
+ * A counter that all peers share. Each peer writes only its own part, so that no click is lost when
+ * two peers count at once; the pages show the sum of the parts.
  */
 
 import { avatar, element, join, make, nameOf } from '../shared/session.js'
@@ -11,12 +11,12 @@ interface Part {
 }
 
 const node = await join('counter')
-// Parts only grow: of two values of one key the larger is the later one.
+// Parts only grow, so the larger of two values of one key is the later one.
 const parts = node.state<{ name: string, count: number }>('counter', {
   merge: (a, b) => (a.count > b.count || (a.count === b.count && a.name >= b.name) ? a : b)
 })
 
-/** Values come from other peers: what is no part does not count. */
+/** The part of a peer; `undefined` for a malformed value, because other peers wrote the values. */
 function partOf (key: string): Part | undefined {
   const value: unknown = parts.get(key)
   if (typeof value !== 'object' || value === null) return undefined

@@ -1,8 +1,8 @@
-/** What all examples begin with: the page's parameters, joining, and the line that says how it goes. */
+/** The common start of all examples: reads the page's parameters, joins the room and shows the status. */
 
 import { Identity, PeerworkNode } from 'peerwork'
 
-/** The element with an id; the pages have all that are asked for. */
+/** Returns the element with an id, which every page has. */
 export function element<T extends HTMLElement = HTMLElement> (id: string): T {
   const found = document.getElementById(id)
   if (found === null) throw new Error(`the page has no #${id}`)
@@ -10,8 +10,8 @@ export function element<T extends HTMLElement = HTMLElement> (id: string): T {
 }
 
 /**
- * Joins the room of `?relay=…&room=…&name=…`; asks for what is missing. `relay` may be given several
- * times. With `own=1` the identity is made for this page only.
+ * Joins the room of `?relay=…&room=…&name=…`, and asks the user for missing parameters. `relay` may
+ * occur several times. With `own=1` the identity is made for this page only.
  */
 export async function join (defaultRoom: string): Promise<PeerworkNode> {
   const given = new URLSearchParams(location.search)
@@ -54,7 +54,7 @@ async function enter (relays: string[], room: string, name: string): Promise<Pee
   }
 }
 
-/** Keeps the status line right. */
+/** Updates the status line when a relay or a peer changes. */
 function showStatus (node: PeerworkNode): void {
   const status = element('status')
   const show = (): void => {
@@ -70,7 +70,7 @@ function showStatus (node: PeerworkNode): void {
   show()
 }
 
-/** A round sign with initials, in a colour made of the id. */
+/** Makes a round badge with initials, whose colour is derived from the id. */
 export function avatar (id: string, name: string): HTMLElement {
   const sign = document.createElement('span')
   sign.className = 'avatar'
@@ -81,12 +81,12 @@ export function avatar (id: string, name: string): HTMLElement {
   return sign
 }
 
-/** A name that can be read, also for peers without one. */
+/** The display name of a peer; a short form of the id where the peer has no name. */
 export function nameOf (peer: { id: string, name: string }): string {
   return peer.name.trim() === '' ? `…${peer.id.slice(-6)}` : peer.name
 }
 
-/** An element with a class and a text; text of others never becomes markup. */
+/** Makes an element with a class and a text; text of other peers never becomes markup. */
 export function make (tag: string, className: string, text = ''): HTMLElement {
   const made = document.createElement(tag)
   made.className = className

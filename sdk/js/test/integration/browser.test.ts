@@ -1,4 +1,4 @@
-/** The package in Chromium: a page on its own, without the examples. */
+/** Tests the package in Chromium, in a page of the test without the examples. */
 
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
@@ -13,7 +13,7 @@ import type { Browser, Page } from 'playwright-core'
 import type { PeerworkNode } from '../../src/index.js'
 import type { Pages } from '../support/pages.js'
 
-/** What the tests leave in the page. */
+/** The variable that the tests set in the page. */
 declare global {
 
   var node: PeerworkNode

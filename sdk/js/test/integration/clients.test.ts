@@ -15,7 +15,7 @@ const code = (wanted: string) => (error: unknown): boolean => error instanceof P
 
 before(async () => {
   relay = await Relay.start()
-  // Neither listens anywhere: all they know, and all that connects them, is the relay.
+  // Neither node listens, so they know the relay alone and are connected through it.
   web = await members.join({ relays: [relay.webSocket], room: 'clients', name: 'web', state: { role: 'a' }, listen: [] })
   program = await members.join({ relays: [relay.tcp], room: 'clients', name: 'program', listen: [] })
   await allSee([web, program], 'relayed')
@@ -58,7 +58,7 @@ test('a message that cannot be taken says why', async () => {
   await assert.rejects(web.send(program.peerId, 'x', { signal: AbortSignal.abort(new Error('mine')) }), /mine/)
 })
 
-test('what is published is heard by subscribers, both ways, and not by the author', async () => {
+test('published messages reach the subscribers, both ways, and not the author', async () => {
   const heard: TopicMessage[] = []
   const own: TopicMessage[] = []
   const offs = [program.subscribe('news', (message) => { heard.push(message) }), web.subscribe('news', (message) => { own.push(message) })]
@@ -120,7 +120,7 @@ test('a reader that does not read stops the writer, and nothing is lost', async 
     ahead = Math.max(ahead, written - read)
   }
   assert.equal(read, total)
-  // Windows of the two connections inside each other and this package's own buffers.
+  // The windows of the circuit and of the connections that carry it, and this package's buffers.
   assert.ok(ahead < 3 * 1024 * 1024, `${ahead} bytes were under way`)
   await writing
   await off()
@@ -144,13 +144,14 @@ test('Node.js clients that listen are connected directly, and the circuit is giv
   await one.send(two.peerId, 'direct')
 })
 
-test('who leaves is gone at once, and is told so itself', async () => {
+test('a node that leaves is gone for others at once, and its own calls say that it left', async () => {
   const left: string[] = []
   web.on('peer:leave', ({ id }) => { left.push(id) })
   const guest = await members.join({ relays: [relay.tcp], room: 'clients', name: 'guest', listen: [] })
   await sees(web, guest.peerId)
   await guest.leave()
-  await until('the goodbye', () => left.includes(guest.peerId), 5_000)
+  // Without a goodbye a peer whose connection has closed stays for eight seconds.
+  await until('the goodbye', () => left.includes(guest.peerId), 7_000)
   await assert.rejects(guest.publish('news', 1), code('left'))
   await assert.rejects(guest.send(web.peerId, 1), code('left'))
   assert.throws(() => guest.state('x'), code('left'))

@@ -1,16 +1,16 @@
-/** The examples in Chromium, used as people use them: by clicking and typing. */
+/** Tests the examples in Chromium by clicking and typing. */
 
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { closePages, launch, openPage } from '../support/browser.js'
 import { serveExamples } from '../support/pages.js'
-import { Relay } from '../support/relay.js'
+import { Relay, ownLoopback } from '../support/relay.js'
 import type { Browser, Page } from 'playwright-core'
 
 const DESKTOP = { width: 1280, height: 800 }
 const PHONE = { width: 390, height: 844 }
-/** Where screenshots go, if anywhere. */
+/** The folder for screenshots, if they are wanted. */
 const shots = process.env['PEERWORK_SCREENSHOTS']
 
 let browser: Browser
@@ -22,8 +22,8 @@ before(async () => {
   if (shots !== undefined) await mkdir(shots, { recursive: true })
 })
 
-// What one test does to its relay and its pages is nothing to the next one.
-beforeEach(async () => { relay = await Relay.start() })
+// Each test has a relay and pages of its own.
+beforeEach(async () => { relay = await Relay.start([], ownLoopback()) })
 afterEach(async () => {
   await closePages(browser)
   await relay.remove()

@@ -39,7 +39,7 @@ async function call (path: string, init?: FetchInit, at: FakeEdge = edge): Promi
   return await node.fetch(`peerwork://${at.id}/${app.port}${path}`, init)
 }
 
-/** The code and the side of what a promise rejects with. */
+/** The code and the side of the error with which a promise rejects. */
 async function failure (promise: Promise<unknown>): Promise<string> {
   try {
     await promise
@@ -132,7 +132,7 @@ test('redirects within the app are followed, unless it is not wished', async () 
   assert.equal(await failure(call('/redirect', { redirect: 'error' })), 'bad-answer app')
 })
 
-test('a body is read while it comes, and who stops reading stops the app', async () => {
+test('a body is read while it arrives, and a reader that cancels ends the app\'s response', async () => {
   const response = await call('/events')
   const reader = response.body?.getReader()
   const { value } = await reader?.read() ?? {}
@@ -160,7 +160,7 @@ test('a failure says which side failed', async () => {
   }
   assert.equal(await failure(at(2, edge)), 'port-not-allowed edge')
   assert.equal(await failure(at(1, edge)), 'app-unreachable app')
-  assert.equal(await failure(call('/silent', { timeoutMs: 300 })), 'timeout app')
+  assert.equal(await failure(call('/silent', { timeoutMs: 3_000 })), 'timeout app')
   assert.equal(await failure((await call('/cut')).text()), 'cut-off app')
   assert.equal(await failure(at(80, '12D3KooWMTocLVb243eanESWBN3thdYVTJHGCJjo7jUbdoaxa8fC')), 'edge-unknown edge')
   assert.equal(await failure(at(80, relay.id)), 'not-supported edge')

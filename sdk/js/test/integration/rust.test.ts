@@ -1,4 +1,4 @@
-/** What only the Rust program has: its own edges, its directory, its limits and its page. */
+/** Tests the features that only the Rust program has: edges, the directory, limits and the page. */
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -63,7 +63,7 @@ test('a key of the Rust edge opens it, and no other does', options, async () => 
   await assert.rejects(node.fetch(url), failed('key-missing', 'caller'))
   await assert.rejects(node.fetch(url, { key: 'pwk_nonsense' }), failed('key-invalid', 'caller'))
   const key = edge.createKey()
-  // A running edge looks for new keys from time to time.
+  // A running edge reads its key file again within a second.
   const response = await until('the edge to know the key', async () => {
     return await node.fetch(url, { key }).catch((error: unknown) => {
       assert.ok(failed('key-invalid', 'caller')(error), String(error))
@@ -134,7 +134,7 @@ test('a peer for which a full relay keeps no place is in the room all the same',
   assert.deepEqual([...first.relays, ...second.relays].map(({ connected, reserved }) => [connected, reserved]),
     [[true, true], [true, false]])
   assert.match(second.relays[0]?.error ?? '', /reservation/)
-  // Whoever can be dialled is dialled by the other one.
+  // The node with a reservation is dialled by the node without one.
   await allSee([first, second], 'relayed')
   second.onMessage(() => {})
   await first.send(second.peerId, 'hello')

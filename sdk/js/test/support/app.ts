@@ -1,4 +1,4 @@
-/** A web app for calls through the tunnel. */
+/** `App` is a web app that the tests call through the tunnel. */
 
 import { createServer } from 'node:http'
 import { gzipSync } from 'node:zlib'
@@ -7,12 +7,12 @@ import type { AddressInfo } from 'node:net'
 
 export class App {
   readonly #server: Server
-  /** Requests that were seen, as `METHOD path`. */
+  /** The received requests, as `METHOD path`. */
   readonly seen: string[] = []
 
   private constructor () {
     this.#server = createServer((request, response) => {
-      // A caller that gives up shows as an error of its request.
+      // A caller that disconnects causes an error of its request.
       this.#answer(request, response).catch(() => { response.destroy() })
     })
   }

@@ -1,4 +1,4 @@
-/** Chromium, and pages in it that tell their errors. */
+/** Starts Chromium and opens pages whose errors are printed. */
 
 import { chromium } from 'playwright-core'
 import type { Browser, Page } from 'playwright-core'
@@ -10,10 +10,10 @@ export async function launch (): Promise<Browser> {
   })
 }
 
-/** How long a page may take for one step. */
+/** The time for one step of a page. */
 const STEP_MS = 60_000
 
-/** A page in a context of its own: other storage, as of another person. */
+/** Opens a page in a context of its own, with separate storage. */
 export async function openPage (browser: Browser, url: string, viewport = { width: 1280, height: 800 }): Promise<Page> {
   const context = await browser.newContext({ viewport })
   context.setDefaultTimeout(STEP_MS)
@@ -23,7 +23,7 @@ export async function openPage (browser: Browser, url: string, viewport = { widt
   return page
 }
 
-/** Ends all pages: those of an earlier test would only take time from the next one's. */
+/** Closes all pages, which would otherwise slow the next test down. */
 export async function closePages (browser: Browser): Promise<void> {
   await Promise.all(browser.contexts().map(async (context) => { await context.close() }))
 }

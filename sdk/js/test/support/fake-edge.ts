@@ -1,4 +1,4 @@
-/** An edge in JavaScript: it takes tunnels over a relay and connects them to ports of this machine. */
+/** `FakeEdge` is an edge in JavaScript: it accepts tunnels over a relay and connects them to local ports. */
 
 import '#platform'
 import { connect } from 'node:net'
@@ -17,12 +17,12 @@ import { until } from './until.js'
 import type { Libp2p, Stream } from '@libp2p/interface'
 import type { Socket } from 'node:net'
 
-/** How the edge behaves, beside the ports that it offers. */
+/** The ports and the faults of the edge. */
 export interface FakeEdgeOptions {
   relay: string
   ports: number[]
   key?: string
-  /** Answers every stream that it is busy. */
+  /** Answers every stream with the byte for busy. */
   busy?: boolean
   /** Answers every head with these bytes. */
   nonsense?: Uint8Array
@@ -31,7 +31,7 @@ export interface FakeEdgeOptions {
 export class FakeEdge {
   readonly #libp2p: Libp2p
   readonly #options: FakeEdgeOptions
-  /** Heads that were read. */
+  /** The number of heads that were read. */
   heads = 0
 
   private constructor (libp2p: Libp2p, options: FakeEdgeOptions) {

@@ -1,8 +1,8 @@
 /**
  * A circuit relay and gossip hub in JavaScript, for work on this package without the Rust program.
- * It prints the lines that `peerwork relay` prints.
+ * The script prints the same lines as `peerwork relay`.
  *
- *   node js-relay.js <private key, base64url> <websocket port> <tcp port>
+ *   node js-relay.js <private key, base64url> <websocket port> <tcp port> <host>
  */
 
 import '#platform'
@@ -18,13 +18,13 @@ import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import type { GossipSub, SubscriptionChangeData } from '@libp2p/gossipsub'
 
-const [key, webSocketPort = '0', tcpPort = '0'] = process.argv.slice(2)
+const [key, webSocketPort = '0', tcpPort = '0', host = '127.0.0.1'] = process.argv.slice(2)
 if (key === undefined) throw new Error('give a private key')
 
 const libp2p = await createLibp2p({
   privateKey: privateKeyFromProtobuf(Buffer.from(key, 'base64url')),
   addresses: {
-    listen: [`/ip4/127.0.0.1/tcp/${webSocketPort}/ws`, `/ip4/127.0.0.1/tcp/${tcpPort}`]
+    listen: [`/ip4/${host}/tcp/${webSocketPort}/ws`, `/ip4/${host}/tcp/${tcpPort}`]
   },
   transports: [tcp(), webSockets()],
   connectionEncrypters: [noise()],
@@ -33,7 +33,7 @@ const libp2p = await createLibp2p({
   services: {
     identify: identify(),
     ping: ping(),
-    // js-libp2p states its duration limit in milliseconds where the specification says seconds.
+    // js-libp2p sends its duration limit in milliseconds, although the specification demands seconds.
     circuit: circuitRelayServer({ reservations: { maxReservations: 1000, defaultDataLimit: 50n << 20n, defaultDurationLimit: 600_000 } }),
     pubsub: gossipsub({
       D: 200,

@@ -1,4 +1,4 @@
-/** Nodes of a test, which all leave at its end. */
+/** `Members` holds the nodes of a test, which all leave at its end. */
 
 import { PeerworkNode } from '../../src/index.js'
 import { until } from './until.js'
@@ -18,7 +18,7 @@ export class Members {
   }
 }
 
-/** Waits until a node sees another one, with a connection of some kind if one is named. */
+/** Waits until a node lists a peer, with the given kind of connection if there is one. */
 export async function sees (node: PeerworkNode, id: string, connection?: Peer['connection']): Promise<Peer> {
   return await until(`${node.own.name} to see ${id} ${connection ?? ''}`, () => {
     const peer = node.peers.find((one) => one.id === id)
@@ -26,7 +26,7 @@ export async function sees (node: PeerworkNode, id: string, connection?: Peer['c
   })
 }
 
-/** Waits until all nodes see each other. */
+/** Waits until all nodes list each other. */
 export async function allSee (nodes: PeerworkNode[], connection?: Peer['connection']): Promise<void> {
   await Promise.all(nodes.flatMap((node) => nodes.filter((other) => other !== node)
     .map(async (other) => await sees(node, other.peerId, connection))))

@@ -5,12 +5,12 @@ import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { AddressInfo } from 'node:net'
 
-/** What the README advises for pages that compute for others. */
+/** The policy that the README advises for pages that compute for others. */
 const POLICY = "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self' ws://127.0.0.1:*"
 
 export interface Pages {
   url: string
-  /** Paths that were asked for. */
+  /** The requested paths. */
   asked: string[]
   close: () => void
 }
@@ -40,7 +40,7 @@ export async function servePages (): Promise<Pages> {
   }
 }
 
-/** The script that builds and serves the examples, which is no part of the package. */
+/** Builds and serves the examples by their script, which is not part of the package. */
 export async function serveExamples (): Promise<{ url: string, close: () => void }> {
   const script = new URL('../../../scripts/examples.mjs', import.meta.url).href
   const { serveExamples } = await import(script) as {

@@ -1,4 +1,4 @@
-/** Child processes of tests: started here, ended here, and never waited for without a deadline. */
+/** `Process` starts and ends a child process; every wait for the process has a deadline. */
 
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -8,7 +8,7 @@ const STOP_DEADLINE_MS = 10_000
 
 const running = new Set<ChildProcess>()
 
-// A test that crashes must not leave anything behind.
+// A test that crashes must not leave processes behind.
 process.once('exit', () => { for (const child of running) child.kill('SIGKILL') })
 
 export class Process {
@@ -47,7 +47,7 @@ export class Process {
     return this.#lines.join('\n')
   }
 
-  /** The first match in any line, now or later. */
+  /** Waits for a line that matches, also among the lines so far. */
   async line (pattern: RegExp, deadlineMs = 30_000): Promise<RegExpExecArray> {
     const deadline = Date.now() + deadlineMs
     for (;;) {

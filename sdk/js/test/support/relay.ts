@@ -1,6 +1,6 @@
 /**
- * A relay process: `peerwork relay` when `PEERWORK_BIN` names the program, else a relay in JavaScript.
- * It keeps its identity and its ports over a restart.
+ * `Relay` is a relay process: `peerwork relay` when `PEERWORK_BIN` names the program, otherwise a relay
+ * in JavaScript. A restarted relay keeps its identity and its ports.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -25,6 +25,7 @@ export class Relay {
   readonly #directory: string
   readonly #key: string
   readonly #args: string[]
+  readonly #host: string
   #process: Process
   #ports: Ports = { webSocket: '0', tcp: '0' }
   /** The address for browsers. */
@@ -32,17 +33,21 @@ export class Relay {
   /** The address for Node.js. */
   tcp = ''
 
-  private constructor (directory: string, key: string, args: string[]) {
+  private constructor (directory: string, key: string, args: string[], host: string) {
     this.#directory = directory
     this.#key = key
     this.#args = args
+    this.#host = host
     this.#process = this.#spawn()
   }
 
-  /** @param args further arguments, which only the Rust program knows */
-  static async start (args: string[] = []): Promise<Relay> {
+  /**
+   * @param args further arguments, which only the Rust program knows
+   * @param host the address to listen on; {@link ownLoopback} for a relay that is restarted
+   */
+  static async start (args: string[] = [], host = '127.0.0.1'): Promise<Relay> {
     const directory = await mkdtemp(join(tmpdir(), 'peerwork-relay-'))
-    const relay = new Relay(directory, (await Identity.generate()).export(), args)
+    const relay = new Relay(directory, (await Identity.generate()).export(), args, host)
     await relay.#addresses()
     return relay
   }
@@ -55,18 +60,18 @@ export class Relay {
     return this.#process.output
   }
 
-  /** Ends the process as a crash does, or as its owner does. */
+  /** Ends the process by a signal. */
   async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.#process.stop(signal)
   }
 
-  /** Starts it again, with the same identity and ports. */
+  /** Starts the relay again, with the same identity and ports. */
   async start (): Promise<void> {
     this.#process = this.#spawn()
     await this.#addresses()
   }
 
-  /** Ends it for good. */
+  /** Ends the relay and removes its files. */
   async remove (): Promise<void> {
     await this.stop('SIGKILL')
     await rm(this.#directory, { recursive: true, force: true })
@@ -76,10 +81,10 @@ export class Relay {
     const { webSocket, tcp } = this.#ports
     if (BINARY !== undefined) {
       return new Process(BINARY, ['relay', '--data-dir', join(this.#directory, 'data'),
-        '--websocket', `127.0.0.1:${webSocket}`, '--tcp', `127.0.0.1:${tcp}`, ...this.#args])
+        '--websocket', `${this.#host}:${webSocket}`, '--tcp', `${this.#host}:${tcp}`, ...this.#args])
     }
     const script = fileURLToPath(new URL('js-relay.js', import.meta.url))
-    return new Process(process.execPath, [script, this.#key, webSocket, tcp])
+    return new Process(process.execPath, [script, this.#key, webSocket, tcp, this.#host])
   }
 
   async #addresses (): Promise<void> {
@@ -94,6 +99,18 @@ export class Relay {
     this.tcp = announced.tcp
     this.#ports = { webSocket: portOf(announced.webSocket), tcp: portOf(announced.tcp) }
   }
+}
+
+let taken = 0
+
+/**
+ * A loopback address whose ports only one relay binds. Connections go out from 127.0.0.1, so none of
+ * them takes the relay's ports while it is away. Systems other than Linux have 127.0.0.1 alone.
+ */
+export function ownLoopback (): string {
+  if (process.platform !== 'linux') return '127.0.0.1'
+  const bits = (process.pid & 0x1ffff) << 6 | taken++ % 63
+  return `127.${128 | bits >> 16}.${bits >> 8 & 255}.${bits & 255}`
 }
 
 function portOf (address: string): string {

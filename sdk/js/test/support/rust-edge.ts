@@ -1,4 +1,4 @@
-/** An edge of the Rust program that holds a place at a relay. */
+/** `RustEdge` is an edge of the Rust program that holds a reservation at a relay. */
 
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -10,7 +10,7 @@ export interface RustEdgeOptions {
   binary: string
   /** Multiaddr of the relay. */
   relay: string
-  /** Ports that may be called. */
+  /** The ports that the edge allows. */
   ports: number[]
   /** Whether callers need a key. */
   auth: boolean
@@ -46,12 +46,12 @@ export class RustEdge {
     return new RustEdge(options.binary, directory, id, process)
   }
 
-  /** Resolves when the edge holds a place at a relay. */
+  /** Resolves when the edge holds a reservation at a relay. */
   async reserved (): Promise<void> {
     await this.#process.line(/reservation granted/, 60_000)
   }
 
-  /** A key for all ports of this edge. */
+  /** Creates a bearer key for all ports of this edge. */
   createKey (): string {
     const made = execFileSync(this.#binary, ['key', 'create', '--data-dir', join(this.#directory, 'data'),
       '--label', 'test'], { encoding: 'utf8' })

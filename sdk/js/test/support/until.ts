@@ -1,6 +1,6 @@
-/** Waiting for a condition, with a deadline. */
+/** This module waits for a condition until a deadline. */
 
-/** The first value that is neither `undefined` nor `false`. */
+/** Polls `condition` and returns its first value that is neither `undefined` nor `false`. */
 export async function until<T> (
   what: string, condition: () => T | undefined | false | Promise<T | undefined | false>, deadlineMs = 30_000
 ): Promise<T> {

@@ -68,7 +68,7 @@ test('tasks and answers out of bounds are refused', () => {
   }
 })
 
-test('what a thread answers may be forged and is checked', () => {
+test('the answer of a thread may be forged and is checked', () => {
   assert.deepEqual(parseOutcome('{"ok":true,"result":[1]}', 100), { ok: true, result: [1] })
   for (const forged of [undefined, '', 1, {}, 'nonsense', '[]', '{"ok":true', `{"ok":true,"result":"${'x'.repeat(2000)}"}`]) {
     assert.equal(parseOutcome(forged, 100).ok, false)
@@ -119,7 +119,7 @@ test('a result that is too large is refused', async () => {
   assert.ok(!answer.ok && /too large/.test(answer.message), JSON.stringify(answer).slice(0, 200))
 })
 
-test('a task finds nothing of Node.js, whichever way it looks', async () => {
+test('a task finds no object of Node.js', async () => {
   const looks = ['typeof process', 'typeof require', 'typeof fetch', 'typeof setTimeout', 'typeof module', 'typeof WebSocket']
   const answer = await compute(`() => [${looks.join(', ')}]`)
   assert.deepEqual(answer, { ok: true, result: looks.map(() => 'undefined') })

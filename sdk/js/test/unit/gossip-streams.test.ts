@@ -8,7 +8,7 @@ import { until } from '../support/until.js'
 import type { Connection, PeerId, Stream, Topology } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 
-/** As much of a stream as is looked at. */
+/** The part of a stream that the code under test uses. */
 class FakeStream extends EventTarget {
   writeStatus = 'writable'
 
@@ -18,7 +18,7 @@ class FakeStream extends EventTarget {
   }
 }
 
-/** gossipsub as it treats connections: a queue of peers, for each of which a stream is opened. */
+/** A model of gossipsub's handling of connections: a queue of peers, and a stream opened for each. */
 class FakeGossip {
   readonly streams = new Map<string, Stream>()
   #queue = Promise.resolve()

@@ -13,7 +13,7 @@ import { Backoff, wait, withDeadline } from '../../src/time.js'
 const [relay, peer] = await Promise.all([0, 1].map(async () => (await Identity.generate()).peerId)) as [string, string]
 const invalid = (error: unknown): boolean => error instanceof PeerworkError && error.code === 'invalid-argument'
 
-test('an address leads over one way', () => {
+test('an address belongs to one transport', () => {
   const ways = {
     [`/ip4/1.2.3.4/tcp/5/p2p/${peer}`]: 'tcp',
     '/dns4/example.org/tcp/443/wss': 'web-socket',
@@ -66,7 +66,7 @@ test('peer ids are known as such', () => {
   for (const wrong of ['', 'nobody', peer.slice(1), `${peer}0`, 1, null]) assert.ok(!isPeerId(wrong), String(wrong))
 })
 
-test('an identity is who it was after export, and in a file for its owner only', async (t) => {
+test('an exported identity is read again, and its file is for its owner only', async (t) => {
   const identity = await Identity.generate()
   assert.equal(Identity.import(`${identity.export()}\n`).peerId, identity.peerId)
   for (const wrong of ['', 'nonsense', '!!', identity.export().slice(4)]) assert.throws(() => Identity.import(wrong), invalid)

@@ -7,7 +7,7 @@ import type { ByteSource, ResponseHead } from '../../src/fetch/response-parser.j
 
 const never = new AbortController().signal
 
-/** Bytes that come in pieces of one size. */
+/** A source that returns its bytes in pieces of one size. */
 function source (text: string, piece = text.length): ByteSource & { rest: () => string } {
   const chunks: Uint8Array[] = []
   for (let at = 0; at < text.length; at += Math.max(1, piece)) {
@@ -50,7 +50,7 @@ test('a response means the same however its bytes are cut', async () => {
   }
 })
 
-test('a length bounds the body, and what follows it is left', async () => {
+test('a content length bounds the body, and the bytes after it are left', async () => {
   const { body, rest } = await parse('HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabcdef')
   assert.equal(body, 'abc')
   assert.equal(rest, 'def')
@@ -84,7 +84,7 @@ test('lines may end with a line feed alone', async () => {
   assert.equal(body, 'ok')
 })
 
-test('what could be understood in two ways is refused', async () => {
+test('a response that two parsers could read differently is refused', async () => {
   await refused('HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n', 'bad-answer')
   await refused('HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab', 'bad-answer')
   await refused('HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\na', 'bad-answer')

@@ -33,7 +33,7 @@ test('every bound of a presence message holds at the limit and not beyond', () =
   assert.ok(!parses({ padding: 'x'.repeat(PRESENCE_BYTES_MAX) }))
 })
 
-test('what is no presence message is dropped', () => {
+test('bytes that are no presence message are dropped', () => {
   for (const wrong of [{ kind: 'there' }, { sequence: -1 }, { sequence: 1.5 }, { sequence: '1' }, { name: 1 }, { addresses: 'x' },
     { addresses: [1] }, { workers: -1 }, { workers: 1e9 }, { ask: 1 }, { v: 2 }, { state: undefined }]) {
     assert.ok(!parses(wrong), JSON.stringify(wrong))

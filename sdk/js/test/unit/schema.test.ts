@@ -1,4 +1,4 @@
-/** What this package encodes and decodes by hand agrees with the schemas in `proto/peer`. */
+/** Compares the messages that this package encodes and decodes by hand with the schemas in `proto/peer`. */
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
@@ -26,7 +26,7 @@ const bytes = (type: protobuf.Type, value: object): Uint8Array => {
   return Uint8Array.from(type.encode(type.fromObject(value)).finish())
 }
 
-/** Decodes a message, of which every byte belongs to the schema. */
+/** Decodes a message, and fails for bytes that the schema does not define. */
 function decoded (type: protobuf.Type, message: Uint8Array): Record<string, unknown> {
   const value = type.toObject(type.decode(message))
   assert.deepEqual(bytes(type, value), message)
@@ -43,7 +43,7 @@ test('a tunnel\'s head is a Head of the schema', () => {
   assert.equal(message[0], message.byteLength - 1)
   assert.deepEqual([head['port'], head['openDeadlineMs'], head['key']], [9527, 10_000, 'pwk_x'])
   assert.equal((head['requestId'] as Uint8Array).byteLength, 16)
-  // HTTP is 0, which is not sent.
+  // HTTP has the value 0, which is not sent.
   assert.equal(tunnel('Head').decode(message.subarray(1)).toJSON()['kind'], undefined)
 })
 

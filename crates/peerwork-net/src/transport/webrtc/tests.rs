@@ -150,7 +150,8 @@ fn visits_beside(idle: u16) -> usize {
 fn the_work_for_a_datagram_does_not_grow_with_idle_channels() {
     let alone = visits_beside(0);
     assert!((1..10).contains(&alone), "{alone}");
-    assert_eq!(visits_beside(4_000), alone);
+    // A connection has 4,096 channels at most: the handshake's, the active one and these.
+    assert_eq!(visits_beside(4_094), alone);
 }
 
 #[test]
