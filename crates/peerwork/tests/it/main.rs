@@ -6,6 +6,7 @@ mod browser_relay;
 mod cli;
 mod flow;
 mod foreign;
+mod forward;
 mod network;
 mod node;
 mod program;
