@@ -10,7 +10,7 @@ use tracing_subscriber::{
 use super::{output::Form, values::LogLevel};
 
 /// The environment variable with a whole log filter, as in `info,peerwork_net=trace`.
-const VARIABLE: &str = "PEERWORK_LOG";
+pub(crate) const VARIABLE: &str = "PEERWORK_LOG";
 
 /// Libraries that log only warnings, unless the filter names their level.
 const QUIET: [&str; 12] = [

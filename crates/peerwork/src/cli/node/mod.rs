@@ -47,14 +47,21 @@ impl Command for NodeArgs {
 
     /// Fails when settings are invalid, the node cannot start, or it does not stop in time.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
-        if let Some(NodeAction::Init) = self.action {
-            let (resolved, form) = call.global()?;
-            return init::run(&resolved, form);
-        }
-        let (resolved, form) = call.settings::<NodeFlags>()?;
         match self.action {
-            Some(NodeAction::Check) => check::run(&resolved, form),
-            _ => run(&resolved, form),
+            Some(NodeAction::Init) => {
+                let (resolved, form) = call.global()?;
+                init::run(&resolved, form)
+            }
+            Some(NodeAction::Check) => {
+                let (resolved, form) = call.settings::<NodeFlags>()?;
+                check::run(&resolved, form)
+            }
+            None => {
+                let (resolved, form) = call.with_log(|resolved: &Resolved<NodeFlags>, form| {
+                    start_log(resolved, form, resolved.own.log_to.as_deref())
+                })?;
+                run(&resolved, form)
+            }
         }
     }
 }
@@ -62,7 +69,6 @@ impl Command for NodeArgs {
 /// Runs the node until a signal, and creates its keys and its data directory where they are missing.
 fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
-    start_log(resolved, form, flags.log_to.as_deref())?;
     make_missing_keys(&SecretsDir::new(&resolved.data_dir))?;
     let found = Found::new(resolved, || compose::network(flags))?;
     let config = compose::config(flags, found)?;
