@@ -106,6 +106,7 @@ struct Running {
     roles: Vec<&'static str>,
     addresses: Vec<String>,
     ingress: Option<String>,
+    ingress_url: Option<String>,
     grpc: Option<String>,
 }
 
@@ -122,6 +123,7 @@ impl Running {
                 .map(ToString::to_string)
                 .collect(),
             ingress: shown(at.ingress),
+            ingress_url: at.ingress_url(),
             grpc: shown(at.grpc),
         }
     }
@@ -134,7 +136,8 @@ impl Answer for Running {
             ("Roles", self.roles.join(", ")),
         ];
         rows.extend(self.addresses.iter().map(|at| ("Address", at.clone())));
-        rows.extend(self.ingress.iter().map(|at| ("Ingress", at.clone())));
+        let ingress = self.ingress_url.iter();
+        rows.extend(ingress.map(|url| ("Ingress", format!("{url}/edge/NODE/PORT/PATH"))));
         rows.extend(self.grpc.iter().map(|at| ("Operator API", at.clone())));
         block("NODE", &rows)
     }

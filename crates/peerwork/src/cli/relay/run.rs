@@ -78,12 +78,7 @@ impl Reach {
             true => plain.filter(|a| !for_browsers(a)).collect(),
             false => addresses.programs,
         };
-        let page = node.addresses().front.map(|mut at| {
-            if at.ip().is_unspecified() {
-                at.set_ip([127, 0, 0, 1].into());
-            }
-            format!("http://{at}/")
-        });
+        let page = node.addresses().front_url().map(|url| format!("{url}/"));
         let first = addresses.browsers.first().or(programs.first());
         Self {
             peer_id: node.node_id().to_string(),
