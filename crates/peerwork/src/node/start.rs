@@ -16,6 +16,7 @@ use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_api::{Server, bind_front};
 use peerwork_directory::Directory;
+use peerwork_identity::advice;
 use peerwork_listener::Bound;
 use peerwork_net::Network;
 use peerwork_tunnel::{Edge, Ingress, connect::Connector};
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack};
 use crate::{
     Addresses, Config, access,
+    addresses::reachable,
     data_dir::DataDir,
     front::{FrontSide, Listeners, Shape},
     operate::{self, About, Dials, TunnelCount},
@@ -364,8 +366,8 @@ impl Starting<'_> {
         Ok(side.write_config(&wanted.config_folders)?)
     }
 
-    /// Writes `node.json`. A failure is only logged: the node works, and only commands do not find it
-    /// by its data directory.
+    /// Writes `node.json`. A failure is only a warning in the log: the node works, and only commands do
+    /// not find it by its data directory.
     fn runtime_file(&mut self, data_dir: &Arc<DataDir>, network: &Network, at: &Addresses) {
         let node = network.node_id();
         let full = at.p2p.iter().map(|at| format!("{at}/p2p/{node}"));
@@ -380,7 +382,17 @@ impl Starting<'_> {
             started_at: millis_since_1970(),
         };
         if let Err(error) = file.write(data_dir.path()) {
-            tracing::warn!(%error, "node.json could not be written; commands need --grpc-address");
+            let address = at
+                .grpc
+                .map(reachable)
+                .map_or_else(String::new, |at| at.to_string());
+            tracing::warn!(
+                folder = %data_dir.path().display(),
+                %error,
+                "node.json could not be written, so commands do not find this node by its data \
+                 directory: give them --grpc-address {address}; for the next start, {}",
+                advice(&error)
+            );
         }
         let path = data_dir.path().to_owned();
         self.stack

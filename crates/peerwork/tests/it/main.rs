@@ -4,6 +4,7 @@
 
 mod browser_relay;
 mod cli;
+mod data_dir;
 mod environment;
 mod flow;
 mod foreign;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{compose::GRPC_ADDRESS, flags::NodeFlags};
 use crate::cli::{
-    files::write_new,
+    files::{make_folder, write_new},
     output::{Answer, Form, section},
     settings::{FILE_NAME, Resolved, Setting, Value, defaults_of, schema},
 };
@@ -44,7 +44,7 @@ impl Answer for Written {
 /// When the file exists, or cannot be written.
 pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let dir = &resolved.data_dir;
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    make_folder(dir)?;
     let path = dir.join(FILE_NAME);
     // The file is readable by its owner alone, because it may hold tokens.
     write_new(&path, text().as_bytes(), 0o600).context("cannot write the settings")?;
