@@ -23,7 +23,7 @@ pub(crate) struct StatusArgs {}
 
 impl Command for StatusArgs {
     const NAME: &'static str = "status";
-    const ABOUT: &'static str = "Say what the running node is doing";
+    const ABOUT: &'static str = "Show the state of the running node";
 
     /// Fails when no node answers, or the node refuses the call.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {

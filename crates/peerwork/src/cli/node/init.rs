@@ -30,8 +30,8 @@ struct Written {
 impl Answer for Written {
     fn text(&self) -> String {
         let text = format!(
-            "Settings written to {1}\nTake the # from a setting to change it, and from [relay] or \
-             [edge] to take the role.\nThen: peerwork node check{0}, and peerwork node{0}",
+            "Settings written to {1}\nRemove the # in front of a setting to change it, and in front \
+             of [relay] or [edge] to run that role.\nThen: peerwork node check{0}, and peerwork node{0}",
             self.data_dir, self.file
         );
         section("NODE INIT", &text)
@@ -62,7 +62,9 @@ pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
 pub(super) fn text() -> String {
     let mut text = String::from(
         "# Settings of `peerwork node`, with their defaults.\n\
-         # A flag counts before an environment variable (PEERWORK_…), that before this file.\n",
+         # A flag overrides an environment variable (PEERWORK_…), which overrides this file.\n\
+         # Remove the # in front of a setting to change it, and in front of [relay] or [edge] to run\n\
+         # that role.\n",
     );
     let (roles, node): (Vec<_>, Vec<_>) = defaults_of(&schema::<NodeFlags>())
         .into_iter()

@@ -33,9 +33,9 @@ pub(crate) struct NodeArgs {
 /// `peerwork node …`
 #[derive(Subcommand, Debug)]
 enum NodeAction {
-    /// Write a peerwork.toml with all settings, commented, into the data directory
+    /// Write a peerwork.toml with all settings as comments into the data directory
     Init,
-    /// Say what the node would do, without starting it; flags of the node stand before `check`
+    /// Describe the node without starting it; flags of the node stand before `check`
     Check,
 }
 
