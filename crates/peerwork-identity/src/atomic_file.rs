@@ -102,12 +102,11 @@ fn temporary_file(directory: &Path, mode: WriteMode) -> io::Result<NamedTempFile
     builder.tempfile_in(directory)
 }
 
-/// Removes the temporary file's path, which tells the user nothing, from an error.
+/// Removes the temporary file's path, which tells the user nothing, from an error of `tempfile`.
 fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|error| error.source());
-    let inner = inner.and_then(|error| error.downcast_ref::<io::Error>());
-    match inner.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
+    let text = error.to_string();
+    match text.rsplit_once(" at path ") {
+        Some((reason, _)) => io::Error::new(error.kind(), reason),
         None => error,
     }
 }
