@@ -44,7 +44,7 @@ pub fn atomic_write(path: &Path, bytes: &[u8], mode: WriteMode) -> io::Result<()
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = temporary_file(directory, mode)?;
+    let mut file = temporary_file(directory, mode).map_err(without_path)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     match mode {
@@ -52,6 +52,22 @@ pub fn atomic_write(path: &Path, bytes: &[u8], mode: WriteMode) -> io::Result<()
         WriteMode::CreateNew(_) => file.persist_noclobber(path)?,
     };
     sync_directory(directory)
+}
+
+/// The way out of a failure to read or write a file, as a text for people that follows the error.
+#[must_use]
+pub fn advice(error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => "make room on its disk",
+        Kind::ReadOnlyFilesystem => "its disk is mounted read-only: name a folder on another disk",
+        Kind::PermissionDenied => {
+            "give the user who runs the program the right to it, or name another folder"
+        }
+        Kind::NotADirectory => "a part of its path is a file: name another folder",
+        Kind::IsADirectory | Kind::DirectoryNotEmpty => "a folder has this name: move it away",
+        _ => "check that its folder exists and can be written",
+    }
 }
 
 /// Reads a file of at most `max` bytes into memory that is wiped when dropped; `None` when the file
@@ -84,6 +100,15 @@ fn temporary_file(directory: &Path, mode: WriteMode) -> io::Result<NamedTempFile
     #[cfg(not(unix))]
     let _ = mode;
     builder.tempfile_in(directory)
+}
+
+/// Removes the temporary file's path, which tells the user nothing, from an error of `tempfile`.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    match text.rsplit_once(" at path ") {
+        Some((reason, _)) => io::Error::new(error.kind(), reason),
+        None => error,
+    }
 }
 
 /// Syncs the directory, so that the file's name survives a power cut.

@@ -29,7 +29,7 @@ pub mod secrets;
 pub mod validator_key;
 
 pub use address::{Address, ParseAddressError};
-pub use atomic_file::{WriteMode, atomic_write, read_bounded};
+pub use atomic_file::{WriteMode, advice, atomic_write, read_bounded};
 pub use envelope::{EnvelopeError, SignedEnvelope};
 pub use keys::{KeyError, KeyType, Keypair, PublicKey, UnknownKeyType};
 pub use network_file::{NetworkFile, NetworkFileError};

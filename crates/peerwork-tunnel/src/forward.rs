@@ -1,6 +1,8 @@
 //! Forwards a local TCP port to a port behind an edge.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod failures;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
 use peerwork_net::Network;
@@ -11,8 +13,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::failures::{CarryError, Failures};
 use crate::{
-    connect::{ConnectError, Connector, Destination},
+    connect::{Connector, Destination},
     copy::{Copied, copy_both},
     error::StartError,
     routes::Routes,
@@ -89,6 +92,7 @@ impl Forwarder {
                 key: to.key.map(Into::into),
             },
             stop: stop.clone(),
+            failures: Failures::default(),
         };
         tasks.spawn(accept(listener, Arc::new(carrier), tasks.clone()));
         Ok(Self {
@@ -122,6 +126,7 @@ struct Carrier {
     connector: Connector,
     to: Destination,
     stop: CancellationToken,
+    failures: Failures,
 }
 
 async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker) {
@@ -152,15 +157,6 @@ async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker
     stop.run_until_cancelled(work).await;
 }
 
-/// The reason why a connection ended early.
-#[derive(Debug, thiserror::Error)]
-enum CarryError {
-    #[error("no tunnel to the port: {0}")]
-    Connect(#[from] ConnectError),
-    #[error("the connection broke off: {0}")]
-    Copy(#[from] io::Error),
-}
-
 impl Carrier {
     async fn carry(&self, mut local: TcpStream) {
         peerwork_listener::prepare(&local);
@@ -174,7 +170,7 @@ impl Carrier {
             }
             Some(Err(error)) => {
                 let _ = local.set_zero_linger();
-                tracing::warn!(to = ?self.to, %request_id, %error, "connection failed");
+                self.failures.log(&self.to, request_id, &error);
             }
             None => drop(local.set_zero_linger()),
         }

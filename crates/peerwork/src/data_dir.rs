@@ -8,7 +8,7 @@ use std::{
 };
 
 use peerwork_api::config::OperatorToken;
-use peerwork_identity::{WriteMode, atomic_write, read_bounded};
+use peerwork_identity::{WriteMode, advice, atomic_write, read_bounded};
 #[cfg(feature = "webrtc")]
 use peerwork_net::webrtc::Certificate;
 
@@ -31,7 +31,7 @@ pub enum DataDirError {
     #[error("another node runs with the data directory {0}; stop it, or name another --data-dir")]
     InUse(PathBuf),
     /// A file of the directory could not be read or written.
-    #[error("{doing} {path}: {source}", path = path.display())]
+    #[error("{doing} {path}: {source}; {}", advice(source), path = path.display())]
     File {
         /// The operation that failed.
         doing: &'static str,

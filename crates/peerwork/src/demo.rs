@@ -119,8 +119,8 @@ impl Demo {
     pub fn app_urls(&self) -> [String; 2] {
         let (node, port) = (self.edge(), self.webapp.address().port());
         self.each_relay(|relay| {
-            let at = relay.addresses().ingress;
-            at.map_or_else(String::new, |at| format!("http://{at}/edge/{node}/{port}"))
+            let url = relay.addresses().ingress_url();
+            url.map_or_else(String::new, |url| format!("{url}/edge/{node}/{port}"))
         })
     }
 
@@ -128,8 +128,10 @@ impl Demo {
     #[must_use]
     pub fn event_urls(&self) -> [String; 2] {
         self.each_relay(|relay| {
-            let at = relay.addresses().jsonrpc;
-            at.map_or_else(String::new, |at| format!("ws://{at}/edge_ws"))
+            let urls = relay.addresses().jsonrpc_urls();
+            urls.map_or_else(String::new, |[_, web_socket]| {
+                format!("{web_socket}/edge_ws")
+            })
         })
     }
 

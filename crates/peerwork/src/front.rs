@@ -8,7 +8,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use multiaddr::{Multiaddr, Protocol};
 use peerwork_api::{ErrorKind, FrontService, RelayReport, ServiceError, WebSocketBytes};
-use peerwork_identity::{WriteMode, atomic_write};
+use peerwork_identity::{WriteMode, advice, atomic_write};
 use peerwork_net::Network;
 
 use self::history::Recorder;
@@ -43,7 +43,7 @@ impl Listeners {
 
 /// The error of writing `relay-config.json`.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be written: {source}", path = path.display())]
+#[error("{path} cannot be written: {source}; {}", advice(source), path = path.display())]
 pub struct RelayConfigError {
     path: PathBuf,
     source: io::Error,

@@ -9,7 +9,7 @@
 //! the program; without it, it is a node as a library.
 
 pub mod access;
-mod addresses;
+pub mod addresses;
 pub mod config;
 mod data_dir;
 pub mod demo;

@@ -84,18 +84,28 @@ impl RuntimeFile {
     /// Writes the file.
     ///
     /// # Errors
-    /// When the data directory cannot be written.
+    /// When the data directory cannot be written. A file of an earlier run is removed then, where that
+    /// is possible: its addresses are wrong.
     pub(crate) fn write(&self, data_dir: &Path) -> io::Result<()> {
+        let path = data_dir.join(FILE_NAME);
         let json = serde_json::to_vec_pretty(self)?;
-        atomic_write(&data_dir.join(FILE_NAME), &json, WriteMode::Replace(0o600))
+        atomic_write(&path, &json, WriteMode::Replace(0o600)).inspect_err(|_| {
+            let _ = std::fs::remove_file(&path);
+        })
     }
 
     /// Removes the file; a missing file is no error.
     pub(crate) fn remove(data_dir: &Path) {
-        if let Err(error) = std::fs::remove_file(data_dir.join(FILE_NAME))
+        let path = data_dir.join(FILE_NAME);
+        if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, "{FILE_NAME} could not be removed");
+            tracing::warn!(
+                path = %path.display(),
+                %error,
+                "{FILE_NAME} could not be removed, so commands will look for this node, which has \
+                 ended: remove the file"
+            );
         }
     }
 }

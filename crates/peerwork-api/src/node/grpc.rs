@@ -46,9 +46,10 @@ pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
     }
 }
 
-fn endpoint(Endpoint { name, address }: Endpoint) -> v1::Endpoint {
+fn endpoint(Endpoint { name, address, tls }: Endpoint) -> v1::Endpoint {
     v1::Endpoint {
         name,
         address: address.to_string(),
+        tls,
     }
 }

@@ -63,10 +63,13 @@ impl Reachability {
 /// An address at which the node serves HTTP or gRPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The purpose of the endpoint: `json-rpc`, `trans-proxy`, `operator`, `metrics`.
+    /// The purpose of the endpoint: `trans-proxy` (the HTTP ingress), `json-rpc`, `browsers`,
+    /// `operator`, `metrics`.
     pub name: String,
     /// The address on which the endpoint listens.
     pub address: SocketAddr,
+    /// Whether the endpoint speaks TLS, beside the plain protocol on the same port.
+    pub tls: bool,
 }
 
 /// The status that `peerwork status` prints. Numbers are measured; a figure that does not apply to

@@ -116,6 +116,7 @@ impl NodeService for FakeNode {
             endpoints: vec![Endpoint {
                 name: "json-rpc".into(),
                 address: loopback(50002),
+                tls: true,
             }],
         })
     }

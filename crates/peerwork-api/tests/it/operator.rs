@@ -65,6 +65,7 @@ async fn the_status_has_all_fields() {
         endpoints: vec![v1::Endpoint {
             name: "json-rpc".into(),
             address: "127.0.0.1:50002".into(),
+            tls: true,
         }],
     };
     assert_eq!(status, expected);

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::name::SecretName;
-use crate::key_file::KeyFileError;
+use crate::{atomic_file::advice, key_file::KeyFileError};
 
 /// The reason why a key could not be read or created; the message names the file and what the user
 /// can do.
@@ -34,9 +34,9 @@ pub enum SecretsError {
     },
     /// The system refuses to read the file.
     #[error(
-        "unable to read secret from disk: cannot read the {secret} at {}: {reason}; \
-         check that the user who runs the node owns the file",
-        path.display()
+        "unable to read secret from disk: cannot read the {secret} at {}: {reason}; {}",
+        path.display(),
+        advice(reason)
     )]
     Unreadable {
         /// The name of the key.
@@ -62,8 +62,9 @@ pub enum SecretsError {
     },
     /// The directory of the key could not be created.
     #[error(
-        "cannot make the directory {}: {reason}; check the permissions of the directory above it",
-        path.display()
+        "cannot make the directory {}: {reason}; {}",
+        path.display(),
+        advice(reason)
     )]
     CreateDirectory {
         /// The path of the directory.
@@ -73,8 +74,9 @@ pub enum SecretsError {
     },
     /// The key could not be written.
     #[error(
-        "cannot write the {secret} to {}: {reason}; check the permissions of its directory and the free space",
-        path.display()
+        "cannot write the {secret} to {}: {reason}; {}",
+        path.display(),
+        advice(reason)
     )]
     Write {
         /// The name of the key.

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use peerwork_identity::{WriteMode, atomic_write, read_bounded};
+use peerwork_identity::{WriteMode, advice, atomic_write, read_bounded};
 
 use super::names;
 
@@ -78,4 +78,26 @@ fn a_link_is_replaced_and_its_target_stays() {
     atomic_write(&link, b"written", WriteMode::Replace(0o600)).unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
     assert_eq!(fs::read_to_string(&link).unwrap(), "written");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_error_of_writing_names_the_cause_and_no_temporary_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = atomic_write(&file.join("x"), b"", WriteMode::Replace(0o600)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    assert!(!error.to_string().contains(".tmp"), "{error}");
+    assert!(advice(&error).contains("another folder"), "{error}");
+}
+
+#[test]
+fn the_advice_follows_from_the_cause() {
+    let of = |kind: io::ErrorKind| advice(&kind.into());
+    assert!(of(io::ErrorKind::StorageFull).contains("make room"));
+    assert!(of(io::ErrorKind::ReadOnlyFilesystem).contains("read-only"));
+    assert!(of(io::ErrorKind::PermissionDenied).contains("right"));
+    assert!(of(io::ErrorKind::IsADirectory).contains("move it away"));
+    assert!(of(io::ErrorKind::NotFound).contains("check"));
 }

@@ -140,7 +140,10 @@ impl Tunnel {
             return Ok(None);
         };
         let Some(text) = &head.key else {
-            let detail = "send a key of this edge as Peerwork-Edge-Key";
+            let detail = match head.kind {
+                Kind::Http => "send a key of this edge as Peerwork-Edge-Key",
+                Kind::Tcp => "send a key of this edge",
+            };
             return Err(refused(Reason::KeyMissing, detail));
         };
         let key: KeyText = text

@@ -1,6 +1,7 @@
 //! Rewrites headers between client and app (RFC 9110 section 7.6, RFC 7239).
 //!
 //! * Hop-by-hop headers, and the headers that `Connection` names, are removed in both directions.
+//! * `Via` gets an entry in both directions, with the version of HTTP in which the message arrived.
 //! * Headers that name the client are set here, and never taken from the client. The scheme is `https`
 //!   when the ingress terminated TLS or a trusted proxy says that it did.
 //! * `Host` becomes `localhost:<port>`, as if the app were called on its own machine: apps that guard
@@ -118,6 +119,8 @@ pub(crate) struct Rewrite<'a> {
     pub(crate) prefix: &'a str,
     pub(crate) port: u16,
     pub(crate) request_id: &'a HeaderValue,
+    /// The version of HTTP in which the client sent the request.
+    pub(crate) version: Version,
     pub(crate) upgrade: Option<HeaderValue>,
 }
 
@@ -138,7 +141,7 @@ pub(crate) fn to_app(headers: &mut HeaderMap, rewrite: Rewrite<'_>) {
         headers.insert(FORWARDED_HOST, host);
     }
     headers.insert(REQUEST_ID, rewrite.request_id.clone());
-    headers.append(VIA, HeaderValue::from_static("1.1 peerwork"));
+    headers.append(VIA, via(rewrite.version));
     match (rewrite.upgrade, trailers) {
         (Some(protocol), _) => {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -152,14 +155,27 @@ pub(crate) fn to_app(headers: &mut HeaderMap, rewrite: Rewrite<'_>) {
     }
 }
 
-/// Rewrites an app's headers for the client. `upgrade` is the protocol where the app switched
-/// protocols.
-pub(crate) fn to_client(headers: &mut HeaderMap, upgrade: Option<HeaderValue>) {
+/// Rewrites the headers of an app's response for the client. `version` is the version of HTTP in which
+/// the app answered; `upgrade` is the protocol where the app switched protocols.
+pub(crate) fn to_client(headers: &mut HeaderMap, version: Version, upgrade: Option<HeaderValue>) {
     strip_hop_by_hop(headers);
+    headers.append(VIA, via(version));
     if let Some(protocol) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
+}
+
+/// The entry of `Via` for a message that arrived in `version` (RFC 9110 section 7.6.3). HTTP/2 and
+/// HTTP/3 define no minor version, so 0 stands for it (section 2.5), as other proxies write it.
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_09 => "0.9 peerwork",
+        Version::HTTP_10 => "1.0 peerwork",
+        Version::HTTP_2 => "2.0 peerwork",
+        Version::HTTP_3 => "3.0 peerwork",
+        _ => "1.1 peerwork",
+    })
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {

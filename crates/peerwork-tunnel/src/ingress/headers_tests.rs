@@ -19,6 +19,7 @@ fn rewritten(pairs: &[(&str, &str)], upgrade: Option<&'static str>) -> HeaderMap
         prefix: "/edge/N/80",
         port: 80,
         request_id: &HeaderValue::from_static("id"),
+        version: Version::HTTP_11,
         upgrade: upgrade.map(HeaderValue::from_static),
     };
     to_app(&mut headers, rewrite);
@@ -68,11 +69,40 @@ fn the_forwarded_scheme_of_https_is_https() {
         prefix: "/edge/N/80",
         port: 80,
         request_id: &HeaderValue::from_static("id"),
+        version: Version::HTTP_2,
         upgrade: None,
     };
     to_app(&mut headers, rewrite);
     assert_eq!(all(&headers, "x-forwarded-proto"), ["https"]);
     assert_eq!(all(&headers, "forwarded"), ["for=192.0.2.1;proto=https"]);
+}
+
+#[test]
+fn via_names_the_version_in_which_each_message_arrived() {
+    for (version, named) in [
+        (Version::HTTP_10, "1.0 peerwork"),
+        (Version::HTTP_11, "1.1 peerwork"),
+        (Version::HTTP_2, "2.0 peerwork"),
+        (Version::HTTP_3, "3.0 peerwork"),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.append(VIA, HeaderValue::from_static("1.0 cache"));
+        let mut answer = headers.clone();
+        let rewrite = Rewrite {
+            client: &Client::new("192.0.2.1:5".parse().unwrap(), false),
+            host: None,
+            prefix: "/edge/N/80",
+            port: 80,
+            request_id: &HeaderValue::from_static("id"),
+            version,
+            upgrade: None,
+        };
+        to_app(&mut headers, rewrite);
+        to_client(&mut answer, version, None);
+        for headers in [headers, answer] {
+            assert_eq!(all(&headers, "via"), ["1.0 cache", named]);
+        }
+    }
 }
 
 #[test]
@@ -168,7 +198,7 @@ fn two_set_cookie_headers_stay_two() {
     headers.append("set-cookie", HeaderValue::from_static("a=1"));
     headers.append("set-cookie", HeaderValue::from_static("b=2"));
     headers.append("connection", HeaderValue::from_static("close"));
-    to_client(&mut headers, None);
+    to_client(&mut headers, Version::HTTP_11, None);
     assert_eq!(all(&headers, "set-cookie"), ["a=1", "b=2"]);
     assert!(!headers.contains_key("connection"));
 }

@@ -123,7 +123,8 @@ impl Call<'_> {
         let Some(finish) = slot.take() else {
             return Err(Problem::new(Failure::RelayStopping, "the request is over"));
         };
-        headers::to_client(response.headers_mut(), None);
+        let version = response.version();
+        headers::to_client(response.headers_mut(), version, None);
         *response.version_mut() = Version::HTTP_11;
         let shared = Arc::clone(self.shared);
         let body = |incoming| {
@@ -191,6 +192,7 @@ impl Call<'_> {
             prefix: path.get(..target.prefix_bytes).unwrap_or_default(),
             port,
             request_id: self.id_value,
+            version: parts.version,
             upgrade: protocol,
         };
         headers::to_app(&mut parts.headers, rewrite);
@@ -223,7 +225,7 @@ impl Call<'_> {
         let mut answer = Response::new(Body::default());
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         std::mem::swap(answer.headers_mut(), response.headers_mut());
-        headers::to_client(answer.headers_mut(), Some(protocol));
+        headers::to_client(answer.headers_mut(), response.version(), Some(protocol));
         if let Some(mut finish) = slot.take() {
             finish.phase = Phase::Upgraded;
             upgrade::bridge(self.shared, client, app, finish);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use peerwork_identity::{NodeId, WriteMode, atomic_write, read_bounded};
+use peerwork_identity::{NodeId, WriteMode, advice, atomic_write, read_bounded};
 use serde::{Deserialize, Serialize};
 
 use super::record::{KEYS_MAX, LABEL_BYTES_MAX, Record, StoredKey};
@@ -22,10 +22,10 @@ const VERSION: u32 = 1;
 #[non_exhaustive]
 pub enum KeyFileError {
     /// The file could not be read.
-    #[error("reading {0}")]
+    #[error("reading {}: {}; {}", .0.display(), .1, advice(.1))]
     Read(PathBuf, #[source] io::Error),
     /// The file could not be written.
-    #[error("writing {0}")]
+    #[error("writing {}: {}; {}", .0.display(), .1, advice(.1))]
     Write(PathBuf, #[source] io::Error),
     /// The file's content is not a list of keys in this program's format.
     #[error("{0} is not a file of keys: {1}")]

@@ -20,6 +20,7 @@ async fn a_post_is_answered_by_the_app() {
     assert_eq!(header(&response, "x-method"), "POST");
     assert_eq!(header(&response, "x-length"), "5");
     assert_eq!(header(&response, "peerwork-request-id").len(), 32);
+    assert_eq!(header(&response, "via"), "1.1 peerwork");
     assert_eq!(text(response).await, "hello");
 }
 
@@ -146,6 +147,7 @@ async fn websockets_pass() {
     let url = format!("ws://{}{}", world.address(), world.path("/websocket"));
     let (mut socket, response) = tokio_tungstenite::connect_async(url).await.unwrap();
     assert_eq!(response.status(), 101);
+    assert_eq!(response.headers()["via"], "1.1 peerwork");
     for text in ["one", "two"] {
         socket.send(Message::text(text)).await.unwrap();
         let echoed = socket.next().await.unwrap().unwrap();
@@ -210,8 +212,12 @@ async fn http2_without_tls_passes() {
     tokio::spawn(connection);
     let uri = format!("http://relay.test{}", world.path("/headers"));
     let request = hyper::Request::get(uri).body(none()).unwrap();
-    let lines = text(sender.send_request(request).await.unwrap()).await;
+    let response = sender.send_request(request).await.unwrap();
+    // The app answers by HTTP/1.1, whatever the client speaks.
+    assert_eq!(header(&response, "via"), "1.1 peerwork");
+    let lines = text(response).await;
     assert!(lines.contains("x-forwarded-host: relay.test\n"), "{lines}");
+    assert!(lines.contains("via: 2.0 peerwork\n"), "{lines}");
     let uri = format!("http://relay.test{}", world.path("/echo"));
     let request = hyper::Request::post(uri).body(full("two")).unwrap();
     assert_eq!(

@@ -7,8 +7,8 @@ use clap::{ArgMatches, Args, Command as Clap};
 
 use super::{
     logging::{self, Log},
-    output::Form,
-    settings::{Environment, NoSettings, Resolved, Schema, Source},
+    output::{Form, show_warning},
+    settings::{Environment, NoSettings, Resolved, Schema, Source, settings_of, variable},
     values::LogLevel,
 };
 
@@ -40,8 +40,8 @@ pub(crate) struct Call<'a> {
     pub(crate) flags: &'a ArgMatches,
     /// The output form (text or JSON) of the command line and the environment.
     pub(crate) form: Form,
-    /// The environment variables by name.
-    pub(crate) environment: Environment<'a>,
+    /// The environment variables of the program.
+    pub(crate) environment: &'a Environment,
     /// The settings of all commands.
     pub(crate) schemas: &'a [Schema],
     /// The whole command line as clap describes it, for completions and manual pages.
@@ -50,22 +50,15 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// Resolves the settings of a command with the flags `F`, and the output form, because a settings
-    /// file may choose JSON too.
+    /// file may choose JSON too. Warnings go to standard error.
     ///
     /// # Errors
     /// All mistakes in the settings.
     pub(crate) fn settings<F: Args>(&self) -> anyhow::Result<(Resolved<F>, Form)> {
-        let source = Source {
-            flags: self.flags,
-            environment: self.environment,
-            schemas: self.schemas,
-        };
-        let resolved = source.resolve::<F>()?;
-        let form = match resolved.global.json {
-            true => Form::Json,
-            false => Form::Text,
-        };
-        Ok((resolved, form))
+        let resolved = self.resolved::<F>();
+        let form = resolved.as_ref().map_or(self.form, |(_, form)| *form);
+        self.show_warnings(form);
+        resolved
     }
 
     /// Resolves the global settings alone.
@@ -82,14 +75,76 @@ impl Call<'_> {
     /// # Errors
     /// All mistakes in the settings, or when the log cannot be started.
     pub(crate) fn with_quiet_log(&self) -> anyhow::Result<(Resolved, Form)> {
-        let (resolved, form) = self.global()?;
-        let level = match resolved.log_level_is_default {
-            true => LogLevel("warn"),
-            false => resolved.global.log_level,
+        self.with_log::<NoSettings>(|resolved, form| {
+            let level = match resolved.log_level_is_default {
+                true => LogLevel("warn"),
+                false => resolved.global.log_level,
+            };
+            let file = None;
+            logging::start(&Log { level, form, file })
+        })
+    }
+
+    /// Resolves the settings of a command that runs a node, and starts the node's log with `start`.
+    /// Warnings go to the log; they go to standard error when there is no log because of an error.
+    ///
+    /// # Errors
+    /// All mistakes in the settings, or when the log cannot be started.
+    pub(crate) fn with_log<F: Args>(
+        &self,
+        start: impl FnOnce(&Resolved<F>, Form) -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Resolved<F>, Form)> {
+        let started = self.resolved::<F>().and_then(|(resolved, form)| {
+            start(&resolved, form)?;
+            Ok((resolved, form))
+        });
+        match &started {
+            Ok(_) => self
+                .warnings()
+                .iter()
+                .for_each(|text| tracing::warn!("{text}")),
+            Err(_) => self.show_warnings(self.form),
+        }
+        started
+    }
+
+    fn resolved<F: Args>(&self) -> anyhow::Result<(Resolved<F>, Form)> {
+        let source = Source {
+            flags: self.flags,
+            environment: self.environment,
+            schemas: self.schemas,
         };
-        let file = None;
-        logging::start(&Log { level, form, file })?;
+        let resolved = source.resolve::<F>()?;
+        let form = match resolved.global.json {
+            true => Form::Json,
+            false => Form::Text,
+        };
         Ok((resolved, form))
+    }
+
+    fn show_warnings(&self, form: Form) {
+        for text in self.warnings() {
+            show_warning(form, &text);
+        }
+    }
+
+    /// Warnings about environment variables that belong to no command.
+    fn warnings(&self) -> Vec<String> {
+        let mut known = vec![logging::VARIABLE.to_owned()];
+        for schema in self.schemas {
+            known.extend(settings_of(&schema()).map(|(key, _)| variable(&key)));
+        }
+        add_variables(&(self.command_line)(), &mut known);
+        self.environment.warnings(&known)
+    }
+}
+
+/// Adds the environment variables that clap itself reads for flags of `command` and its subcommands.
+fn add_variables(command: &Clap, known: &mut Vec<String>) {
+    let own = command.get_arguments().filter_map(clap::Arg::get_env);
+    known.extend(own.map(|name| name.to_string_lossy().into_owned()));
+    for command in command.get_subcommands() {
+        add_variables(command, known);
     }
 }
 

@@ -2,7 +2,21 @@
 
 use std::{io, path::Path};
 
-use peerwork_identity::{WriteMode, atomic_write};
+use peerwork_identity::{WriteMode, advice, atomic_write};
+
+/// Makes a folder and its missing parents.
+///
+/// # Errors
+/// When the folder cannot be made; the text names it and says what to do.
+pub(crate) fn make_folder(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        anyhow::anyhow!(
+            "cannot make the folder {}: {error}; {}",
+            path.display(),
+            advice(&error)
+        )
+    })
+}
 
 /// Writes a file that must not exist yet, with the permission bits `mode` where the system has such
 /// bits.
@@ -18,7 +32,7 @@ pub(crate) fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<(
                     path.display()
                 )
             }
-            _ => format!("{}: {error}", path.display()),
+            _ => format!("{}: {error}; {}", path.display(), advice(&error)),
         };
         io::Error::new(error.kind(), text)
     })

@@ -89,7 +89,7 @@ const KNOWN_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Command for ForwardFlags {
     const NAME: &'static str = "forward";
-    const ABOUT: &'static str = "Carry a local TCP port to a port of a node";
+    const ABOUT: &'static str = "Forward a local TCP port to a port of a node";
 
     /// Fails when the network cannot be joined, or the local port is taken.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
@@ -136,7 +136,7 @@ async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node,
     if known.is_err() {
         tracing::warn!(
             node = %to.node,
-            "the network does not know this node yet; connections fail until it does"
+            "no relay knows this node yet; connections fail until one does"
         );
     }
     let forwarder = node

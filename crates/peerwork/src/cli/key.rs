@@ -60,7 +60,7 @@ pub(crate) struct CreateFlags {
 
 impl Command for KeyArgs {
     const NAME: &'static str = "key";
-    const ABOUT: &'static str = "Make, list and revoke the keys that callers of apps show";
+    const ABOUT: &'static str = "Make, list and revoke the bearer keys that callers of apps send";
 
     fn describe(command: clap::Command) -> clap::Command {
         command.arg_required_else_help(true)

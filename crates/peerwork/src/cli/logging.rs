@@ -3,6 +3,7 @@
 use std::{fs::OpenOptions, io::IsTerminal as _, path::Path, sync::Mutex};
 
 use anyhow::Context as _;
+use peerwork_identity::advice;
 use tracing_subscriber::{
     EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -10,7 +11,7 @@ use tracing_subscriber::{
 use super::{output::Form, values::LogLevel};
 
 /// The environment variable with a whole log filter, as in `info,peerwork_net=trace`.
-const VARIABLE: &str = "PEERWORK_LOG";
+pub(crate) const VARIABLE: &str = "PEERWORK_LOG";
 
 /// Libraries that log only warnings, unless the filter names their level.
 const QUIET: [&str; 12] = [
@@ -60,7 +61,10 @@ pub(crate) fn start(log: &Log<'_>) -> anyhow::Result<()> {
                 .append(true)
                 .create(true)
                 .open(path)
-                .with_context(|| format!("cannot open the log file {}", path.display()))?;
+                .map_err(|error| {
+                    let (path, advice) = (path.display(), advice(&error));
+                    anyhow::anyhow!("cannot open the log file {path}: {error}; {advice}")
+                })?;
             let layer = layer.with_ansi(false).with_writer(Mutex::new(file));
             match form {
                 Form::Text => layer.boxed(),

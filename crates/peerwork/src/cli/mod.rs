@@ -51,7 +51,7 @@ use clap::{ArgMatches, Args as _, error::ErrorKind};
 use self::{
     command::{Call, Entry},
     output::{Form, failure_text, show_failure},
-    settings::{Global, with_switches},
+    settings::{Environment, Global, with_switches},
 };
 
 /// All commands, in the order of `--help`.
@@ -111,10 +111,11 @@ fn try_main(arguments: Vec<OsString>, form: Form) -> anyhow::Result<()> {
     };
     let (entry, flags) = asked(&matches)?;
     let schemas: Vec<_> = COMMANDS.iter().filter_map(|entry| entry.settings).collect();
+    let environment: Environment = std::env::vars_os().collect();
     let call = Call {
         flags,
         form,
-        environment: &|name| std::env::var_os(name),
+        environment: &environment,
         schemas: &schemas,
         command_line: &command_line,
     };

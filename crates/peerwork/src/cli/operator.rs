@@ -1,13 +1,9 @@
 //! Finds the running node and calls its operator API.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use peerwork::runtime_file::RuntimeFile;
+use peerwork::{addresses::reachable, runtime_file::RuntimeFile};
 use peerwork_api::{
     config::OperatorToken,
     operator::{self, Client, Connection},
@@ -139,16 +135,6 @@ fn address(resolved: &Resolved) -> anyhow::Result<Found> {
     }
 }
 
-/// Replaces an unspecified address (all interfaces) by the loopback address of this machine.
-pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
 fn token(data_dir: &Path) -> anyhow::Result<Option<OperatorToken>> {
     let path = data_dir.join(TOKEN_FILE);
     let text = match std::fs::read_to_string(&path) {
@@ -170,14 +156,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn a_node_that_listens_everywhere_is_asked_on_this_machine() {
-        let asked = |text: &str| reachable(text.parse().unwrap()).to_string();
-        assert_eq!(asked("0.0.0.0:50000"), "127.0.0.1:50000");
-        assert_eq!(asked("[::]:50000"), "[::1]:50000");
-        assert_eq!(asked("10.0.0.1:50000"), "10.0.0.1:50000");
-    }
 
     #[test]
     fn a_free_port_and_no_port_are_looked_up_in_the_data_directory() {

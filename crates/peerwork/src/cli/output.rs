@@ -61,6 +61,14 @@ pub(crate) fn show_failure(form: Form, message: &str) {
     }
 }
 
+/// Writes a warning to standard error: its text, or `{"warning":"…"}`.
+pub(crate) fn show_warning(form: Form, message: &str) {
+    match form {
+        Form::Text => remark(&format!("warning: {message}")),
+        Form::Json => remark(&serde_json::json!({ "warning": message }).to_string()),
+    }
+}
+
 /// The text of a failure and its causes. A cause that the text already contains is left out.
 pub(crate) fn failure_text(error: &anyhow::Error) -> String {
     let mut text = String::new();

@@ -12,8 +12,8 @@ use super::values::network;
 /// TLS and trusted proxies.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct PreambleFlags {
-    /// A certificate (PEM, with its chain): the port then speaks TLS too, beside plain HTTP; the file is
-    /// read again when it changes
+    /// The certificate of the port (PEM, with its chain), for TLS beside plain HTTP on the same port; the
+    /// file is read again when it changes
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The key of the certificate (PEM)

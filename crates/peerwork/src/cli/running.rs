@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use peerwork::{Addresses, config::RelayToken};
+use peerwork::{Addresses, addresses::reachable, config::RelayToken};
 use peerwork_identity::{Keypair, NetworkFile, NodeId, SecretsDir};
 
 use super::{
@@ -97,16 +97,16 @@ pub(crate) fn tell_listeners(bound: &Addresses) {
     for address in &bound.p2p {
         tracing::info!(%address, "listens for nodes");
     }
-    if let Some(at) = bound.ingress {
-        tracing::info!("apps behind edges: http://{at}/edge/NODE/PORT/PATH");
+    if let Some(url) = bound.ingress_url() {
+        tracing::info!("apps behind edges: {url}/edge/NODE/PORT/PATH");
     }
-    if let Some(at) = bound.jsonrpc {
-        tracing::info!("JSON-RPC: http://{at}/ and ws://{at}/edge_ws");
+    if let Some([http, web_socket]) = bound.jsonrpc_urls() {
+        tracing::info!("JSON-RPC: {http}/ and {web_socket}/edge_ws");
     }
-    if let Some(at) = bound.grpc {
+    if let Some(at) = bound.grpc.map(reachable) {
         tracing::info!("operator API: {at}; try `peerwork status`");
     }
-    if let Some(at) = bound.metrics {
-        tracing::info!("metrics: http://{at}/metrics");
+    if let Some(url) = bound.metrics_url() {
+        tracing::info!("metrics: {url}/metrics");
     }
 }

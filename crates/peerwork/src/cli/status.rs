@@ -1,6 +1,9 @@
 //! `peerwork status`: prints the state and figures of the running node.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use clap::Args;
 use peerwork_api::operator::v1::ServerStatus;
@@ -20,7 +23,7 @@ pub(crate) struct StatusArgs {}
 
 impl Command for StatusArgs {
     const NAME: &'static str = "status";
-    const ABOUT: &'static str = "Say what the running node is doing";
+    const ABOUT: &'static str = "Show the state of the running node";
 
     /// Fails when no node answers, or the node refuses the call.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
@@ -57,7 +60,10 @@ struct Status {
     tunnels_active: u64,
     bytes_received: u64,
     bytes_sent: u64,
+    /// The addresses of HTTP and gRPC, by purpose.
     endpoints: BTreeMap<String, String>,
+    /// The names of the endpoints that speak TLS, beside the plain protocol on the same port.
+    tls_endpoints: BTreeSet<String>,
 }
 
 impl From<ServerStatus> for Status {
@@ -81,6 +87,8 @@ impl From<ServerStatus> for Status {
             bytes_sent,
             endpoints,
         } = status;
+        let secure = endpoints.iter().filter(|endpoint| endpoint.tls);
+        let secure = secure.map(|endpoint| endpoint.name.clone()).collect();
         let endpoints = endpoints
             .into_iter()
             .map(|endpoint| (endpoint.name, endpoint.address));
@@ -102,6 +110,7 @@ impl From<ServerStatus> for Status {
             bytes_received,
             bytes_sent,
             endpoints: endpoints.collect(),
+            tls_endpoints: secure,
         }
     }
 }
@@ -138,9 +147,26 @@ impl Answer for Status {
         rows.extend(
             self.endpoints
                 .iter()
-                .map(|(name, address)| (name.as_str(), address.clone())),
+                .map(|(name, address)| (row_of(name), self.endpoint_shown(name, address))),
         );
         block("STATUS", &rows)
+    }
+}
+
+impl Status {
+    fn endpoint_shown(&self, name: &str, address: &str) -> String {
+        match self.tls_endpoints.contains(name) {
+            true => format!("{address} (TLS, and plain on the same port)"),
+            false => address.to_owned(),
+        }
+    }
+}
+
+/// The name of an endpoint's row: the ingress has the name of its flag only in `peerwork server`.
+fn row_of(name: &str) -> &str {
+    match name {
+        "trans-proxy" => "ingress",
+        name => name,
     }
 }
 
@@ -171,6 +197,10 @@ fn bytes_shown(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use peerwork_api::operator::v1::Endpoint;
+
     use super::*;
 
     #[test]
@@ -201,5 +231,26 @@ mod tests {
         );
         assert!(text.contains("Network           = N (7)"), "{text}");
         assert!(!text.contains("Edges known"), "{text}");
+    }
+    #[test]
+    fn endpoints_are_shown_with_their_tls() {
+        let endpoint = |name: &str, tls| Endpoint {
+            name: name.to_owned(),
+            address: "0.0.0.0:1".to_owned(),
+            tls,
+        };
+        let status = Status::from(ServerStatus {
+            endpoints: vec![endpoint("trans-proxy", true), endpoint("json-rpc", false)],
+            ..ServerStatus::default()
+        });
+        let text = status.text();
+        assert!(
+            text.contains("ingress           = 0.0.0.0:1 (TLS, and plain on the same port)\n"),
+            "{text}"
+        );
+        assert!(text.contains("json-rpc          = 0.0.0.0:1\n"), "{text}");
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["endpoints"]["trans-proxy"], "0.0.0.0:1");
+        assert_eq!(json["tls_endpoints"], serde_json::json!(["trans-proxy"]));
     }
 }

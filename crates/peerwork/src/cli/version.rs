@@ -17,7 +17,7 @@ pub(crate) struct VersionArgs {}
 
 impl Command for VersionArgs {
     const NAME: &'static str = "version";
-    const ABOUT: &'static str = "Say which version this is";
+    const ABOUT: &'static str = "Print the version of the program";
 
     /// Ignores the settings, so that invalid settings do not matter.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {

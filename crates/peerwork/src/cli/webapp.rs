@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use clap::Args;
-use peerwork::webapp::WebApp;
+use peerwork::{addresses::reachable, webapp::WebApp};
 use serde::Serialize;
 
 use super::{
@@ -54,17 +54,11 @@ async fn run(flags: &WebappFlags, form: Form) -> anyhow::Result<()> {
             flags.listen
         )
     })?;
-    let address = app.address();
-    let host = match address.ip() {
-        ip if ip == std::net::Ipv4Addr::LOCALHOST || ip.is_unspecified() => "localhost".to_owned(),
-        _ => address.ip().to_string(),
+    let address = reachable(app.address());
+    let url = match address.ip() == std::net::Ipv4Addr::LOCALHOST {
+        true => format!("http://localhost:{}/home", address.port()),
+        false => format!("http://{address}/home"),
     };
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host
-    };
-    let url = format!("http://{host}:{}/home", address.port());
     form.show(&Running { url })?;
     signals.stop_on_signal(app.stop()).await
 }

@@ -9,7 +9,7 @@ use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{KeyStore, edge, ingress};
 
 use super::error::StartError;
-use crate::{Config, config, data_dir::DataDir};
+use crate::{Config, addresses::TlsPorts, config, data_dir::DataDir};
 
 /// The name of the file with the bearer keys in the data directory.
 const KEYS_FILE: &str = "keys.json";
@@ -104,6 +104,19 @@ pub(super) fn api(
         operator.token = data_dir.map(DataDir::operator_token).transpose()?;
     }
     Ok(api)
+}
+
+/// The HTTP ports that have a certificate.
+pub(super) fn tls_ports(config: &Config) -> TlsPorts {
+    let relay = config.relay.as_ref();
+    let ingress = relay.and_then(|relay| relay.ingress.as_ref());
+    let front = relay.and_then(|relay| relay.front.as_ref());
+    let has = |http: &peerwork_listener::Config| http.preamble.tls.is_some();
+    TlsPorts {
+        ingress: ingress.is_some_and(|ingress| has(&ingress.settings.http)),
+        jsonrpc: config.api.json_rpc.as_ref().is_some_and(|at| has(&at.http)),
+        front: front.is_some_and(|front| has(&front.settings)),
+    }
 }
 
 /// The settings of the relay's ingress.

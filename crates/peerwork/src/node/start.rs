@@ -16,6 +16,7 @@ use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_api::{Server, bind_front};
 use peerwork_directory::Directory;
+use peerwork_identity::advice;
 use peerwork_listener::Bound;
 use peerwork_net::Network;
 use peerwork_tunnel::{Edge, Ingress, connect::Connector};
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack};
 use crate::{
     Addresses, Config, access,
+    addresses::reachable,
     data_dir::DataDir,
     front::{FrontSide, Listeners, Shape},
     operate::{self, About, Dials, TunnelCount},
@@ -114,19 +116,18 @@ impl Starting<'_> {
         let events = self.events(&core);
         self.ingress(ports.ingress, &mut core).await?;
         let front = listeners.map(|listeners| self.front(&core.network, listeners));
+        let bound = Addresses {
+            ingress: ingress_at,
+            front: front_at,
+            tls: parts::tls_ports(&self.config),
+            ..Addresses::default()
+        };
+        let front_port = ports.front.zip(front.clone());
         let addresses = self
-            .api(
-                &core,
-                &events,
-                data_dir.as_deref(),
-                ports.front,
-                front.as_ref(),
-            )
+            .api(&core, &events, data_dir.as_deref(), front_port, bound)
             .await?;
         let addresses = Addresses {
             p2p: parts::direct_addresses(&core.network),
-            ingress: ingress_at,
-            front: front_at,
             ..addresses
         };
         if let Some(data_dir) = &data_dir {
@@ -299,14 +300,14 @@ impl Starting<'_> {
         side
     }
 
-    /// Starts the API, and returns its addresses.
+    /// Starts the API, and adds its addresses to those of the ports that are `bound` already.
     async fn api(
         &mut self,
         core: &Core,
         events: &EventPump,
         data_dir: Option<&DataDir>,
-        bound: Option<Bound>,
-        front: Option<&Arc<FrontSide>>,
+        front: Option<(Bound, Arc<FrontSide>)>,
+        bound: Addresses,
     ) -> Result<Addresses, StartError> {
         let dials = Arc::new(Dials::new(core.network.clone()));
         let stopping = Arc::clone(&dials);
@@ -336,11 +337,11 @@ impl Starting<'_> {
             jsonrpc: api.json_rpc_address(),
             grpc: api.operator_address(),
             metrics: api.metrics_address(),
-            ..Addresses::default()
+            ..bound
         };
         // This is the only place that sets the addresses.
         let _ = shared_addresses.set(addresses.clone());
-        let served = self.serve_front(&api, bound, front).await;
+        let served = self.serve_front(&api, front).await;
         self.stack
             .push_beside("API", deadline::API, move || async move {
                 api.stop().await;
@@ -352,22 +353,21 @@ impl Starting<'_> {
     async fn serve_front(
         &self,
         api: &peerwork_api::Handle,
-        bound: Option<Bound>,
-        side: Option<&Arc<FrontSide>>,
+        front: Option<(Bound, Arc<FrontSide>)>,
     ) -> Result<(), StartError> {
         let wanted = self.config.relay.as_ref().and_then(|r| r.front.as_ref());
-        let (Some(wanted), Some(bound), Some(side)) = (wanted, bound, side) else {
+        let (Some(wanted), Some((bound, side))) = (wanted, front) else {
             return Ok(());
         };
-        let service = Arc::clone(side);
+        let service = Arc::clone(&side);
         api.serve_front(bound, &wanted.settings, service)
             .await
             .map_err(StartError::Api)?;
         Ok(side.write_config(&wanted.config_folders)?)
     }
 
-    /// Writes `node.json`. A failure is only logged: the node works, and only commands do not find it
-    /// by its data directory.
+    /// Writes `node.json`. A failure is only a warning in the log: the node works, and only commands do
+    /// not find it by its data directory.
     fn runtime_file(&mut self, data_dir: &Arc<DataDir>, network: &Network, at: &Addresses) {
         let node = network.node_id();
         let full = at.p2p.iter().map(|at| format!("{at}/p2p/{node}"));
@@ -382,7 +382,17 @@ impl Starting<'_> {
             started_at: millis_since_1970(),
         };
         if let Err(error) = file.write(data_dir.path()) {
-            tracing::warn!(%error, "node.json could not be written; commands need --grpc-address");
+            let address = at
+                .grpc
+                .map(reachable)
+                .map_or_else(String::new, |at| at.to_string());
+            tracing::warn!(
+                folder = %data_dir.path().display(),
+                %error,
+                "node.json could not be written, so commands do not find this node by its data \
+                 directory: give them --grpc-address {address}; for the next start, {}",
+                advice(&error)
+            );
         }
         let path = data_dir.path().to_owned();
         self.stack

@@ -35,16 +35,17 @@ impl Node {
     fn endpoints(&self) -> Vec<Endpoint> {
         let at = self.addresses.get().cloned().unwrap_or_default();
         let named = [
-            ("trans-proxy", at.ingress),
-            ("json-rpc", at.jsonrpc),
-            ("operator", at.grpc),
-            ("metrics", at.metrics),
+            ("trans-proxy", at.ingress, at.tls.ingress),
+            ("json-rpc", at.jsonrpc, at.tls.jsonrpc),
+            ("browsers", at.front, at.tls.front),
+            ("operator", at.grpc, false),
+            ("metrics", at.metrics, false),
         ];
         named
             .into_iter()
-            .filter_map(|(name, address)| {
+            .filter_map(|(name, address, tls)| {
                 let name = name.to_owned();
-                address.map(|address| Endpoint { name, address })
+                address.map(|address| Endpoint { name, address, tls })
             })
             .collect()
     }

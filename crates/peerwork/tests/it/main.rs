@@ -4,8 +4,11 @@
 
 mod browser_relay;
 mod cli;
+mod data_dir;
+mod environment;
 mod flow;
 mod foreign;
+mod forward;
 mod network;
 mod node;
 mod program;

@@ -145,7 +145,7 @@ fn all_mistakes_of_the_file_are_reported_at_once_with_key_and_value() {
             "relay.ingress in ",
             "relay.max-circuits in ",
             "edge.port in ",
-            "the nearest is `edge-port`",
+            "the nearest is `port`",
             "worker in ",
         ] {
             assert!(error.contains(part), "`{part}` is not in: {error}");

@@ -1,10 +1,14 @@
 //! The HTTP ingress of `peerwork server` with TLS and behind proxies, called by curl.
 
-use std::{path::Path, process::Command};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::{
-    network::{Node, World, eventually},
-    program::run,
+    network::{Node, Running, World, eventually},
+    program::{peerwork, run},
 };
 
 /// A certificate for localhost, `cert.pem` with `key.pem`.
@@ -106,12 +110,65 @@ fn a_relay_of_peerwork_node_speaks_https_with_the_certificate_of_its_table() {
         &["--cacert", "cert.pem", "--http2"],
     );
     assert_eq!(answer.unwrap().0, "2");
+    let status = world.run("status --data-dir home --json");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let at = relay.at.ingress.unwrap().to_string();
+    assert_eq!(status["endpoints"]["trans-proxy"], at);
+    assert_eq!(status["tls_endpoints"], serde_json::json!(["trans-proxy"]));
+    let status = world.run("status --data-dir home");
+    assert!(
+        status.contains(&format!("= {at} (TLS, and plain")),
+        "{status}"
+    );
     let half = "node --data-dir half --relay --relay-tls-cert cert.pem";
     let error = run(world.path(), half).failed();
     assert!(
         error.contains("--relay-tls-cert needs --relay-tls-key"),
         "{error}"
     );
+}
+
+#[test]
+fn a_node_prints_urls_that_can_be_opened_with_the_scheme_of_its_port() {
+    let world = World::new();
+    certificate(world.path());
+    let tls = "--tls-cert cert.pem --tls-key key.pem";
+    let everywhere =
+        "--trans-proxy 0.0.0.0:0 --jsonrpc 0.0.0.0:0 --metrics 0.0.0.0:0 --app-no-auth";
+    for (name, more, scheme) in [("plain", "", "http"), ("secure", tls, "https")] {
+        let relay = world.relay(name, &[], &format!("{everywhere} {more}"));
+        let ingress = relay.at.ingress.unwrap().port();
+        let jsonrpc = relay.at.jsonrpc.unwrap().port();
+        let expected = [
+            format!("apps behind edges: {scheme}://127.0.0.1:{ingress}/edge/NODE/PORT/PATH"),
+            format!("JSON-RPC: http://127.0.0.1:{jsonrpc}/ and ws://127.0.0.1:{jsonrpc}/edge_ws"),
+            "metrics: http://127.0.0.1:".to_owned(),
+        ];
+        eventually("the URLs in the log", || {
+            let log = std::fs::read_to_string(relay.data().join("log.txt")).unwrap();
+            assert!(!log.contains("://0.0.0.0"), "{log}");
+            expected.iter().all(|line| log.contains(line)).then_some(())
+        });
+    }
+    let lines = "--relay-ingress 0.0.0.0:0 --relay-tls-cert cert.pem --relay-tls-key key.pem";
+    let line = format!("node --data-dir node --libp2p 127.0.0.1:0 --relay {lines}");
+    assert!(first_output(&world, &line, "Ingress").contains("= https://127.0.0.1:"));
+    let line = format!("relay --data-dir relay --websocket 0.0.0.0:0 --tcp off {tls}");
+    let page = first_output(&world, &line, "Live page: ");
+    assert!(page.starts_with("Live page: https://127.0.0.1:"), "{page}");
+}
+
+/// The first line with `beginning` that a node prints; then the node is killed.
+fn first_output(world: &World, line: &str, beginning: &str) -> String {
+    let child = peerwork(world.path())
+        .args(line.split_whitespace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut process = Running(child.unwrap());
+    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let found = lines.find(|line| line.as_ref().unwrap().starts_with(beginning));
+    found.unwrap().unwrap()
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn contacts(config: &Config) -> Vec<String> {
         .map(|node| format!("{node} to stay connected"))
         .collect();
     let why = match (&config.relay, config.directory.keep_reservations) {
-        (_, true) => Some("to reserve a place"),
+        (_, true) => Some("to hold a reservation"),
         (Some(relay), false) => relay.join_relays.then_some("to join its relays"),
         (None, false) => Some("to stay connected"),
     };
@@ -167,15 +167,15 @@ fn remarks(config: &Config) -> Vec<&'static str> {
     let all = [
         (
             open,
-            "the ingress lets everybody call, from other machines too",
+            "the ingress accepts calls without a key, from other machines too",
         ),
         (
             alone,
-            "no entry into the network is named: the node waits for `peerwork peers add`",
+            "no other node is named: the node waits until `peerwork peers add` names one",
         ),
         (
             unreachable,
-            "the edge listens nowhere and reserves nowhere: no node can reach it",
+            "the edge has no listen address and holds no reservation: no node can reach it",
         ),
     ];
     let true_ones = all.into_iter().filter(|(holds, _)| *holds);
@@ -195,10 +195,10 @@ impl Answer for Checked {
         ];
         let listens = self.listens.iter();
         rows.extend(listens.map(|l| ("Listens for", format!("{} at {}", l.what, l.address))));
-        rows.extend(self.told.iter().map(|at| ("Tells others", at.clone())));
+        rows.extend(self.told.iter().map(|at| ("Announces", at.clone())));
         rows.extend(self.offers.iter().map(|offer| ("Offers", offer.clone())));
         match self.contacts.is_empty() {
-            true => rows.push(("Contacts", "nobody".to_owned())),
+            true => rows.push(("Contacts", "no other node".to_owned())),
             false => rows.extend(self.contacts.iter().map(|c| ("Contacts", c.clone()))),
         }
         let remarks = self.remarks.iter();
@@ -233,7 +233,10 @@ mod tests {
         assert_eq!(contacts(&config), [format!("{RELAY} to stay connected")]);
         config.edge = Some(Edge::new("127.0.0.1", [9527]));
         config.directory.keep_reservations = true;
-        assert_eq!(contacts(&config), [format!("{RELAY} to reserve a place")]);
+        assert_eq!(
+            contacts(&config),
+            [format!("{RELAY} to hold a reservation")]
+        );
         config.directory.keep_reservations = false;
         config.relay = Some(Relay::default());
         assert!(contacts(&config).is_empty());
@@ -256,6 +259,6 @@ mod tests {
             ..Relay::default()
         });
         assert_eq!(remarks(&config).len(), 1);
-        assert!(Checked::of(&config).text().contains("everybody"));
+        assert!(Checked::of(&config).text().contains("without a key"));
     }
 }

@@ -25,19 +25,19 @@ use crate::cli::{
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct NodeFlags {
-    /// The network file; without a file, the node is in the network with the number 0
+    /// The network file [default: none, for the network with the id 0]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
     /// A relay or other node to stay connected to, beside those of the network file (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) bootnode: Vec<NodeAddress>,
-    /// A relay to reserve a place at, beside those of the network file (repeatable)
+    /// A relay to hold a reservation at, beside those of the network file (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) relaynode: Vec<NodeAddress>,
-    /// A name for people, part of node events
+    /// The node's name, which node events contain
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) name: String,
-    /// Any text about the app, part of node events
+    /// A text about the app, which node events contain
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) origin: String,
     /// The address of JSON-RPC and its WebSocket (/edge_ws), or off
@@ -46,7 +46,7 @@ pub(crate) struct NodeFlags {
     /// The address of a separate listener for /metrics, /healthz and /readyz, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) metrics: Listen,
-    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC (repeatable)
+    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC by CORS (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) access_control_allow_origins: Vec<String>,
     /// Append the log to this file and do not write it to standard error
@@ -64,16 +64,17 @@ pub(crate) struct NodeFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Peer-to-peer")]
 pub(crate) struct P2pFlags {
-    /// The address to listen on for nodes, by TCP and on the same port by QUIC, or off; port 0 takes free ones
+    /// The address at which other nodes connect, by TCP and by QUIC on the same port, or off; port 0
+    /// takes free ports
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:0")]
     pub(crate) libp2p: Listen,
     /// Do not listen by QUIC on the port of --libp2p
     #[arg(long)]
     pub(crate) no_quic: bool,
-    /// The address to listen on for nodes by WebSocket, or off
+    /// The address at which other nodes connect by WebSocket, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) websocket: Listen,
-    /// A further address to listen on (repeatable)
+    /// A further multiaddress to listen on (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) listen: Vec<Multiaddr>,
     /// The router's public IP address, announced with the port of each listener
@@ -91,10 +92,10 @@ pub(crate) struct P2pFlags {
     /// Ask the router for port mappings by UPnP
     #[arg(long)]
     pub(crate) upnp: bool,
-    /// Do not try to replace circuits by direct connections
+    /// Do not punch holes: a circuit is not replaced by a direct connection
     #[arg(long)]
     pub(crate) no_hole_punching: bool,
-    /// Connections at once
+    /// The most connections with other nodes at the same time
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
@@ -104,17 +105,17 @@ pub(crate) struct P2pFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Relay")]
 pub(crate) struct RelayFlags {
-    /// Be a relay: carry circuits and HTTP calls, and keep the directory for others
+    /// Run the relay role: carry circuits and HTTP calls, and keep the directory for other nodes
     #[arg(long)]
     pub(crate) relay: bool,
     /// The address of the HTTP ingress, which takes calls to the apps behind edges, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50005")]
     pub(crate) relay_ingress: Listen,
-    /// HTTP calls need no bearer key (`peerwork key create`)
+    /// Accept HTTP calls without a bearer key (`peerwork key create` makes keys)
     #[arg(long)]
     pub(crate) relay_open: bool,
-    /// A certificate (PEM, with its chain): the ingress then speaks TLS too, beside plain HTTP; the
-    /// file is read again when it changes
+    /// The certificate of the ingress (PEM, with its chain), for TLS beside plain HTTP on the same port;
+    /// the file is read again when it changes
     #[arg(long, value_name = "FILE")]
     pub(crate) relay_tls_cert: Option<PathBuf>,
     /// The key of the certificate (PEM)
@@ -127,39 +128,41 @@ pub(crate) struct RelayFlags {
     /// The trusted proxies begin each connection with the PROXY protocol (version 1 or 2)
     #[arg(long)]
     pub(crate) relay_proxy_protocol: bool,
-    /// Join the relays of the network file, so that edges learn of them
+    /// Connect to the relays of the network file, so that edges learn of them
     #[arg(long)]
     pub(crate) relay_join: bool,
-    /// Places that nodes may reserve at this relay, 0 for none
+    /// The most reservations that other nodes hold at this relay; 0 for none
     #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().reservations_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) relay_max_reservations: u32,
-    /// Circuits that this relay carries at once
+    /// The most circuits at the same time
     #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().circuits_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) relay_max_circuits: u32,
-    /// Bytes that one circuit may carry, both directions together; 0 is no limit
+    /// The most bytes of one circuit, both directions together; 0 for no limit
     #[arg(long, value_name = "BYTES", default_value = "0")]
     pub(crate) relay_circuit_bytes: u64,
-    /// How long one circuit may last; 0s is no limit
+    /// The longest time of one circuit; 0s for no limit
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) relay_circuit_duration: Duration,
-    /// A node that may reserve (repeatable); with any of these or a token, others may not
+    /// The id of a node that may hold a reservation (repeatable); with --relay-allow or --relay-token,
+    /// no other node may
     #[arg(long, value_name = "NODE")]
     pub(crate) relay_allow: Vec<String>,
-    /// A secret whose holders may reserve (repeatable); with any of these or --relay-allow, others
-    /// may not. Keep it in the settings file: a command line can be read by others on this machine
+    /// A secret; a node that sends it may hold a reservation (repeatable); with --relay-token or
+    /// --relay-allow, no other node may. Keep it in the settings file: other users of this machine can
+    /// read command lines
     #[arg(long, value_name = "TEXT", hide_env_values = true)]
     pub(crate) relay_token: Vec<String>,
-    /// How long an app may take until its answer begins
+    /// The longest time until an app begins its answer; then the call is answered with 504
     #[arg(long, value_name = "DURATION", value_parser = some_duration,
           default_value = response_timeout())]
     pub(crate) relay_response_timeout: Duration,
-    /// HTTP calls under way at once; more are answered with 503
+    /// The most HTTP calls at the same time; further calls are answered with 503
     #[arg(long, value_name = "N", default_value_t = bound(ingress::Limits::default().requests_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) relay_max_requests: u32,
-    /// HTTP calls under way to one node, event streams and WebSockets included
+    /// The most HTTP calls to one node at the same time, event streams and WebSockets included
     #[arg(long, value_name = "N",
           default_value_t = bound(ingress::Limits::default().requests_per_node_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -182,23 +185,23 @@ impl RelayFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Edge")]
 pub(crate) struct EdgeFlags {
-    /// Be an edge: let calls reach ports of this machine
+    /// Run the edge role: let calls reach ports of this machine
     #[arg(long)]
     pub(crate) edge: bool,
     /// The URL of the app: http and a host, without a port
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1", value_parser = app_host)]
     pub(crate) edge_url: String,
-    /// A port that may be called (repeatable); all others are refused
+    /// A port of the app that may be called (repeatable); calls to other ports are refused
     #[arg(long, value_name = "PORT", default_value = "9527",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) edge_port: Vec<u16>,
-    /// A node that may call, by its id (repeatable); without any, all may
+    /// The id of a node that may call (repeatable); without this setting, every node may
     #[arg(long, value_name = "NODE")]
     pub(crate) edge_caller: Vec<String>,
-    /// Calls need no bearer key (`peerwork key create`)
+    /// Accept calls without a bearer key (`peerwork key create` makes keys)
     #[arg(long)]
     pub(crate) edge_open: bool,
-    /// Hold no reservations at relays; a relay holds none in any case
+    /// Hold no reservations at relays; a node that is also a relay never holds any
     #[arg(long)]
     pub(crate) edge_no_reserve: bool,
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{compose::GRPC_ADDRESS, flags::NodeFlags};
 use crate::cli::{
-    files::write_new,
+    files::{make_folder, write_new},
     output::{Answer, Form, section},
     settings::{FILE_NAME, Resolved, Setting, Value, defaults_of, schema},
 };
@@ -30,8 +30,8 @@ struct Written {
 impl Answer for Written {
     fn text(&self) -> String {
         let text = format!(
-            "Settings written to {1}\nTake the # from a setting to change it, and from [relay] or \
-             [edge] to take the role.\nThen: peerwork node check{0}, and peerwork node{0}",
+            "Settings written to {1}\nRemove the # in front of a setting to change it, and in front \
+             of [relay] or [edge] to run that role.\nThen: peerwork node check{0}, and peerwork node{0}",
             self.data_dir, self.file
         );
         section("NODE INIT", &text)
@@ -44,7 +44,7 @@ impl Answer for Written {
 /// When the file exists, or cannot be written.
 pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let dir = &resolved.data_dir;
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    make_folder(dir)?;
     let path = dir.join(FILE_NAME);
     // The file is readable by its owner alone, because it may hold tokens.
     write_new(&path, text().as_bytes(), 0o600).context("cannot write the settings")?;
@@ -62,7 +62,9 @@ pub(super) fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
 pub(super) fn text() -> String {
     let mut text = String::from(
         "# Settings of `peerwork node`, with their defaults.\n\
-         # A flag counts before an environment variable (PEERWORK_…), that before this file.\n",
+         # A flag overrides an environment variable (PEERWORK_…), which overrides this file.\n\
+         # Remove the # in front of a setting to change it, and in front of [relay] or [edge] to run\n\
+         # that role.\n",
     );
     let (roles, node): (Vec<_>, Vec<_>) = defaults_of(&schema::<NodeFlags>())
         .into_iter()

@@ -33,9 +33,9 @@ pub(crate) struct NodeArgs {
 /// `peerwork node …`
 #[derive(Subcommand, Debug)]
 enum NodeAction {
-    /// Write a peerwork.toml with all settings, commented, into the data directory
+    /// Write a peerwork.toml with all settings as comments into the data directory
     Init,
-    /// Say what the node would do, without starting it; flags of the node stand before `check`
+    /// Describe the node without starting it; flags of the node stand before `check`
     Check,
 }
 
@@ -47,14 +47,21 @@ impl Command for NodeArgs {
 
     /// Fails when settings are invalid, the node cannot start, or it does not stop in time.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
-        if let Some(NodeAction::Init) = self.action {
-            let (resolved, form) = call.global()?;
-            return init::run(&resolved, form);
-        }
-        let (resolved, form) = call.settings::<NodeFlags>()?;
         match self.action {
-            Some(NodeAction::Check) => check::run(&resolved, form),
-            _ => run(&resolved, form),
+            Some(NodeAction::Init) => {
+                let (resolved, form) = call.global()?;
+                init::run(&resolved, form)
+            }
+            Some(NodeAction::Check) => {
+                let (resolved, form) = call.settings::<NodeFlags>()?;
+                check::run(&resolved, form)
+            }
+            None => {
+                let (resolved, form) = call.with_log(|resolved: &Resolved<NodeFlags>, form| {
+                    start_log(resolved, form, resolved.own.log_to.as_deref())
+                })?;
+                run(&resolved, form)
+            }
         }
     }
 }
@@ -62,7 +69,6 @@ impl Command for NodeArgs {
 /// Runs the node until a signal, and creates its keys and its data directory where they are missing.
 fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
-    start_log(resolved, form, flags.log_to.as_deref())?;
     make_missing_keys(&SecretsDir::new(&resolved.data_dir))?;
     let found = Found::new(resolved, || compose::network(flags))?;
     let config = compose::config(flags, found)?;
@@ -100,6 +106,7 @@ struct Running {
     roles: Vec<&'static str>,
     addresses: Vec<String>,
     ingress: Option<String>,
+    ingress_url: Option<String>,
     grpc: Option<String>,
 }
 
@@ -116,6 +123,7 @@ impl Running {
                 .map(ToString::to_string)
                 .collect(),
             ingress: shown(at.ingress),
+            ingress_url: at.ingress_url(),
             grpc: shown(at.grpc),
         }
     }
@@ -128,7 +136,8 @@ impl Answer for Running {
             ("Roles", self.roles.join(", ")),
         ];
         rows.extend(self.addresses.iter().map(|at| ("Address", at.clone())));
-        rows.extend(self.ingress.iter().map(|at| ("Ingress", at.clone())));
+        let ingress = self.ingress_url.iter();
+        rows.extend(ingress.map(|url| ("Ingress", format!("{url}/edge/NODE/PORT/PATH"))));
         rows.extend(self.grpc.iter().map(|at| ("Operator API", at.clone())));
         block("NODE", &rows)
     }

@@ -26,10 +26,11 @@ pub(crate) struct RelayNodeFlags {
     /// The address that programs connect to by QUIC, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) quic: Listen,
-    /// The UDP address for browsers by WebRTC, without a certificate of an authority, or off
+    /// The UDP address at which browsers connect by WebRTC, which needs no certificate of an authority,
+    /// or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) webrtc: Listen,
-    /// A further address to listen on (repeatable)
+    /// A further multiaddress to listen on (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) listen: Vec<Multiaddr>,
     /// An address to announce, unchanged, like /dns4/relay.example/tcp/443/wss (repeatable)
@@ -41,13 +42,13 @@ pub(crate) struct RelayNodeFlags {
     /// The DNS name of this machine to announce: example.org, or dns4/… or dns6/…
     #[arg(long, value_name = "NAME")]
     pub(crate) dns: Option<DnsName>,
-    /// The network file of the network to join; without a file, the relay is alone in its network
+    /// The network file of the network to join [default: none, for a network of this relay alone]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
     /// Another relay to stay connected to, so that their clients find each other (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) peer: Vec<NodeAddress>,
-    /// The interval of reports in the log; 0s is never
+    /// The interval of reports in the log; 0s for none
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub(crate) report_every: Duration,
     /// A folder that gets a relay-config.json for pages (repeatable)
@@ -68,48 +69,49 @@ pub(crate) struct RelayNodeFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitFlags {
-    /// Connections at once
+    /// The most connections at the same time
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
-    /// Connections from one network address; this machine's own are not counted
+    /// The most connections from one network address; those of this machine are not counted
     #[arg(long, value_name = "N", default_value = "512",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections_per_address: u32,
-    /// Reservations at once
+    /// The most reservations at the same time
     #[arg(long, value_name = "N", default_value = "100",
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_reservations: u32,
-    /// Reservations from one network address, at most as many as in all; this machine's own are not
-    /// counted [default: half of --max-reservations]
+    /// The most reservations from one network address, not above --max-reservations; those of this
+    /// machine are not counted [default: half of --max-reservations]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_reservations_per_address: Option<u32>,
     /// How long a reservation is valid without renewal
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = some_duration)]
     pub(crate) reservation_duration: Duration,
-    /// Circuits at once
+    /// The most circuits at the same time
     #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().circuits_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_circuits: u32,
-    /// Circuits of one node
+    /// The most circuits of one node
     #[arg(long, value_name = "N", default_value = "256",
           value_parser = clap::value_parser!(u32).range(0..=1536))]
     pub(crate) max_circuits_per_peer: u32,
-    /// Circuits opened from one network address; this machine's own are not counted
+    /// The most circuits opened from one network address; those of this machine are not counted
     #[arg(long, value_name = "N", default_value = "2048",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_circuits_per_address: u32,
-    /// Bytes that one circuit may carry, both directions together; 0 is no limit
+    /// The most bytes of one circuit, both directions together; 0 for no limit
     #[arg(long, value_name = "BYTES", default_value = "52428800")]
     pub(crate) circuit_bytes: u64,
-    /// How long one circuit may last; 0s is no limit
+    /// The longest time of one circuit; 0s for no limit
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub(crate) circuit_duration: Duration,
-    /// A node that may reserve (repeatable); with any of these or a token, others may not
+    /// The id of a node that may hold a reservation (repeatable); with --allow or --token, no other
+    /// node may
     #[arg(long, value_name = "NODE")]
     pub(crate) allow: Vec<String>,
-    /// A secret whose holders may reserve (repeatable); with any of these or --allow, others may not.
-    /// Keep it in the settings file: a command line can be read by others on this machine
+    /// A secret; a node that sends it may hold a reservation (repeatable); with --token or --allow, no
+    /// other node may. Keep it in the settings file: other users of this machine can read command lines
     #[arg(long, value_name = "TEXT", hide_env_values = true)]
     pub(crate) token: Vec<String>,
 }
@@ -118,35 +120,35 @@ pub(crate) struct LimitFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Gossip")]
 pub(crate) struct GossipFlags {
-    /// Forward no topics
+    /// Forward no gossip
     #[arg(long)]
     pub(crate) no_gossip: bool,
     /// A topic to forward from the start (repeatable) [default: those of peer discovery]
     #[arg(long, value_name = "TOPIC")]
     pub(crate) topic: Vec<String>,
-    /// Forward topics of clients that begin with this (repeatable) [default: all]
+    /// The beginning of topics to forward when a client subscribes to them (repeatable) [default: all]
     #[arg(long, value_name = "PREFIX")]
     pub(crate) follow: Vec<String>,
-    /// Forward no topics but those of --topic
+    /// Forward only the topics of --topic
     #[arg(long)]
     pub(crate) no_follow: bool,
-    /// Topics at once
+    /// The most topics at the same time
     #[arg(long, value_name = "N", default_value_t = bound(Hub::default().topics_max),
           value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(crate) max_topics: u32,
-    /// Topics that are forwarded because one node subscribed to them
+    /// The most topics that are forwarded because one node subscribed to them
     #[arg(long, value_name = "N", default_value_t = bound(Hub::default().topics_per_node_max),
           value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(crate) max_topics_per_peer: u32,
-    /// Bytes of one message
+    /// The most bytes of one message
     #[arg(long, value_name = "BYTES", default_value_t = bound(Hub::default().message_bytes_max),
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub(crate) max_message_bytes: u32,
-    /// Messages a second of one node on one topic, with bursts of four seconds
+    /// The most messages of one node on one topic per second; a burst may have those of four seconds
     #[arg(long, value_name = "N", default_value = "100",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) messages_per_second: u32,
-    /// Messages a second on one topic, with bursts of two seconds
+    /// The most messages on one topic per second; a burst may have those of two seconds
     #[arg(long, value_name = "N", default_value = "2000",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) topic_messages_per_second: u32,

@@ -12,8 +12,9 @@ use clap::{Args, Subcommand};
 use self::flags::RelayNodeFlags;
 use super::{
     command::{Call, Command},
+    running::start_log,
     runtime::block_on,
-    settings::{Schema, schema},
+    settings::{Resolved, Schema, schema},
 };
 
 /// `peerwork relay`
@@ -47,7 +48,9 @@ impl Command for RelayArgs {
     /// start, or no node answers.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let Some(action) = &self.action else {
-            let (resolved, form) = call.settings::<RelayNodeFlags>()?;
+            let (resolved, form) = call.with_log(|resolved: &Resolved<RelayNodeFlags>, form| {
+                start_log(resolved, form, resolved.own.log_to.as_deref())
+            })?;
             return run::run(&resolved, form);
         };
         let (resolved, form) = call.global()?;

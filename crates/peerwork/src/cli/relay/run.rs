@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{compose, flags::RelayNodeFlags};
 use crate::cli::{
     output::{Answer, Form},
-    running::{Found, start_log},
+    running::Found,
     runtime::block_on,
     settings::Resolved,
     signals::Signals,
@@ -22,7 +22,6 @@ use crate::cli::{
 /// When settings are invalid, the relay cannot start, or it does not stop in time.
 pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
-    start_log(resolved, form, flags.log_to.as_deref())?;
     let found = Found::new(resolved, || network(flags.network.as_deref()))?;
     let config = compose::config(flags, found)?;
     block_on(serve(config, flags.report_every, form))
@@ -79,12 +78,7 @@ impl Reach {
             true => plain.filter(|a| !for_browsers(a)).collect(),
             false => addresses.programs,
         };
-        let page = node.addresses().front.map(|mut at| {
-            if at.ip().is_unspecified() {
-                at.set_ip([127, 0, 0, 1].into());
-            }
-            format!("http://{at}/")
-        });
+        let page = node.addresses().front_url().map(|url| format!("{url}/"));
         let first = addresses.browsers.first().or(programs.first());
         Self {
             peer_id: node.node_id().to_string(),

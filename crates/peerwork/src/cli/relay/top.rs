@@ -9,13 +9,12 @@ use clap::Args;
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
 use futures::StreamExt as _;
 use hyper::Method;
-use peerwork::{http_call, runtime_file::RuntimeFile};
+use peerwork::{addresses::reachable, http_call, runtime_file::RuntimeFile};
 use peerwork_api::RelayReport;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::cli::{
-    operator::reachable,
     output::{Answer, Form},
     settings::Resolved,
 };

@@ -206,12 +206,14 @@ fn warn_lonely(flags: &ServerFlags, network: &NetworkFile, listeners: &[Listener
     if no_entry && !mdns(&flags.p2p, listeners) && flags.running_mode != RunningMode::Full {
         tracing::warn!(
             file = %flags.network.display(),
-            "the network file names no node to start from, and this node does not look on the local \
-             network: it waits for `peerwork peers add`"
+            "the network file names no other node, and this node does not look for nodes on the local \
+             network: it waits until `peerwork peers add` names one"
         );
     }
     if flags.running_mode == RunningMode::Edge && !flags.edge.relay_on {
-        tracing::warn!("without --relay-on this edge is only reached by nodes that can dial it");
+        tracing::warn!(
+            "without --relay-on this edge holds no reservation, so only nodes that can dial it reach it"
+        );
     }
     let announces_outside = flags.p2p.nat.is_some() || flags.p2p.dns.is_some();
     if announces_outside && loopback_only(listeners) {

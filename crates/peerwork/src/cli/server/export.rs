@@ -57,7 +57,7 @@ fn all() -> Vec<Setting> {
 fn toml_text() -> String {
     let mut text = String::from(
         "# Settings of a Peerwork node, with their defaults.\n\
-         # A flag counts before an environment variable (PEERWORK_…), that before this file.\n",
+         # A flag overrides an environment variable (PEERWORK_…), which overrides this file.\n",
     );
     for Setting { key, help, default } in all() {
         let line = match default.to_toml() {

@@ -44,7 +44,7 @@ pub(crate) struct ServerFlags {
     /// The network file: the network's name, id and entry points
     #[arg(long, value_name = "FILE", default_value = "./genesis.json")]
     pub(crate) network: PathBuf,
-    /// The node's role: full (a relay node), edge, or peer (calls others only)
+    /// The node's role: full (a relay node), edge, or peer (only calls other nodes)
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = running_mode)]
     pub(crate) running_mode: RunningMode,
     /// Append the log to this file and do not write it to standard error
@@ -72,16 +72,16 @@ pub(crate) struct ServerFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Peer-to-peer")]
 pub(crate) struct P2pFlags {
-    /// The address to listen on for nodes, by TCP and on the same port by QUIC, or off
+    /// The address at which other nodes connect, by TCP and by QUIC on the same port, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50001")]
     pub(crate) libp2p: Listen,
-    /// A second TCP address to listen on, for edges; not in edge mode; off or port 0 for none
+    /// A second TCP address at which edges connect to a relay node; off or port 0 for none
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50004")]
     pub(crate) relay_libp2p: Listen,
-    /// The address to listen on for nodes by WebSocket, or off
+    /// The address at which other nodes connect by WebSocket, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) websocket: Listen,
-    /// A further address to listen on (repeatable)
+    /// A further multiaddress to listen on (repeatable)
     #[arg(long, value_name = "MULTIADDR", value_parser = multiaddress)]
     pub(crate) listen: Vec<Multiaddr>,
     /// Do not listen by QUIC on the port of --libp2p
@@ -108,11 +108,11 @@ pub(crate) struct P2pFlags {
     /// Ask the router for port mappings by UPnP
     #[arg(long)]
     pub(crate) upnp: bool,
-    /// Do not try to replace circuits by direct connections
+    /// Do not punch holes: a circuit is not replaced by a direct connection
     #[arg(long)]
     pub(crate) no_hole_punching: bool,
     #[arg(long, value_name = "N", conflicts_with_all = ["max_inbound_peers", "max_outbound_peers"],
-          help = format!("Connections at most, edges included [default: {}]",
+          help = format!("The most connections with other nodes, edges included [default: {}]",
                          Limits::default().connections_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_peers: Option<u32>,
@@ -134,39 +134,39 @@ pub(crate) struct RelayFlags {
     /// The address of JSON-RPC and its WebSocket (/edge_ws), or off
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50002")]
     pub(crate) jsonrpc: Listen,
-    /// Join the relays of the network file, so that edges learn of them
+    /// Connect to the relays of the network file, so that edges learn of them
     #[arg(long)]
     pub(crate) relay_discovery: bool,
-    /// Places that nodes may reserve at this relay, 0 for none
+    /// The most reservations that other nodes hold at this relay; 0 for none
     #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().reservations_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_reservations: u32,
-    /// Circuits that this relay carries at once
+    /// The most circuits at the same time
     #[arg(long, value_name = "N", default_value_t = bound(RelayServer::default().circuits_max),
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) max_circuits: u32,
-    /// Bytes that one circuit may carry, both directions together; 0 is no limit
+    /// The most bytes of one circuit, both directions together; 0 for no limit
     #[arg(long, value_name = "BYTES", default_value = "0")]
     pub(crate) circuit_bytes: u64,
-    /// How long one circuit may last; 0s is no limit
+    /// The longest time of one circuit; 0s for no limit
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) circuit_duration: Duration,
-    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC (repeatable)
+    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC by CORS (repeatable)
     #[arg(long, value_name = "ORIGIN", default_value = "*")]
     pub(crate) access_control_allow_origins: Vec<String>,
-    /// Requests in one JSON-RPC batch at most
+    /// The most requests in one JSON-RPC batch
     #[arg(long, value_name = "N", default_value_t = bound(JsonRpcLimits::default().batch_max),
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) json_rpc_batch_request_limit: u32,
-    /// How long an app may take until its answer begins
+    /// The longest time until an app begins its answer; then the call is answered with 504
     #[arg(long, value_name = "DURATION",
           default_value = response_timeout(), value_parser = some_duration)]
     pub(crate) response_timeout: Duration,
-    /// HTTP calls under way at once; more are answered with 503
+    /// The most HTTP calls at the same time; further calls are answered with 503
     #[arg(long, value_name = "N", default_value_t = bound(ingress::Limits::default().requests_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_requests: u32,
-    /// HTTP calls under way to one node, event streams and WebSockets included
+    /// The most HTTP calls to one node at the same time, event streams and WebSockets included
     #[arg(long, value_name = "N",
           default_value_t = bound(ingress::Limits::default().requests_per_node_max),
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -177,28 +177,28 @@ pub(crate) struct RelayFlags {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Edge")]
 pub(crate) struct EdgeFlags {
-    /// Hold reservations at relays, and so be reachable through them
+    /// Hold reservations at relays, through which other nodes reach this one
     #[arg(long)]
     pub(crate) relay_on: bool,
-    /// A name for people, part of node events
+    /// The node's name, which node events contain
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) app_name: String,
-    /// Any text about the app, part of node events
+    /// A text about the app, which node events contain
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) app_origin: String,
     /// The URL of the app: http and a host, without a port
     #[arg(long, value_name = "URL", default_value = "http://172.17.0.1", value_parser = app_host)]
     pub(crate) app_url: String,
-    /// The port of the app; it may be called [default: 9527, where --app-port names none]
+    /// The first port of the app that may be called [default: 9527, unless --app-port names a port]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) app_default_port: Option<u16>,
-    /// A further port that may be called (repeatable); all others are refused
+    /// A further port of the app that may be called (repeatable); calls to other ports are refused
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) app_port: Vec<u16>,
-    /// A node that may call, by its id (repeatable); without any, all may
+    /// The id of a node that may call (repeatable); without this setting, every node may
     #[arg(long, value_name = "NODE")]
     pub(crate) allow_caller: Vec<String>,
-    /// Callers need no bearer key (`peerwork key create`)
+    /// Accept calls without a bearer key (`peerwork key create` makes keys)
     #[arg(long)]
     pub(crate) app_no_auth: bool,
 }

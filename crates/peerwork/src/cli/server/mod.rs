@@ -53,8 +53,9 @@ impl Command for ServerArgs {
         if let Some(ServerAction::Export(flags)) = &self.action {
             return export::run(flags, call.form);
         }
-        let (resolved, form) = call.settings::<ServerFlags>()?;
-        start_log(&resolved, form, resolved.own.log_to.as_deref())?;
+        let (resolved, _) = call.with_log(|resolved: &Resolved<ServerFlags>, form| {
+            start_log(resolved, form, resolved.own.log_to.as_deref())
+        })?;
         tell_ignored(&resolved.own, &self.stray);
         let config = config(&resolved)?;
         block_on(serve(config, resolved.own.running_mode))

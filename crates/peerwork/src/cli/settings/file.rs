@@ -6,16 +6,14 @@
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use anyhow::Context as _;
-use clap::{
-    ArgAction, Command,
-    error::{ContextKind, ContextValue},
-};
+use clap::{ArgAction, Command};
 use toml::Value;
 
 use super::{
     Schema,
     layer::Layer,
     schema::{is_section, settings, takes},
+    unknown::{Commands, kebab},
 };
 
 /// Settings that belong to one call of the program and are not allowed in a file.
@@ -62,66 +60,111 @@ struct Reading<'a> {
     seen: BTreeMap<String, String>,
 }
 
+/// A key of the file.
+struct Key {
+    /// The key in the file, with its table in front.
+    shown: String,
+    /// The name of the flag.
+    flag: String,
+    place: Place,
+}
+
+/// The place of a key in the file.
+enum Place {
+    /// Outside of any table; the key as it is written.
+    Top(String),
+    /// The head of a known table, or its key `enabled`.
+    Head,
+    /// In a table: its name, and the key as it is written there.
+    Table(String, String),
+}
+
+impl Key {
+    /// Whether `command` has the setting.
+    fn is_of(&self, command: &Command) -> bool {
+        takes(command, &self.flag)
+            && match &self.place {
+                Place::Top(_) | Place::Head => true,
+                Place::Table(section, _) => is_section(command, section),
+            }
+    }
+}
+
 impl Reading<'_> {
     fn entry(&mut self, written: String, value: Value) {
-        let name = written.replace('_', "-");
+        let flag = kebab(&written);
         match value {
-            Value::Table(table) if self.known(&name, is_section) => {
-                self.section(&written, &name, table);
+            Value::Table(table) if self.has_section(&flag) => {
+                self.section(&written, &flag, table);
             }
-            value => self.setting(written, name, value, takes),
+            value => {
+                let shown = written.clone();
+                let place = Place::Top(written);
+                self.setting(Key { shown, flag, place }, value);
+            }
         }
     }
 
     fn section(&mut self, written: &str, name: &str, mut table: toml::Table) {
         let on = table.remove("enabled").unwrap_or(Value::Boolean(true));
-        self.setting(written.to_owned(), name.to_owned(), on, takes);
+        let head = Key {
+            shown: written.to_owned(),
+            flag: name.to_owned(),
+            place: Place::Head,
+        };
+        self.setting(head, on);
         for (inner, value) in table {
-            let key = format!("{name}-{}", inner.replace('_', "-"));
-            let shown = format!("{written}.{inner}");
-            self.setting(shown, key, value, |command, key| {
-                is_section(command, name) && takes(command, key)
-            });
+            let key = Key {
+                shown: format!("{written}.{inner}"),
+                flag: format!("{name}-{}", kebab(&inner)),
+                place: Place::Table(name.to_owned(), inner),
+            };
+            self.setting(key, value);
         }
     }
 
-    /// Reads a setting of the command; `known` tells whether a given command has the setting.
-    fn setting(
-        &mut self,
-        written: String,
-        key: String,
-        value: Value,
-        known: impl Fn(&Command, &str) -> bool,
-    ) {
-        let shown = format!("{written} in {}", self.path.display());
-        if let Some(earlier) = self.seen.insert(key.clone(), written) {
+    fn setting(&mut self, key: Key, value: Value) {
+        let shown = format!("{} in {}", key.shown, self.path.display());
+        if let Some(earlier) = self.seen.insert(key.flag.clone(), key.shown.clone()) {
             let text = format!("{shown}: the same as {earlier}; keep one of them");
             return self.mistakes.push(text);
         }
         let command = self.command;
-        let arg = settings(command).find(|(name, _)| *name == key && known(command, name));
+        let arg = settings(command).find(|(name, _)| *name == key.flag && key.is_of(command));
         let Some((_, arg)) = arg else {
-            if !self.others.iter().any(|other| known(other, &key)) {
-                self.mistakes
-                    .push(format!("{shown}: {}", unknown(command, &self.others, &key)));
+            if !self.others.iter().any(|other| key.is_of(other)) {
+                let unknown = self.unknown(&key, &value);
+                self.mistakes.push(format!("{shown}: {unknown}"));
             }
             return;
         };
-        if NOT_IN_A_FILE.contains(&key.as_str()) {
+        if NOT_IN_A_FILE.contains(&key.flag.as_str()) {
             let text = format!("{shown}: a settings file cannot name another one");
             return self.mistakes.push(text);
         }
         match texts(value, matches!(arg.get_action(), ArgAction::Append)) {
             Ok(values) => {
                 self.layer
-                    .insert_checked(command, &key, &shown, values, self.mistakes);
+                    .insert_checked(command, &key.flag, &shown, values, self.mistakes);
             }
             Err(reason) => self.mistakes.push(format!("{shown}: {reason}")),
         }
     }
 
-    fn known(&self, name: &str, known: fn(&Command, &str) -> bool) -> bool {
-        known(self.command, name) || self.others.iter().any(|other| known(other, name))
+    fn unknown(&self, key: &Key, value: &Value) -> String {
+        let all = std::iter::once(self.command).chain(&self.others).collect();
+        let commands = Commands { all };
+        match (&key.place, value) {
+            (Place::Table(section, written), _) => commands.unknown_in_table(section, written),
+            (Place::Top(written), Value::Table(_)) => commands.unknown_table(written),
+            (Place::Top(written), _) => commands.unknown_setting(written),
+            (Place::Head, _) => commands.unknown_setting(&key.shown),
+        }
+    }
+
+    fn has_section(&self, name: &str) -> bool {
+        let mut all = std::iter::once(self.command).chain(&self.others);
+        all.any(|command| is_section(command, name))
     }
 }
 
@@ -142,26 +185,5 @@ fn text(value: Value) -> Result<OsString, String> {
             "a {} has no meaning here: write text, a number, true or false",
             other.type_str()
         )),
-    }
-}
-
-/// Describes an unknown key, and names the most similar known key by clap's own measure.
-fn unknown(command: &Command, others: &[Command], key: &str) -> String {
-    let mut commands = std::iter::once(command).chain(others);
-    match commands.find_map(|command| nearest(command, key)) {
-        Some(nearest) => format!("there is no such setting; the nearest is `{nearest}`"),
-        None => "there is no such setting; `peerwork server export` writes all of them".into(),
-    }
-}
-
-fn nearest(command: &Command, key: &str) -> Option<String> {
-    let error = command
-        .clone()
-        .no_binary_name(true)
-        .try_get_matches_from([format!("--{key}=x")])
-        .err()?;
-    match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(flag)) => Some(flag.trim_start_matches('-').to_owned()),
-        _ => None,
     }
 }

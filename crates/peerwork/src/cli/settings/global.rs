@@ -9,7 +9,7 @@ use crate::cli::values::LogLevel;
 /// Flags that every command takes.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Global {
-    /// Answer in JSON, errors too; nodes write their log as JSON lines
+    /// Print answers and errors as JSON; nodes write their log as JSON lines
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
     /// The folder of the node's files [default: the data folder of this system]
@@ -28,7 +28,7 @@ pub(crate) struct Global {
         help_heading = "Everywhere"
     )]
     pub(crate) grpc_address: Option<String>,
-    /// How much to log: trace, debug, info, warn, error or off
+    /// The log level: trace, debug, info, warn, error or off
     #[arg(
         long,
         global = true,

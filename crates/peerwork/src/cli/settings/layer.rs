@@ -8,7 +8,10 @@ use clap::{
     parser::ValueSource,
 };
 
-use super::{environment::Environment, schema::settings};
+use super::{
+    environment::{Environment, variable},
+    schema::settings,
+};
 
 /// Settings by the names of their flags, without leading dashes.
 #[derive(Debug, Default)]
@@ -40,13 +43,13 @@ impl Layer {
     /// The set environment variables `PEERWORK_…`; several values are separated by commas.
     pub(super) fn from_environment(
         command: &Command,
-        environment: Environment<'_>,
+        environment: &Environment,
         mistakes: &mut Vec<String>,
     ) -> Self {
         let mut layer = Self::default();
         for (key, arg) in settings(command) {
             let variable = variable(&key);
-            let Some(value) = environment(&variable) else {
+            let Some(value) = environment.get(&variable) else {
                 continue;
             };
             let values = match (arg.get_action(), value.to_str()) {
@@ -57,7 +60,7 @@ impl Layer {
                         .filter(|part| !part.is_empty());
                     parts.map(OsString::from).collect()
                 }
-                _ => vec![value],
+                _ => vec![value.clone()],
             };
             layer.insert_checked(command, &key, &variable, values, mistakes);
         }
@@ -116,10 +119,6 @@ fn argument(key: &str, value: &OsString) -> OsString {
     let mut argument = OsString::from(format!("--{key}="));
     argument.push(value);
     argument
-}
-
-fn variable(key: &str) -> String {
-    format!("PEERWORK_{}", key.replace('-', "_").to_ascii_uppercase())
 }
 
 /// The reason for which clap refused a value, without clap's text around it.

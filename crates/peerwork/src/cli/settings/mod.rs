@@ -10,7 +10,9 @@ mod environment;
 mod file;
 mod global;
 mod layer;
+mod nearest;
 mod schema;
+mod unknown;
 
 use std::{
     fmt,
@@ -21,9 +23,9 @@ use clap::{ArgMatches, Args};
 
 pub(crate) use self::{
     document::{Setting, Value, all as defaults_of},
-    environment::Environment,
+    environment::{Environment, variable},
     global::{Global, with_switches},
-    schema::{NoSettings, Schema, schema},
+    schema::{NoSettings, Schema, schema, settings as settings_of},
 };
 use self::{layer::Layer, schema::All};
 
@@ -71,8 +73,8 @@ impl std::error::Error for Mistakes {}
 pub(crate) struct Source<'a> {
     /// The command's flags as the command line has them.
     pub(crate) flags: &'a ArgMatches,
-    /// The environment variables by name.
-    pub(crate) environment: Environment<'a>,
+    /// The environment variables of the program.
+    pub(crate) environment: &'a Environment,
     /// The settings of all commands: one file may hold settings of several commands.
     pub(crate) schemas: &'a [Schema],
 }

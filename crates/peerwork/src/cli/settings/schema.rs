@@ -37,7 +37,7 @@ impl<F: Args> All<F> {
 }
 
 /// The settings that `command` takes, by name.
-pub(super) fn settings(command: &Command) -> impl Iterator<Item = (String, &Arg)> {
+pub(crate) fn settings(command: &Command) -> impl Iterator<Item = (String, &Arg)> {
     use clap::ArgAction::{Help, Version};
     command
         .get_arguments()

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::HashMap, fs, net::SocketAddr};
+use std::{fs, net::SocketAddr};
 
 use super::*;
 use crate::cli::values::multiaddress;
@@ -53,6 +53,8 @@ struct OtherFlags {
     worker: bool,
     #[arg(long)]
     worker_memory: Option<u64>,
+    #[arg(long)]
+    worker_memory_max: Option<u64>,
 }
 
 const SCHEMAS: &[Schema] = &[schema::<Flags>, schema::<OtherFlags>];
@@ -62,10 +64,10 @@ fn resolved_as<F: Args>(
     environment: &[(&str, &str)],
 ) -> anyhow::Result<Resolved<F>> {
     let matches = schema::<F>().try_get_matches_from(line).unwrap();
-    let environment: HashMap<_, _> = environment.iter().copied().collect();
+    let environment: Environment = environment.iter().copied().collect();
     let source = Source {
         flags: &matches,
-        environment: &|name| environment.get(name).map(Into::into),
+        environment: &environment,
         schemas: SCHEMAS,
     };
     source.resolve()
@@ -140,9 +142,83 @@ fn all_mistakes_are_reported_at_once_with_key_and_value() {
         "edge.port in ",
         "`65536`",
         "edge.prot in ",
-        "the nearest is `edge-port`",
+        "the nearest is `port`",
     ] {
         assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+#[test]
+fn a_mistyped_key_of_a_table_is_answered_in_the_spelling_of_the_table() {
+    let mistake = |text: &str| {
+        let (_dir, path) = file(text);
+        let error = resolved(&["--config", &path], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("a setting is wrong: "), "{error}");
+        error
+    };
+    for (text, shown, correction) in [
+        ("[edge]\nprot = 1", "edge.prot in ", "the nearest is `port`"),
+        (
+            "[edge]\nenabeld = false",
+            "edge.enabeld in ",
+            "the nearest is `enabled`",
+        ),
+        // The tables of other commands are checked too.
+        (
+            "[worker]\nmemry = 1",
+            "worker.memry in ",
+            "the nearest is `memory`",
+        ),
+        (
+            "[worker]\nmemory_maks = 1",
+            "worker.memory_maks in ",
+            "the nearest is `memory_max`",
+        ),
+        (
+            "[worker]\nmemory-maks = 1",
+            "worker.memory-maks in ",
+            "the nearest is `memory-max`",
+        ),
+        (
+            "[edge]\nedge_port = 1",
+            "edge.edge_port in ",
+            "it is written `port`",
+        ),
+        (
+            "[worker]\nworker_memory_max = 1",
+            "worker.worker_memory_max in ",
+            "it is written `memory_max`",
+        ),
+        (
+            "[edge]\njsonrpc = ':1'",
+            "edge.jsonrpc in ",
+            "above the first table",
+        ),
+        (
+            "[edge]\nmemory = 1",
+            "edge.memory in ",
+            "a setting of the table `[worker]`",
+        ),
+        (
+            "[edge]\nzzz = 1",
+            "edge.zzz in ",
+            "`peerwork node init` writes all of them",
+        ),
+        ("[egde]\nport = 1", "egde in ", "the nearest is `[edge]`"),
+        (
+            "[zzz]\nport = 1",
+            "zzz in ",
+            "the tables are `[edge]`, `[worker]`",
+        ),
+        ("app_prot = 1", "app_prot in ", "the nearest is `app_port`"),
+        ("app-prot = 1", "app-prot in ", "the nearest is `app-port`"),
+        ("zzz = 1", "zzz in ", "`peerwork server export`"),
+    ] {
+        let error = mistake(text);
+        assert!(
+            error.contains(shown) && error.contains(correction),
+            "{text}: {error}"
+        );
     }
 }
 

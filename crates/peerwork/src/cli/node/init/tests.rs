@@ -9,7 +9,7 @@ use super::*;
 use crate::cli::{
     node::{compose, flags::NodeFlags},
     running::Found,
-    settings::Source,
+    settings::{Environment, Source},
 };
 
 /// The lines with a setting or a table, without their `# `.
@@ -34,7 +34,7 @@ fn configured(keypair: &Keypair, file: &str, line: &[&str]) -> Config {
     let flags = schema::<NodeFlags>().try_get_matches_from(line).unwrap();
     let source = Source {
         flags: &flags,
-        environment: &|_| None,
+        environment: &Environment::default(),
         schemas: &[schema::<NodeFlags>],
     };
     let resolved = source.resolve::<NodeFlags>().unwrap();
