@@ -9,6 +9,7 @@ mod gate;
 mod handed;
 mod interfaces;
 mod muxer;
+mod name_servers;
 mod resolved;
 mod security;
 #[cfg(feature = "webrtc")]
@@ -34,6 +35,7 @@ pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
+use name_servers::NameServers;
 use resolved::Resolved;
 use security::{NoiseOrTls, Outlet};
 use yamux::Yamux;
@@ -153,8 +155,9 @@ pub(crate) fn build(
         .multiplex(yamux.clone())
         .map(direct.clone());
     let quic = quic::tokio::Transport::new(quic_config(keypair)).map(metered(meters, Path::Direct));
-    let resolved = Resolved::system(tcp::tokio::Transport::new(tcp_config()), gate.clone())
-        .map_err(wrong("dns"))?;
+    let names = NameServers::of_system();
+    let by_tcp = tcp::tokio::Transport::new(tcp_config());
+    let resolved = Resolved::new(by_tcp, gate.clone(), names.clone());
     let websocket = websocket::Config::new(resolved)
         .upgrade(Version::V1Lazy)
         .authenticate(direct_security(config)?)
@@ -166,7 +169,7 @@ pub(crate) fn build(
         .multiplex(yamux.clone())
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
-    let by_name = Resolved::system(by_ip.boxed(), gate.clone()).map_err(wrong("dns"))?;
+    let by_name = Resolved::new(by_ip.boxed(), gate.clone(), names);
     // The WebSocket transport comes first: a plain TCP transport would also take the TCP part of a
     // WebSocket address.
     let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());
