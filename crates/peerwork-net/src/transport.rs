@@ -10,6 +10,7 @@ mod handed;
 mod interfaces;
 mod muxer;
 mod name_servers;
+mod own_socket;
 mod resolved;
 mod security;
 #[cfg(feature = "webrtc")]
@@ -36,6 +37,7 @@ use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
 use name_servers::NameServers;
+use own_socket::OwnSocket;
 use resolved::Resolved;
 use security::{NoiseOrTls, Outlet};
 use yamux::Yamux;
@@ -154,7 +156,8 @@ pub(crate) fn build(
         .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
-    let quic = quic::tokio::Transport::new(quic_config(keypair)).map(metered(meters, Path::Direct));
+    let quic = quic::tokio::Transport::new(quic_config(keypair));
+    let quic = OwnSocket::new(quic, &config.listen).map(metered(meters, Path::Direct));
     let names = NameServers::of_system();
     let by_tcp = tcp::tokio::Transport::new(tcp_config());
     let resolved = Resolved::new(by_tcp, gate.clone(), names.clone());
