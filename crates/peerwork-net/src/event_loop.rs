@@ -11,6 +11,7 @@ use futures::StreamExt;
 use libp2p::{Swarm, mdns, metrics::Recorder, swarm::SwarmEvent, upnp};
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
+use peerwork_limits::{Bucket, Rate};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior},
@@ -36,6 +37,11 @@ struct Commands {
 
 /// Nodes found by mDNS that are dialled at once after being found.
 const MDNS_PEERS_MAX: usize = 32;
+/// The rate of log lines about listeners that cannot accept.
+const FAILURE_LOG: Rate = Rate {
+    burst: 1,
+    interval: Duration::from_secs(10),
+};
 
 struct EventLoop {
     swarm: Swarm<Behaviour>,
@@ -59,6 +65,9 @@ struct EventLoop {
     meters: Meters,
     streams: streams::Registry,
     metrics: Metrics,
+    started: Instant,
+    /// Bounds the log lines about listeners that cannot accept.
+    failure_log: Bucket,
 }
 
 impl EventLoop {
@@ -182,7 +191,10 @@ impl EventLoop {
                 self.publish_addresses();
             }
             SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "a listener failed to accept");
+                // A process without a free file descriptor fails ten times a second.
+                if self.failure_log.take(self.started.elapsed(), FAILURE_LOG) {
+                    tracing::warn!(%error, "a listener failed to accept");
+                }
             }
             _ => {}
         }

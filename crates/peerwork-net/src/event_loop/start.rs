@@ -10,8 +10,12 @@ use libp2p::{
 };
 use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::NodeId;
+use peerwork_limits::Bucket;
 use prometheus_client::registry::Registry as MetricsRegistry;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Commands, EventLoop};
@@ -242,6 +246,8 @@ fn event_loop(
         meters: parts.meters.clone(),
         streams: parts.streams.clone(),
         metrics,
+        started: Instant::now(),
+        failure_log: Bucket::default(),
     }
 }
 
