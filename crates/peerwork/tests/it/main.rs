@@ -8,6 +8,8 @@ mod flow;
 mod foreign;
 mod network;
 mod node;
+#[cfg(unix)]
+mod open_files;
 mod program;
 mod secure;
 #[cfg(unix)]
