@@ -65,6 +65,6 @@ async fn run(flags: &WebappFlags, form: Form) -> anyhow::Result<()> {
         host
     };
     let url = format!("http://{host}:{}/home", address.port());
-    form.show(&Running { url })?;
+    form.announce(&Running { url });
     signals.stop_on_signal(app.stop()).await
 }
