@@ -190,11 +190,11 @@ impl EventLoop {
                 self.confirmed.remove(&address);
                 self.publish_addresses();
             }
-            SwarmEvent::ListenerError { error, .. } => {
-                // A process without a free file descriptor fails ten times a second.
-                if self.failure_log.take(self.started.elapsed(), FAILURE_LOG) {
-                    tracing::warn!(%error, "a listener failed to accept");
-                }
+            // A process without a free file descriptor fails ten times a second.
+            SwarmEvent::ListenerError { error, .. }
+                if self.failure_log.take(self.started.elapsed(), FAILURE_LOG) =>
+            {
+                tracing::warn!(%error, "a listener failed to accept");
             }
             _ => {}
         }
