@@ -190,13 +190,15 @@ impl EventLoop {
                 self.confirmed.remove(&address);
                 self.publish_addresses();
             }
-            // A process without a free file descriptor fails ten times a second.
-            SwarmEvent::ListenerError { error, .. }
-                if self.failure_log.take(self.started.elapsed(), FAILURE_LOG) =>
-            {
-                tracing::warn!(%error, "a listener failed to accept");
-            }
+            SwarmEvent::ListenerError { error, .. } => self.log_failed_listener(&error),
             _ => {}
+        }
+    }
+
+    /// Logs at a bounded rate, because a process without a free file descriptor fails ten times a second.
+    fn log_failed_listener(&mut self, error: &std::io::Error) {
+        if self.failure_log.take(self.started.elapsed(), FAILURE_LOG) {
+            tracing::warn!(%error, "a listener failed to accept");
         }
     }
 
