@@ -130,6 +130,10 @@ impl Announcer {
                 () = beat.notified() => Wake::Beat,
             };
             match wake {
+                Wake::Beat if self.own.clock_stepped(self.core.now()) => {
+                    tracing::info!("the system's clock was set: this node announces itself again");
+                    self.advertise().await;
+                }
                 Wake::Beat => self.beat().await,
                 Wake::Refresh => self.advertise().await,
                 Wake::Changed => {

@@ -68,6 +68,10 @@ fn within(text: &str, bytes_max: usize) -> String {
     text.to_owned()
 }
 
+/// The step of the system's clock after which the dates of the last advertisement count as wrong. It is
+/// far above the corrections of a running time service, and far below the difference that others accept.
+const CLOCK_STEP: Duration = Duration::from_secs(10);
+
 /// This node's announcements in their order.
 #[derive(Debug)]
 pub(crate) struct Own {
@@ -78,6 +82,8 @@ pub(crate) struct Own {
     started: Moment,
     sequence: u64,
     beat: u64,
+    /// The moment of the last advertisement.
+    issued: Moment,
     last: Option<Content>,
 }
 
@@ -98,6 +104,7 @@ impl Own {
             started,
             sequence: started.unix_ms,
             beat: 0,
+            issued: started,
             last: None,
         }
     }
@@ -114,6 +121,14 @@ impl Own {
         behind
     }
 
+    /// Whether the system's clock was set since the last advertisement, or the machine slept: other nodes
+    /// refuse the dates of that advertisement then.
+    pub(crate) fn clock_stepped(&self, now: Moment) -> bool {
+        let passed = millis(now.elapsed.saturating_sub(self.issued.elapsed));
+        let expected = self.issued.unix_ms.saturating_add(passed);
+        now.unix_ms.abs_diff(expected) > millis(CLOCK_STEP)
+    }
+
     pub(crate) fn advertise(
         &mut self,
         now: Moment,
@@ -122,6 +137,7 @@ impl Own {
     ) -> Advertisement {
         self.sequence = self.sequence.saturating_add(1);
         self.beat = 0;
+        self.issued = now;
         self.last = Some(content.clone());
         let me = &self.description;
         let advertisement = Advertisement {
@@ -273,6 +289,31 @@ mod tests {
             own.advertise(at(0), content(vec![]), "").sequence,
             first + 1001
         );
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_seen_until_the_next_advertisement() {
+        let mut own = own();
+        own.advertise(at(1000), content(vec![]), "");
+        let step_ms = millis(CLOCK_STEP);
+        let later = at(900_000);
+        for (unix_ms, stepped) in [
+            (later.unix_ms, false),
+            (later.unix_ms + step_ms, false),
+            (later.unix_ms - step_ms, false),
+            (later.unix_ms + step_ms + 1, true),
+            (later.unix_ms - step_ms - 1, true),
+            (0, true),
+        ] {
+            let now = Moment { unix_ms, ..later };
+            assert_eq!(own.clock_stepped(now), stepped, "{unix_ms}");
+        }
+        let set = Moment {
+            unix_ms: 0,
+            ..later
+        };
+        own.advertise(set, content(vec![]), "");
+        assert!(!own.clock_stepped(set) && own.clock_stepped(later));
     }
 
     #[test]

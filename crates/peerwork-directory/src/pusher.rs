@@ -106,6 +106,15 @@ async fn follow(core: Arc<Core>, relay: NodeId, mut outgoing: watch::Receiver<Op
                     Next::Advertise => heard = Heard::default(),
                     Next::Wait => heard = envelope.heard,
                     Next::Again(pause) => sleep(pause).await,
+                    Next::Newer(pause) => {
+                        let newer = |newest: &Option<Outgoing>| {
+                            newest
+                                .as_ref()
+                                .is_some_and(|n| n.sequence != envelope.heard.sequence)
+                        };
+                        // After the pause the same announcement is pushed again.
+                        let _ = timeout(pause, outgoing.wait_for(newer)).await;
+                    }
                 }
             }
             Err(error) => sleep(failed(&mut backoff, relay, &error)).await,
@@ -145,6 +154,8 @@ enum Next {
     Wait,
     /// The push is repeated after this pause.
     Again(Duration),
+    /// The next advertisement is pushed, or the same announcement again after this pause.
+    Newer(Duration),
 }
 
 fn refused(core: &Core, relay: NodeId, reason: RefusedReason, newest: &[u8]) -> Next {
@@ -160,8 +171,12 @@ fn refused(core: &Core, relay: NodeId, reason: RefusedReason, newest: &[u8]) -> 
             Next::Wait
         }
         RefusedReason::ClockSkew | RefusedReason::Outdated => {
-            tracing::warn!(%relay, ?reason, "the relay refuses this node: check this machine's clock");
-            Next::Again(core.config.heartbeat)
+            tracing::warn!(
+                %relay, ?reason,
+                "the relay refuses this node: the clocks of this machine and of the relay differ by \
+                 minutes; set the wrong clock"
+            );
+            Next::Newer(core.config.heartbeat)
         }
         RefusedReason::TooFrequent | RefusedReason::Full | RefusedReason::Busy => {
             Next::Again(core.config.heartbeat)

@@ -3,7 +3,7 @@
 //! A connection is *unproven* until it has sent its first request. When all places are taken, a
 //! further connection evicts the oldest unproven connection and gets its place. So a flood of idle
 //! connections shuts no client out, not even a flood from this machine, whose connections have no
-//! limit by address.
+//! limit by address. The same happens when the process has no free file descriptor.
 
 use std::{
     collections::BTreeMap,
@@ -117,6 +117,11 @@ impl Admission {
     /// Counts a connection that was refused because the places were taken.
     pub(crate) fn note_refusal(&self) {
         self.counters.refused.inc();
+    }
+
+    /// Evicts up to `count` of the oldest unproven connections.
+    pub(crate) fn evict(&self, count: usize) {
+        (0..count).all(|_| self.evict_oldest());
     }
 
     /// Evicts the oldest unproven connection; returns false when none can be evicted.

@@ -12,6 +12,7 @@
 //! operator API, metrics and the port for browsers all use it, so each bound and each deadline is
 //! implemented once.
 
+mod accept_failures;
 mod admission;
 mod bound;
 mod caller;
@@ -31,6 +32,7 @@ mod serve;
 mod tls;
 mod watched;
 
+pub use accept_failures::AcceptFailures;
 pub use admission::Place;
 pub use bound::{Bound, prepare};
 pub use caller::Caller;

@@ -1,12 +1,13 @@
 //! `Listener` runs the accept loop of a port.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use peerwork_limits::Full;
 use tokio::net::TcpStream;
 
 use crate::{
-    Bound, CertificateError, Config, Counters, Lifetime, Place, Serve, Wire,
+    AcceptFailures, Bound, CertificateError, Config, Counters, Lifetime, Place, Serve, Wire,
+    accept_failures::is_exhaustion,
     admission::Admission,
     bound,
     connection::HttpServer,
@@ -15,9 +16,9 @@ use crate::{
     tls::Certificates,
 };
 
-/// The pause after a failed accept: the process has no free file descriptor until a connection
-/// closes.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The connections without a request that are evicted at once when no file descriptor is free. Serving
+/// a request takes more than one descriptor.
+const EVICTED_AT_ONCE: usize = 16;
 
 /// A bound port with its service, ready to be started.
 #[derive(Debug)]
@@ -85,13 +86,16 @@ impl<S: Serve> Listener<S> {
 }
 
 async fn accept<S: Serve>(port: Arc<Port<S>>, bound: Bound) {
+    let mut failures = AcceptFailures::new(port.name);
     let work = async {
         loop {
             match bound.socket.accept().await {
                 Ok((stream, remote)) => port.admit(stream, remote),
                 Err(error) => {
-                    tracing::warn!(listener = port.name, %error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    if is_exhaustion(&error) {
+                        port.admission.evict(EVICTED_AT_ONCE);
+                    }
+                    failures.pause(&error).await;
                 }
             }
         }

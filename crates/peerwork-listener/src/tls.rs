@@ -18,8 +18,9 @@ use crate::{TlsFiles, Wire};
 /// The pause between checks whether the files have changed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The modification times and lengths of both files, by which a replaced file is noticed.
-type Stamp = [(Option<SystemTime>, u64); 2];
+/// The modification times, lengths and inodes of both files, by which a replaced file is noticed. Some
+/// systems give all files the same time.
+type Stamp = [(Option<SystemTime>, u64, u64); 2];
 
 /// The certificate in use, with the files that it was read from.
 #[derive(Debug)]
@@ -72,8 +73,20 @@ fn stamp(files: &TlsFiles) -> Stamp {
     [&files.certificate, &files.key].map(|path| {
         let metadata = fs::metadata(path).ok();
         let modified = metadata.as_ref().and_then(|m| m.modified().ok());
-        (modified, metadata.map_or(0, |m| m.len()))
+        let inode = metadata.as_ref().map_or(0, inode);
+        (modified, metadata.map_or(0, |m| m.len()), inode)
     })
+}
+
+#[cfg(unix)]
+fn inode(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+/// Other systems have no inodes.
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> u64 {
+    0
 }
 
 fn read(files: &TlsFiles) -> Result<Current, CertificateError> {
@@ -194,5 +207,28 @@ mod tests {
         certificates.check();
         assert_eq!(current(&certificates), second);
         assert_ne!(first, second);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_of_the_same_length_and_time_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            certificate: folder.path().join("cert.pem"),
+            key: folder.path().join("key.pem"),
+        };
+        let write = |path: &Path, content: &str| {
+            fs::write(path, content).unwrap();
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        };
+        write(&files.certificate, "one");
+        write(&files.key, "key");
+        let before = stamp(&files);
+        assert_eq!(stamp(&files), before);
+        let renewed = folder.path().join("renewed");
+        write(&renewed, "two");
+        fs::rename(&renewed, &files.certificate).unwrap();
+        assert_ne!(stamp(&files), before);
     }
 }

@@ -11,6 +11,7 @@ use futures::StreamExt;
 use libp2p::{Swarm, mdns, metrics::Recorder, swarm::SwarmEvent, upnp};
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
+use peerwork_limits::{Bucket, Rate};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior},
@@ -36,6 +37,11 @@ struct Commands {
 
 /// Nodes found by mDNS that are dialled at once after being found.
 const MDNS_PEERS_MAX: usize = 32;
+/// The rate of log lines about listeners that cannot accept.
+const FAILURE_LOG: Rate = Rate {
+    burst: 1,
+    interval: Duration::from_secs(10),
+};
 
 struct EventLoop {
     swarm: Swarm<Behaviour>,
@@ -59,6 +65,9 @@ struct EventLoop {
     meters: Meters,
     streams: streams::Registry,
     metrics: Metrics,
+    started: Instant,
+    /// Bounds the log lines about listeners that cannot accept.
+    failure_log: Bucket,
 }
 
 impl EventLoop {
@@ -181,10 +190,15 @@ impl EventLoop {
                 self.confirmed.remove(&address);
                 self.publish_addresses();
             }
-            SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "a listener failed to accept");
-            }
+            SwarmEvent::ListenerError { error, .. } => self.log_failed_listener(&error),
             _ => {}
+        }
+    }
+
+    /// Logs at a bounded rate, because a process without a free file descriptor fails ten times a second.
+    fn log_failed_listener(&mut self, error: &std::io::Error) {
+        if self.failure_log.take(self.started.elapsed(), FAILURE_LOG) {
+            tracing::warn!(%error, "a listener failed to accept");
         }
     }
 

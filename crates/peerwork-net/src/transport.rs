@@ -9,6 +9,8 @@ mod gate;
 mod handed;
 mod interfaces;
 mod muxer;
+mod name_servers;
+mod own_socket;
 mod resolved;
 mod security;
 #[cfg(feature = "webrtc")]
@@ -34,6 +36,8 @@ pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
+use name_servers::NameServers;
+use own_socket::OwnSocket;
 use resolved::Resolved;
 use security::{NoiseOrTls, Outlet};
 use yamux::Yamux;
@@ -152,9 +156,11 @@ pub(crate) fn build(
         .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
-    let quic = quic::tokio::Transport::new(quic_config(keypair)).map(metered(meters, Path::Direct));
-    let resolved = Resolved::system(tcp::tokio::Transport::new(tcp_config()), gate.clone())
-        .map_err(wrong("dns"))?;
+    let quic = quic::tokio::Transport::new(quic_config(keypair));
+    let quic = OwnSocket::new(quic, &config.listen).map(metered(meters, Path::Direct));
+    let names = NameServers::of_system();
+    let by_tcp = tcp::tokio::Transport::new(tcp_config());
+    let resolved = Resolved::new(by_tcp, gate.clone(), names.clone());
     let websocket = websocket::Config::new(resolved)
         .upgrade(Version::V1Lazy)
         .authenticate(direct_security(config)?)
@@ -166,7 +172,7 @@ pub(crate) fn build(
         .multiplex(yamux.clone())
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
-    let by_name = Resolved::system(by_ip.boxed(), gate.clone()).map_err(wrong("dns"))?;
+    let by_name = Resolved::new(by_ip.boxed(), gate.clone(), names);
     // The WebSocket transport comes first: a plain TCP transport would also take the TCP part of a
     // WebSocket address.
     let hosts = OrTransport::new(websocket, by_name).map(|either, _| either.into_inner());

@@ -5,11 +5,12 @@ mod failures;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
+use peerwork_listener::AcceptFailures;
 use peerwork_net::Network;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Instant, sleep},
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -132,6 +133,7 @@ struct Carrier {
 async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let stop = carrier.stop.clone();
+    let mut failures = AcceptFailures::new("forward");
     let work = async {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -145,12 +147,7 @@ async fn accept(listener: TcpListener, carrier: Arc<Carrier>, tasks: TaskTracker
                         drop(place);
                     });
                 }
-                Err(error) => {
-                    // The process is most likely out of file descriptors: a retry at once would only
-                    // burn the CPU.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    sleep(Duration::from_millis(50)).await;
-                }
+                Err(error) => failures.pause(&error).await,
             }
         }
     };

@@ -17,6 +17,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use peerwork_listener::AcceptFailures;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,8 +25,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a client may take to send the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
-/// The pause after a failed accept, for instance when the process is out of file descriptors.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// A running web app. Dropping it stops it at once; [`stop`](Self::stop) lets requests finish.
 #[derive(Debug)]
@@ -94,6 +93,7 @@ async fn accept(
     connections: CancellationToken,
     tasks: TaskTracker,
 ) {
+    let mut failures = AcceptFailures::new("web app");
     loop {
         let accepted = tokio::select! {
             biased;
@@ -105,10 +105,7 @@ async fn accept(
                 let served = serve(socket, accepting.clone());
                 tasks.spawn(connections.clone().run_until_cancelled_owned(served));
             }
-            Err(error) => {
-                tracing::warn!(%error, "the web app cannot accept a connection");
-                tokio::time::sleep(ACCEPT_REST).await;
-            }
+            Err(error) => failures.pause(&error).await,
         }
     }
 }

@@ -10,8 +10,12 @@ use libp2p::{
 };
 use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_identity::NodeId;
+use peerwork_limits::Bucket;
 use prometheus_client::registry::Registry as MetricsRegistry;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Commands, EventLoop};
@@ -242,6 +246,8 @@ fn event_loop(
         meters: parts.meters.clone(),
         streams: parts.streams.clone(),
         metrics,
+        started: Instant::now(),
+        failure_log: Bucket::default(),
     }
 }
 
@@ -367,6 +373,19 @@ async fn bind_all(
     bind(swarm, waiting).await
 }
 
+/// The reason why a bound listener has no address.
+fn without_address(address: &Multiaddr) -> String {
+    match peers::ip(address) {
+        Some(ip) if ip.is_unspecified() => {
+            let family = if ip.is_ipv6() { "IPv6" } else { "IPv4" };
+            format!(
+                "no interface of this machine has an {family} address; is {family} switched off?"
+            )
+        }
+        _ => format!("no address after {BIND_TIMEOUT:?}"),
+    }
+}
+
 /// Waits until every listener has an address, so that a taken port is an error of the start.
 /// Other events of that time, such as connections, are kept for the event loop.
 async fn bind(
@@ -378,7 +397,7 @@ async fn bind(
         let event = tokio::time::timeout(BIND_TIMEOUT, swarm.select_next_some()).await;
         let event = event.map_err(|_| StartError::Listen {
             address: first.clone(),
-            reason: format!("no address after {BIND_TIMEOUT:?}"),
+            reason: without_address(first),
         })?;
         match event {
             SwarmEvent::NewListenAddr { listener_id, .. } => {
@@ -401,4 +420,19 @@ async fn bind(
         }
     }
     Ok(early_events)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_missing_address_family_is_named() {
+        let reason = |text: &str| without_address(&text.parse().unwrap());
+        assert!(reason("/ip6/::/tcp/0").contains("IPv6 switched off"));
+        assert!(reason("/ip4/0.0.0.0/udp/1/quic-v1").contains("IPv4 switched off"));
+        assert!(reason("/ip4/127.0.0.1/tcp/1").contains("no address after"));
+    }
 }

@@ -104,6 +104,11 @@ fn host_part(address: &Multiaddr) -> Multiaddr {
     address.iter().take_while(of_host).collect()
 }
 
+/// Whether the address begins with a DNS name.
+pub(super) fn has_name(address: &Multiaddr) -> bool {
+    name_and_port(address).is_some()
+}
+
 /// The DNS name at the beginning of an address and the port behind it, in one spelling; `None` for an
 /// address without a name.
 fn name_and_port(address: &Multiaddr) -> Option<Multiaddr> {

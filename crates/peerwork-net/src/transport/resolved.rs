@@ -23,14 +23,21 @@ use libp2p::{
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 
-use super::gate::{Gate, Gated};
+use super::{
+    gate::{self, Gate, Gated},
+    name_servers::{NameServers, Settings},
+};
 
 type Direct<T> = dns::tokio::Transport<Shared<T>>;
 type Checked<T> = dns::tokio::Transport<Gated<Shared<T>>>;
 
 /// A transport that dials DNS names.
 pub(super) struct Resolved<T> {
+    inner: Shared<T>,
     gate: Gate,
+    names: NameServers,
+    /// The version of the name servers that both resolvers ask.
+    version: u64,
     /// Dials IP addresses and names from the operator; it also listens.
     direct: Direct<T>,
     /// Dials all other names.
@@ -38,15 +45,40 @@ pub(super) struct Resolved<T> {
 }
 
 impl<T> Resolved<T> {
-    /// Resolves names by the system's configuration.
-    pub(super) fn system(inner: T, gate: Gate) -> io::Result<Self> {
+    /// Resolves names at `names`.
+    pub(super) fn new(inner: T, gate: Gate, names: NameServers) -> Self {
         let inner = Shared(Arc::new(Mutex::new(inner)));
-        Ok(Self {
-            direct: dns::tokio::Transport::system(inner.clone())?,
-            checked: dns::tokio::Transport::system(Gated::new(inner, gate.clone()))?,
+        let (version, settings) = names.current();
+        let (direct, checked) = resolvers(&inner, &gate, settings);
+        Self {
+            inner,
             gate,
-        })
+            names,
+            version,
+            direct,
+            checked,
+        }
     }
+
+    /// Makes new resolvers when the name servers have changed. Dials under way keep theirs.
+    fn refresh(&mut self) {
+        if let Some((version, settings)) = self.names.newer_than(self.version) {
+            self.version = version;
+            (self.direct, self.checked) = resolvers(&self.inner, &self.gate, settings);
+        }
+    }
+}
+
+fn resolvers<T>(
+    inner: &Shared<T>,
+    gate: &Gate,
+    (config, options): Settings,
+) -> (Direct<T>, Checked<T>) {
+    let gated = Gated::new(inner.clone(), gate.clone());
+    (
+        dns::tokio::Transport::custom(inner.clone(), config.clone(), options.clone()),
+        dns::tokio::Transport::custom(gated, config, options),
+    )
 }
 
 impl<T> Transport for Resolved<T>
@@ -75,6 +107,9 @@ where
         address: Multiaddr,
         options: DialOpts,
     ) -> Result<Self::Dial, TransportError<Self::Error>> {
+        if gate::has_name(&address) {
+            self.refresh();
+        }
         if self.gate.trusts_name_of(&address) {
             Ok(self.direct.dial(address, options)?.boxed())
         } else {
@@ -139,7 +174,8 @@ mod tests {
 
     use std::{
         future::{Ready, ready},
-        net::SocketAddr,
+        net::Ipv4Addr,
+        path::{Path, PathBuf},
     };
 
     use hickory_resolver::{
@@ -204,12 +240,22 @@ mod tests {
         RData::AAAA(rdata::AAAA(ip.parse().unwrap()))
     }
 
-    fn resolver(at: SocketAddr) -> (ResolverConfig, ResolverOpts) {
+    /// Starts a name server on loopback, and returns its port as text.
+    async fn start_name_server() -> String {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        tokio::spawn(answer(socket));
+        port.to_string()
+    }
+
+    /// Settings with the name server on loopback whose port the file holds.
+    fn by_port(file: &Path) -> io::Result<Settings> {
         let mut udp = ConnectionConfig::udp();
-        udp.port = at.port();
-        let server = NameServerConfig::new(at.ip(), true, vec![udp]);
+        let port = std::fs::read_to_string(file)?;
+        udp.port = port.parse().map_err(io::Error::other)?;
+        let server = NameServerConfig::new(Ipv4Addr::LOCALHOST.into(), true, vec![udp]);
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        (config, ResolverOpts::default())
+        Ok((config, ResolverOpts::default()))
     }
 
     /// A transport that connects to nothing and remembers what it dialled.
@@ -256,27 +302,27 @@ mod tests {
         gate: Gate,
         transport: Gated<libp2p::core::transport::Boxed<()>>,
         dialled: Recorder,
+        /// The file with the port of the name server.
+        file: PathBuf,
+        _folder: tempfile::TempDir,
     }
 
     impl Node {
         async fn new(allow_private: bool) -> Self {
-            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            let (config, options) = resolver(socket.local_addr().unwrap());
-            tokio::spawn(answer(socket));
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("name-server");
+            std::fs::write(&file, start_name_server().await).unwrap();
             let gate = Gate::new(allow_private);
             let dialled = Recorder::default();
-            let inner = Shared(Arc::new(Mutex::new(dialled.clone())));
-            let gated = Gated::new(inner.clone(), gate.clone());
-            let resolved = Resolved {
-                direct: dns::tokio::Transport::custom(inner, config.clone(), options.clone()),
-                checked: dns::tokio::Transport::custom(gated, config, options),
-                gate: gate.clone(),
-            };
+            let names = NameServers::read_by(by_port, file.clone());
+            let resolved = Resolved::new(dialled.clone(), gate.clone(), names);
             let transport = Gated::new(resolved.boxed(), gate.clone());
             Self {
                 gate,
                 transport,
                 dialled,
+                file,
+                _folder: folder,
             }
         }
 
@@ -361,5 +407,16 @@ mod tests {
         let private = node.dial("/dns4/private.example/tcp/1").await;
         assert_eq!(private, ["/ip4/10.0.0.1/tcp/1"]);
         assert!(node.dial("/dns4/metadata.example/tcp/80").await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn names_are_asked_at_the_name_servers_that_the_system_has_at_the_dial() {
+        let mut node = Node::new(false).await;
+        let named = "/dns4/public.example/tcp/1";
+        // Nothing listens on port 0.
+        std::fs::write(&node.file, "0").unwrap();
+        assert!(node.dial(named).await.is_empty(), "no name server");
+        std::fs::write(&node.file, start_name_server().await).unwrap();
+        assert_eq!(node.dial(named).await, ["/ip4/203.0.113.7/tcp/1"]);
     }
 }

@@ -51,7 +51,7 @@ async fn run(flags: DemoFlags, form: Form) -> anyhow::Result<()> {
     if flags.check {
         return check(demo, form).await;
     }
-    form.show(&Running::from(&demo))?;
+    form.announce(&Running::from(&demo));
     signals.stop_on_signal(Box::pin(demo.stop())).await
 }
 

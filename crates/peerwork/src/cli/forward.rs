@@ -107,11 +107,11 @@ async fn run(flags: ForwardFlags, resolved: &Resolved, form: Form) -> anyhow::Re
         signal = signals.next() => anyhow::bail!("ended by a signal before the port was open: {signal}"),
         opened = open(flags, resolved) => opened?,
     };
-    form.show(&Forwarding {
+    form.announce(&Forwarding {
         local: forwarder.address(),
         node: target.to_string(),
         port,
-    })?;
+    });
     signals
         .stop_on_signal(async move {
             forwarder.stop().await;

@@ -12,7 +12,7 @@
 //! | [`running`] | the log and the keys of a node that runs |
 //! | [`listen`] | addresses and ports that flags ask for |
 //! | [`operator`] | finding and asking the running node |
-//! | [`runtime`], [`signals`], [`logging`], [`files`] | what their names say |
+//! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
 
 mod command;
 mod demo;
@@ -24,6 +24,7 @@ mod key;
 mod listen;
 mod logging;
 mod node;
+mod open_files;
 mod operator;
 mod output;
 mod peers;

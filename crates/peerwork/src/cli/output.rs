@@ -33,6 +33,24 @@ impl Form {
             Self::Json => print_line(&serde_json::to_string(answer)?),
         }
     }
+
+    /// Shows an answer of a node that runs. The node goes on when the answer cannot be written.
+    pub(crate) fn announce(self, answer: &impl Answer) {
+        if let Err(error) = self.show(answer) {
+            log_unwritten(&error);
+        }
+    }
+}
+
+/// Writes a line about a node that runs. The node goes on when the line cannot be written.
+pub(crate) fn announce_line(line: &str) {
+    if let Err(error) = print_line(line) {
+        log_unwritten(&error);
+    }
+}
+
+fn log_unwritten(error: &anyhow::Error) {
+    tracing::warn!("the node goes on: {}", failure_text(error));
 }
 
 /// Writes one line to standard output.
@@ -42,7 +60,9 @@ impl Form {
 pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output"))
+        }
         _ => Ok(()),
     }
 }

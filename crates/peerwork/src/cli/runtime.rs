@@ -4,8 +4,11 @@ use std::future::Future;
 
 use anyhow::Context as _;
 
-/// Runs `work` to its end, and does not wait for tasks that it spawned.
+use super::open_files;
+
+/// Raises the limit of open files, runs `work` to its end, and does not wait for tasks that it spawned.
 pub(crate) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
         .enable_all()

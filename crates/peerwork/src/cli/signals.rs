@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use anyhow::Context as _;
 
-use super::output::print_line;
+use super::output::announce_line;
 
 /// The longest time of an orderly stop. A node bounds its own stop to 5 s; this bound is for a process
 /// in which the stop no longer makes progress.
@@ -69,8 +69,8 @@ impl Signals {
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         let signal = self.next().await;
-        print_line(&format!("\n[SIGNAL] Caught signal: {signal}"))?;
-        print_line("Gracefully shutting down client...")?;
+        announce_line(&format!("\n[SIGNAL] Caught signal: {signal}"));
+        announce_line("Gracefully shutting down client...");
         tokio::select! {
             biased;
             () = stop => Ok(()),

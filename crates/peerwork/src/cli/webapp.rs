@@ -59,6 +59,6 @@ async fn run(flags: &WebappFlags, form: Form) -> anyhow::Result<()> {
         true => format!("http://localhost:{}/home", address.port()),
         false => format!("http://{address}/home"),
     };
-    form.show(&Running { url })?;
+    form.announce(&Running { url });
     signals.stop_on_signal(app.stop()).await
 }

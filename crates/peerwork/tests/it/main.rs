@@ -11,6 +11,8 @@ mod foreign;
 mod forward;
 mod network;
 mod node;
+#[cfg(unix)]
+mod open_files;
 mod program;
 mod secure;
 #[cfg(unix)]

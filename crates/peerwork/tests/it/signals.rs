@@ -6,6 +6,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+#[cfg(target_os = "linux")]
+use peerwork::runtime_file::RuntimeFile;
+
+#[cfg(target_os = "linux")]
+use crate::network::{Running, eventually};
 use crate::program::{peerwork, run};
 
 fn start(dir: &std::path::Path, line: &str) -> Child {
@@ -62,4 +67,29 @@ fn a_web_app_that_cannot_listen_is_an_error() {
         error.contains("cannot listen") && error.contains("--listen"),
         "{error}"
     );
+}
+
+/// On a full disk a service cannot write its standard output.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_node_runs_and_stops_in_order_when_standard_output_cannot_be_written() {
+    for line in [
+        "relay --data-dir d --websocket 127.0.0.1:0 --tcp off",
+        "node --data-dir d --libp2p 127.0.0.1:0",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let child = peerwork(dir.path())
+            .args(line.split_whitespace())
+            .stdout(full.unwrap())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut node = Running(child.unwrap());
+        let data = dir.path().join("d");
+        eventually("node.json", || RuntimeFile::load(&data).ok().flatten());
+        node.signal("-TERM");
+        assert_eq!(node.0.wait().unwrap().code(), Some(0), "{line}");
+        // The file goes only when the parts of the node are stopped.
+        assert_eq!(RuntimeFile::load(&data).unwrap(), None, "{line}");
+    }
 }

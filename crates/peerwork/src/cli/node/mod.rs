@@ -77,7 +77,7 @@ fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
         let roles = compose::roles(&config);
         let node = Node::start(config).await?;
         tell_listeners(node.addresses());
-        form.show(&Running::of(&node, roles))?;
+        form.announce(&Running::of(&node, roles));
         signals
             .stop_on_signal(async move {
                 node.stop().await;

@@ -98,7 +98,7 @@ async fn serve(config: Config, report_every: Duration, form: Form) -> anyhow::Re
     let signals = Signals::listen()?;
     let node = Node::start(config).await?;
     let report = node.relay_reporter();
-    form.show(&Reach::of(&node, report.as_ref().map(|report| report())))?;
+    form.announce(&Reach::of(&node, report.as_ref().map(|report| report())));
     let _reporting = report.filter(|_| !report_every.is_zero()).map(|report| {
         let reporting = report_again_and_again(report, report_every);
         AbortOnDropHandle::new(tokio::spawn(reporting))
