@@ -402,3 +402,6 @@ async fn bind(
     }
     Ok(early_events)
 }
+
+#[cfg(test)]
+mod tests;

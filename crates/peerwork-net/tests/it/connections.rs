@@ -14,6 +14,9 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::node::{address, config, connect, relay_config, soon, start};
 
+/// A block that outlasts the test.
+const BLOCK: Duration = Duration::from_secs(600);
+
 #[tokio::test]
 async fn peers_appear_when_they_connect_and_go_when_they_leave() {
     let (a, b) = (start(config()).await, start(config()).await);
@@ -63,13 +66,13 @@ async fn a_node_with_another_id_than_the_dialled_one_is_refused() {
 async fn a_blocked_node_is_disconnected_and_refused_until_the_block_ends() {
     let (a, b) = (start(config()).await, start(config()).await);
     connect(&b, &a).await;
-    a.block(b.node_id(), Duration::from_secs(600)).await;
+    a.block(b.node_id(), BLOCK, soon()).await.unwrap();
     eventually("the disconnect", || (a.peer_count() == 0).then_some(())).await;
     eventually("b to notice", || (b.peer_count() == 0).then_some(())).await;
     let to = address(&b);
     let dialled = a.dial(to.node, vec![to.transport], soon()).await;
     assert_eq!(dialled, Err(DialError::Blocked));
-    a.unblock(b.node_id()).await;
+    a.unblock(b.node_id(), soon()).await.unwrap();
     connect(&a, &b).await;
 }
 
@@ -147,7 +150,7 @@ async fn connections_past_the_limit_are_refused_and_protected_nodes_are_not() {
     for _ in 0..3 {
         clients.push(start(config()).await);
     }
-    server.protect(clients[2].node_id()).await;
+    server.protect(clients[2].node_id(), soon()).await.unwrap();
     connect(&clients[0], &server).await;
     connect(&clients[1], &server).await;
     connect(&clients[2], &server).await;
@@ -167,11 +170,11 @@ async fn a_node_that_is_protected_no_more_is_refused_past_the_limit() {
     let server = start(settings).await;
     let (first, second) = (start(config()).await, start(config()).await);
     connect(&first, &server).await;
-    server.protect(second.node_id()).await;
+    server.protect(second.node_id(), soon()).await.unwrap();
     connect(&second, &server).await;
     eventually("two peers", || (server.peer_count() == 2).then_some(())).await;
-    server.unprotect(second.node_id()).await;
-    server.disconnect(second.node_id()).await;
+    server.unprotect(second.node_id(), soon()).await.unwrap();
+    server.disconnect(second.node_id(), soon()).await.unwrap();
     eventually("the end", || (second.peer_count() == 0).then_some(())).await;
     let to = address(&server);
     let _ = second.dial(to.node, vec![to.transport], soon()).await;
@@ -200,10 +203,10 @@ async fn an_address_where_no_node_is_welcome_is_an_error() {
     let own = a.dial_address(address(&a).transport, soon()).await;
     assert_eq!(own, Err(DialError::Oneself));
     let at = address(&b).transport;
-    a.block(b.node_id(), Duration::from_secs(600)).await;
+    a.block(b.node_id(), BLOCK, soon()).await.unwrap();
     let blocked = a.dial_address(at.clone(), soon()).await;
     assert_eq!(blocked, Err(DialError::Blocked));
-    a.unblock(b.node_id()).await;
+    a.unblock(b.node_id(), soon()).await.unwrap();
     let nowhere = at.clone().with(Part::P2pCircuit);
     let circuit = a.dial_address(nowhere, soon()).await;
     assert!(matches!(circuit, Err(DialError::Failed(_))), "{circuit:?}");
@@ -233,11 +236,11 @@ async fn opened(events: &mut ConnectionEvents) -> Connection {
 #[tokio::test]
 async fn connection_events_tell_direction_and_reason() {
     let (a, b) = (start(config()).await, start(config()).await);
-    let mut of_a = a.connection_events(16).await;
+    let mut of_a = a.connection_events(16, soon()).await.unwrap();
     connect(&a, &b).await;
     // The connection exists already when b subscribes.
     eventually("a at b", || b.peer(a.node_id())).await;
-    let mut of_b = b.connection_events(16).await;
+    let mut of_b = b.connection_events(16, soon()).await.unwrap();
     let dialled = opened(&mut of_a).await;
     assert_eq!(
         (dialled.node, dialled.info.path),
@@ -249,7 +252,7 @@ async fn connection_events_tell_direction_and_reason() {
     assert_eq!(accepted.node, a.node_id());
     assert_eq!(accepted.info.direction, Direction::Accepted);
 
-    a.disconnect(b.node_id()).await;
+    a.disconnect(b.node_id(), soon()).await.unwrap();
     let closed = ConnectionEvent::Closed(dialled, CloseReason::Disconnected);
     assert_eq!(next(&mut of_a).await, closed);
     match next(&mut of_b).await {
@@ -261,7 +264,7 @@ async fn connection_events_tell_direction_and_reason() {
 
     connect(&b, &a).await;
     let dialled = opened(&mut of_b).await;
-    b.block(a.node_id(), Duration::from_secs(600)).await;
+    b.block(a.node_id(), BLOCK, soon()).await.unwrap();
     let closed = ConnectionEvent::Closed(dialled, CloseReason::Blocked);
     assert_eq!(next(&mut of_b).await, closed);
     b.stop().await;
@@ -274,13 +277,13 @@ async fn every_connection_is_opened_and_closed_once_for_every_subscriber() {
     const ROUNDS: usize = 4;
     let server = start(config()).await;
     let to = address(&server);
-    let events = server.connection_events(1024).await;
+    let events = server.connection_events(1024, soon()).await.unwrap();
     let rounds = (0..NODES).map(|_| async {
         let client = start(config()).await;
         for _ in 0..ROUNDS {
             connect(&client, &server).await;
             eventually("the client", || server.peer(client.node_id())).await;
-            client.disconnect(to.node).await;
+            client.disconnect(to.node, soon()).await.unwrap();
             eventually("its end", || {
                 let gone = server.peer(client.node_id()).is_none();
                 (gone && client.peer_count() == 0).then_some(())
@@ -311,7 +314,7 @@ async fn every_connection_is_opened_and_closed_once_for_every_subscriber() {
 #[tokio::test]
 async fn a_subscriber_that_does_not_read_gets_lagged_and_sees_the_whole_when_it_comes_again() {
     let server = start(config()).await;
-    let mut events = server.connection_events(2).await;
+    let mut events = server.connection_events(2, soon()).await.unwrap();
     let mut clients = Vec::new();
     for _ in 0..3 {
         let client = start(config()).await;
@@ -322,7 +325,7 @@ async fn a_subscriber_that_does_not_read_gets_lagged_and_sees_the_whole_when_it_
     let first = [opened(&mut events).await, opened(&mut events).await];
     assert_eq!(events.next().await, Some(Err(Lagged)));
     assert_eq!(events.next().await, None);
-    let mut again = server.connection_events(2).await;
+    let mut again = server.connection_events(2, soon()).await.unwrap();
     let all = [
         opened(&mut again).await,
         opened(&mut again).await,
