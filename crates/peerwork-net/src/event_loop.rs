@@ -24,6 +24,7 @@ use crate::{
     metrics::Metrics,
     peers::{self, Event, Path, PeerTable, Reachability},
     relay, streams,
+    transport::Budget,
 };
 
 /// The calls of the network's handles, one queue for each driver.
@@ -57,6 +58,7 @@ struct EventLoop {
     reachability: watch::Sender<Reachability>,
     table: PeerTable,
     meters: Meters,
+    budget: Budget,
     streams: streams::Registry,
     metrics: Metrics,
 }
@@ -113,6 +115,7 @@ impl EventLoop {
         }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
+        self.metrics.refresh_buffered(self.budget.buffered());
         self.metrics.refresh_dht(self.dht.queries());
         self.metrics.refresh_relay(&self.places, &self.ledger);
         self.metrics.refresh_gossip(&self.gossip.forwarded());

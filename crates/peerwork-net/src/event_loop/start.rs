@@ -18,7 +18,7 @@ use super::{Commands, EventLoop};
 use crate::{
     Config,
     behaviour::{self, Behaviour, PartsEvent},
-    config::CIRCUITS_PER_PEER_MAX,
+    config::{self, CIRCUITS_PER_PEER_MAX},
     dht,
     error::StartError,
     gossip,
@@ -52,6 +52,7 @@ struct Parts {
     places: relay::Places,
     ledger: relay::Ledger,
     gate: transport::Gate,
+    budget: transport::Budget,
     table: PeerTable,
     events: broadcast::Sender<Event>,
     stop: CancellationToken,
@@ -67,12 +68,22 @@ impl Parts {
             places: relay::Places::new(config.relay_server.as_ref()),
             ledger: relay::Ledger::default(),
             gate: transport::Gate::new(config.allow_private),
+            budget: budget(&config.limits),
             table: PeerTable::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
     }
+}
+
+fn budget(limits: &config::Limits) -> transport::Budget {
+    transport::Budget::new(transport::Bounds {
+        unread: limits.unread_bytes_max,
+        unread_per_connection: limits.unread_bytes_per_connection_max,
+        unsent: limits.unsent_bytes_max,
+        unsent_per_connection: limits.unsent_bytes_per_connection_max,
+    })
 }
 
 /// The sending ends of the event loop's queues.
@@ -192,6 +203,7 @@ fn network(
             gate: parts.gate,
             table: parts.table,
             meters: parts.meters,
+            budget: parts.budget,
             advertised,
             events: parts.events,
         },
@@ -240,6 +252,7 @@ fn event_loop(
         reachability: published.reachability,
         table,
         meters: parts.meters.clone(),
+        budget: parts.budget.clone(),
         streams: parts.streams.clone(),
         metrics,
     }
@@ -303,8 +316,13 @@ fn build(
     parts: &Parts,
     accepted: mpsc::Receiver<transport::Accepted>,
 ) -> Result<Swarm<Behaviour>, StartError> {
-    let (transport, relay_client) =
-        transport::build(config, &parts.meters, &parts.gate, accepted, &parts.tasks)?;
+    let shared = transport::Shared {
+        meters: &parts.meters,
+        gate: &parts.gate,
+        budget: &parts.budget,
+        tasks: &parts.tasks,
+    };
+    let (transport, relay_client) = transport::build(config, &shared, accepted)?;
     let streams = parts.streams.clone();
     let behaviour = behaviour::build(config, relay_client, streams)?;
     let settings = swarm::Config::with_tokio_executor()

@@ -15,7 +15,7 @@ use crate::{
     call::ask,
     error::{CallError, DialError, HandOverError},
     handle::Network,
-    metering::Traffic,
+    metering::{Buffered, Traffic},
     transport::Accepted,
 };
 
@@ -269,5 +269,12 @@ impl Network {
     #[must_use]
     pub fn traffic_total(&self) -> (u64, u64) {
         self.parts.peers.meters.total()
+    }
+
+    /// Memory that the streams of all connections hold at this moment, except those of QUIC, whose
+    /// windows bound it.
+    #[must_use]
+    pub fn buffered(&self) -> Buffered {
+        self.parts.peers.budget.buffered()
     }
 }
