@@ -16,9 +16,10 @@ use super::{
     streams::Table,
 };
 
-/// Streams of one connection at once. A node that opens more loses the connection, as with
-/// yamux.
-const STREAMS_MAX: usize = 4096;
+/// Streams of one connection at once; a node that opens more loses the connection. Chromium's WebRTC and
+/// libdatachannel, which js-libp2p uses in Node.js, have no more than these 1024 channels either. Each
+/// idle channel costs a little time for each datagram, because SCTP adds up the unread bytes of all.
+pub(super) const STREAMS_MAX: usize = 1024;
 /// Bytes that SCTP holds until the other side has them: the most that is under way.
 const SENDING_BYTES_MAX: usize = 1 << 20;
 /// The time that the other side has to close the channel of a stream that its user dropped.

@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     WebRtc,
     accept::{Acceptor, prologue},
+    channels::STREAMS_MAX,
     connection::Connection,
     driver::{Driver, Inbound},
     end::End,
@@ -178,7 +179,22 @@ fn visits_beside(idle: u16) -> usize {
 fn the_work_for_a_datagram_does_not_grow_with_idle_channels() {
     let alone = visits_beside(0);
     assert!((1..10).contains(&alone), "{alone}");
-    assert_eq!(visits_beside(4_000), alone);
+    let most = u16::try_from(STREAMS_MAX).unwrap() - 2;
+    assert_eq!(visits_beside(most), alone);
+}
+
+#[test]
+fn a_connection_has_room_for_its_streams_and_ends_with_one_more() {
+    let mut pair = Pair::new();
+    // The stream of the handshake is one of them.
+    for n in 1..STREAMS_MAX {
+        pair.open(2 * u16::try_from(n).unwrap());
+    }
+    pair.run(Duration::from_secs(1)).unwrap();
+    let one_more = 2 * u16::try_from(STREAMS_MAX).unwrap();
+    let opened = pair.far.association().open_stream(one_more, Kind::Binary);
+    opened.unwrap().write_with_ppi(&OPEN, Kind::Dcep).unwrap();
+    assert_eq!(pair.run(Duration::from_secs(1)), Err(End::InvalidData));
 }
 
 #[test]
