@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use libp2p::{Swarm, SwarmBuilder, ping, swarm::SwarmEvent};
 use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_net::{
     Event, Network, Path, Reachability,
     error::{DialError, StartError},
+    gossip::{Mode, Verdict},
     peers::{CloseReason, Connection, ConnectionEvent, ConnectionEvents, Direction, Lagged},
 };
 use peerwork_testkit::eventually;
@@ -269,6 +272,61 @@ async fn connection_events_tell_direction_and_reason() {
     assert_eq!(next(&mut of_b).await, closed);
     b.stop().await;
     assert_eq!(of_b.next().await, None);
+}
+
+/// A node that speaks nothing but ping, so that it refuses the gossip stream of a node of this crate.
+fn node_without_gossip() -> Swarm<ping::Behaviour> {
+    let keypair = libp2p::identity::Keypair::generate_ed25519();
+    let builder = SwarmBuilder::with_existing_identity(keypair).with_tokio();
+    builder
+        .with_quic()
+        .with_behaviour(|_| ping::Behaviour::default())
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(BLOCK))
+        .build()
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_both_ends_are_told() {
+    let mut settings = config();
+    settings.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+    settings.idle_timeout = Duration::from_millis(200);
+    let node = start(settings).await;
+    let mut events = node.connection_events(16, soon()).await.unwrap();
+    let mut other = node_without_gossip();
+    let to = address(&node);
+    let peer = *to.node.as_peer_id();
+    other.dial(to.transport.with(Part::P2p(peer))).unwrap();
+    let at_other = async {
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            match other.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { .. } => seen.push("opened"),
+                SwarmEvent::ConnectionClosed { .. } => seen.push("closed"),
+                _ => {}
+            }
+        }
+        seen
+    };
+    let at_node = async {
+        let accepted = opened(&mut events).await;
+        let closed = ConnectionEvent::Closed(accepted, CloseReason::Idle);
+        // gossipsub sends its first message before it knows the answer to its stream, and drops a
+        // refused stream when it sends the next one: the subscription to a topic.
+        let mut topics = Vec::new();
+        loop {
+            let name = topics.len().to_string();
+            let topic = node.topic(&name, Mode::Subscribe, |_| Verdict::Accept, soon());
+            topics.push(topic.await.unwrap());
+            let event = tokio::time::timeout(Duration::from_secs(1), next(&mut events));
+            if let Ok(event) = event.await {
+                assert_eq!(event, closed);
+                return;
+            }
+        }
+    };
+    let both = tokio::time::timeout_at(soon(), async { tokio::join!(at_other, at_node) });
+    assert_eq!(both.await.unwrap().0, ["opened", "closed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
