@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     announcement::Announcement,
-    core::Core,
+    core::{CALL, Core},
     inventory::Inventory,
     limiter::Bucket,
     offer::Offers,
@@ -232,7 +232,8 @@ impl Announcer {
         let Some(publisher) = &self.publisher else {
             return;
         };
-        if let Err(error) = publisher.publish(envelope.to_vec()).await {
+        let deadline = Instant::now() + CALL;
+        if let Err(error) = publisher.publish(envelope.to_vec(), deadline).await {
             // Relays that connect later ask for a snapshot, which holds this node too.
             tracing::debug!(%error, "own announcement not published");
         }

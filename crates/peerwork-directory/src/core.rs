@@ -26,6 +26,9 @@ use crate::{
 const EVENTS_MAX: usize = 4096;
 /// Nodes waiting to be blocked or looked up; further ones are dropped and counted.
 pub(crate) const QUEUE_MAX: usize = 256;
+/// How long the network may take to carry out a call. Its event loop takes a call within milliseconds,
+/// so that a longer time means that the machine does not keep up.
+pub(crate) const CALL: Duration = Duration::from_secs(5);
 /// Nodes waiting to be looked up because of one sender's heartbeats.
 const WANTED_PER_SENDER_MAX: usize = 32;
 

@@ -214,7 +214,10 @@ impl Directory {
         let envelope = goodbye.seal(&service.keypair);
         // Published gossip is on its way; the answer to a push confirms its arrival.
         if let Some(publisher) = &service.publisher {
-            let _ = timeout_at(deadline, publisher.publish(envelope.clone())).await;
+            let published = publisher.publish(envelope.clone(), deadline).await;
+            if let Err(error) = published {
+                tracing::debug!(%error, "goodbye not published");
+            }
         }
         let pushes = self.listeners().into_iter().map(|relay| {
             let envelope = &envelope;

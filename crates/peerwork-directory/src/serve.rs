@@ -5,10 +5,13 @@ use std::{io, sync::Arc, time::Duration};
 use peerwork_identity::NodeId;
 use peerwork_limits::{Bounds, Shares};
 use peerwork_net::{InboundStream, Limits, Served, Stream, error::ServeError, gossip::Publisher};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use crate::{
-    core::Core,
+    core::{CALL, Core},
     error::Refusal,
     limiter::Action,
     protocol::{
@@ -122,7 +125,9 @@ impl Server {
         }
         match self.core.accept_push(node, envelope) {
             Ok(Outcome::Accepted(_)) => {
-                if let Err(error) = self.publisher.publish(envelope.to_vec()).await {
+                let deadline = Instant::now() + CALL;
+                let published = self.publisher.publish(envelope.to_vec(), deadline);
+                if let Err(error) = published.await {
                     tracing::debug!(%node, %error, "announcement not published");
                 }
                 response::Kind::Accepted(Accepted {})

@@ -6,7 +6,8 @@ use multiaddr::Multiaddr;
 use peerwork_identity::{Keypair, NodeId};
 use peerwork_net::{
     Network, Served,
-    gossip::{Mode, Publisher, Topic},
+    error::CallError,
+    gossip::{Message, Mode, Publisher, Topic},
 };
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -19,7 +20,7 @@ use crate::{
     announcer::{Announcer, Outgoing, Watched},
     catch_up,
     config::{Config, Participation},
-    core::{Core, Queues},
+    core::{CALL, Core, Queues},
     error::StartError,
     gossip,
     inventory::{self, Inventory, Roots},
@@ -193,9 +194,9 @@ impl RelaySide {
     async fn join(core: &Arc<Core>) -> Result<Self, StartError> {
         let judging = core.clone();
         let name = topic_name(&core.config.network);
-        let topic = core.network.topic(&name, Mode::Subscribe, move |message| {
-            gossip::judge(&judging, message)
-        });
+        let judge = move |message: &Message| gossip::judge(&judging, message);
+        let deadline = Instant::now() + CALL;
+        let topic = core.network.topic(&name, Mode::Subscribe, judge, deadline);
         let topic = topic.await.map_err(StartError::Topic)?;
         let server = Server::new(core.clone(), topic.publisher());
         let served = server.serve().map_err(StartError::Serve)?;
@@ -216,7 +217,12 @@ async fn expire(core: Arc<Core>) {
 async fn block(core: Arc<Core>, mut blocks: mpsc::Receiver<NodeId>) {
     while let Some(node) = blocks.recv().await {
         tracing::info!(%node, "blocking a node for its offences");
-        core.network.block(node, BLOCK).await;
+        let blocked = core.network.block(node, BLOCK, Instant::now() + CALL);
+        match blocked.await {
+            Ok(()) => {}
+            Err(CallError::Stopped) => return,
+            Err(error) => tracing::warn!(%node, %error, "a node is not blocked for its offences"),
+        }
     }
 }
 

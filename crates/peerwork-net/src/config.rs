@@ -56,7 +56,8 @@ pub struct Config {
     /// How often each connection is pinged, and how long an answer may take before the connection is
     /// given up.
     pub ping_interval: Duration,
-    /// How long a connection without streams and without a reservation is kept.
+    /// How long a connection without streams and without a reservation is kept. The gossip stream
+    /// that this node opens on every connection counts as long as the other node has not refused it.
     pub idle_timeout: Duration,
 }
 
@@ -211,10 +212,11 @@ pub struct Limits {
     pub memory_share_max: f64,
     /// Streams being opened at once on one connection.
     pub opens_per_connection_max: usize,
-    /// Memory that the unread bytes of all yamux connections take. Above this bound, the streams that
-    /// held most bytes for longest are reset.
+    /// Memory that the unread bytes of all yamux and WebRTC connections take. Above this bound, the
+    /// streams that held most bytes for longest are reset. The windows of all QUIC connections, 2 MiB
+    /// each, are at most as much again: further QUIC connections are refused.
     pub unread_bytes_max: usize,
-    /// Memory that the unread bytes of one connection take; at least 4 MiB.
+    /// Memory that the unread bytes of one yamux connection take; at least 4 MiB.
     pub unread_bytes_per_connection_max: usize,
     /// Bytes that were written to streams of all yamux connections and that the sockets have not taken.
     /// Above this bound writers wait, except that each connection may always hold 64 KiB.

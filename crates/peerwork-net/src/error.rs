@@ -118,6 +118,34 @@ pub enum DialError {
     Stopped,
 }
 
+/// A call that the event loop carries out was not confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The deadline passed before the event loop confirmed the call, which may be carried out still.
+    #[error("the deadline passed before the network carried out the call")]
+    Deadline,
+    /// The network has stopped.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// Converts a [`CallError`] to the error of a call that can fail in further ways.
+macro_rules! of_a_call {
+    ($($error:ident),*) => {$(
+        impl From<CallError> for $error {
+            fn from(error: CallError) -> Self {
+                match error {
+                    CallError::Deadline => Self::Deadline,
+                    CallError::Stopped => Self::Stopped,
+                }
+            }
+        }
+    )*};
+}
+
+of_a_call!(DialError, TopicError, ReserveError, DhtError);
+
 /// Serving a protocol failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -160,6 +188,10 @@ pub enum TopicError {
     /// Publishing failed for another reason.
     #[error("publishing: {0}")]
     Publish(String),
+    /// The deadline passed. A message may be published still; a topic is not joined, and left again
+    /// within about a second if the network joined it in the meantime.
+    #[error("the deadline passed while joining or publishing on the topic")]
+    Deadline,
     /// The network has stopped.
     #[error("the network has stopped")]
     Stopped,

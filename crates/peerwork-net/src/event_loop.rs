@@ -25,6 +25,7 @@ use crate::{
     metrics::Metrics,
     peers::{self, Event, Path, PeerTable, Reachability},
     relay, streams,
+    transport::Budget,
 };
 
 /// The calls of the network's handles, one queue for each driver.
@@ -63,6 +64,7 @@ struct EventLoop {
     reachability: watch::Sender<Reachability>,
     table: PeerTable,
     meters: Meters,
+    budget: Budget,
     streams: streams::Registry,
     metrics: Metrics,
     started: Instant,
@@ -122,6 +124,7 @@ impl EventLoop {
         }
         let peers = self.table.len();
         self.metrics.refresh(peers, &self.meters, &self.streams);
+        self.metrics.refresh_buffered(self.budget.buffered());
         self.metrics.refresh_dht(self.dht.queries());
         self.metrics.refresh_relay(&self.places, &self.ledger);
         self.metrics.refresh_gossip(&self.gossip.forwarded());

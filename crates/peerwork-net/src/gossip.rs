@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use behaviour::{Behaviour, build};
 pub(crate) use command::Command;
+#[cfg(test)]
+pub(crate) use command::Delivered;
 pub(crate) use driver::{Decided, Driver};
 pub(crate) use inbox::Dropped;
 pub use limits::{TopicConfig, TopicLimits};

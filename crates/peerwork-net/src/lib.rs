@@ -21,6 +21,7 @@
 //!   observations ([`peers`], [`metering`]).
 
 mod behaviour;
+mod call;
 pub mod config;
 pub mod dht;
 pub mod dial_policy;

@@ -40,6 +40,16 @@ pub struct Traffic {
     pub rtt: Option<Duration>,
 }
 
+/// Memory of bytes that the streams of all connections hold; see
+/// [`Limits`](crate::config::Limits) for the bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Buffered {
+    /// Memory of the bytes that came in and were not read, of yamux and WebRTC.
+    pub unread_bytes: usize,
+    /// Bytes that were written and not sent, of yamux.
+    pub unsent_bytes: usize,
+}
+
 /// The counters of one node. A meter lives as long as a connection or a stream of its node, and then
 /// leaves the table by itself.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use prometheus_client::{
 
 use crate::{
     gossip::{Dropped, Forwarded, TopicCounts},
-    metering::Meters,
+    metering::{Buffered, Meters},
     relay::{Ledger, Places, RelayCounts},
     streams,
 };
@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     peers: Gauge,
     received: Counter,
     sent: Counter,
+    unread: Gauge,
+    unsent: Gauge,
     refused: Counter,
     reservations: Gauge,
     circuits: Gauge,
@@ -66,6 +68,8 @@ impl Metrics {
             peers: Gauge::default(),
             received: Counter::default(),
             sent: Counter::default(),
+            unread: Gauge::default(),
+            unsent: Gauge::default(),
             refused: Counter::default(),
             reservations: Gauge::default(),
             circuits: Gauge::default(),
@@ -94,6 +98,18 @@ impl Metrics {
             "Bytes sent on streams of all connections",
             Unit::Bytes,
             metrics.sent.clone(),
+        );
+        registry.register_with_unit(
+            "unread",
+            "Memory of bytes that came in and were not read, of yamux and WebRTC",
+            Unit::Bytes,
+            metrics.unread.clone(),
+        );
+        registry.register_with_unit(
+            "unsent",
+            "Bytes that were written to streams of yamux and not sent",
+            Unit::Bytes,
+            metrics.unsent.clone(),
         );
         registry.register(
             "streams_refused",
@@ -210,6 +226,13 @@ impl Metrics {
         raise(&self.topic_messages.get_or_create(&topic), counts.messages);
         raise(&self.topic_bytes.get_or_create(&topic), counts.bytes);
         raise(&self.topic_dropped.get_or_create(&topic), counts.dropped);
+    }
+
+    /// Brings the figures of the streams' memory up to date; called once a second.
+    pub(crate) fn refresh_buffered(&self, buffered: Buffered) {
+        let gauge = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.unread.set(gauge(buffered.unread_bytes));
+        self.unsent.set(gauge(buffered.unsent_bytes));
     }
 
     /// Brings the figures of the DHT up to date; called once a second.

@@ -23,7 +23,7 @@ pub use connection::{
     CloseReason, Connection, ConnectionEvent, ConnectionId, ConnectionInfo, Direction,
 };
 pub(crate) use control::Control;
-pub(crate) use driver::{Command, Driver};
+pub(crate) use driver::{Change, Command, Driver};
 pub(crate) use path::without_last_peer;
 pub use path::{Path, ip};
 pub use subscriptions::{ConnectionEvents, Lagged};

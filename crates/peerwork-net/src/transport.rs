@@ -1,6 +1,7 @@
 //! Builds the transports: TCP, WebSocket, QUIC, WebRTC and circuits, authenticated, multiplexed and
 //! metered.
 
+mod account;
 mod budget;
 mod corked;
 mod driven;
@@ -11,6 +12,7 @@ mod interfaces;
 mod muxer;
 mod name_servers;
 mod own_socket;
+mod quic;
 mod resolved;
 mod security;
 #[cfg(feature = "webrtc")]
@@ -25,19 +27,20 @@ use libp2p::{
         transport::{Boxed, OrTransport, timeout::TransportTimeout},
         upgrade::Version,
     },
-    noise, quic, relay, tcp, tls, websocket,
+    noise, relay, tcp, tls, websocket,
 };
 use peerwork_identity::Keypair;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use budget::{Bounds, Budget};
+pub(crate) use budget::{Bounds, Budget};
 pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
 use name_servers::NameServers;
 use own_socket::OwnSocket;
+use quic::Quic;
 use resolved::Resolved;
 use security::{NoiseOrTls, Outlet};
 use yamux::Yamux;
@@ -98,8 +101,7 @@ where
 #[cfg(feature = "webrtc")]
 fn direct_webrtc(
     config: &Config,
-    meters: &Meters,
-    tasks: &TaskTracker,
+    shared: &Shared<'_>,
 ) -> Result<
     impl libp2p::Transport<
         Output = (PeerId, StreamMuxerBox),
@@ -115,48 +117,37 @@ fn direct_webrtc(
         Some(certificate) => certificate.clone(),
         None => crate::webrtc::Certificate::generate().map_err(wrong("webrtc"))?,
     };
-    let webrtc = webrtc::WebRtc::new(&config.keypair, certificate, tasks.clone());
+    let (budget, tasks) = (shared.budget.clone(), shared.tasks.clone());
+    let webrtc = webrtc::WebRtc::new(&config.keypair, certificate, budget, tasks);
     let webrtc = webrtc.map_err(wrong("webrtc"))?;
-    Ok(webrtc.map(metered(meters, Path::Direct)))
+    Ok(webrtc.map(metered(shared.meters, Path::Direct)))
 }
 
-/// Bytes that all streams of a QUIC connection, and each of them, may hold unread: QUIC's windows. The
-/// library's own are 15 and 10 MB.
-const QUIC_CONNECTION_BYTES: u32 = 4 << 20;
-const QUIC_STREAM_BYTES: u32 = 2 << 20;
-
-fn quic_config(keypair: &Keypair) -> quic::Config {
-    let mut config = quic::Config::new(keypair.libp2p());
-    config.max_connection_data = QUIC_CONNECTION_BYTES;
-    config.max_stream_data = QUIC_STREAM_BYTES;
-    config
+/// The state that the transports share with the rest of the network.
+pub(crate) struct Shared<'a> {
+    pub(crate) meters: &'a Meters,
+    pub(crate) gate: &'a Gate,
+    pub(crate) budget: &'a Budget,
+    pub(crate) tasks: &'a TaskTracker,
 }
 
 /// Builds the transport and the relay client behaviour that belongs to it.
 pub(crate) fn build(
     config: &Config,
-    meters: &Meters,
-    gate: &Gate,
+    shared: &Shared<'_>,
     accepted: mpsc::Receiver<Accepted>,
-    tasks: &TaskTracker,
 ) -> Result<(Authenticated, relay::client::Behaviour), StartError> {
+    let Shared { meters, gate, .. } = *shared;
     let tcp_config = || tcp::Config::default().nodelay(true);
     let keypair = &config.keypair;
-    let limits = &config.limits;
-    let budget = Budget::new(Bounds {
-        unread: limits.unread_bytes_max,
-        unread_per_connection: limits.unread_bytes_per_connection_max,
-        unsent: limits.unsent_bytes_max,
-        unsent_per_connection: limits.unsent_bytes_per_connection_max,
-    });
-    let yamux = Yamux::new(tasks.clone(), budget);
+    let yamux = Yamux::new(shared.tasks.clone(), shared.budget.clone());
     let direct = metered(meters, Path::Direct);
     let plain = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
         .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
-    let quic = quic::tokio::Transport::new(quic_config(keypair));
+    let quic = Quic::new(keypair, config.limits.unread_bytes_max);
     let quic = OwnSocket::new(quic, &config.listen).map(metered(meters, Path::Direct));
     let names = NameServers::of_system();
     let by_tcp = tcp::tokio::Transport::new(tcp_config());
@@ -179,7 +170,7 @@ pub(crate) fn build(
     // Handed-over listeners come before the WebSocket transport, which would bind their port.
     let hosts = OrTransport::new(handed, hosts).map(|either, _| either.into_inner());
     #[cfg(feature = "webrtc")]
-    let hosts = OrTransport::new(direct_webrtc(config, meters, tasks)?, hosts)
+    let hosts = OrTransport::new(direct_webrtc(config, shared)?, hosts)
         .map(|either, _| either.into_inner());
 
     let (circuits, behaviour) = relay::client::new(keypair.libp2p().public().to_peer_id());

@@ -7,7 +7,7 @@ use peerwork_testkit::eventually_async;
 
 use crate::{
     node::{edge, edge_config, relay, relay_config},
-    stranger::{Answer, Stranger, advertisement, sealed},
+    stranger::{Answer, Stranger, advertisement, sealed, soon},
 };
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn one_sender_of_ever_new_nodes_leaves_room_for_honest_ones() {
     let name = topic_name("test");
     let topic = rogue
         .network
-        .topic(&name, Mode::Subscribe, |_| Verdict::Accept);
+        .topic(&name, Mode::Subscribe, |_| Verdict::Accept, soon());
     let publisher = topic.await.unwrap().publisher();
     // The first message is repeated until both sides know the topic.
     let first = Keypair::generate(KeyType::Ed25519);
@@ -35,7 +35,7 @@ async fn one_sender_of_ever_new_nodes_leaves_room_for_honest_ones() {
         let envelope = sealed(advertisement(&first, *sequence), &first);
         let publisher = publisher.clone();
         async move {
-            let _ = publisher.publish(envelope).await;
+            let _ = publisher.publish(envelope, soon()).await;
         }
     };
     eventually_async("the first node to be known", || {
@@ -50,7 +50,7 @@ async fn one_sender_of_ever_new_nodes_leaves_room_for_honest_ones() {
     for _ in 0..SHARE * SOURCE_SHARE * 4 {
         let key = Keypair::generate(KeyType::Ed25519);
         let _ = publisher
-            .publish(sealed(advertisement(&key, 1), &key))
+            .publish(sealed(advertisement(&key, 1), &key), soon())
             .await;
     }
     // Messages are validated in order, so that the flood is over when this one is known.

@@ -90,7 +90,7 @@ async fn a_forged_advertisement_does_not_travel_by_gossip_and_its_sender_is_bloc
     let name = topic_name("test");
     let topic = rogue
         .network
-        .topic(&name, Mode::Subscribe, |_| Verdict::Accept);
+        .topic(&name, Mode::Subscribe, |_| Verdict::Accept, soon());
     let topic = topic.await.unwrap();
     let victim = key();
     let publisher = topic.publisher();
@@ -102,7 +102,7 @@ async fn a_forged_advertisement_does_not_travel_by_gossip_and_its_sender_is_bloc
         let (relay, rogue) = (&relay, rogue.network.node_id());
         async move {
             // A publication finds no other node until both sides know the topic.
-            let _ = publisher.publish(forged).await;
+            let _ = publisher.publish(forged, soon()).await;
             relay.network.peer(rogue).is_none().then_some(())
         }
     })
@@ -193,7 +193,7 @@ async fn gossip_that_is_stale_again_and_again_blocks_its_sender() {
     let name = topic_name("test");
     let topic = rogue
         .network
-        .topic(&name, Mode::Subscribe, |_| Verdict::Accept);
+        .topic(&name, Mode::Subscribe, |_| Verdict::Accept, soon());
     let publisher = topic.await.unwrap().publisher();
     let mut sent = 0;
     eventually_async("the rogue to be blocked", || {
@@ -203,7 +203,7 @@ async fn gossip_that_is_stale_again_and_again_blocks_its_sender() {
         let (relay, rogue) = (&relay, rogue.network.node_id());
         async move {
             for _ in 0..50 {
-                let _ = publisher.publish(stale.clone()).await;
+                let _ = publisher.publish(stale.clone(), soon()).await;
             }
             relay.network.peer(rogue).is_none().then_some(())
         }

@@ -2,13 +2,10 @@
 
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::time::Instant;
 
 use super::{Command, Key};
-use crate::{error::DhtError, handle::Network};
+use crate::{call::ask, error::DhtError, handle::Network};
 
 /// The network's calls for the DHT. Dropping such a call's future ends the query, and so does its
 /// deadline.
@@ -20,8 +17,10 @@ impl Network {
     /// [`DhtError::Off`] when the DHT is switched off, [`DhtError::Full`] when this node provides as
     /// many keys as [`DhtKeys::provided_max`](crate::config::DhtKeys::provided_max) says.
     pub async fn provide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
-        self.query(deadline, |reply| Command::Provide { key, reply })
-            .await
+        ask(&self.parts.dht.commands, deadline, |reply| {
+            Command::Provide { key, reply }
+        })
+        .await?
     }
 
     /// Stops providing a key: this node forgets the key, and does not announce it again. The records at
@@ -30,8 +29,10 @@ impl Network {
     /// # Errors
     /// [`DhtError::Off`] when the DHT is switched off.
     pub async fn unprovide(&self, key: Key, deadline: Instant) -> Result<(), DhtError> {
-        self.query(deadline, |reply| Command::Unprovide { key, reply })
-            .await
+        ask(&self.parts.dht.commands, deadline, |reply| {
+            Command::Unprovide { key, reply }
+        })
+        .await?
     }
 
     /// Asks the DHT for the nodes that provide a key; at most 64 nodes.
@@ -39,8 +40,10 @@ impl Network {
     /// # Errors
     /// As [`Network::provide`].
     pub async fn providers(&self, key: Key, deadline: Instant) -> Result<Vec<NodeId>, DhtError> {
-        self.query(deadline, |reply| Command::Providers { key, reply })
-            .await
+        ask(&self.parts.dht.commands, deadline, |reply| {
+            Command::Providers { key, reply }
+        })
+        .await?
     }
 
     /// Asks the DHT for a node's addresses, which are the claims of other nodes.
@@ -52,23 +55,9 @@ impl Network {
         node: NodeId,
         deadline: Instant,
     ) -> Result<Vec<Multiaddr>, DhtError> {
-        self.query(deadline, |reply| Command::Addresses { node, reply })
-            .await
-    }
-
-    async fn query<T>(
-        &self,
-        deadline: Instant,
-        command: impl FnOnce(oneshot::Sender<Result<T, DhtError>>) -> Command,
-    ) -> Result<T, DhtError> {
-        let (reply, answer) = oneshot::channel();
-        let ask = async {
-            let sent = self.parts.dht.commands.send(command(reply)).await;
-            sent.map_err(|_| DhtError::Stopped)?;
-            answer.await.map_err(|_| DhtError::Stopped)?
-        };
-        timeout_at(deadline, ask)
-            .await
-            .unwrap_or(Err(DhtError::Deadline))
+        ask(&self.parts.dht.commands, deadline, |reply| {
+            Command::Addresses { node, reply }
+        })
+        .await?
     }
 }

@@ -22,7 +22,7 @@ use super::{Commands, EventLoop};
 use crate::{
     Config,
     behaviour::{self, Behaviour, PartsEvent},
-    config::CIRCUITS_PER_PEER_MAX,
+    config::{self, CIRCUITS_PER_PEER_MAX},
     dht,
     error::StartError,
     gossip,
@@ -56,6 +56,7 @@ struct Parts {
     places: relay::Places,
     ledger: relay::Ledger,
     gate: transport::Gate,
+    budget: transport::Budget,
     table: PeerTable,
     events: broadcast::Sender<Event>,
     stop: CancellationToken,
@@ -71,12 +72,22 @@ impl Parts {
             places: relay::Places::new(config.relay_server.as_ref()),
             ledger: relay::Ledger::default(),
             gate: transport::Gate::new(config.allow_private),
+            budget: budget(&config.limits),
             table: PeerTable::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
     }
+}
+
+fn budget(limits: &config::Limits) -> transport::Budget {
+    transport::Budget::new(transport::Bounds {
+        unread: limits.unread_bytes_max,
+        unread_per_connection: limits.unread_bytes_per_connection_max,
+        unsent: limits.unsent_bytes_max,
+        unsent_per_connection: limits.unsent_bytes_per_connection_max,
+    })
 }
 
 /// The sending ends of the event loop's queues.
@@ -196,6 +207,7 @@ fn network(
             gate: parts.gate,
             table: parts.table,
             meters: parts.meters,
+            budget: parts.budget,
             advertised,
             events: parts.events,
         },
@@ -244,6 +256,7 @@ fn event_loop(
         reachability: published.reachability,
         table,
         meters: parts.meters.clone(),
+        budget: parts.budget.clone(),
         streams: parts.streams.clone(),
         metrics,
         started: Instant::now(),
@@ -309,8 +322,13 @@ fn build(
     parts: &Parts,
     accepted: mpsc::Receiver<transport::Accepted>,
 ) -> Result<Swarm<Behaviour>, StartError> {
-    let (transport, relay_client) =
-        transport::build(config, &parts.meters, &parts.gate, accepted, &parts.tasks)?;
+    let shared = transport::Shared {
+        meters: &parts.meters,
+        gate: &parts.gate,
+        budget: &parts.budget,
+        tasks: &parts.tasks,
+    };
+    let (transport, relay_client) = transport::build(config, &shared, accepted)?;
     let streams = parts.streams.clone();
     let behaviour = behaviour::build(config, relay_client, streams)?;
     let settings = swarm::Config::with_tokio_executor()
@@ -423,16 +441,4 @@ async fn bind(
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_missing_address_family_is_named() {
-        let reason = |text: &str| without_address(&text.parse().unwrap());
-        assert!(reason("/ip6/::/tcp/0").contains("IPv6 switched off"));
-        assert!(reason("/ip4/0.0.0.0/udp/1/quic-v1").contains("IPv4 switched off"));
-        assert!(reason("/ip4/127.0.0.1/tcp/1").contains("no address after"));
-    }
-}
+mod tests;

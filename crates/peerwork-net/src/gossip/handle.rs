@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{Command, Message, Topic, TopicConfig, TopicInfo, Verdict};
-use crate::{error::TopicError, handle::Network};
+use crate::{call::ask, error::TopicError, handle::Network};
 
 impl Network {
     /// Joins a gossip topic with a [`TopicConfig`], or with a [`Mode`](super::Mode) alone. Every inbound
@@ -14,24 +14,22 @@ impl Network {
     ///
     /// # Errors
     /// [`TopicError::Taken`] when this node joined it already; [`TopicError::Limits`] names the setting
-    /// that cannot be used.
+    /// that cannot be used; see [`TopicError`] for the rest.
     pub async fn topic(
         &self,
         name: &str,
         config: impl Into<TopicConfig>,
         validator: impl Fn(&Message) -> Verdict + Send + Sync + 'static,
+        deadline: Instant,
     ) -> Result<Topic, TopicError> {
         let gossip = &self.parts.gossip;
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Join {
+        let joined = ask(&gossip.commands, deadline, |reply| Command::Join {
             topic: name.to_owned(),
             config: config.into(),
             validator: Arc::new(validator),
             reply,
-        };
-        let sent = gossip.commands.send(command).await;
-        sent.map_err(|_| TopicError::Stopped)?;
-        let delivered = answer.await.map_err(|_| TopicError::Stopped)??;
+        });
+        let delivered = joined.await??;
         Ok(Topic {
             name: name.to_owned(),
             delivered,

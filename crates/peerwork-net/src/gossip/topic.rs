@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Message,
     command::{Command, Delivered},
 };
-use crate::error::TopicError;
+use crate::{call::ask, error::TopicError};
 
 /// A joined topic. The node leaves it about a second after the `Topic` was dropped.
 pub struct Topic {
@@ -51,12 +51,12 @@ impl Topic {
 }
 
 impl Publisher {
-    /// Publishes a message.
+    /// Publishes a message: queues it for the connected nodes of the topic.
     ///
     /// # Errors
     /// [`TopicError::TooLarge`] above the topic's limit; [`TopicError::NoPeers`] when no node took the message;
     /// see [`TopicError`] for the rest.
-    pub async fn publish(&self, data: Vec<u8>) -> Result<(), TopicError> {
+    pub async fn publish(&self, data: Vec<u8>, deadline: Instant) -> Result<(), TopicError> {
         let bytes_max = self.bytes_max;
         if data.len() > bytes_max {
             return Err(TopicError::TooLarge {
@@ -64,18 +64,12 @@ impl Publisher {
                 limit: bytes_max,
             });
         }
-        let (reply, answer) = oneshot::channel();
-        let topic = self.name.clone();
-        let command = Command::Publish {
-            topic,
+        let published = ask(&self.commands, deadline, |reply| Command::Publish {
+            topic: self.name.clone(),
             data,
             bytes_max,
             reply,
-        };
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| TopicError::Stopped)?;
-        answer.await.map_err(|_| TopicError::Stopped)?
+        });
+        published.await?
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::{Advertised, Command, Event, PeerTable};
 use crate::{
     metering::Meters,
-    transport::{Accepted, Gate},
+    transport::{Accepted, Budget, Gate},
 };
 
 /// The channels to the event loop and the transport, and the snapshots that the event loop publishes.
@@ -15,6 +15,7 @@ pub(crate) struct Control {
     pub(crate) gate: Gate,
     pub(crate) table: PeerTable,
     pub(crate) meters: Meters,
+    pub(crate) budget: Budget,
     pub(crate) advertised: Advertised,
     pub(crate) events: broadcast::Sender<Event>,
 }

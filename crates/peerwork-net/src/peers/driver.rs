@@ -53,27 +53,26 @@ pub(crate) enum Command {
         address: Multiaddr,
         reply: AddressWaiter,
     },
-    Disconnect {
+    /// Changes this node's relation to another node. The answer confirms that the change holds.
+    Change {
         node: NodeId,
-    },
-    Block {
-        node: NodeId,
-        duration: Duration,
-    },
-    Unblock {
-        node: NodeId,
-    },
-    Protect {
-        node: NodeId,
-    },
-    Unprotect {
-        node: NodeId,
+        change: Change,
+        reply: oneshot::Sender<()>,
     },
     /// Subscribes to connection events with a queue of this length.
     Subscribe {
         queue: usize,
         reply: oneshot::Sender<ConnectionEvents>,
     },
+}
+
+/// A change of this node's relation to another node.
+pub(crate) enum Change {
+    Disconnect,
+    Block(Duration),
+    Unblock,
+    Protect,
+    Unprotect,
 }
 
 pub(crate) struct Driver {
@@ -130,19 +129,13 @@ impl Driver {
             Command::DialAddress { address, reply } => {
                 self.dials.dial_address(swarm, address, reply);
             }
-            Command::Disconnect { node } => {
-                self.closing(node, &CloseReason::Disconnected);
-                let _ = swarm.disconnect_peer_id(*node.as_peer_id());
-            }
-            Command::Block { node, duration } => self.block(swarm, node, duration),
-            Command::Unblock { node } => self.unblock(swarm, *node.as_peer_id()),
-            Command::Protect { node } => {
-                let limits = &mut swarm.behaviour_mut().limits;
-                limits.bypass_peer_id(node.as_peer_id());
-            }
-            Command::Unprotect { node } => {
-                let limits = &mut swarm.behaviour_mut().limits;
-                limits.remove_peer_id(node.as_peer_id());
+            Command::Change {
+                node,
+                change,
+                reply,
+            } => {
+                self.change(swarm, node, &change);
+                let _ = reply.send(());
             }
             Command::Subscribe { queue, reply } => {
                 let live = self.connections.values();
@@ -150,6 +143,20 @@ impl Driver {
                 existing.sort_by_key(|connection| connection.id);
                 let _ = reply.send(self.subscriptions.add(queue, existing));
             }
+        }
+    }
+
+    fn change(&mut self, swarm: &mut Swarm<Behaviour>, node: NodeId, change: &Change) {
+        let peer = node.as_peer_id();
+        match change {
+            Change::Disconnect => {
+                self.closing(node, &CloseReason::Disconnected);
+                let _ = swarm.disconnect_peer_id(*peer);
+            }
+            Change::Block(duration) => self.block(swarm, node, *duration),
+            Change::Unblock => self.unblock(swarm, *peer),
+            Change::Protect => swarm.behaviour_mut().limits.bypass_peer_id(peer),
+            Change::Unprotect => swarm.behaviour_mut().limits.remove_peer_id(peer),
         }
     }
 

@@ -7,14 +7,15 @@ use peerwork_identity::NodeId;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{broadcast, mpsc, oneshot, watch},
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 
-use super::{Command, ConnectionEvents, Event, PeerInfo, Reachability};
+use super::{Change, Command, ConnectionEvents, Event, PeerInfo, Reachability};
 use crate::{
-    error::{DialError, HandOverError},
+    call::ask,
+    error::{CallError, DialError, HandOverError},
     handle::Network,
-    metering::Traffic,
+    metering::{Buffered, Traffic},
     transport::Accepted,
 };
 
@@ -91,15 +92,7 @@ impl Network {
         deadline: Instant,
         command: impl FnOnce(oneshot::Sender<Result<T, DialError>>) -> Command,
     ) -> Result<T, DialError> {
-        let (reply, answer) = oneshot::channel();
-        let ask = async {
-            let sent = self.parts.peers.commands.send(command(reply)).await;
-            sent.map_err(|_| DialError::Stopped)?;
-            answer.await.map_err(|_| DialError::Stopped)?
-        };
-        timeout_at(deadline, ask)
-            .await
-            .unwrap_or(Err(DialError::Deadline))
+        ask(&self.parts.peers.commands, deadline, command).await?
     }
 
     /// Lets the DNS name in an address that the operator gave resolve to a private address too. Any
@@ -133,36 +126,66 @@ impl Network {
     }
 }
 
-// Nodes.
+/// The calls that change the connections to a node. Each returns when the change holds.
 impl Network {
     /// Closes all connections to a node.
-    pub async fn disconnect(&self, node: NodeId) {
-        self.tell(Command::Disconnect { node }).await;
+    ///
+    /// # Errors
+    /// [`CallError`] when the network did not confirm the call.
+    pub async fn disconnect(&self, node: NodeId, deadline: Instant) -> Result<(), CallError> {
+        self.change(node, Change::Disconnect, deadline).await
     }
 
     /// Closes all connections to a node and refuses further ones for `duration`.
-    pub async fn block(&self, node: NodeId, duration: Duration) {
-        self.tell(Command::Block { node, duration }).await;
+    ///
+    /// # Errors
+    /// As [`Network::disconnect`].
+    pub async fn block(
+        &self,
+        node: NodeId,
+        duration: Duration,
+        deadline: Instant,
+    ) -> Result<(), CallError> {
+        self.change(node, Change::Block(duration), deadline).await
     }
 
     /// Ends a block early.
-    pub async fn unblock(&self, node: NodeId) {
-        self.tell(Command::Unblock { node }).await;
+    ///
+    /// # Errors
+    /// As [`Network::disconnect`].
+    pub async fn unblock(&self, node: NodeId, deadline: Instant) -> Result<(), CallError> {
+        self.change(node, Change::Unblock, deadline).await
     }
 
     /// Exempts a node from the connection limits.
-    pub async fn protect(&self, node: NodeId) {
-        self.tell(Command::Protect { node }).await;
+    ///
+    /// # Errors
+    /// As [`Network::disconnect`].
+    pub async fn protect(&self, node: NodeId, deadline: Instant) -> Result<(), CallError> {
+        self.change(node, Change::Protect, deadline).await
     }
 
     /// Ends the exemption of [`Network::protect`]. Connections above the limits stay.
-    pub async fn unprotect(&self, node: NodeId) {
-        self.tell(Command::Unprotect { node }).await;
+    ///
+    /// # Errors
+    /// As [`Network::disconnect`].
+    pub async fn unprotect(&self, node: NodeId, deadline: Instant) -> Result<(), CallError> {
+        self.change(node, Change::Unprotect, deadline).await
     }
 
-    async fn tell(&self, command: Command) {
-        // The receiver is gone only after a stop, and then there is nothing left to do.
-        let _ = self.parts.peers.commands.send(command).await;
+    async fn change(
+        &self,
+        node: NodeId,
+        change: Change,
+        deadline: Instant,
+    ) -> Result<(), CallError> {
+        let commands = &self.parts.peers.commands;
+        ask(commands, deadline, |reply| Command::Change {
+            node,
+            change,
+            reply,
+        })
+        .await
     }
 }
 
@@ -219,11 +242,20 @@ impl Network {
     /// `queue` events (1 to 1,048,576) may wait; a subscriber that is further behind gets
     /// [`Lagged`](super::Lagged) and its subscription ends. [`Network::events`] is for readers that
     /// only need to know that something changed.
-    pub async fn connection_events(&self, queue: usize) -> ConnectionEvents {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Command::Subscribe { queue, reply }).await;
-        // No answer comes after a stop.
-        answer.await.unwrap_or_default()
+    ///
+    /// # Errors
+    /// As [`Network::disconnect`].
+    pub async fn connection_events(
+        &self,
+        queue: usize,
+        deadline: Instant,
+    ) -> Result<ConnectionEvents, CallError> {
+        let commands = &self.parts.peers.commands;
+        ask(commands, deadline, |reply| Command::Subscribe {
+            queue,
+            reply,
+        })
+        .await
     }
 
     /// Measured traffic with a connected node.
@@ -237,5 +269,12 @@ impl Network {
     #[must_use]
     pub fn traffic_total(&self) -> (u64, u64) {
         self.parts.peers.meters.total()
+    }
+
+    /// Memory that the streams of all connections hold at this moment, except those of QUIC, whose
+    /// windows bound it.
+    #[must_use]
+    pub fn buffered(&self) -> Buffered {
+        self.parts.peers.budget.buffered()
     }
 }

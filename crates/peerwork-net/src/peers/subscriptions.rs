@@ -42,16 +42,6 @@ impl ConnectionEvents {
     }
 }
 
-impl Default for ConnectionEvents {
-    /// A subscription that has ended.
-    fn default() -> Self {
-        Self {
-            existing: VecDeque::new(),
-            queue: mpsc::channel(1).1,
-        }
-    }
-}
-
 /// The queue of one subscriber. The place for [`Lagged`] is taken from the start.
 struct Subscription {
     queue: mpsc::Sender<Item>,

@@ -2,13 +2,10 @@
 //! relay.
 
 use peerwork_identity::{NodeAddress, NodeId};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::time::Instant;
 
 use super::{Command, Control, RelayStatus, Reservation};
-use crate::{error::ReserveError, handle::Network};
+use crate::{call::ask, error::ReserveError, handle::Network};
 
 impl Network {
     /// Reserves a place at a relay. The reservation renews itself until it is dropped or lost.
@@ -20,19 +17,12 @@ impl Network {
         relay: &NodeAddress,
         deadline: Instant,
     ) -> Result<Reservation, ReserveError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Reserve {
+        let commands = &self.parts.relay.commands;
+        let granted = ask(commands, deadline, |reply| Command::Reserve {
             relay: relay.clone(),
             reply,
-        };
-        let granted = async {
-            let sent = self.parts.relay.commands.send(command).await;
-            sent.map_err(|_| ReserveError::Stopped)?;
-            answer.await.map_err(|_| ReserveError::Stopped)?
-        };
-        timeout_at(deadline, granted)
-            .await
-            .unwrap_or(Err(ReserveError::Deadline))
+        });
+        granted.await?
     }
 
     /// The reservations and circuits of this node's relay; all zero on a node that is no relay.

@@ -13,7 +13,7 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use parking_lot::Mutex;
 
-use super::budget::Account;
+use super::account::Account;
 
 /// One of two handles of a connection: the muxer's, whose flushes do nothing, and its driver's.
 pub(super) struct Corked<C> {

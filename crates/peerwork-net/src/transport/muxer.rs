@@ -15,7 +15,7 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use parking_lot::Mutex;
 use yamux::{Connection, ConnectionError};
 
-use super::budget::{Account, Victim};
+use super::account::{Account, Victim};
 
 /// Inbound streams held for the swarm. yamux opens no more than 256 before the first is acknowledged;
 /// further ones are reset.

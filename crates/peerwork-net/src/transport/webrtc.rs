@@ -21,6 +21,8 @@ mod messages;
 mod outgoing;
 mod port;
 mod reading;
+mod shared;
+mod state;
 mod stream;
 mod streams;
 #[cfg(test)]
@@ -47,7 +49,7 @@ use tokio::{net::UdpSocket, sync::mpsc};
 use tokio_util::task::TaskTracker;
 
 use self::{accept::Acceptor, begun::Begun, port::Port, stream::Muxer};
-use super::interfaces::Interfaces;
+use super::{budget::Budget, interfaces::Interfaces};
 use crate::webrtc::Certificate;
 
 /// Bytes that the system holds for a port, as far as it allows: a burst of datagrams of many
@@ -76,10 +78,12 @@ struct Listener {
 }
 
 impl WebRtc {
-    /// Makes the transport; connections and ports run as tasks of `tasks`.
+    /// Makes the transport; connections and ports run as tasks of `tasks`, and the bytes of streams count
+    /// in `budget`.
     pub(super) fn new(
         keypair: &Keypair,
         certificate: Certificate,
+        budget: Budget,
         tasks: TaskTracker,
     ) -> Result<Self, dimpl::Error> {
         let acceptor = Acceptor {
@@ -87,6 +91,7 @@ impl WebRtc {
             certificate: certificate.dtls(),
             hash: certificate.hash(),
             dtls: Arc::new(connection::dtls_config()?),
+            budget,
             tasks,
         };
         Ok(Self {

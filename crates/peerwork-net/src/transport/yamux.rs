@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use yamux::{Connection, Mode};
 
 use super::{
+    account::Account,
     budget::Budget,
     corked::Corked,
     driven::Driven,
@@ -54,7 +55,7 @@ impl Yamux {
     where
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let account = self.budget.account();
+        let account = Account::open(&self.budget);
         let io = Corked::new(io, Arc::clone(&account));
         let connection = Connection::new(io.clone(), self.config, mode);
         Driven::spawn(Muxer::new(connection, account), io, &self.tasks)

@@ -2,10 +2,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures::StreamExt;
+use libp2p::{Swarm, SwarmBuilder, ping, swarm::SwarmEvent};
 use multiaddr::{Multiaddr, Protocol as Part};
 use peerwork_net::{
     Event, Network, Path, Reachability,
     error::{DialError, StartError},
+    gossip::{Mode, Verdict},
     peers::{CloseReason, Connection, ConnectionEvent, ConnectionEvents, Direction, Lagged},
 };
 use peerwork_testkit::{ClosedPort, eventually};
@@ -17,6 +20,9 @@ use crate::node::{address, config, connect, relay_config, soon, start};
 fn tcp(at: SocketAddr) -> Multiaddr {
     Multiaddr::from(at.ip()).with(Part::Tcp(at.port()))
 }
+
+/// A block that outlasts the test.
+const BLOCK: Duration = Duration::from_secs(600);
 
 #[tokio::test]
 async fn peers_appear_when_they_connect_and_go_when_they_leave() {
@@ -67,13 +73,13 @@ async fn a_node_with_another_id_than_the_dialled_one_is_refused() {
 async fn a_blocked_node_is_disconnected_and_refused_until_the_block_ends() {
     let (a, b) = (start(config()).await, start(config()).await);
     connect(&b, &a).await;
-    a.block(b.node_id(), Duration::from_secs(600)).await;
+    a.block(b.node_id(), BLOCK, soon()).await.unwrap();
     eventually("the disconnect", || (a.peer_count() == 0).then_some(())).await;
     eventually("b to notice", || (b.peer_count() == 0).then_some(())).await;
     let to = address(&b);
     let dialled = a.dial(to.node, vec![to.transport], soon()).await;
     assert_eq!(dialled, Err(DialError::Blocked));
-    a.unblock(b.node_id()).await;
+    a.unblock(b.node_id(), soon()).await.unwrap();
     connect(&a, &b).await;
 }
 
@@ -151,7 +157,7 @@ async fn connections_past_the_limit_are_refused_and_protected_nodes_are_not() {
     for _ in 0..3 {
         clients.push(start(config()).await);
     }
-    server.protect(clients[2].node_id()).await;
+    server.protect(clients[2].node_id(), soon()).await.unwrap();
     connect(&clients[0], &server).await;
     connect(&clients[1], &server).await;
     connect(&clients[2], &server).await;
@@ -171,11 +177,11 @@ async fn a_node_that_is_protected_no_more_is_refused_past_the_limit() {
     let server = start(settings).await;
     let (first, second) = (start(config()).await, start(config()).await);
     connect(&first, &server).await;
-    server.protect(second.node_id()).await;
+    server.protect(second.node_id(), soon()).await.unwrap();
     connect(&second, &server).await;
     eventually("two peers", || (server.peer_count() == 2).then_some(())).await;
-    server.unprotect(second.node_id()).await;
-    server.disconnect(second.node_id()).await;
+    server.unprotect(second.node_id(), soon()).await.unwrap();
+    server.disconnect(second.node_id(), soon()).await.unwrap();
     eventually("the end", || (second.peer_count() == 0).then_some(())).await;
     let to = address(&server);
     let _ = second.dial(to.node, vec![to.transport], soon()).await;
@@ -204,10 +210,10 @@ async fn an_address_where_no_node_is_welcome_is_an_error() {
     let own = a.dial_address(address(&a).transport, soon()).await;
     assert_eq!(own, Err(DialError::Oneself));
     let at = address(&b).transport;
-    a.block(b.node_id(), Duration::from_secs(600)).await;
+    a.block(b.node_id(), BLOCK, soon()).await.unwrap();
     let blocked = a.dial_address(at.clone(), soon()).await;
     assert_eq!(blocked, Err(DialError::Blocked));
-    a.unblock(b.node_id()).await;
+    a.unblock(b.node_id(), soon()).await.unwrap();
     let nowhere = at.clone().with(Part::P2pCircuit);
     let circuit = a.dial_address(nowhere, soon()).await;
     assert!(matches!(circuit, Err(DialError::Failed(_))), "{circuit:?}");
@@ -237,11 +243,11 @@ async fn opened(events: &mut ConnectionEvents) -> Connection {
 #[tokio::test]
 async fn connection_events_tell_direction_and_reason() {
     let (a, b) = (start(config()).await, start(config()).await);
-    let mut of_a = a.connection_events(16).await;
+    let mut of_a = a.connection_events(16, soon()).await.unwrap();
     connect(&a, &b).await;
     // The connection exists already when b subscribes.
     eventually("a at b", || b.peer(a.node_id())).await;
-    let mut of_b = b.connection_events(16).await;
+    let mut of_b = b.connection_events(16, soon()).await.unwrap();
     let dialled = opened(&mut of_a).await;
     assert_eq!(
         (dialled.node, dialled.info.path),
@@ -253,7 +259,7 @@ async fn connection_events_tell_direction_and_reason() {
     assert_eq!(accepted.node, a.node_id());
     assert_eq!(accepted.info.direction, Direction::Accepted);
 
-    a.disconnect(b.node_id()).await;
+    a.disconnect(b.node_id(), soon()).await.unwrap();
     let closed = ConnectionEvent::Closed(dialled, CloseReason::Disconnected);
     assert_eq!(next(&mut of_a).await, closed);
     match next(&mut of_b).await {
@@ -265,11 +271,66 @@ async fn connection_events_tell_direction_and_reason() {
 
     connect(&b, &a).await;
     let dialled = opened(&mut of_b).await;
-    b.block(a.node_id(), Duration::from_secs(600)).await;
+    b.block(a.node_id(), BLOCK, soon()).await.unwrap();
     let closed = ConnectionEvent::Closed(dialled, CloseReason::Blocked);
     assert_eq!(next(&mut of_b).await, closed);
     b.stop().await;
     assert_eq!(of_b.next().await, None);
+}
+
+/// A node that speaks nothing but ping, so that it refuses the gossip stream of a node of this crate.
+fn node_without_gossip() -> Swarm<ping::Behaviour> {
+    let keypair = libp2p::identity::Keypair::generate_ed25519();
+    let builder = SwarmBuilder::with_existing_identity(keypair).with_tokio();
+    builder
+        .with_quic()
+        .with_behaviour(|_| ping::Behaviour::default())
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(BLOCK))
+        .build()
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_both_ends_are_told() {
+    let mut settings = config();
+    settings.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+    settings.idle_timeout = Duration::from_millis(200);
+    let node = start(settings).await;
+    let mut events = node.connection_events(16, soon()).await.unwrap();
+    let mut other = node_without_gossip();
+    let to = address(&node);
+    let peer = *to.node.as_peer_id();
+    other.dial(to.transport.with(Part::P2p(peer))).unwrap();
+    let at_other = async {
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            match other.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { .. } => seen.push("opened"),
+                SwarmEvent::ConnectionClosed { .. } => seen.push("closed"),
+                _ => {}
+            }
+        }
+        seen
+    };
+    let at_node = async {
+        let accepted = opened(&mut events).await;
+        let closed = ConnectionEvent::Closed(accepted, CloseReason::Idle);
+        // gossipsub sends its first message before it knows the answer to its stream, and drops a
+        // refused stream when it sends the next one: the subscription to a topic.
+        let mut topics = Vec::new();
+        loop {
+            let name = topics.len().to_string();
+            let topic = node.topic(&name, Mode::Subscribe, |_| Verdict::Accept, soon());
+            topics.push(topic.await.unwrap());
+            let event = tokio::time::timeout(Duration::from_secs(1), next(&mut events));
+            if let Ok(event) = event.await {
+                assert_eq!(event, closed);
+                return;
+            }
+        }
+    };
+    let both = tokio::time::timeout_at(soon(), async { tokio::join!(at_other, at_node) });
+    assert_eq!(both.await.unwrap().0, ["opened", "closed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -278,13 +339,13 @@ async fn every_connection_is_opened_and_closed_once_for_every_subscriber() {
     const ROUNDS: usize = 4;
     let server = start(config()).await;
     let to = address(&server);
-    let events = server.connection_events(1024).await;
+    let events = server.connection_events(1024, soon()).await.unwrap();
     let rounds = (0..NODES).map(|_| async {
         let client = start(config()).await;
         for _ in 0..ROUNDS {
             connect(&client, &server).await;
             eventually("the client", || server.peer(client.node_id())).await;
-            client.disconnect(to.node).await;
+            client.disconnect(to.node, soon()).await.unwrap();
             eventually("its end", || {
                 let gone = server.peer(client.node_id()).is_none();
                 (gone && client.peer_count() == 0).then_some(())
@@ -315,7 +376,7 @@ async fn every_connection_is_opened_and_closed_once_for_every_subscriber() {
 #[tokio::test]
 async fn a_subscriber_that_does_not_read_gets_lagged_and_sees_the_whole_when_it_comes_again() {
     let server = start(config()).await;
-    let mut events = server.connection_events(2).await;
+    let mut events = server.connection_events(2, soon()).await.unwrap();
     let mut clients = Vec::new();
     for _ in 0..3 {
         let client = start(config()).await;
@@ -326,7 +387,7 @@ async fn a_subscriber_that_does_not_read_gets_lagged_and_sees_the_whole_when_it_
     let first = [opened(&mut events).await, opened(&mut events).await];
     assert_eq!(events.next().await, Some(Err(Lagged)));
     assert_eq!(events.next().await, None);
-    let mut again = server.connection_events(2).await;
+    let mut again = server.connection_events(2, soon()).await.unwrap();
     let all = [
         opened(&mut again).await,
         opened(&mut again).await,

@@ -16,7 +16,7 @@ use peerwork_net::{
 };
 use peerwork_testkit::{eventually, eventually_async};
 
-use crate::node::{config, connect, start};
+use crate::node::{config, connect, soon, start};
 
 async fn join(network: &Network, mode: Mode) -> Topic {
     let judge = |message: &Message| match &*message.data {
@@ -24,13 +24,13 @@ async fn join(network: &Network, mode: Mode) -> Topic {
         b"stale" => Verdict::Ignore,
         _ => Verdict::Accept,
     };
-    network.topic("test", mode, judge).await.unwrap()
+    network.topic("test", mode, judge, soon()).await.unwrap()
 }
 
 async fn publish(topic: &Topic, data: &[u8]) {
     let publisher = topic.publisher();
     eventually_async("a subscriber to publish to", || async {
-        publisher.publish(data.to_vec()).await.ok()
+        publisher.publish(data.to_vec(), soon()).await.ok()
     })
     .await;
 }
@@ -101,7 +101,10 @@ async fn a_node_that_sends_bad_messages_is_no_longer_heard() {
         }
         _ => Verdict::Accept,
     };
-    let mut tb = b.topic("test", Mode::Subscribe, judge).await.unwrap();
+    let mut tb = b
+        .topic("test", Mode::Subscribe, judge, soon())
+        .await
+        .unwrap();
     let (ta, tc) = (
         join(&a, Mode::PublishOnly).await,
         join(&c, Mode::PublishOnly).await,
@@ -152,7 +155,7 @@ async fn a_message_of_the_allowed_size_is_delivered_and_a_larger_one_is_refused(
         for byte in 0..4 {
             assert_eq!(next(&mut tb).await, vec![byte; limit]);
         }
-        let larger = ta.publisher().publish(vec![0; limit + 1]).await;
+        let larger = ta.publisher().publish(vec![0; limit + 1], soon()).await;
         let size = limit + 1;
         assert_eq!(larger, Err(TopicError::TooLarge { size, limit }));
     }
@@ -165,7 +168,9 @@ async fn join_within(network: &Network, mode: Mode, bytes: usize) -> Topic {
     };
     let name = format!("of {bytes}");
     let config = TopicConfig { mode, limits };
-    let topic = network.topic(&name, config, |_| Verdict::Accept).await;
+    let topic = network
+        .topic(&name, config, |_| Verdict::Accept, soon())
+        .await;
     topic.unwrap()
 }
 
@@ -178,7 +183,7 @@ async fn topics_have_limits_of_their_own() {
         let mut tb = join_within(&b, Mode::Subscribe, limit).await;
         publish(&ta, &vec![7; limit]).await;
         assert_eq!(next(&mut tb).await, vec![7; limit]);
-        let larger = ta.publisher().publish(vec![7; limit + 1]).await;
+        let larger = ta.publisher().publish(vec![7; limit + 1], soon()).await;
         let size = limit + 1;
         assert_eq!(larger, Err(TopicError::TooLarge { size, limit }));
     }
@@ -188,7 +193,7 @@ async fn topics_have_limits_of_their_own() {
     };
     let mode = Mode::Subscribe;
     let config = TopicConfig { mode, limits };
-    let above = a.topic("above", config, |_| Verdict::Accept).await;
+    let above = a.topic("above", config, |_| Verdict::Accept, soon()).await;
     assert!(matches!(above, Err(TopicError::Limits(_))), "{above:?}");
 }
 
@@ -203,7 +208,10 @@ async fn a_message_larger_than_the_receiver_s_topic_allows_is_not_delivered() {
     };
     let mode = Mode::Subscribe;
     let config = TopicConfig { mode, limits };
-    let mut tb = b.topic("test", config, |_| Verdict::Accept).await.unwrap();
+    let mut tb = b
+        .topic("test", config, |_| Verdict::Accept, soon())
+        .await
+        .unwrap();
     connect(&a, &b).await;
     publish(&ta, &[1; 101]).await;
     publish(&ta, &[2; 100]).await;
@@ -226,7 +234,10 @@ async fn a_sender_above_the_topic_s_rate_is_not_heard_beyond_it_and_others_are()
     };
     let mode = Mode::Subscribe;
     let config = TopicConfig { mode, limits };
-    let mut tb = b.topic("test", config, |_| Verdict::Accept).await.unwrap();
+    let mut tb = b
+        .topic("test", config, |_| Verdict::Accept, soon())
+        .await
+        .unwrap();
     let (ta, tc) = (
         join(&a, Mode::PublishOnly).await,
         join(&c, Mode::PublishOnly).await,
@@ -268,7 +279,7 @@ async fn messages_wait_up_to_the_topic_s_bytes() {
     };
     let mode = Mode::Subscribe;
     let config = TopicConfig { mode, limits };
-    let mut tb = b.topic("test", config, judge).await.unwrap();
+    let mut tb = b.topic("test", config, judge, soon()).await.unwrap();
     let ta = join(&a, Mode::PublishOnly).await;
     connect(&a, &b).await;
     // Two messages fill the room but for 500 bytes: a third finds no room, and a small one does.
@@ -293,7 +304,10 @@ async fn a_topic_s_name_has_up_to_256_bytes() {
     let join = |bytes: usize| {
         let name = "x".repeat(bytes);
         let a = a.clone();
-        async move { a.topic(&name, Mode::Subscribe, |_| Verdict::Accept).await }
+        async move {
+            a.topic(&name, Mode::Subscribe, |_| Verdict::Accept, soon())
+                .await
+        }
     };
     assert!(join(256).await.is_ok());
     for bytes in [0, 257] {
@@ -307,10 +321,10 @@ async fn a_message_past_the_limit_is_refused_here() {
     let a = start(config()).await;
     let topic = join(&a, Mode::PublishOnly).await;
     let limit = 1 << 20;
-    let published = topic.publisher().publish(vec![0; limit + 1]).await;
+    let published = topic.publisher().publish(vec![0; limit + 1], soon()).await;
     let size = limit + 1;
     assert_eq!(published, Err(TopicError::TooLarge { size, limit }));
-    let nobody = topic.publisher().publish(vec![0; 10]).await;
+    let nobody = topic.publisher().publish(vec![0; 10], soon()).await;
     assert_eq!(nobody, Err(TopicError::NoPeers));
 }
 
@@ -318,7 +332,9 @@ async fn a_message_past_the_limit_is_refused_here() {
 async fn a_topic_is_joined_once_and_again_after_it_was_left() {
     let a = start(config()).await;
     let first = join(&a, Mode::Subscribe).await;
-    let twice = a.topic("test", Mode::Subscribe, |_| Verdict::Accept).await;
+    let twice = a
+        .topic("test", Mode::Subscribe, |_| Verdict::Accept, soon())
+        .await;
     assert!(matches!(twice, Err(TopicError::Taken(_))));
     drop(first);
     join(&a, Mode::Subscribe).await;

@@ -9,7 +9,7 @@ use peerwork_net::{
 };
 use peerwork_testkit::{eventually, eventually_async};
 
-use crate::node::{config, connect, start};
+use crate::node::{config, connect, soon, start};
 
 const ROOM: &str = "room";
 
@@ -21,7 +21,7 @@ async fn start_hub() -> Network {
 
 async fn join(network: &Network, mode: Mode) -> Topic {
     network
-        .topic(ROOM, mode, |_| Verdict::Accept)
+        .topic(ROOM, mode, |_| Verdict::Accept, soon())
         .await
         .unwrap()
 }
@@ -44,7 +44,7 @@ async fn hears(from: &Topic, to: &mut Topic, text: &str) {
     let publisher = from.publisher();
     let heard = async {
         loop {
-            let _ = publisher.publish(text.as_bytes().to_vec()).await;
+            let _ = publisher.publish(text.as_bytes().to_vec(), soon()).await;
             let next = tokio::time::timeout(Duration::from_millis(100), to.next());
             if let Ok(message) = next.await
                 && *message.unwrap().data == *text.as_bytes()
@@ -88,7 +88,7 @@ async fn clients_hear_each_other_after_a_service_joined_their_topic_and_left_it(
     let mut nth = 0u32;
     eventually_async("a message that the hub forwards itself", || {
         nth += 1;
-        let published = publisher.publish(nth.to_be_bytes().to_vec());
+        let published = publisher.publish(nth.to_be_bytes().to_vec(), soon());
         let forwarded = room(&hub).map(|room| room.counts.messages) > counted;
         async move { (published.await.is_ok() && forwarded).then_some(()) }
     })

@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use peerwork_net::gossip::{Mode, Verdict};
 use tokio::process::Command;
 
-use crate::node::{address, relay_config, start};
+use crate::node::{address, relay_config, soon, start};
 
 /// Runs a script of that folder to its end and returns its output. `None` without the folder.
 async fn run(script: &str, arguments: &[String]) -> Option<(String, String)> {
@@ -48,12 +48,12 @@ async fn a_message_of_the_allowed_size_passes_to_a_js_node_and_back() {
         let mut settings = relay_config();
         settings.gossip.message_bytes_max = limit;
         let node = start(settings).await;
-        let topic = node.topic("sizes", Mode::Subscribe, |_| Verdict::Accept);
+        let topic = node.topic("sizes", Mode::Subscribe, |_| Verdict::Accept, soon());
         let mut topic = topic.await.unwrap();
         let publisher = topic.publisher();
         let answering = tokio::spawn(async move {
             let message = topic.next().await.unwrap();
-            let published = publisher.publish(vec![2; message.data.len()]).await;
+            let published = publisher.publish(vec![2; message.data.len()], soon()).await;
             (message.data.len(), published)
         });
         let (to, bytes) = (address(&node).to_string(), limit.to_string());

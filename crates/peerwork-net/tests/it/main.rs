@@ -14,6 +14,7 @@ mod memory;
 mod mesh;
 mod node;
 mod parallel;
+mod quic;
 mod relay;
 mod serving;
 mod stopping;

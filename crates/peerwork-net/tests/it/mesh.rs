@@ -6,6 +6,8 @@ use peerwork_net::gossip::{Message, Mode, Verdict};
 use peerwork_testkit::{DEADLINE, Mesh};
 use tokio::time::timeout;
 
+use crate::node::soon;
+
 /// How long a message may take before the next one is sent.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -15,7 +17,7 @@ async fn a_message_passes_along_a_line_of_five_nodes_in_both_directions() {
     let accept = |_: &Message| Verdict::Accept;
     let mut topics = Vec::new();
     for i in 0..5 {
-        let topic = mesh[i].topic("test", Mode::Subscribe, accept).await;
+        let topic = mesh[i].topic("test", Mode::Subscribe, accept, soon()).await;
         topics.push(topic.unwrap());
     }
     for (from, to) in [(0, 4), (4, 0)] {
@@ -24,7 +26,7 @@ async fn a_message_passes_along_a_line_of_five_nodes_in_both_directions() {
         let heard = async {
             for number in 0_u32.. {
                 let text = format!("{number} from {from}");
-                let published = publisher.publish(text.into_bytes()).await;
+                let published = publisher.publish(text.into_bytes(), soon()).await;
                 let message = timeout(RETRY_AFTER, topics[to].next()).await;
                 if let (Ok(()), Ok(Some(message))) = (published, message) {
                     return message;

@@ -112,7 +112,7 @@ async fn streams_open_while_other_nodes_come_and_go() {
             for _ in 0..10 {
                 connect(&visitor, &server).await;
                 send(&visitor, &server, 100).await;
-                visitor.disconnect(to.node).await;
+                visitor.disconnect(to.node, soon()).await.unwrap();
                 let gone = || visitor.path(to.node).is_none().then_some(());
                 eventually("the end of the visit", gone).await;
             }

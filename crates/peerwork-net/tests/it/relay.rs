@@ -206,16 +206,16 @@ async fn a_reservation_is_renewed_before_it_ends_also_when_the_relay_is_full() {
 
 /// Encodes circuit relay v2 by hand, as its specification numbers the fields, because another
 /// implementation could send such messages.
-mod hop {
+pub(crate) mod hop {
     use peerwork_net::{Network, Protocol, Stream};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use crate::node::soon;
 
     const HOP: Protocol = Protocol::bare("/libp2p/circuit/relay/0.2.0/hop");
-    pub(super) const RESERVE: &[u8] = &[2, 8, 0];
+    pub(crate) const RESERVE: &[u8] = &[2, 8, 0];
 
-    pub(super) fn connect(to: &Network) -> Vec<u8> {
+    pub(crate) fn connect(to: &Network) -> Vec<u8> {
         let id = to.node_id().as_peer_id().to_bytes();
         let length = |of: usize| u8::try_from(of).unwrap();
         let mut message = vec![length(id.len() + 6), 8, 1, 0x12, length(id.len() + 2), 0x0a];
@@ -225,7 +225,7 @@ mod hop {
     }
 
     /// Opens a request that stays unfinished.
-    pub(super) async fn unfinished(from: &Network, relay: &Network) -> Stream {
+    pub(crate) async fn unfinished(from: &Network, relay: &Network) -> Stream {
         let opened = from.open(relay.node_id(), &HOP, soon()).await;
         let mut stream = opened.unwrap();
         stream.write_all(&[2]).await.unwrap();
@@ -234,7 +234,7 @@ mod hop {
     }
 
     /// Sends one request; returns the status of the answer and the stream, or `None` without an answer.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         from: &Network,
         relay: &Network,
         request: &[u8],

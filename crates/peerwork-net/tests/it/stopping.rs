@@ -5,11 +5,15 @@ use std::time::Duration;
 use peerwork_net::{
     Network, Protocol,
     dht::Key,
-    error::{DhtError, DialError, OpenError, ReserveError, TopicError},
+    error::{CallError, DhtError, DialError, OpenError, ReserveError, TopicError},
     gossip::{Mode, Verdict},
 };
 
+use tokio::time::Instant;
+
 use crate::node::{address, config, connect, soon, start, streams};
+
+const BLOCK: Duration = Duration::from_secs(600);
 
 static ECHO: Protocol = Protocol::answered("/test/echo/1");
 
@@ -28,26 +32,40 @@ async fn a_stream_that_is_being_opened_fails_with_the_stop() {
 #[tokio::test]
 async fn every_call_says_that_the_network_has_stopped() {
     let (a, b) = (start(config()).await, start(config()).await);
-    let topic = a.topic("test", Mode::Subscribe, |_| Verdict::Accept).await;
-    let publisher = topic.unwrap().publisher();
+    let topic = a.topic("test", Mode::Subscribe, |_| Verdict::Accept, soon());
+    let publisher = topic.await.unwrap().publisher();
     a.stop().await;
+    // A deadline that has passed already: none of the calls waits.
+    let past = Instant::now();
     let at = address(&b);
-    let dialled = a.dial(at.node, vec![at.transport.clone()], soon()).await;
+    let dialled = a.dial(at.node, vec![at.transport.clone()], past).await;
     assert_eq!(dialled, Err(DialError::Stopped));
-    let published = publisher.publish(vec![1]).await;
+    let published = publisher.publish(vec![1], past).await;
     assert_eq!(published, Err(TopicError::Stopped));
-    let reserved = a.reserve(&at, soon()).await;
+    let joined = a.topic("other", Mode::Subscribe, |_| Verdict::Accept, past);
+    assert_eq!(joined.await.unwrap_err(), TopicError::Stopped);
+    let reserved = a.reserve(&at, past).await;
     assert_eq!(reserved.unwrap_err(), ReserveError::Stopped);
     let key = Key::new(vec![1]).unwrap();
-    assert_eq!(a.provide(key, soon()).await, Err(DhtError::Stopped));
-    assert_eq!(a.connection_events(1).await.next().await, None);
+    assert_eq!(a.provide(key, past).await, Err(DhtError::Stopped));
+    let stopped = Err(CallError::Stopped);
+    assert_eq!(a.block(at.node, BLOCK, past).await, stopped);
+    assert_eq!(a.unblock(at.node, past).await, stopped);
+    assert_eq!(a.protect(at.node, past).await, stopped);
+    assert_eq!(a.unprotect(at.node, past).await, stopped);
+    assert_eq!(a.disconnect(at.node, past).await, stopped);
+    let events = a.connection_events(1, past).await;
+    assert_eq!(events.unwrap_err(), CallError::Stopped);
 }
 
 #[tokio::test]
 async fn a_network_ends_with_its_last_handle() {
     let a = start(config()).await;
-    let topic = a.topic("test", Mode::Subscribe, |_| Verdict::Accept).await;
-    let (mut topic, mut incoming) = (topic.unwrap(), a.serve(ECHO.clone(), streams(1)).unwrap());
+    let topic = a.topic("test", Mode::Subscribe, |_| Verdict::Accept, soon());
+    let (mut topic, mut incoming) = (
+        topic.await.unwrap(),
+        a.serve(ECHO.clone(), streams(1)).unwrap(),
+    );
     let clone: Network = a.clone();
     let stopping = a.stopping();
     drop(a);

@@ -281,7 +281,7 @@ async fn a_closed_connection_ends_its_streams_on_both_sides() {
         connect(&client, &server).await;
         let mut near = client.open(server.node_id(), &ECHO, soon()).await.unwrap();
         let mut far = incoming.next().await.unwrap().stream;
-        client.disconnect(server.node_id()).await;
+        client.disconnect(server.node_id(), soon()).await.unwrap();
         for stream in [&mut near, &mut far] {
             let mut byte = [0];
             let read = tokio::time::timeout(DEADLINE, stream.read(&mut byte)).await;

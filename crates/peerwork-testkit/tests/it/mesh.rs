@@ -56,7 +56,7 @@ async fn join(mesh: &Mesh) -> Vec<Topic> {
         let accept = |_: &peerwork_net::gossip::Message| Verdict::Accept;
         topics.push(
             mesh[i]
-                .topic("test", Mode::Subscribe, accept)
+                .topic("test", Mode::Subscribe, accept, soon())
                 .await
                 .unwrap(),
         );
@@ -73,7 +73,7 @@ async fn hear(topics: &mut [Topic], from: usize, to: usize, beginning: &str) -> 
     let hear = async {
         for number in 0_u32.. {
             let text = format!("{beginning} {number} from {from}");
-            let _ = publisher.publish(text.into_bytes()).await;
+            let _ = publisher.publish(text.into_bytes(), soon()).await;
             while let Ok(Some(message)) = timeout(RETRY_AFTER, topics[to].next()).await {
                 heard.push(String::from_utf8(message.data.to_vec()).unwrap());
                 if message.data.starts_with(beginning.as_bytes()) {

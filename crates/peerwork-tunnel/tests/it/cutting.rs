@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;
-use peerwork_testkit::{RawApp, eventually};
+use peerwork_testkit::{RawApp, eventually, node::soon};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Notify,
@@ -61,7 +61,7 @@ async fn a_body_without_a_length_is_complete_only_when_the_app_ended_it() {
         match end {
             End::EdgeLost => {
                 let relay = world.relay_network.node_id();
-                world.edge_network.disconnect(relay).await;
+                world.edge_network.disconnect(relay, soon()).await.unwrap();
             }
             End::Closed | End::Reset => go.notify_one(),
         }
@@ -155,7 +155,7 @@ async fn a_lost_edge_connection_breaks_responses_and_later_calls_succeed() {
     text(world.get("/echo").await).await;
     let mut response = world.get("/events").await;
     let relay = world.relay_network.node_id();
-    world.edge_network.disconnect(relay).await;
+    world.edge_network.disconnect(relay, soon()).await.unwrap();
     let frame = timeout(SOON, response.frame()).await.unwrap();
     assert!(frame.is_none_or(|frame| frame.is_err()));
     eventually("the relay to see it", || {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerwork_identity::{KeyType, Keypair};
-use peerwork_testkit::{ClosedPort, RawApp, eventually, link::Conditions};
+use peerwork_testkit::{ClosedPort, RawApp, eventually, link::Conditions, node::soon};
 use peerwork_tunnel::routes::Found;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -79,7 +79,11 @@ async fn a_connection_that_is_lost_while_the_tunnel_is_opened_costs_no_call() {
             (world.metric("peerwork_ingress_requests_in_flight") >= 1.0).then_some(())
         })
         .await;
-        world.relay_network.disconnect(world.node()).await;
+        world
+            .relay_network
+            .disconnect(world.node(), soon())
+            .await
+            .unwrap();
     };
     let path = world.path("/headers");
     let (response, ()) = tokio::join!(ask(&world, &path), losing);

@@ -8,6 +8,7 @@ mod cutting;
 mod failures;
 mod flood;
 mod keys;
+mod memory;
 mod own;
 mod passing;
 mod paths;

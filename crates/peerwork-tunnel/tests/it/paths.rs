@@ -2,7 +2,7 @@
 
 use http_body_util::BodyExt;
 use peerwork_net::Path;
-use peerwork_testkit::eventually;
+use peerwork_testkit::{eventually, node::soon};
 use tokio::time::timeout;
 
 use crate::world::{Over, SOON, World, bytes, full, text};
@@ -72,7 +72,11 @@ async fn a_closed_relay_connection_ends_requests_and_later_calls_succeed() {
     let world = World::start().await;
     text(world.get("/echo").await).await;
     let mut response = world.get("/events").await;
-    world.relay_network.disconnect(world.node()).await;
+    world
+        .relay_network
+        .disconnect(world.node(), soon())
+        .await
+        .unwrap();
     let frame = timeout(SOON, response.frame()).await.unwrap();
     assert!(frame.is_none_or(|frame| frame.is_err()));
     let response = world.get("/echo").await;

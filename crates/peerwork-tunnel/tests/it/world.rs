@@ -7,7 +7,11 @@ use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::{Request, Response, body::Incoming, client::conn::http1, http::request};
 use hyper_util::rt::TokioIo;
 use peerwork_identity::NodeId;
-use peerwork_net::{Config, Network, config::RelayServer, relay::Reservation};
+use peerwork_net::{
+    Config, Network,
+    config::{Limits, RelayServer},
+    relay::Reservation,
+};
 use peerwork_testkit::{DEADLINE, WebApp, link::Links, node};
 use peerwork_tunnel::{
     Edge, Ingress, edge,
@@ -39,17 +43,27 @@ impl Routes for Known {
 }
 
 pub(crate) async fn network() -> Network {
-    network_at(&["/ip4/127.0.0.1/tcp/0"], None, &Links::default()).await
+    let (links, limits) = (Links::default(), Limits::default());
+    network_at(&["/ip4/127.0.0.1/tcp/0"], None, (&links, &limits)).await
 }
 
-async fn network_at(listen: &[&str], relay_server: Option<RelayServer>, links: &Links) -> Network {
-    network_with(listen, links, |config| config.relay_server = relay_server).await
+async fn network_at(
+    listen: &[&str],
+    relay_server: Option<RelayServer>,
+    common: (&Links, &Limits),
+) -> Network {
+    network_with(listen, common, |config| config.relay_server = relay_server).await
 }
 
-async fn network_with(listen: &[&str], links: &Links, change: impl FnOnce(&mut Config)) -> Network {
+async fn network_with(
+    listen: &[&str],
+    (links, limits): (&Links, &Limits),
+    change: impl FnOnce(&mut Config),
+) -> Network {
     let mut config = node::config_of(node::key());
     config.listen = listen.iter().map(|at| at.parse().unwrap()).collect();
     config.hole_punching = false;
+    config.limits = limits.clone();
     config.link = Some(links.of(config.keypair.node_id()));
     change(&mut config);
     node::start(config).await
@@ -71,15 +85,15 @@ pub(crate) struct Between {
 }
 
 impl Over {
-    async fn edge(self, links: &Links) -> (Network, Option<Between>) {
+    async fn edge(self, common: (&Links, &Limits)) -> (Network, Option<Between>) {
         const TCP: &str = "/ip4/127.0.0.1/tcp/0";
         const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
         match self {
-            Self::Tcp => (network_at(&[TCP], None, links).await, None),
-            Self::Quic => (network_at(&[QUIC], None, links).await, None),
+            Self::Tcp => (network_at(&[TCP], None, common).await, None),
+            Self::Quic => (network_at(&[QUIC], None, common).await, None),
             Self::Circuit => {
-                let relay = network_at(&[TCP], Some(RelayServer::default()), links).await;
-                let edge = network_at(&[], None, links).await;
+                let relay = network_at(&[TCP], Some(RelayServer::default()), common).await;
+                let edge = network_at(&[], None, common).await;
                 let deadline = tokio::time::Instant::now() + SOON;
                 let place = edge
                     .reserve(&node::address(&relay), deadline)
@@ -103,6 +117,8 @@ pub(crate) struct Setup {
     pub(crate) over: Over,
     /// How often the relay pings its connections.
     pub(crate) ping_interval: Duration,
+    /// Limits of the network of ingress and edge.
+    pub(crate) limits: Limits,
 }
 
 pub(crate) struct World {
@@ -138,16 +154,18 @@ impl World {
             requires_key: false,
             over: Over::Tcp,
             ping_interval: Duration::from_secs(5),
+            limits: Limits::default(),
         };
         setup.ingress.deadlines.drain = Duration::from_millis(100);
         change(&mut setup);
         let mut metrics = Registry::default();
         let links = Links::default();
-        let relay_network = network_with(&["/ip4/127.0.0.1/tcp/0"], &links, |config| {
+        let common = (&links, &setup.limits);
+        let relay_network = network_with(&["/ip4/127.0.0.1/tcp/0"], common, |config| {
             config.ping_interval = setup.ping_interval;
         })
         .await;
-        let (edge_network, between) = setup.over.edge(&links).await;
+        let (edge_network, between) = setup.over.edge(common).await;
         let edge = Edge::start(setup.edge, &edge_network, &mut metrics).unwrap();
         let known = Arc::new(Known::default());
         let found = Found {

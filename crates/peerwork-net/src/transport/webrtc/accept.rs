@@ -14,11 +14,12 @@ use tokio::{net::UdpSocket, sync::mpsc};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    super::budget::Budget,
     begun::{Begun, Unproven},
     connection::Connection,
     driver::{Driver, Inbound},
+    shared::{Handle, Shared},
     stream::Muxer,
-    streams::{Handle, Shared},
 };
 
 /// The keys and settings that all handshakes of a transport share.
@@ -27,6 +28,7 @@ pub(super) struct Acceptor {
     pub(super) certificate: DtlsCertificate,
     pub(super) hash: Multihash<64>,
     pub(super) dtls: Arc<dimpl::Config>,
+    pub(super) budget: Budget,
     pub(super) tasks: TaskTracker,
 }
 
@@ -41,6 +43,7 @@ impl Acceptor {
             certificate: certificate.dtls(),
             hash: certificate.hash(),
             dtls: Arc::new(super::connection::dtls_config().unwrap()),
+            budget: Budget::wide(),
             tasks,
         }
     }
@@ -54,7 +57,7 @@ impl Acceptor {
         inbound: mpsc::Receiver<Inbound>,
         unproven: Unproven,
     ) {
-        let shared = Handle::new(Shared::default());
+        let shared = Shared::open(&self.budget);
         let connection = Connection::new(
             Arc::clone(&self.dtls),
             self.certificate.clone(),

@@ -11,12 +11,15 @@ use super::{
     end::End,
     frame::{self, Decoder, Flag},
     messages::{Next, Outlet, close},
-    streams::{Handle, Key, Table, Writing},
+    shared::Handle,
+    state::{Key, Writing},
+    streams::Table,
 };
 
-/// Streams of one connection at once. A node that opens more loses the connection, as with
-/// yamux.
-const STREAMS_MAX: usize = 4096;
+/// Streams of one connection at once; a node that opens more loses the connection. Chromium's WebRTC and
+/// libdatachannel, which js-libp2p uses in Node.js, have no more than these 1024 channels either. Each
+/// idle channel costs a little time for each datagram, because SCTP adds up the unread bytes of all.
+pub(super) const STREAMS_MAX: usize = 1024;
 /// Bytes that SCTP holds until the other side has them: the most that is under way.
 const SENDING_BYTES_MAX: usize = 1 << 20;
 /// The time that the other side has to close the channel of a stream that its user dropped.
@@ -201,13 +204,27 @@ impl Channels {
         now: Instant,
     ) -> Result<bool, End> {
         let shared = Handle::clone(&self.shared);
-        let mut table = shared.lock();
-        let mut busy = self.open(&mut table, association);
+        let exchanged = self.exchange_with(&mut shared.lock(), association, now);
+        shared.shed_if_over();
+        exchanged
+    }
+
+    fn exchange_with(
+        &mut self,
+        table: &mut Table,
+        association: &mut Association,
+        now: Instant,
+    ) -> Result<bool, End> {
+        if table.has_failed() {
+            return Err(End::OutOfMemory);
+        }
+        let mut busy = self.open(table, association);
         // Writing comes before reading, because it finds the streams whose users have read.
-        busy |= self.write(&mut table, association, now);
-        busy |= self.read(&mut table, association);
-        busy |= self.give_up(&mut table, association, now);
-        self.shed(&mut table, association, busy)?;
+        busy |= self.write(table, association, now);
+        busy |= self.read(table, association);
+        busy |= self.give_up(table, association, now);
+        self.shed(table, association, busy)?;
+        table.hold_unsorted(self.unsorted_memory());
         let many = self.open.len() > STREAMS_MAX && association.stream_ids().len() > STREAMS_MAX;
         many.then_some(End::InvalidData).map_or(Ok(busy), Err)
     }

@@ -13,19 +13,13 @@ use sctp_proto::{
     ServerConfig, TransportConfig,
 };
 
-use super::{
-    channels::Channels,
-    end::End,
-    streams::{Handle, Key},
-};
+use super::{channels::Channels, end::End, reading::WINDOW_BYTES, shared::Handle, state::Key};
 use crate::webrtc;
 
 /// Bytes of a datagram that every path on the internet carries, as QUIC assumes.
 const DATAGRAM_BYTES_MAX: usize = 1200;
 /// Bytes of a datagram that DTLS and SCTP add to the payload: 48 and 12 + 16 at most.
 const OVERHEAD_BYTES: usize = 80;
-/// Bytes that SCTP holds for users who do not read: the window of the connection.
-const WINDOW_BYTES: u32 = 512 << 10;
 /// Bytes of a message of SCTP; streams have smaller ones.
 const MESSAGE_BYTES_MAX: u32 = 64 << 10;
 /// Messages of SCTP that are sent again this often before the connection counts as lost; with pauses

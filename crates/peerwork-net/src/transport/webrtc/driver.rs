@@ -18,8 +18,8 @@ use super::{
     begun::Unproven,
     connection::Connection,
     end::End,
+    shared::Handle,
     stream::{Muxer, Stream},
-    streams::Handle,
 };
 
 /// Datagrams of a connection that wait; more are lost, and sent again by the other side.

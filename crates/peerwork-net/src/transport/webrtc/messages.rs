@@ -4,7 +4,7 @@ use sctp_proto::{Association, PayloadProtocolIdentifier as Kind};
 
 use super::{
     frame::{self, Flag, PAYLOAD_BYTES_MAX},
-    streams::{State, Writing},
+    state::{State, Writing},
 };
 
 /// A message that came in.
@@ -46,6 +46,12 @@ impl Outlet<'_> {
     pub(super) fn send_next(&mut self, acknowledge: &mut bool, state: &mut State) -> Next {
         if std::mem::take(acknowledge) && !self.send(&frame::flag(Flag::FinAck)) {
             return Next::Gone;
+        }
+        if state.writing == Writing::Resetting {
+            state.writing = Writing::Stopped;
+            if !self.send(&frame::flag(Flag::Reset)) {
+                return Next::Gone;
+            }
         }
         if !state.outgoing.is_empty() {
             if *self.room == 0 {

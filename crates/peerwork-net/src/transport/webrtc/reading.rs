@@ -14,16 +14,32 @@ use super::{
     end::End,
     frame::{Decoder, Flag, Frame},
     messages::{Message, next_message},
-    streams::{Reading, Room, Table, Writing},
+    state::{Reading, Room, Writing},
+    streams::Table,
 };
 
 /// Chunks that SCTP may hold for users who do not read, about 500 bytes each beside their content. Its
 /// window counts content alone, so that a sender of single bytes would take a hundred times the window;
 /// chunks of 64 bytes on average fill the window first.
 pub(super) const CHUNKS_HELD_MAX: usize = 8192;
+/// Bytes that SCTP holds for users who do not read: the window of the connection.
+pub(super) const WINDOW_BYTES: u32 = 512 << 10;
+/// Bytes that SCTP takes for a chunk beside its content.
+const CHUNK_OVERHEAD_BYTES: usize = 500;
+/// Bytes of the largest chunk: a datagram's.
+const CHUNK_BYTES_MAX: usize = 2048;
 /// Bytes that the beginnings of messages may take in all channels. Ordinary senders cut none.
 const PARTIAL_BYTES_MAX: usize = 1 << 20;
+
 impl Channels {
+    /// Bytes of memory that SCTP and the decoders take, at most: SCTP tells its chunks but not their
+    /// sizes.
+    pub(super) fn unsorted_memory(&self) -> usize {
+        let content = self.chunks_held * CHUNK_BYTES_MAX;
+        let content = content.min(WINDOW_BYTES as usize);
+        self.partial + self.chunks_held * CHUNK_OVERHEAD_BYTES + content
+    }
+
     /// Phase "read": takes a message from each channel whose user has room. Only one message, because
     /// it may be the last before the other side closed the channel, and that has to be known before the
     /// channel's number is read again.
@@ -94,8 +110,7 @@ impl Channels {
         if !valid || self.partial + channel.decoder.memory() > PARTIAL_BYTES_MAX {
             channel.malformed = true;
             channel.decoder = Decoder::default();
-            table.reset(channel.key);
-            table.enqueue(channel.key);
+            table.abort(channel.key);
         }
         self.partial += channel.decoder.memory();
     }
@@ -116,9 +131,7 @@ impl Channels {
         match unread.max_by_key(|(_, channel)| channel.waiting) {
             Some((&number, channel)) => {
                 tracing::debug!("a stream is reset: too many small messages are unread");
-                let key = channel.key;
-                table.reset(key);
-                table.enqueue(key);
+                table.abort(channel.key);
                 self.discard(number, association);
                 Ok(())
             }

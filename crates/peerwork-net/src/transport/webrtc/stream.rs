@@ -13,7 +13,7 @@ use libp2p::{
 };
 use multiaddr::multihash::Multihash;
 
-use super::streams::{Handle, Key};
+use super::{shared::Handle, state::Key};
 
 /// A stream; dropping it before its end was sent resets it.
 #[derive(Debug)]

@@ -8,17 +8,16 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use multiaddr::multihash::Multihash;
-use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::{
+    super::budget::{Budget, Stake, Tally},
     outgoing::{Outgoing, Total},
-    unread::Unread,
+    state::{Key, Reading, Room, State, Writing, wake},
 };
 
 /// Bytes of memory that the unread bytes of one stream take before no further message is read from
@@ -29,100 +28,8 @@ pub(super) const UNREAD_ALL_BYTES_MAX: usize = 1 << 20;
 /// Inbound streams that wait for the swarm.
 const INBOUND_MAX: usize = 256;
 
-/// A stream's number in the table; SCTP's own numbers are used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key(u64);
-
-/// The direction from the other side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
-    Open,
-    Finished,
-    Reset,
-}
-
-/// Whether a message may be read for a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    Free,
-    /// The stream's user has to read first.
-    StreamFull,
-    /// Users of other streams have to read first.
-    AllFull,
-}
-
-/// The direction to the other side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Writing {
-    Open,
-    /// The end is to be sent after the bytes that wait.
-    Finishing,
-    /// The end was sent.
-    Finished,
-    /// The other side takes no more.
-    Stopped,
-}
-
-/// One stream.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) reading: Reading,
-    pub(super) writing: Writing,
-    /// Whether the user has dropped the stream.
-    pub(super) dropped: bool,
-    pub(super) outgoing: Outgoing,
-    unread: Unread,
-    queued: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-impl State {
-    fn new(outgoing: Outgoing) -> Self {
-        Self {
-            reading: Reading::Open,
-            writing: Writing::Open,
-            dropped: false,
-            outgoing,
-            unread: Unread::default(),
-            queued: false,
-            reader: None,
-            writer: None,
-        }
-    }
-
-    pub(super) fn wake_reader(&mut self) {
-        wake(&mut self.reader);
-    }
-
-    pub(super) fn wake_writer(&mut self) {
-        wake(&mut self.writer);
-    }
-
-    /// Takes no more bytes from the user, and forgets those that wait.
-    pub(super) fn stop_writing(&mut self) {
-        self.writing = Writing::Stopped;
-        self.outgoing.clear();
-        self.wake_writer();
-    }
-}
-
-fn wake(waker: &mut Option<Waker>) {
-    if let Some(waker) = waker.take() {
-        waker.wake();
-    }
-}
-
-/// The state that users and the task share.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    table: Mutex<Table>,
-    /// Wakes the connection's task.
-    work: Notify,
-}
-
 /// The streams, and the requests of users to the connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     pub(super) streams: HashMap<Key, State>,
     /// Streams whose users have written, read, ended or dropped them.
@@ -133,7 +40,11 @@ pub(super) struct Table {
     pub(super) closing: bool,
     next_key: u64,
     /// Bytes of memory that unread bytes take.
-    unread: usize,
+    unread: Tally,
+    /// Bytes of memory that SCTP and the decoders take for bytes that no user can read yet.
+    unsorted: Tally,
+    /// Whether the budget has run out, so that the connection has to end.
+    failed: bool,
     /// Bytes of all streams that wait to be sent.
     outgoing: Total,
     /// Streams whose users wait until others have sent.
@@ -150,23 +61,75 @@ pub(super) struct Table {
     again: bool,
 }
 
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock()
+impl Table {
+    pub(super) fn new(budget: &Budget) -> Self {
+        Self {
+            streams: HashMap::new(),
+            queue: VecDeque::new(),
+            wanted: false,
+            closing: false,
+            next_key: 0,
+            unread: Tally::new(budget),
+            unsorted: Tally::new(budget),
+            failed: false,
+            outgoing: Total::default(),
+            waiting: Vec::new(),
+            inbound: VecDeque::new(),
+            opened: None,
+            certificate: None,
+            ended: None,
+            on_inbound: None,
+            on_opened: None,
+            on_certificate: None,
+            on_end: None,
+            again: false,
+        }
+    }
+}
+
+// The budget's side.
+impl Table {
+    /// Bytes of memory that the connection holds for bytes that were not read.
+    pub(super) fn held(&self) -> usize {
+        self.unread.bytes() + self.unsorted.bytes()
     }
 
-    /// Wakes the connection's task.
-    pub(super) fn notify(&self) {
-        self.work.notify_one();
+    /// The streams whose unread bytes a reset frees.
+    pub(super) fn stakes(&self) -> Vec<Stake> {
+        let holding = self.streams.iter();
+        let holding = holding.filter(|(_, state)| state.unread.memory() > 0);
+        holding
+            .map(|(key, state)| Stake::new(key.0, state.unread.memory(), state.read_at))
+            .collect()
     }
 
-    pub(super) async fn notified(&self) {
-        self.work.notified().await;
+    /// Resets a stream from this side and frees its memory; the connection's task tells the other side.
+    pub(super) fn abort(&mut self, key: Key) {
+        if let Some(state) = self.streams.get_mut(&key) {
+            self.unread.free(state.unread.memory());
+            state.abort();
+            self.enqueue(key);
+        }
+    }
+
+    /// Ends the connection, because it holds too many unread bytes.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
     }
 }
 
 // The connection's side.
 impl Table {
+    /// Whether the connection has to end for the bytes that it holds.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Notes the memory of bytes that SCTP and the decoders hold.
+    pub(super) fn hold_unsorted(&mut self, bytes: usize) {
+        self.unsorted.set(bytes);
+    }
+
     pub(super) fn insert(&mut self) -> Key {
         let key = Key(self.next_key);
         self.next_key += 1;
@@ -197,12 +160,12 @@ impl Table {
     /// Bytes of memory that unread bytes take.
     #[cfg(test)]
     pub(super) fn unread(&self) -> usize {
-        self.unread
+        self.unread.bytes()
     }
 
     /// Whether the unread bytes of all streams take as much memory as they may.
     pub(super) fn is_full(&self) -> bool {
-        self.unread >= UNREAD_ALL_BYTES_MAX
+        self.unread.bytes() >= UNREAD_ALL_BYTES_MAX
     }
 
     /// Whether one more message of the stream may be read.
@@ -222,9 +185,9 @@ impl Table {
         if payload.is_empty() || state.dropped || state.reading != Reading::Open {
             return;
         }
-        self.unread -= state.unread.memory();
+        self.unread.free(state.unread.memory());
         state.unread.push(payload);
-        self.unread += state.unread.memory();
+        self.unread.add(state.unread.memory());
         state.wake_reader();
     }
 
@@ -235,7 +198,7 @@ impl Table {
         };
         if state.reading == Reading::Open {
             state.reading = Reading::Reset;
-            self.unread -= std::mem::take(&mut state.unread).memory();
+            self.unread.free(std::mem::take(&mut state.unread).memory());
             state.wake_reader();
         }
         if state.writing != Writing::Finished {
@@ -352,9 +315,10 @@ impl Table {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
         if !state.unread.is_empty() {
-            self.unread -= state.unread.memory();
+            self.unread.free(state.unread.memory());
             let length = state.unread.read(buf);
-            self.unread += state.unread.memory();
+            state.read_at = Instant::now();
+            self.unread.add(state.unread.memory());
             // There may be room again for messages that SCTP holds.
             let only_end_left = state.unread.is_empty() && state.reading != Reading::Open;
             self.enqueue(key);
@@ -417,7 +381,9 @@ impl Table {
         };
         match state.writing {
             Writing::Finished => return Poll::Ready(Ok(())),
-            Writing::Stopped => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Writing::Resetting | Writing::Stopped => {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
             Writing::Open | Writing::Finishing => state.writing = Writing::Finishing,
         }
         state.writer = Some(cx.waker().clone());
@@ -430,7 +396,7 @@ impl Table {
             return;
         };
         state.dropped = true;
-        self.unread -= std::mem::take(&mut state.unread).memory();
+        self.unread.free(std::mem::take(&mut state.unread).memory());
         self.enqueue(key);
     }
 }
@@ -439,6 +405,3 @@ fn later<T>(waker: &mut Option<Waker>, cx: &mut Context<'_>) -> Poll<T> {
     *waker = Some(cx.waker().clone());
     Poll::Pending
 }
-
-/// The handle of the users' side and of the connection's side.
-pub(super) type Handle = Arc<Shared>;

@@ -30,15 +30,21 @@ use tokio_util::task::TaskTracker;
 use super::{
     WebRtc,
     accept::{Acceptor, prologue},
+    channels::STREAMS_MAX,
     connection::Connection,
     driver::{Driver, Inbound},
     end::End,
     frame,
     reading::CHUNKS_HELD_MAX,
+    shared::{Handle, Shared},
+    state::{Key, Reading},
     stream::Stream,
-    streams::{Handle, Key, Reading, Shared, UNREAD_BYTES_MAX},
+    streams::UNREAD_BYTES_MAX,
 };
-use crate::webrtc::Certificate;
+use crate::{
+    transport::budget::{Bounds, Budget},
+    webrtc::Certificate,
+};
 
 const OPEN: [u8; 12] = [3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// A frame with one byte of payload.
@@ -51,22 +57,29 @@ struct Pair {
     near: Connection,
     near_shared: Handle,
     far: Connection,
+    far_shared: Handle,
     now: Instant,
     datagrams: usize,
 }
 
 impl Pair {
     fn new() -> Self {
+        Self::within(&Budget::wide())
+    }
+
+    /// A pair whose near side counts in the budget.
+    fn within(budget: &Budget) -> Self {
         let now = Instant::now();
-        let shared = || Handle::new(Shared::default());
         let certificate = || Certificate::generate().unwrap().dtls();
-        let near_shared = shared();
+        let near_shared = Shared::open(budget);
         let config = Arc::new(super::connection::dtls_config().unwrap());
         let near = Connection::new(config, certificate(), Handle::clone(&near_shared), now);
+        let far_shared = Shared::open(&Budget::wide());
         let mut pair = Self {
             near,
             near_shared,
-            far: Connection::dialling(certificate(), shared(), now),
+            far: Connection::dialling(certificate(), Handle::clone(&far_shared), now),
+            far_shared,
             now,
             datagrams: 0,
         };
@@ -106,6 +119,10 @@ impl Pair {
     fn open(&mut self, number: u16) -> Key {
         let opened = self.far.association().open_stream(number, Kind::Binary);
         opened.unwrap().write_with_ppi(&OPEN, Kind::Dcep).unwrap();
+        self.inbound()
+    }
+
+    fn inbound(&mut self) -> Key {
         loop {
             assert!(self.exchange().unwrap(), "no stream came in");
             let mut cx = Context::from_waker(Waker::noop());
@@ -113,6 +130,18 @@ impl Pair {
                 return key.unwrap();
             }
         }
+    }
+
+    /// Opens a stream of the far side's user; gives the far side's and the near side's stream.
+    fn open_stream(&mut self) -> (Key, Key) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let wanted = self.far_shared.lock().poll_opened(&mut cx);
+        assert!(wanted.is_pending());
+        let near = self.inbound();
+        let Poll::Ready(far) = self.far_shared.lock().poll_opened(&mut cx) else {
+            panic!("the near side has a stream that the far side does not have");
+        };
+        (far.unwrap(), near)
     }
 
     fn send(&mut self, number: u16, message: &[u8]) {
@@ -150,8 +179,22 @@ fn visits_beside(idle: u16) -> usize {
 fn the_work_for_a_datagram_does_not_grow_with_idle_channels() {
     let alone = visits_beside(0);
     assert!((1..10).contains(&alone), "{alone}");
-    // A connection has 4,096 channels at most: the handshake's, the active one and these.
-    assert_eq!(visits_beside(4_094), alone);
+    let most = u16::try_from(STREAMS_MAX).unwrap() - 2;
+    assert_eq!(visits_beside(most), alone);
+}
+
+#[test]
+fn a_connection_has_room_for_its_streams_and_ends_with_one_more() {
+    let mut pair = Pair::new();
+    // The stream of the handshake is one of them.
+    for n in 1..STREAMS_MAX {
+        pair.open(2 * u16::try_from(n).unwrap());
+    }
+    pair.run(Duration::from_secs(1)).unwrap();
+    let one_more = 2 * u16::try_from(STREAMS_MAX).unwrap();
+    let opened = pair.far.association().open_stream(one_more, Kind::Binary);
+    opened.unwrap().write_with_ppi(&OPEN, Kind::Dcep).unwrap();
+    assert_eq!(pair.run(Duration::from_secs(1)), Err(End::InvalidData));
 }
 
 #[test]
@@ -221,11 +264,102 @@ fn beginnings_of_messages_are_bounded_over_all_channels() {
     assert_eq!(open.count(), (1 << 20) / 16_000);
 }
 
+/// Bytes that the streams of pairs may hold together in the tests of the budget.
+const UNREAD_MAX: usize = 2 << 20;
+
+fn narrow() -> Budget {
+    Budget::new(Bounds {
+        unread: UNREAD_MAX,
+        unread_per_connection: UNREAD_MAX,
+        unsent: 1 << 20,
+        unsent_per_connection: 1 << 20,
+    })
+}
+
+/// Sends up to half a megabyte to each of some streams, of which the near side reads none.
+fn fill(pair: &mut Pair) -> Vec<(Key, Key)> {
+    let keys: Vec<_> = (0..4).map(|_| pair.open_stream()).collect();
+    for (far, _) in &keys {
+        for _ in 0..32 {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = pair
+                .far_shared
+                .lock()
+                .poll_write(*far, &mut cx, &[7; 16_000]);
+            pair.run(Duration::from_millis(50)).unwrap();
+        }
+    }
+    keys
+}
+
+#[test]
+fn unread_bytes_of_all_connections_stay_within_the_budget_and_the_other_side_learns_of_resets() {
+    let budget = narrow();
+    let mut pairs: Vec<_> = (0..4).map(|_| Pair::within(&budget)).collect();
+    let mut keys = Vec::new();
+    let mut reset = 0;
+    for pair in &mut pairs {
+        keys.push(fill(pair));
+        // The last batch of datagrams may exceed the bound before streams are reset for it.
+        assert!(
+            budget.unread() <= UNREAD_MAX + UNREAD_MAX / 8,
+            "{}",
+            budget.unread()
+        );
+    }
+    for (pair, keys) in pairs.iter_mut().zip(&keys) {
+        pair.run(Duration::from_secs(1)).unwrap();
+        for (far, near) in keys {
+            let far = pair.far_shared.lock().streams[far].reading;
+            assert_eq!(pair.reading(*near), far);
+            reset += usize::from(far == Reading::Reset);
+        }
+    }
+    // The streams hold a megabyte in each of four connections, twice as much as they may.
+    assert!((4..16).contains(&reset), "{reset}");
+    drop(pairs);
+    assert_eq!(budget.unread(), 0);
+}
+
+#[test]
+fn unread_bytes_that_no_reset_frees_end_the_connection_that_holds_most() {
+    let budget = narrow();
+    let mut pairs: Vec<_> = (0..4).map(|_| Pair::within(&budget)).collect();
+    for pair in &mut pairs {
+        for number in (1..=60).map(|n| 2 * n) {
+            pair.open(number);
+        }
+    }
+    // The beginnings of frames, which no user can read and no reset of a stream with unread bytes frees.
+    let part = &frame::data(Bytes::from(vec![7; 16_000]))[..15_000];
+    let mut ended = 0;
+    for number in (1..=60).map(|n| 2 * n) {
+        for pair in &mut pairs {
+            pair.send(number, part);
+        }
+        // The budget ends the largest connection, which notices that when it runs.
+        pairs.retain_mut(|pair| match pair.run(Duration::from_millis(50)) {
+            Ok(()) => true,
+            Err(end) => {
+                assert_eq!(end, End::OutOfMemory);
+                ended += 1;
+                false
+            }
+        });
+        assert!(
+            budget.unread() <= UNREAD_MAX + UNREAD_MAX / 4,
+            "{}",
+            budget.unread()
+        );
+    }
+    assert!((1..4).contains(&ended), "{ended}");
+}
+
 /// A port that reports the nodes that connect.
 fn listen(tasks: &TaskTracker) -> (SocketAddr, mpsc::Receiver<PeerId>) {
     let certificate = Certificate::generate().unwrap();
     let keypair = Keypair::generate(KeyType::Secp256k1);
-    let mut webrtc = WebRtc::new(&keypair, certificate, tasks.clone()).unwrap();
+    let mut webrtc = WebRtc::new(&keypair, certificate, Budget::wide(), tasks.clone()).unwrap();
     let address = "/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap();
     webrtc.listen_on(ListenerId::next(), address).unwrap();
     let at = webrtc.listeners[0].socket.local_addr().unwrap();
@@ -248,7 +382,7 @@ fn listen(tasks: &TaskTracker) -> (SocketAddr, mpsc::Receiver<PeerId>) {
 async fn dial(at: SocketAddr, tasks: &TaskTracker) -> (PeerId, PeerId) {
     let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
     let acceptor = Acceptor::for_tests(tasks.clone());
-    let shared = Handle::new(Shared::default());
+    let shared = Shared::open(&acceptor.budget);
     let handle = Handle::clone(&shared);
     let certificate = acceptor.certificate.clone();
     let connection = Connection::dialling(certificate, handle, Instant::now());
@@ -292,7 +426,7 @@ async fn dial(at: SocketAddr, tasks: &TaskTracker) -> (PeerId, PeerId) {
 /// The first datagram of a handshake, as a client sends it.
 fn hello() -> Vec<u8> {
     let certificate = Certificate::generate().unwrap().dtls();
-    let shared = Handle::new(Shared::default());
+    let shared = Shared::open(&Budget::wide());
     let now = Instant::now();
     let mut connection = Connection::dialling(certificate, shared, now);
     connection.turn(now).unwrap();

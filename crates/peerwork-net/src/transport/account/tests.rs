@@ -1,7 +1,7 @@
-//! The budget alone, and under connections whose nodes never read.
+//! The accounts and their budget alone, and under connections whose nodes never read.
 #![allow(clippy::unwrap_used)]
 
-use std::{future::poll_fn, io};
+use std::{future::poll_fn, io, time::Duration};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::core::{
@@ -12,7 +12,7 @@ use peerwork_testkit::eventually;
 use tokio_util::{compat::TokioAsyncReadCompatExt as _, task::TaskTracker};
 
 use super::*;
-use crate::transport::{driven::Driven, muxer::Stream, yamux::Yamux};
+use crate::transport::{budget::Bounds, driven::Driven, muxer::Stream, yamux::Yamux};
 
 const WINDOW: usize = 256 << 10;
 const BOUNDS: Bounds = Bounds {
@@ -72,7 +72,7 @@ fn small() -> Budget {
 #[test]
 fn a_connection_at_its_bound_keeps_its_streams_and_one_byte_more_costs_the_largest() {
     let budget = small();
-    let account = budget.account();
+    let account = Account::open(&budget);
     let streams: Vec<_> = [1, 3].map(|stream| attach(&account, stream)).into();
     account.received(&frame(1, 500 - FRAME_BYTES));
     account.received(&frame(3, 1500 - FRAME_BYTES));
@@ -90,7 +90,7 @@ fn a_connection_at_its_bound_keeps_its_streams_and_one_byte_more_costs_the_large
 #[test]
 fn small_frames_count_with_their_buffers_and_are_given_back_when_read() {
     let budget = small();
-    let account = budget.account();
+    let account = Account::open(&budget);
     let _stream = attach(&account, 1);
     for _ in 0..10 {
         account.received(&frame(1, 1));
@@ -111,7 +111,7 @@ fn small_frames_count_with_their_buffers_and_are_given_back_when_read() {
 #[test]
 fn over_the_bound_of_all_connections_the_largest_stream_of_any_is_reset() {
     let budget = small();
-    let accounts = [budget.account(), budget.account()];
+    let accounts = [Account::open(&budget), Account::open(&budget)];
     let large = attach(&accounts[0], 1);
     let small = attach(&accounts[1], 1);
     accounts[0].received(&frame(1, 1900 - FRAME_BYTES));
@@ -127,7 +127,7 @@ fn over_the_bound_of_all_connections_the_largest_stream_of_any_is_reset() {
 #[test]
 fn a_stream_that_was_read_lately_is_spared_for_one_that_was_not() {
     let budget = small();
-    let account = budget.account();
+    let account = Account::open(&budget);
     let [slow, stuck] = [1, 3].map(|stream| attach(&account, stream));
     account.received(&frame(1, 1500 - FRAME_BYTES));
     account.received(&frame(3, 500 - FRAME_BYTES));
@@ -140,11 +140,11 @@ fn a_stream_that_was_read_lately_is_spared_for_one_that_was_not() {
 #[test]
 fn a_frame_that_does_not_end_counts_and_its_connection_ends_when_no_stream_is_left() {
     let budget = small();
-    let account = budget.account();
+    let account = Account::open(&budget);
     account.received(&frame(1, 2000)[..20]);
     assert_eq!(budget.unread(), 2000);
     assert!(!account.has_failed(), "at the bound");
-    let account = budget.account();
+    let account = Account::open(&budget);
     account.received(&frame(1, 2001)[..20]);
     assert!(account.has_failed());
 }
@@ -152,7 +152,7 @@ fn a_frame_that_does_not_end_counts_and_its_connection_ends_when_no_stream_is_le
 #[test]
 fn a_connection_ends_when_the_muxer_cannot_drop_the_streams_that_were_dropped() {
     let budget = small();
-    let account = budget.account();
+    let account = Account::open(&budget);
     for stream in [1, 3] {
         attach(&account, stream);
         account.received(&frame(stream, 1000 - FRAME_BYTES));
@@ -172,7 +172,7 @@ fn writers_wait_at_the_bound_and_a_little_is_always_allowed() {
         let mut cx = Context::from_waker(Waker::noop());
         account.poll_room(&mut cx).is_ready()
     };
-    let accounts: Vec<_> = (0..4).map(|_| budget.account()).collect();
+    let accounts: Vec<_> = (0..4).map(|_| Account::open(&budget)).collect();
     for account in &accounts[..3] {
         account.written(99_999);
         assert!(room(account));
@@ -197,13 +197,7 @@ type Muxer = Driven<Stream>;
 async fn pair(budget: &Budget) -> (Muxer, Muxer) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let near_upgrade = Yamux::new(TaskTracker::new(), budget.clone());
-    let wide = Budget::new(Bounds {
-        unread: 1 << 30,
-        unread_per_connection: 1 << 30,
-        unsent: 1 << 30,
-        unsent_per_connection: 1 << 30,
-    });
-    let far_upgrade = Yamux::new(TaskTracker::new(), wide);
+    let far_upgrade = Yamux::new(TaskTracker::new(), Budget::wide());
     let near = near_upgrade
         .upgrade_inbound(near.compat(), "")
         .await
