@@ -1,22 +1,15 @@
 //! Turns directory entries into node events of JSON-RPC (EdgeMatrix specification 6.6).
 
 use peerwork_api::events::{NodeEvent, ip_addr_masked, relay_host};
-use peerwork_directory::Entry;
-
-/// Facts for a node event that the directory's entry does not hold.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
-    /// The address that the node connects from, when it is connected to this node.
-    pub(crate) observed: Option<String>,
-    /// The ingress port of the node's relay.
-    pub(crate) relay_proxy_port: u16,
-}
+use peerwork_directory::{Directory, Entry};
+use peerwork_net::{Network, Path};
 
 /// Makes the event of an entry. `Tag`, `GuageHeight` and `GuageMax` have no source and stay empty.
-pub(crate) fn node_event(entry: &Entry, seen: Seen) -> NodeEvent {
+pub(crate) fn node_event(entry: &Entry, network: &Network, directory: &Directory) -> NodeEvent {
     let ad = &entry.advertisement;
     let own_address = || ad.addresses.first().map(ToString::to_string);
-    let address = seen.observed.or_else(own_address).unwrap_or_default();
+    let address = observed(entry, network).or_else(own_address);
+    let address = address.unwrap_or_default();
     let relay = ad.relays.first().map(|relay| relay.transport.to_string());
     NodeEvent {
         name: ad.name.clone(),
@@ -36,6 +29,20 @@ pub(crate) fn node_event(entry: &Entry, seen: Seen) -> NodeEvent {
         guage_max: 0,
         average_power: ad.average_power,
         relay_host: relay.as_deref().map(relay_host).unwrap_or_default(),
-        relay_proxy_port: seen.relay_proxy_port,
+        relay_proxy_port: relay_proxy_port(entry, directory).unwrap_or(0),
     }
+}
+
+/// The address that a node connects from, when it is connected to this node directly.
+fn observed(entry: &Entry, network: &Network) -> Option<String> {
+    let peer = network.peer(entry.node())?;
+    let mut connections = peer.connections.iter();
+    let direct = connections.find(|connection| connection.path == Path::Direct)?;
+    Some(direct.address.to_string())
+}
+
+/// The ingress port of a node's relay.
+fn relay_proxy_port(entry: &Entry, directory: &Directory) -> Option<u16> {
+    let relay = entry.advertisement.relays.first()?;
+    directory.get(relay.node)?.advertisement.relay_proxy_port
 }

@@ -1,4 +1,5 @@
-//! The events domain delivers node events (nodes that appear or change) to JSON-RPC subscribers.
+//! The events domain delivers node events to JSON-RPC subscribers: the known nodes, then those that
+//! appear or change.
 
 mod event;
 
@@ -15,4 +16,10 @@ pub trait EventsService: Send + Sync + 'static {
     /// Every WebSocket reads from its receiver without waiting for its client. So the channel only
     /// has to hold a burst of events: a capacity of 1024 is enough.
     fn subscribe(&self) -> broadcast::Receiver<Arc<NodeEvent>>;
+
+    /// The ids of the nodes that are known at this moment, in any order.
+    fn known(&self) -> Vec<String>;
+
+    /// The event of a node as it is at this moment; `None` when the node is no longer known.
+    fn describe(&self, id: &str) -> Option<Arc<NodeEvent>>;
 }

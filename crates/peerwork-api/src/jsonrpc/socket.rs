@@ -7,6 +7,10 @@
 //!  node events ─▶ fan out ─ queue full: socket closes ────┘
 //! ```
 //!
+//! A new subscription gets an event for each node that is known already, and then those of nodes that
+//! appear or change. The known nodes wait for room in the queue, so that a client may subscribe to a
+//! network that is larger than its queue.
+//!
 //! The three loops run in one task. A client that does not read blocks only its own `read` loop,
 //! because replies wait for room in the queue. Its socket is closed when an event finds the queue
 //! full, or when one message is not written in time. No other client waits: events are shared, and
@@ -28,10 +32,7 @@ use futures::{
 };
 use peerwork_listener::Place;
 use tokio::{
-    sync::{
-        broadcast::{self, error::RecvError},
-        mpsc,
-    },
+    sync::{broadcast::error::RecvError, mpsc},
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use uuid::Uuid;
@@ -113,8 +114,7 @@ async fn serve(socket: WebSocket, endpoint: &Endpoint) {
     let (mut sink, stream) = socket.split();
     let (queue, waiting) = mpsc::channel(limits.queue_max);
     let subscriptions = Subscriptions::new(limits.subscriptions_max, metrics.clone());
-    let events = endpoint.dispatcher.services.events();
-    let events = events.ok().map(EventsService::subscribe);
+    let events = endpoint.dispatcher.services.events().ok();
     let ending = tokio::select! {
         biased;
         () = endpoint.lifetime.cut.cancelled() => return,
@@ -193,15 +193,28 @@ fn notification(subscription: Uuid, event: &NodeEvent) -> Message {
 }
 
 async fn fan_out(
-    events: Option<broadcast::Receiver<Arc<NodeEvent>>>,
+    service: Option<&dyn EventsService>,
     subscriptions: &Subscriptions,
     queue: &mpsc::Sender<Outgoing>,
 ) -> Ending {
-    let Some(mut events) = events else {
+    let Some(service) = service else {
         return std::future::pending().await;
     };
+    let mut events = service.subscribe();
     loop {
-        let event = match events.recv().await {
+        let event = tokio::select! {
+            biased;
+            () = subscriptions.answered() => {
+                for subscription in subscriptions.follow() {
+                    if !send_known(service, subscriptions, subscription, queue).await {
+                        return Ending::Closed;
+                    }
+                }
+                continue;
+            }
+            event = events.recv() => event,
+        };
+        let event = match event {
             Ok(event) => event,
             Err(RecvError::Lagged(_)) if subscriptions.is_empty() => continue,
             // The socket is closed, because silently missing events would be worse for the client
@@ -220,6 +233,29 @@ async fn fan_out(
             }
         }
     }
+}
+
+/// Queues the events of the known nodes that a subscription selects; false when the queue is gone.
+async fn send_known(
+    service: &dyn EventsService,
+    subscriptions: &Subscriptions,
+    subscription: Uuid,
+    queue: &mpsc::Sender<Outgoing>,
+) -> bool {
+    for id in service.known() {
+        let event = service.describe(&id);
+        let Some(event) = event.filter(|event| subscriptions.selects(subscription, event)) else {
+            continue;
+        };
+        let outgoing = Outgoing::Event {
+            subscription,
+            event,
+        };
+        if queue.send(outgoing).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 async fn read(

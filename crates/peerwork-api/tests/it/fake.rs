@@ -39,6 +39,8 @@ pub(crate) const TOKEN: &str = "operator-token-of-the-tests";
 
 pub(crate) struct FakeNode {
     pub(crate) events: broadcast::Sender<Arc<NodeEvent>>,
+    /// The nodes that are known when a client subscribes.
+    pub(crate) known: Mutex<Vec<NodeEvent>>,
     pub(crate) ready: AtomicBool,
     /// Makes `network` and `status` wait for ever.
     pub(crate) hanging: AtomicBool,
@@ -206,6 +208,20 @@ impl EventsService for FakeNode {
     fn subscribe(&self) -> broadcast::Receiver<Arc<NodeEvent>> {
         self.events.subscribe()
     }
+
+    fn known(&self) -> Vec<String> {
+        self.known
+            .lock()
+            .iter()
+            .map(|e| e.peer_id.clone())
+            .collect()
+    }
+
+    fn describe(&self, id: &str) -> Option<Arc<NodeEvent>> {
+        let known = self.known.lock();
+        let event = known.iter().find(|event| event.peer_id == id);
+        event.cloned().map(Arc::new)
+    }
 }
 
 /// All domains, served by one node.
@@ -243,6 +259,7 @@ pub(crate) struct Running {
 pub(crate) fn node() -> Arc<FakeNode> {
     Arc::new(FakeNode {
         events: broadcast::Sender::new(1024),
+        known: Mutex::default(),
         ready: AtomicBool::new(true),
         hanging: AtomicBool::new(false),
         broken: AtomicBool::new(false),

@@ -357,3 +357,27 @@ async fn a_socket_takes_a_place_among_the_connections() {
     running.publish(named("a"));
     assert_eq!(socket.event_name().await, "a");
 }
+
+#[tokio::test]
+async fn a_subscription_gets_the_known_nodes_that_match_and_then_the_changes() {
+    let running = start_json_rpc(|config| config.limits.queue_max = 2).await;
+    // More nodes than the socket's queue holds.
+    *running.node.known.lock() = (0..50)
+        .map(|number| NodeEvent {
+            peer_id: format!("16U{number}"),
+            ..named(if number % 2 == 0 { "even" } else { "odd" })
+        })
+        .collect();
+    let mut socket = Socket::open(&running).await;
+    socket.subscribe(r#"["node",{"name":"odd"}]"#).await;
+    for number in (1..50).step_by(2) {
+        let event = socket.json().await;
+        let node = &event["params"]["result"]["PeerID"];
+        assert_eq!(node, &format!("16U{number}"));
+    }
+    running.publish(named("odd"));
+    assert_eq!(socket.event_name().await, "odd");
+    // The first subscription gets nothing twice when a second one begins.
+    let second = socket.subscribe(r#"["node",{"id":"16U8"}]"#).await;
+    assert_eq!(socket.json().await["params"]["subscription"], second);
+}

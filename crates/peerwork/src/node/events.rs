@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use peerwork_api::events::NodeEvent;
-use peerwork_directory::{Directory, Entry, Event};
-use peerwork_net::{Network, Path};
+use peerwork_directory::{Directory, Event};
+use peerwork_net::Network;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{
-    node_event::{Seen, node_event},
-    tasks::Tasks,
-};
+use crate::{node_event::node_event, tasks::Tasks};
 
 /// The most node events that a slow subscriber may lag behind; each is a few KiB and shared by all
 /// subscribers.
@@ -50,7 +47,7 @@ async fn run(
     loop {
         match directory_events.recv().await {
             Ok(Event::Announced(entry)) => {
-                let event = node_event(&entry, seen(&network, &directory, &entry));
+                let event = node_event(&entry, &network, &directory);
                 // Sending fails when there is no subscriber, which is fine.
                 let _ = events.send(Arc::new(event));
             }
@@ -63,21 +60,5 @@ async fn run(
             }
             Err(RecvError::Closed) => return,
         }
-    }
-}
-
-fn seen(network: &Network, directory: &Directory, entry: &Entry) -> Seen {
-    let peer = network.peer(entry.node());
-    let direct = peer.iter().flat_map(|peer| &peer.connections);
-    let observed = direct
-        .filter(|connection| connection.path == Path::Direct)
-        .map(|connection| connection.address.to_string())
-        .next();
-    let relay = entry.advertisement.relays.first();
-    let relay = relay.and_then(|relay| directory.get(relay.node));
-    let port = relay.and_then(|relay| relay.advertisement.relay_proxy_port);
-    Seen {
-        observed,
-        relay_proxy_port: port.unwrap_or(0),
     }
 }

@@ -57,7 +57,11 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
             reservations_max: about.reservations_max,
         })),
         directory: Some(Arc::new(directory::Nodes(directory.clone()))),
-        events: Some(Arc::new(events::Events(events))),
+        events: Some(Arc::new(events::Events {
+            network: network.clone(),
+            directory: directory.clone(),
+            published: events,
+        })),
         node: Some(Arc::new(node::Node {
             about,
             network,

@@ -343,7 +343,7 @@ fn node_events_reach_an_independent_websocket_client() {
     let relay = world.relay("node_1", &[], "--app-no-auth");
     let url = format!("ws://{}/edge_ws", relay.at.jsonrpc.unwrap());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/events.py");
-    let mut listener = Command::new(python)
+    let mut listener = Command::new(&python)
         .args([script, &url])
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -400,6 +400,12 @@ fn node_events_reach_an_independent_websocket_client() {
             .unwrap()
             .starts_with("{\"total\": ")
     );
+    // A client that subscribes later gets the node that is known already.
+    let late = Command::new(python).args([script, &url]).output().unwrap();
+    let late = String::from_utf8(late.stdout).unwrap();
+    let late: serde_json::Value =
+        serde_json::from_str(late.strip_prefix("subscribed\n").unwrap()).unwrap();
+    assert_eq!(late["PeerID"], edge.at.node_id.as_str());
 }
 
 #[test]
