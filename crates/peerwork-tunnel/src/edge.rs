@@ -7,6 +7,7 @@
 //! The edge dials exactly the host and the ports of its configuration; a head, an app or a redirect
 //! cannot name others.
 
+mod app;
 mod config;
 mod shared;
 mod tunnel;
@@ -26,8 +27,9 @@ use crate::{
     stream::{self, Pipe},
     wire::PROTOCOL,
 };
-use shared::Shared;
+use shared::{AppWarnings, Shared};
 
+pub use app::THIS_MACHINE;
 pub use config::{Config, Limits};
 
 /// How long tunnels may take to end by themselves when the edge stops. It is as long as a caller may
@@ -75,6 +77,7 @@ impl Edge {
             tasks: TaskTracker::new(),
             metrics: EdgeMetrics::register(metrics),
             stop: network.stopping(),
+            app_warnings: AppWarnings::new(),
             config,
         });
         // Streams have no deadline: a tunnel lasts as long as the caller and the app keep it open.

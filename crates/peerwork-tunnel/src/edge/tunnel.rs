@@ -8,10 +8,10 @@ use peerwork_net::InboundStream;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 
-use super::shared::Shared;
+use super::{app, shared::Shared};
 use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
@@ -104,6 +104,10 @@ impl Tunnel {
             detail = refusal.detail,
             "tunnel refused"
         );
+        let of_app = matches!(refusal.reason, Reason::AppUnreachable | Reason::AppTimeout);
+        if of_app && self.shared.app_warnings.take() {
+            tracing::warn!(caller = %self.caller, detail = refusal.detail, "a call failed: the app cannot be reached");
+        }
         let answer = wire::encode_answer(&Answer::Err(refusal));
         let write = async {
             wire::write_message(&mut self.stream, &answer).await?;
@@ -131,7 +135,8 @@ impl Tunnel {
             return Err(refused(Reason::PortNotAllowed, &detail));
         }
         let key = self.check_key(&head)?;
-        let app = dial(&config.app_host, &head).await?;
+        let deadline = Instant::now() + head.open_deadline;
+        let app = app::connect(&config.app_host, head.port, deadline).await?;
         Ok(Granted { head, app, key })
     }
 
@@ -222,22 +227,6 @@ impl Drop for Open<'_> {
         self.metrics.carried(self.copied);
         self.metrics.open.dec();
     }
-}
-
-async fn dial(host: &str, head: &Head) -> Result<TcpStream, Refusal> {
-    let deadline = Instant::now() + head.open_deadline;
-    let dialled = timeout_at(deadline, TcpStream::connect((host, head.port))).await;
-    let app = dialled
-        .map_err(|_| {
-            let detail = format!("port {} took no connection in time", head.port);
-            refused(Reason::AppTimeout, &detail)
-        })?
-        .map_err(|error| {
-            let detail = format!("port {}: {error}", head.port);
-            refused(Reason::AppUnreachable, &detail)
-        })?;
-    peerwork_listener::prepare(&app);
-    Ok(app)
 }
 
 /// Waits until the key that opened a tunnel is revoked or has expired.

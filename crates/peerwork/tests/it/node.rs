@@ -117,7 +117,7 @@ fn init_writes_a_file_that_check_understands_and_neither_starts_anything() {
     assert_eq!(checked["roles"], serde_json::json!(["relay", "edge"]));
     assert_eq!(checked["contacts"], serde_json::json!([]));
     let offers = checked["offers"][0].as_str().unwrap();
-    assert!(offers.starts_with("http://127.0.0.1:22 "), "{offers}");
+    assert!(offers.starts_with("http://localhost:22 "), "{offers}");
     let peer = "node --data-dir n --relay=false --edge=false --mdns check --json";
     let checked: serde_json::Value = serde_json::from_str(&world.run(peer)).unwrap();
     assert_eq!(checked["roles"], serde_json::json!(["peer"]));

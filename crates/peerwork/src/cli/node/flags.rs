@@ -188,8 +188,8 @@ pub(crate) struct EdgeFlags {
     /// Run the edge role: let calls reach ports of this machine
     #[arg(long)]
     pub(crate) edge: bool,
-    /// The URL of the app: http and a host, without a port
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1", value_parser = app_host)]
+    /// The URL of the app: http and a host, without a port; localhost is 127.0.0.1, and then ::1
+    #[arg(long, value_name = "URL", default_value = "http://localhost", value_parser = app_host)]
     pub(crate) edge_url: String,
     /// A port of the app that may be called (repeatable); calls to other ports are refused
     #[arg(long, value_name = "PORT", default_value = "9527",

@@ -186,8 +186,8 @@ pub(crate) struct EdgeFlags {
     /// A text about the app, which node events contain
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) app_origin: String,
-    /// The URL of the app: http and a host, without a port
-    #[arg(long, value_name = "URL", default_value = "http://172.17.0.1", value_parser = app_host)]
+    /// The URL of the app: http and a host, without a port; localhost is 127.0.0.1, and then ::1
+    #[arg(long, value_name = "URL", default_value = "http://localhost", value_parser = app_host)]
     pub(crate) app_url: String,
     /// The first port of the app that may be called [default: 9527, unless --app-port names a port]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]

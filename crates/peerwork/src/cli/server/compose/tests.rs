@@ -56,7 +56,7 @@ fn the_defaults_are_those_of_the_specification() {
     let edge = edge("");
     assert!(edge.auth);
     assert_eq!(edge.settings.ports, [9527].into());
-    assert_eq!(edge.settings.app_host, "172.17.0.1");
+    assert_eq!(edge.settings.app_host, "localhost");
     assert_eq!(edge.settings.callers, None);
 }
 
