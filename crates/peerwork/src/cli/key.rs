@@ -114,7 +114,12 @@ impl Answer for Created {
     fn text(&self) -> String {
         let rows = [("ID", self.id.clone()), ("Key", self.key.clone())];
         let block = block("KEY CREATED", &rows);
-        format!("{block}\nThe key is not shown again. Callers send: Authorization: Bearer KEY\n")
+        format!(
+            "{block}\nThe key is not shown again. Callers send\n  \
+             Peerwork-Edge-Key: KEY         where this node is the edge of the app\n  \
+             Authorization: Bearer KEY      where this node is the relay that they call\n\
+             Only a key at the edge protects an app on every way to it.\n"
+        )
     }
 }
 

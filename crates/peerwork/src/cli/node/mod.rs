@@ -14,7 +14,7 @@ use self::flags::NodeFlags;
 use super::{
     command::{Call, Command},
     output::{Answer, Form, block},
-    running::{Found, start_log, tell_listeners},
+    running::{Found, start_log, tell_edge, tell_listeners},
     runtime::block_on,
     settings::{Resolved, Schema, schema},
     signals::Signals,
@@ -75,8 +75,12 @@ fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     block_on(async move {
         let signals = Signals::listen()?;
         let roles = compose::roles(&config);
+        let edge = config.edge.clone();
         let node = Node::start(config).await?;
         tell_listeners(node.addresses());
+        if let Some(edge) = &edge {
+            tell_edge(edge, node.node_id());
+        }
         form.announce(&Running::of(&node, roles));
         signals
             .stop_on_signal(async move {

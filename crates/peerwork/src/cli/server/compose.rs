@@ -15,7 +15,7 @@ use super::{
 use crate::cli::{
     listen::{Claim, Listener, announced, clashes, loopback_only},
     operator::DEFAULT_ADDRESS,
-    running::{Found, ORIGIN_BYTES_MAX, nodes},
+    running::{EXAMPLE_PORT, Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
     values::{Listen, count},
     version::RELEASE,
@@ -120,9 +120,6 @@ fn json_rpc(flags: &ServerFlags, at: SocketAddr, preamble: &Preamble) -> JsonRpc
     json_rpc
 }
 
-/// The app's port when no flag names a port: that of the example web app.
-const APP_PORT: u16 = 9527;
-
 /// The listen addresses of HTTP and gRPC.
 struct HttpListeners {
     ingress: Option<SocketAddr>,
@@ -174,7 +171,7 @@ fn edge(flags: &ServerFlags, mistakes: &mut Vec<String>) -> Edge {
     let mut ports: BTreeSet<u16> = edge.app_port.iter().copied().collect();
     ports.extend(edge.app_default_port);
     if ports.is_empty() {
-        ports.insert(APP_PORT);
+        ports.insert(EXAMPLE_PORT);
     }
     let mut config = Edge::new(edge.app_url.clone(), ports);
     config.auth = !edge.app_no_auth;

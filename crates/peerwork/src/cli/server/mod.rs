@@ -15,7 +15,7 @@ use self::{
 };
 use super::{
     command::{Call, Command},
-    running::{Found, start_log, tell_listeners},
+    running::{Found, start_log, tell_edge, tell_listeners},
     runtime::block_on,
     secrets::check_secrets_config,
     settings::{Resolved, Schema, schema},
@@ -77,9 +77,13 @@ fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
 async fn serve(config: Config, mode: RunningMode) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let network = format!("{} ({})", config.network.name, config.network.network_id);
+    let edge = config.edge.clone();
     let node = Node::start(config).await?;
     tracing::info!(node = %node.node_id(), ?mode, network, "the node runs");
     tell_listeners(node.addresses());
+    if let Some(edge) = &edge {
+        tell_edge(edge, node.node_id());
+    }
     signals
         .stop_on_signal(async move {
             node.stop().await;
