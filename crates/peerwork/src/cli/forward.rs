@@ -1,6 +1,6 @@
 //! `peerwork forward`: forwards a local TCP port to a port of a node.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, pin::pin, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -10,6 +10,7 @@ use peerwork_api::operator::v1::{Peer, ServerStatus};
 use peerwork_identity::{KeyType, Keypair, NetworkFile, NodeAddress, NodeId};
 use peerwork_tunnel::forward;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::{
     command::{Call, Command},
@@ -84,7 +85,9 @@ impl Answer for Forwarding {
     }
 }
 
-/// How long the directory may take to find the target node.
+/// The time after which the user is told that no relay knows the target node.
+const TELL_AFTER: Duration = Duration::from_secs(1);
+/// How long the directory may take beyond that to find the node, before the local port is opened.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Command for ForwardFlags {
@@ -132,18 +135,26 @@ async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node,
         port: flags.target.port,
         key: flags.edge_key,
     };
-    let known = tokio::time::timeout(KNOWN_DEADLINE, node.knows(to.node)).await;
-    if known.is_err() {
-        tracing::warn!(
-            node = %to.node,
-            "no relay knows this node yet; connections fail until one does"
-        );
-    }
+    wait_until_known(&node, to.node).await;
     let forwarder = node
         .forward(flags.local, to)
         .await
         .with_context(|| format!("cannot forward {}: name a free port, or 0", flags.local))?;
     Ok((node, forwarder))
+}
+
+/// Waits until the directory knows the target, so that the first connection finds it.
+async fn wait_until_known(node: &Node, target: NodeId) {
+    let mut known = pin!(node.knows(target));
+    if timeout(TELL_AFTER, &mut known).await.is_ok() {
+        return;
+    }
+    tracing::warn!(
+        node = %target,
+        "no relay knows this node yet; connections fail until one does"
+    );
+    // The port is open afterwards in any case.
+    let _ = timeout(KNOWN_DEADLINE, known).await;
 }
 
 /// The configuration of a node for this call alone: it keeps no files, listens on no address and has no

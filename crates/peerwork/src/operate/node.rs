@@ -51,12 +51,6 @@ impl Node {
     }
 }
 
-/// Whether calls can be routed to the node: false only for relays without an edge.
-fn takes_calls(entry: &Arc<Entry>) -> bool {
-    let ad = &entry.advertisement;
-    !ad.is_relay() || ad.roles.contains(&Role::Edge)
-}
-
 #[async_trait]
 impl NodeService for Node {
     async fn network(&self) -> Result<dto::Network, ServiceError> {
@@ -69,7 +63,8 @@ impl NodeService for Node {
         let peers = self.network.peers();
         let given = peers.iter().filter(|peer| peer.reserved).count() as u64;
         let edges = self.directory.all();
-        let edges = edges.iter().filter(|e| takes_calls(e)).count() as u64;
+        let is_edge = |entry: &&Arc<Entry>| entry.advertisement.roles.contains(&Role::Edge);
+        let edges = edges.iter().filter(is_edge).count() as u64;
         let listen = self.network.listen_addresses().borrow().clone();
         Ok(NodeStatus {
             node_id: self.network.node_id().to_string(),

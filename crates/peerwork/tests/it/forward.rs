@@ -107,3 +107,18 @@ fn forward_names_the_reason_of_refused_connections_once_for_many() {
         assert!(warnings[0].contains(target.as_str()), "{warnings:?}");
     }
 }
+
+#[test]
+fn forward_says_that_no_relay_knows_the_node_before_it_listens() {
+    let world = World::new();
+    let relay = world.relay("node_1", &[], "--app-no-auth");
+    let _edge = world.edge("edge_1", &[relay.p2p()], 9527, "--app-no-auth");
+    let unknown = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi:22";
+    let mut forward = Forward::start(&world, unknown);
+    eventually("the warning", || {
+        let log = std::fs::read_to_string(&forward.log).unwrap();
+        log.contains("no relay knows this node yet").then_some(())
+    });
+    let address = forward.address();
+    assert!(address.ip().is_loopback());
+}
