@@ -5,6 +5,7 @@ mod account;
 mod budget;
 mod corked;
 mod driven;
+mod end;
 mod frames;
 mod gate;
 mod handed;
@@ -15,6 +16,7 @@ mod own_socket;
 mod quic;
 mod resolved;
 mod security;
+mod split;
 #[cfg(feature = "webrtc")]
 mod webrtc;
 mod yamux;
@@ -34,6 +36,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use budget::{Bounds, Budget};
+pub(crate) use end::End;
 pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
@@ -160,7 +163,7 @@ pub(crate) fn build(
     let handed = Handed::new(config.handed.clone(), accepted)
         .upgrade(Version::V1Lazy)
         .authenticate(direct_security(config)?)
-        .multiplex(yamux.clone())
+        .multiplex(yamux.clone().in_messages())
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
     let by_name = Resolved::new(by_ip.boxed(), gate.clone(), names);

@@ -25,7 +25,11 @@ use super::{
     dials::{AddressWaiter, Dials, Waiter, root_cause},
     subscriptions::Subscriptions,
 };
-use crate::{behaviour::Behaviour, error::DialError, transport::Gate};
+use crate::{
+    behaviour::Behaviour,
+    error::DialError,
+    transport::{End, Gate},
+};
 
 /// The longest text of an identify message's agent that is kept.
 const AGENT_CHARS_MAX: usize = 128;
@@ -252,7 +256,7 @@ impl Driver {
         };
         let node = connection.node;
         let reason = close_reason(closing, cause);
-        tracing::debug!(%node, connection = %connection.id, %reason, "connection closed");
+        log_end(&connection, &reason);
         if remaining == 0 {
             self.table.remove(node);
         } else {
@@ -343,13 +347,28 @@ impl Driver {
     }
 }
 
+/// Logs the reason of a connection's end, as INFO where this node ended it for a fault of the other node:
+/// the users of that node ask the operator for the reason.
+fn log_end(connection: &Connection, reason: &CloseReason) {
+    let (node, address) = (connection.node, &connection.info.address);
+    match reason {
+        CloseReason::Cut(_) | CloseReason::Unanswered => {
+            tracing::info!(%node, %address, %reason, "connection ended by this node");
+        }
+        _ => tracing::debug!(%node, connection = %connection.id, %reason, "connection closed"),
+    }
+}
+
 /// Gives this node's own reason, or else the one that libp2p names. libp2p names none when a protocol
 /// of this node closed the connection.
 fn close_reason(closing: Option<CloseReason>, cause: Option<&ConnectionError>) -> CloseReason {
     match (closing, cause) {
         (Some(reason), _) => reason,
         (None, Some(ConnectionError::KeepAliveTimeout)) => CloseReason::Idle,
-        (None, Some(ConnectionError::IO(error))) => CloseReason::Lost(root_cause(error)),
+        (None, Some(ConnectionError::IO(error))) => match End::of(error) {
+            Some(end) if end.is_own() => CloseReason::Cut(end.to_string()),
+            _ => CloseReason::Lost(root_cause(error)),
+        },
         (None, None) => CloseReason::Closed,
     }
 }
@@ -371,6 +390,18 @@ mod tests {
                 None,
                 Some(&ConnectionError::IO(broken())),
                 CloseReason::Lost("reset by peer".to_owned()),
+            ),
+            (
+                None,
+                Some(&ConnectionError::IO(io::Error::other(End::Unread))),
+                CloseReason::Cut("too many of its bytes were unread".to_owned()),
+            ),
+            (
+                None,
+                Some(&ConnectionError::IO(io::Error::other(End::ByOther(1)))),
+                CloseReason::Lost(
+                    "the other node ended it with the yamux error protocol error".to_owned(),
+                ),
             ),
             (
                 Some(CloseReason::Unanswered),

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use super::{
     budget::{Budget, Holder, SHED_PART, Stake, reset},
+    end::End,
     frames::{Event, Scanner},
 };
 
@@ -65,6 +66,8 @@ struct State {
     /// The task that waits for the socket.
     reader: Option<Waker>,
     closed: bool,
+    /// The reason of the connection's end, where the muxer's error does not tell it.
+    end: Option<End>,
 }
 
 /// The unread bytes of one stream.
@@ -155,6 +158,10 @@ impl Account {
                     state.incoming = 0;
                     self.budget.add_unread(state.push(stream, bytes));
                 }
+                Event::WentAway { code } if code > 0 => {
+                    state.end.get_or_insert(End::ByOther(code));
+                }
+                Event::WentAway { .. } => {}
             });
             state.inbound = inbound;
             let bound = self.budget.bounds().unread_per_connection;
@@ -189,6 +196,11 @@ impl Account {
             Some(reader) => reader.clone_from(cx.waker()),
             None => *reader = Some(cx.waker().clone()),
         }
+    }
+
+    /// The reason for which the connection ends, where the muxer's error does not tell it.
+    pub(super) fn end(&self) -> Option<End> {
+        self.state.lock().end.clone()
     }
 
     /// Whether the connection is to end.
@@ -282,7 +294,14 @@ impl Account {
     /// Counts bytes that the socket took.
     pub(super) fn sent(&self, bytes: &[u8]) {
         let state = &mut *self.state.lock();
-        let data = state.outbound.scan(bytes, |_| {}).min(state.unsent);
+        let end = &mut state.end;
+        let data = state.outbound.scan(bytes, |event| match event {
+            Event::WentAway { code } if code > 0 => {
+                end.get_or_insert(End::ByThis(code));
+            }
+            _ => {}
+        });
+        let data = data.min(state.unsent);
         state.unsent -= data;
         self.budget.free_unsent(data);
         if data > 0 && !state.writers.is_empty() && self.has_room(state) {
@@ -341,7 +360,9 @@ impl Holder for Account {
     fn fail(&self) {
         tracing::debug!("a connection ends: too many of its bytes are unread");
         self.failed.store(true, Relaxed);
-        if let Some(reader) = self.state.lock().reader.take() {
+        let mut state = self.state.lock();
+        state.end.get_or_insert(End::Unread);
+        if let Some(reader) = state.reader.take() {
             reader.wake();
         }
     }

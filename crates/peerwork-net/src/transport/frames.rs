@@ -1,13 +1,28 @@
 //! Finds the frames of yamux in the bytes of a connection, to count the bytes that its streams hold.
 
 /// Bytes of a frame's header.
-const HEADER_BYTES: usize = 12;
+pub(super) const HEADER_BYTES: usize = 12;
 /// The type of frames that carry data; the length field of other frames has another meaning.
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 /// The type of frames that give credit; they open streams too.
 const WINDOW_UPDATE: u8 = 1;
+/// The type of the frame that announces the connection's end; its length field is a code, and 0 is an
+/// end without an error.
+pub(super) const GO_AWAY: u8 = 3;
 /// The flag that opens a stream.
-const SYN: u8 = 1;
+pub(super) const SYN: u8 = 1;
+/// The flag that acknowledges a stream.
+pub(super) const ACK: u8 = 2;
+/// The flag that ends one direction of a stream.
+pub(super) const FIN: u8 = 4;
+/// The flag that resets a stream.
+pub(super) const RST: u8 = 8;
+
+/// Reads the number at this place of a header.
+pub(super) fn number(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    let bytes = [0, 1, 2, 3].map(|n| header[at + n]);
+    u32::from_be_bytes(bytes)
+}
 
 /// An event in the bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +33,8 @@ pub(super) enum Event {
     Began { bytes: usize },
     /// A data frame is complete.
     Ended { stream: u32, bytes: usize },
+    /// The sender ends the connection.
+    WentAway { code: u32 },
 }
 
 /// Scans one direction of a connection, however its bytes are cut.
@@ -68,6 +85,11 @@ impl Scanner {
             self.body = self.number(8) as usize;
             on(Event::Began { bytes: self.body });
         }
+        if self.header[1] == GO_AWAY {
+            on(Event::WentAway {
+                code: self.number(8),
+            });
+        }
     }
 
     fn end(&mut self, on: &mut impl FnMut(Event)) {
@@ -81,8 +103,7 @@ impl Scanner {
     }
 
     fn number(&self, at: usize) -> u32 {
-        let bytes = [0, 1, 2, 3].map(|n| self.header[at + n]);
-        u32::from_be_bytes(bytes)
+        number(&self.header, at)
     }
 }
 
@@ -131,6 +152,7 @@ mod tests {
                 stream: 1,
                 bytes: 0,
             },
+            Event::WentAway { code: 9 },
         ];
         assert_eq!(scan(&bytes, 1000), (expected.to_vec(), 5));
     }
@@ -138,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn events_are_the_same_however_the_bytes_are_cut(
-            frames in proptest::collection::vec((0..4_u8, 0..4_u8, 0..9_u32, 0..200_u32), 1..20),
+            frames in proptest::collection::vec((0..4_u8, 0..16_u8, 0..9_u32, 0..200_u32), 1..20),
             cut in 1..50_usize,
         ) {
             let frames = frames.into_iter().map(|(kind, flags, stream, length)| frame(kind, flags, stream, length));

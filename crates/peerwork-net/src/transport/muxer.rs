@@ -13,9 +13,12 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use parking_lot::Mutex;
-use yamux::{Connection, ConnectionError};
+use yamux::{Connection, ConnectionError, FrameDecodeError};
 
-use super::account::{Account, Victim};
+use super::{
+    account::{Account, Victim},
+    end::End,
+};
 
 /// Inbound streams held for the swarm. yamux opens no more than 256 before the first is acknowledged;
 /// further ones are reset.
@@ -42,12 +45,15 @@ impl<C> Muxer<C> {
     fn stream(&self, inner: yamux::Stream) -> Stream {
         Stream::new(inner, Arc::clone(&self.account))
     }
-}
 
-fn io_error(error: ConnectionError) -> io::Error {
-    match error {
-        ConnectionError::Io(error) => error,
-        other => io::Error::other(other),
+    fn io_error(&self, error: ConnectionError) -> io::Error {
+        match (self.account.end(), error) {
+            (Some(end), _) => io::Error::other(end),
+            (None, ConnectionError::Io(error)) => error,
+            (None, ConnectionError::Decode(FrameDecodeError::Io(error))) => error,
+            (None, error @ ConnectionError::Closed) => io::Error::other(error),
+            (None, error) => io::Error::other(End::Rules(error.to_string())),
+        }
     }
 }
 
@@ -56,7 +62,10 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let stream = ready!(self.connection.poll_next_inbound(cx));
         let stream = stream.unwrap_or(Err(ConnectionError::Closed));
-        Poll::Ready(stream.map(|s| self.stream(s)).map_err(io_error))
+        Poll::Ready(match stream {
+            Ok(stream) => Ok(self.stream(stream)),
+            Err(error) => Err(self.io_error(error)),
+        })
     }
 }
 
@@ -73,11 +82,15 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 
     fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let opened = ready!(self.connection.poll_new_outbound(cx));
-        Poll::Ready(opened.map(|s| self.stream(s)).map_err(io_error))
+        Poll::Ready(match opened {
+            Ok(stream) => Ok(self.stream(stream)),
+            Err(error) => Err(self.io_error(error)),
+        })
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_close(cx).map_err(io_error)
+        let closed = ready!(self.connection.poll_close(cx));
+        Poll::Ready(closed.map_err(|error| self.io_error(error)))
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
