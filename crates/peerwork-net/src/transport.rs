@@ -12,7 +12,6 @@ mod handed;
 mod interfaces;
 mod muxer;
 mod name_servers;
-mod own_socket;
 mod quic;
 mod resolved;
 mod security;
@@ -42,7 +41,6 @@ use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
 use name_servers::NameServers;
-use own_socket::OwnSocket;
 use quic::Quic;
 use resolved::Resolved;
 use security::{NoiseOrTls, Outlet};
@@ -150,8 +148,8 @@ pub(crate) fn build(
         .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
-    let quic = Quic::new(keypair, config.limits.unread_bytes_max);
-    let quic = OwnSocket::new(quic, &config.listen).map(metered(meters, Path::Direct));
+    let quic = Quic::new(keypair, config.limits.unread_bytes_max).map_err(wrong("quic"))?;
+    let quic = quic.map(metered(meters, Path::Direct));
     let names = NameServers::of_system();
     let by_tcp = tcp::tokio::Transport::new(tcp_config());
     let resolved = Resolved::new(by_tcp, gate.clone(), names.clone());

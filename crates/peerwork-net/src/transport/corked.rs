@@ -107,6 +107,11 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let replaced = self.account.replaced(buf);
+        let buf = match &replaced {
+            Some((header, own)) => &header[header.len() - own..],
+            None => buf,
+        };
         let mut inner = self.inner.lock();
         inner.written = true;
         let written = Pin::new(&mut inner.io).poll_write(cx, buf);

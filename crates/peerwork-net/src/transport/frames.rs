@@ -33,6 +33,10 @@ pub(super) enum Event {
     Began { bytes: usize },
     /// A data frame is complete.
     Ended { stream: u32, bytes: usize },
+    /// The sender has ended its direction of a stream, and all its data is there.
+    Finished { stream: u32 },
+    /// The sender has reset a stream.
+    Reset { stream: u32 },
     /// The sender ends the connection.
     WentAway { code: u32 },
 }
@@ -100,6 +104,26 @@ impl Scanner {
                 bytes: self.number(8) as usize,
             });
         }
+        if matches!(self.header[1], DATA | WINDOW_UPDATE) {
+            let (stream, flags) = (self.number(4), self.header[3]);
+            if flags & RST != 0 {
+                on(Event::Reset { stream });
+            } else if flags & FIN != 0 {
+                on(Event::Finished { stream });
+            }
+        }
+    }
+
+    /// The whole header of the frame whose header begins with the next bytes, or began before them, if
+    /// they complete it; and how many of them belong to it.
+    pub(super) fn header_with(&self, next: &[u8]) -> Option<([u8; HEADER_BYTES], usize)> {
+        let missing = HEADER_BYTES - self.filled;
+        if self.body > 0 || next.len() < missing {
+            return None;
+        }
+        let mut header = self.header;
+        header[self.filled..].copy_from_slice(&next[..missing]);
+        Some((header, missing))
     }
 
     fn number(&self, at: usize) -> u32 {
@@ -138,6 +162,9 @@ mod tests {
         bytes.extend(frame(DATA, SYN, 3, 5));
         bytes.extend(frame(DATA, 0, 1, 0));
         bytes.extend(frame(3, 0, 0, 9));
+        bytes.extend(frame(DATA, FIN, 3, 0));
+        bytes.extend(frame(WINDOW_UPDATE, FIN, 1, 8));
+        bytes.extend(frame(WINDOW_UPDATE, FIN | RST, 1, 8));
         let (stream, bytes_3) = (3, 5);
         let expected = [
             Event::Opened { stream: 1 },
@@ -153,6 +180,11 @@ mod tests {
                 bytes: 0,
             },
             Event::WentAway { code: 9 },
+            Event::Began { bytes: 0 },
+            Event::Ended { stream, bytes: 0 },
+            Event::Finished { stream },
+            Event::Finished { stream: 1 },
+            Event::Reset { stream: 1 },
         ];
         assert_eq!(scan(&bytes, 1000), (expected.to_vec(), 5));
     }
@@ -166,6 +198,16 @@ mod tests {
             let frames = frames.into_iter().map(|(kind, flags, stream, length)| frame(kind, flags, stream, length));
             let bytes: Vec<u8> = frames.flatten().collect();
             prop_assert_eq!(scan(&bytes, cut), scan(&bytes, bytes.len()));
+        }
+
+        #[test]
+        fn a_header_is_known_before_its_last_bytes_are_scanned(cut in 0..HEADER_BYTES, length in 0..9_u32) {
+            let bytes = frame(DATA, FIN, 5, length);
+            let mut scanner = Scanner::default();
+            scanner.scan(&bytes[..cut], |_| {});
+            let header: [u8; HEADER_BYTES] = std::array::from_fn(|n| bytes[n]);
+            prop_assert_eq!(scanner.header_with(&bytes[cut..]), Some((header, HEADER_BYTES - cut)));
+            prop_assert_eq!(scanner.header_with(&bytes[cut..HEADER_BYTES - 1]), None);
         }
 
         #[test]

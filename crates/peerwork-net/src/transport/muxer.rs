@@ -104,15 +104,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 }
 
 /// A yamux stream. A reset, from the other side or by the loss of the connection, is an error of the
-/// next read. After this side has ended its own direction, a reset reads like an end, because yamux
-/// reports both alike.
+/// next read: yamux reports it like an end, and the account knows whether an end has arrived. A stream
+/// that is dropped before this side has ended its direction is reset.
 #[derive(Debug)]
 pub(super) struct Stream {
     slot: Arc<Slot>,
     number: u32,
     account: Arc<Account>,
-    /// Whether this side has ended its direction.
-    ended: bool,
 }
 
 /// The stream inside, until it is dropped by its user or reset for its unread bytes.
@@ -148,15 +146,14 @@ impl Stream {
             slot,
             number,
             account,
-            ended: false,
         }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.slot.reset();
         self.account.detach(self.number);
+        self.slot.reset();
     }
 }
 
@@ -166,14 +163,10 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let read = ready!(self.slot.poll(|stream| {
-            let read = ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
-            let reset = read == 0 && !buf.is_empty() && stream.is_closed() && !self.ended;
-            Poll::Ready(match reset {
-                true => Err(io::ErrorKind::ConnectionReset.into()),
-                false => Ok(read),
-            })
-        }))?;
+        let read = ready!(self.slot.poll(|stream| Pin::new(stream).poll_read(cx, buf)))?;
+        if read == 0 && !buf.is_empty() && !self.account.is_finished(self.number) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         self.account.read(self.number, read);
         Poll::Ready(Ok(read))
     }
@@ -198,7 +191,7 @@ impl AsyncWrite for Stream {
         self.slot.poll(|stream| Pin::new(stream).poll_flush(cx))
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ends = false;
         let closed = self.slot.poll(|stream| {
             // A stream that was closed before this call was not ended by this side.
@@ -206,7 +199,9 @@ impl AsyncWrite for Stream {
             Pin::new(stream).poll_close(cx)
         });
         ready!(closed)?;
-        self.ended |= ends;
+        if ends {
+            self.account.ended(self.number);
+        }
         Poll::Ready(Ok(()))
     }
 }
