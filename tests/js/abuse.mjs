@@ -61,7 +61,7 @@ const halfOpen = Array.from({ length: 50 }, () => new WebSocket(`ws://${host}:${
 for (const socket of [...silent, ...halfOpen]) socket.on('error', () => {})
 const oversized = await new Promise((resolve) => {
   const socket = new WebSocket(`ws://${host}:${port}/`)
-  socket.on('open', () => socket.send(new Uint8Array(2 << 20)))
+  socket.on('open', () => socket.send(new Uint8Array((2 << 20) + 1)))
   socket.on('error', () => {})
   socket.on('close', () => resolve('closed'))
 })

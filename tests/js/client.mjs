@@ -5,6 +5,7 @@ import { createLibp2p } from 'libp2p'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { noise } from '@chainsafe/libp2p-noise'
+import { tls } from '@libp2p/tls'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
@@ -39,13 +40,14 @@ export const text = (bytes) => new TextDecoder().decode(bytes)
 /** Starts a client that makes a reservation at the relay and discovers other clients by pubsub. */
 export const start = async (relay, options = {}) => {
   const { discover = true, flood = false, reserve = true, transports = [tcp(), webSockets()] } = options
+  const { security = 'noise' } = options
   const pubsub = flood
     ? floodsub()
     : gossipsub({ runOnLimitedConnection: true, allowPublishToZeroTopicPeers: true })
   const node = await createLibp2p({
     addresses: { listen: reserve ? ['/p2p-circuit'] : [] },
     transports: [...transports, circuitRelayTransport()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [security === 'tls' ? tls() : noise()],
     streamMuxers: [yamux()],
     peerDiscovery: discover ? [pubsubPeerDiscovery({ interval: 1000 })] : [],
     services: { identify: identify(), ping: ping(), pubsub },

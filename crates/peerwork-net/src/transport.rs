@@ -5,16 +5,17 @@ mod account;
 mod budget;
 mod corked;
 mod driven;
+mod end;
 mod frames;
 mod gate;
 mod handed;
 mod interfaces;
 mod muxer;
 mod name_servers;
-mod own_socket;
 mod quic;
 mod resolved;
 mod security;
+mod split;
 #[cfg(feature = "webrtc")]
 mod webrtc;
 mod yamux;
@@ -34,12 +35,12 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use budget::{Bounds, Budget};
+pub(crate) use end::End;
 pub(crate) use gate::Gate;
 use gate::Gated;
 use handed::Handed;
 pub(crate) use handed::{Accepted, WAITING_MAX};
 use name_servers::NameServers;
-use own_socket::OwnSocket;
 use quic::Quic;
 use resolved::Resolved;
 use security::{NoiseOrTls, Outlet};
@@ -147,8 +148,8 @@ pub(crate) fn build(
         .authenticate(direct_security(config)?)
         .multiplex(yamux.clone())
         .map(direct.clone());
-    let quic = Quic::new(keypair, config.limits.unread_bytes_max);
-    let quic = OwnSocket::new(quic, &config.listen).map(metered(meters, Path::Direct));
+    let quic = Quic::new(keypair, config.limits.unread_bytes_max).map_err(wrong("quic"))?;
+    let quic = quic.map(metered(meters, Path::Direct));
     let names = NameServers::of_system();
     let by_tcp = tcp::tokio::Transport::new(tcp_config());
     let resolved = Resolved::new(by_tcp, gate.clone(), names.clone());
@@ -160,7 +161,7 @@ pub(crate) fn build(
     let handed = Handed::new(config.handed.clone(), accepted)
         .upgrade(Version::V1Lazy)
         .authenticate(direct_security(config)?)
-        .multiplex(yamux.clone())
+        .multiplex(yamux.clone().in_messages())
         .map(metered(meters, Path::Direct));
     let by_ip = OrTransport::new(plain, quic).map(|either, _| either.into_inner());
     let by_name = Resolved::new(by_ip.boxed(), gate.clone(), names);

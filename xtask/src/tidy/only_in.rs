@@ -58,6 +58,11 @@ const TABLE: &[OnlyIn] = &[
         free_in_tests: false,
     },
     OnlyIn {
+        library: "quinn",
+        members: &[("peerwork-net", "its QUIC transport")],
+        free_in_tests: false,
+    },
+    OnlyIn {
         library: "dimpl",
         members: &[("peerwork-net", WEBRTC)],
         free_in_tests: false,

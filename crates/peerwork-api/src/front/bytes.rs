@@ -12,8 +12,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The largest accepted message, in bytes; messages of libp2p are slightly over 64 KiB at most.
-pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// The largest accepted message, in bytes. js-libp2p with TLS in Node.js sends each frame of yamux as one
+/// message, and the network accepts frames of 1 MiB from this port; with Noise, messages are slightly
+/// over 64 KiB at most.
+pub(super) const MESSAGE_BYTES_MAX: usize = 2 << 20;
 /// The largest sent message, in bytes.
 const WRITE_BYTES: usize = 64 * 1024;
 

@@ -90,6 +90,8 @@ pub enum CloseReason {
     Unanswered,
     /// A protocol of this node closed the connection.
     Closed,
+    /// The transport of this node ended the connection, because the other node broke a rule.
+    Cut(String),
     /// The other node closed the connection, or it broke; with the transport's error.
     Lost(String),
 }
@@ -102,6 +104,7 @@ impl fmt::Display for CloseReason {
             Self::Blocked => f.write_str("this node blocked the other one"),
             Self::Unanswered => f.write_str("the other node did not answer a ping"),
             Self::Closed => f.write_str("this node closed it"),
+            Self::Cut(why) => write!(f, "this node ended it: {why}"),
             Self::Lost(why) => write!(f, "the other node closed it, or it broke: {why}"),
         }
     }

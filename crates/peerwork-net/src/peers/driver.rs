@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, hash_map},
+    io,
     time::Duration,
 };
 
@@ -25,7 +26,11 @@ use super::{
     dials::{AddressWaiter, Dials, Waiter, root_cause},
     subscriptions::Subscriptions,
 };
-use crate::{behaviour::Behaviour, error::DialError, transport::Gate};
+use crate::{
+    behaviour::Behaviour,
+    error::DialError,
+    transport::{End, Gate},
+};
 
 /// The longest text of an identify message's agent that is kept.
 const AGENT_CHARS_MAX: usize = 128;
@@ -252,7 +257,7 @@ impl Driver {
         };
         let node = connection.node;
         let reason = close_reason(closing, cause);
-        tracing::debug!(%node, connection = %connection.id, %reason, "connection closed");
+        log_end(&connection, &reason);
         if remaining == 0 {
             self.table.remove(node);
         } else {
@@ -289,8 +294,9 @@ impl Driver {
         let node = NodeId::from_peer_id(event.peer);
         match event.result {
             Ok(rtt) => self.table.update(node, |entry| entry.rtt = Some(rtt)),
-            // Not every implementation answers pings, and a connection without them is not dead.
-            Err(ping::Failure::Unsupported) => {}
+            Err(error) if !is_silence(&error) => {
+                tracing::debug!(%node, %error, "a ping was refused");
+            }
             Err(error) => {
                 tracing::debug!(%node, %error, "ping failed, closing the connection");
                 if let Some(live) = self.connections.get_mut(&event.connection) {
@@ -343,22 +349,63 @@ impl Driver {
     }
 }
 
+/// Whether a ping failed because nothing came back in time. A node without the ping protocol refuses the
+/// stream of each ping, and the refusal shows that the node is alive.
+fn is_silence(failure: &ping::Failure) -> bool {
+    match failure {
+        ping::Failure::Timeout => true,
+        ping::Failure::Unsupported => false,
+        // The negotiation of the stream has a timeout of its own.
+        ping::Failure::Other { error } => error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut),
+    }
+}
+
+/// Logs the reason of a connection's end, as INFO where this node ended it for a fault of the other node:
+/// the users of that node ask the operator for the reason.
+fn log_end(connection: &Connection, reason: &CloseReason) {
+    let (node, address) = (connection.node, &connection.info.address);
+    match reason {
+        CloseReason::Cut(_) | CloseReason::Unanswered => {
+            tracing::info!(%node, %address, %reason, "connection ended by this node");
+        }
+        _ => tracing::debug!(%node, connection = %connection.id, %reason, "connection closed"),
+    }
+}
+
 /// Gives this node's own reason, or else the one that libp2p names. libp2p names none when a protocol
 /// of this node closed the connection.
 fn close_reason(closing: Option<CloseReason>, cause: Option<&ConnectionError>) -> CloseReason {
     match (closing, cause) {
         (Some(reason), _) => reason,
         (None, Some(ConnectionError::KeepAliveTimeout)) => CloseReason::Idle,
-        (None, Some(ConnectionError::IO(error))) => CloseReason::Lost(root_cause(error)),
+        (None, Some(ConnectionError::IO(error))) => match End::of(error) {
+            Some(end) if end.is_own() => CloseReason::Cut(end.to_string()),
+            _ => CloseReason::Lost(root_cause(error)),
+        },
         (None, None) => CloseReason::Closed,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
+
+    #[test]
+    fn a_ping_that_is_refused_is_no_silence_and_one_without_an_answer_is() {
+        let other = |kind: io::ErrorKind| ping::Failure::Other {
+            error: Box::new(io::Error::from(kind)),
+        };
+        for silent in [ping::Failure::Timeout, other(io::ErrorKind::TimedOut)] {
+            assert!(is_silence(&silent), "{silent:?}");
+        }
+        let refused = [io::ErrorKind::Other, io::ErrorKind::ConnectionReset];
+        for refused in refused.map(other) {
+            assert!(!is_silence(&refused), "{refused:?}");
+        }
+        assert!(!is_silence(&ping::Failure::Unsupported));
+    }
 
     #[test]
     fn a_connection_s_end_has_the_reason_of_this_node_or_else_the_transport_s() {
@@ -371,6 +418,18 @@ mod tests {
                 None,
                 Some(&ConnectionError::IO(broken())),
                 CloseReason::Lost("reset by peer".to_owned()),
+            ),
+            (
+                None,
+                Some(&ConnectionError::IO(io::Error::other(End::Unread))),
+                CloseReason::Cut("too many of its bytes were unread".to_owned()),
+            ),
+            (
+                None,
+                Some(&ConnectionError::IO(io::Error::other(End::ByOther(1)))),
+                CloseReason::Lost(
+                    "the other node ended it with the yamux error protocol error".to_owned(),
+                ),
             ),
             (
                 Some(CloseReason::Unanswered),

@@ -22,10 +22,9 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// A byte stream to another node.
 ///
 /// `shutdown` ends this direction; dropping without it resets the stream, so that the other side
-/// sees an error and not an end. Over QUIC, and when the other side has ended its direction before,
-/// a drop looks like an end there: a protocol whose messages have no length must not rely on it.
-/// When the connection closes, from whichever side, reading and writing fail, except that a reader
-/// whose side has ended its direction may see an end.
+/// sees an error and not an end. Bytes that were written shortly before may be lost then.
+/// When the connection closes, from whichever side, reading and writing fail, unless the other side had
+/// ended its direction and all its bytes have arrived.
 pub struct Stream {
     inner: libp2p::Stream,
     read_bytes: usize,

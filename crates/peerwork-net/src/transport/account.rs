@@ -11,7 +11,7 @@
 //! hold a little.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     sync::{
         Arc, Weak,
@@ -25,7 +25,8 @@ use tokio::time::Instant;
 
 use super::{
     budget::{Budget, Holder, SHED_PART, Stake, reset},
-    frames::{Event, Scanner},
+    end::End,
+    frames::{DATA, Event, FIN, HEADER_BYTES, RST, Scanner, number},
 };
 
 /// Bytes that a frame takes beside its content: the buffer's own header, its place in two queues.
@@ -54,6 +55,8 @@ struct State {
     streams: HashMap<u32, Held>,
     /// Streams that their users dropped, and whose bytes the muxer still holds.
     dropped: Vec<u32>,
+    /// Streams whose users dropped them without an end, until the muxer has sent its last frame of them.
+    abandoned: HashSet<u32>,
     /// Memory of the streams' unread bytes.
     unread: usize,
     /// The part of `unread` that streams in [`State::dropped`] hold.
@@ -65,6 +68,8 @@ struct State {
     /// The task that waits for the socket.
     reader: Option<Waker>,
     closed: bool,
+    /// The reason of the connection's end, where the muxer's error does not tell it.
+    end: Option<End>,
 }
 
 /// The unread bytes of one stream.
@@ -76,6 +81,10 @@ struct Held {
     read_at: Instant,
     victim: Option<Weak<dyn Victim>>,
     dropped: bool,
+    /// Whether the other node has ended its direction, and all its data has arrived.
+    finished: bool,
+    /// Whether this side has ended its direction, or the other node has reset the stream.
+    ended: bool,
 }
 
 impl Held {
@@ -87,6 +96,8 @@ impl Held {
             read_at: Instant::now(),
             victim: None,
             dropped: false,
+            finished: false,
+            ended: false,
         }
     }
 }
@@ -103,6 +114,9 @@ impl State {
         {
             self.dying += held.memory;
             self.dropped.push(stream);
+            if !held.ended {
+                self.abandoned.insert(stream);
+            }
         }
     }
 
@@ -155,6 +169,21 @@ impl Account {
                     state.incoming = 0;
                     self.budget.add_unread(state.push(stream, bytes));
                 }
+                Event::Finished { stream } => {
+                    if let Some(held) = state.streams.get_mut(&stream) {
+                        held.finished = true;
+                    }
+                }
+                Event::Reset { stream } => {
+                    state.abandoned.remove(&stream);
+                    if let Some(held) = state.streams.get_mut(&stream) {
+                        held.ended = true;
+                    }
+                }
+                Event::WentAway { code } if code > 0 => {
+                    state.end.get_or_insert(End::ByOther(code));
+                }
+                Event::WentAway { .. } => {}
             });
             state.inbound = inbound;
             let bound = self.budget.bounds().unread_per_connection;
@@ -191,6 +220,11 @@ impl Account {
         }
     }
 
+    /// The reason for which the connection ends, where the muxer's error does not tell it.
+    pub(super) fn end(&self) -> Option<End> {
+        self.state.lock().end.clone()
+    }
+
     /// Whether the connection is to end.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Relaxed)
@@ -204,7 +238,21 @@ impl Account {
         held.read_at = Instant::now();
     }
 
-    /// Notes that the user dropped a stream.
+    /// Whether the other node has ended its direction of a stream. Without that, the end of the bytes is
+    /// a reset or the loss of the connection.
+    pub(super) fn is_finished(&self, stream: u32) -> bool {
+        let state = self.state.lock();
+        state.streams.get(&stream).is_some_and(|held| held.finished)
+    }
+
+    /// Notes that the user ended its direction of a stream.
+    pub(super) fn ended(&self, stream: u32) {
+        if let Some(held) = self.state.lock().streams.get_mut(&stream) {
+            held.ended = true;
+        }
+    }
+
+    /// Notes that the user dropped a stream, before the muxer learns of that.
     pub(super) fn detach(&self, stream: u32) {
         self.state.lock().drop_stream(stream);
     }
@@ -279,10 +327,37 @@ impl Account {
         }
     }
 
+    /// The header that has to be sent in place of the first of these bytes, and of how many of them. The
+    /// muxer ends a stream that its user dropped after the other node had ended its direction; the other
+    /// node must learn that the stream was reset.
+    pub(super) fn replaced(&self, bytes: &[u8]) -> Option<([u8; HEADER_BYTES], usize)> {
+        let state = self.state.lock();
+        if state.abandoned.is_empty() {
+            return None;
+        }
+        let (mut header, own) = state.outbound.header_with(bytes)?;
+        let ends = header[1] == DATA && number(&header, 8) == 0 && header[3] & FIN != 0;
+        if !ends || !state.abandoned.contains(&number(&header, 4)) {
+            return None;
+        }
+        header[3] = (header[3] & !FIN) | RST;
+        Some((header, own))
+    }
+
     /// Counts bytes that the socket took.
     pub(super) fn sent(&self, bytes: &[u8]) {
         let state = &mut *self.state.lock();
-        let data = state.outbound.scan(bytes, |_| {}).min(state.unsent);
+        let (end, abandoned) = (&mut state.end, &mut state.abandoned);
+        let data = state.outbound.scan(bytes, |event| match event {
+            Event::Reset { stream } => {
+                abandoned.remove(&stream);
+            }
+            Event::WentAway { code } if code > 0 => {
+                end.get_or_insert(End::ByThis(code));
+            }
+            _ => {}
+        });
+        let data = data.min(state.unsent);
         state.unsent -= data;
         self.budget.free_unsent(data);
         if data > 0 && !state.writers.is_empty() && self.has_room(state) {
@@ -341,7 +416,9 @@ impl Holder for Account {
     fn fail(&self) {
         tracing::debug!("a connection ends: too many of its bytes are unread");
         self.failed.store(true, Relaxed);
-        if let Some(reader) = self.state.lock().reader.take() {
+        let mut state = self.state.lock();
+        state.end.get_or_insert(End::Unread);
+        if let Some(reader) = state.reader.take() {
             reader.wake();
         }
     }

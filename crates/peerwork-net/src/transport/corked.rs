@@ -13,7 +13,7 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use parking_lot::Mutex;
 
-use super::account::Account;
+use super::{account::Account, split::Splitter};
 
 /// One of two handles of a connection: the muxer's, whose flushes do nothing, and its driver's.
 pub(super) struct Corked<C> {
@@ -23,6 +23,7 @@ pub(super) struct Corked<C> {
 
 struct Inner<C> {
     io: C,
+    splitter: Splitter,
     written: bool,
     /// Whether the last write found no room.
     blocked: bool,
@@ -57,6 +58,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Corked<C> {
     pub(super) fn new(io: C, account: Arc<Account>) -> Self {
         let inner = Inner {
             io,
+            splitter: Splitter::default(),
             written: false,
             blocked: false,
         };
@@ -86,7 +88,10 @@ impl<C: AsyncRead + Unpin> AsyncRead for Corked<C> {
         if self.account.has_failed() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let read = Pin::new(&mut self.inner.lock().io).poll_read(cx, buf);
+        let read = {
+            let Inner { io, splitter, .. } = &mut *self.inner.lock();
+            splitter.poll_read(cx, io, buf)
+        };
         match &read {
             Poll::Ready(Ok(length)) => self.account.received(&buf[..*length]),
             Poll::Ready(Err(_)) => {}
@@ -102,6 +107,11 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let replaced = self.account.replaced(buf);
+        let buf = match &replaced {
+            Some((header, own)) => &header[header.len() - own..],
+            None => buf,
+        };
         let mut inner = self.inner.lock();
         inner.written = true;
         let written = Pin::new(&mut inner.io).poll_write(cx, buf);

@@ -258,6 +258,8 @@ mod tests {
     use super::*;
     use crate::transport::{
         budget::{Bounds, Budget},
+        end::End,
+        frames::{DATA, GO_AWAY, SYN},
         muxer::Stream,
         yamux::Yamux,
     };
@@ -363,6 +365,44 @@ mod tests {
             let (all, end) = rest(&mut here).await;
             assert_eq!((all.as_slice(), end.is_ok()), (&b"x"[..], ended), "{end:?}");
         }
+    }
+
+    /// Sends bytes to a muxer, waits for its GoAway frame if there is to be one, and gives the reason for
+    /// which the connection ended.
+    async fn end_after(bytes: &[u8], answered: bool) -> Option<End> {
+        let (near, far) = tokio::io::duplex(4096);
+        let upgrade = Yamux::new(TaskTracker::new(), Budget::new(BOUNDS));
+        let mut muxer = upgrade.upgrade_inbound(near.compat(), "").await.unwrap();
+        let (mut reader, mut writer) = far.compat().split();
+        let sending = async {
+            writer.write_all(bytes).await.unwrap();
+            let mut frame = [0; 12];
+            while answered && frame[1] != GO_AWAY {
+                reader.read_exact(&mut frame).await.unwrap();
+            }
+            // After its answer the muxer waits for the other side to close the connection.
+            (!answered).then_some((reader, writer))
+        };
+        let (_held, end) = tokio::join!(sending, poll_fn(|cx| muxer.poll_unpin(cx)));
+        End::of(&end.unwrap_err()).cloned()
+    }
+
+    #[tokio::test]
+    async fn the_reason_tells_which_side_broke_a_rule_of_yamux() {
+        let header = |kind: u8, flags: u8, length: u32| {
+            let mut header = vec![0, kind, 0, flags, 0, 0, 0, u8::from(kind != GO_AWAY)];
+            header.extend(length.to_be_bytes());
+            header
+        };
+        assert_eq!(end_after(&header(GO_AWAY, 0, 0), false).await, None);
+        let by_other = end_after(&header(GO_AWAY, 0, 2), false).await;
+        assert_eq!(by_other, Some(End::ByOther(2)));
+        // A new stream may bring 256 KiB.
+        let mut beyond = header(DATA, SYN, (256 << 10) + 1);
+        beyond.resize(beyond.len() + (256 << 10) + 1, 7);
+        assert_eq!(end_after(&beyond, true).await, Some(End::ByThis(1)));
+        let unknown = end_after(&header(9, 0, 0), false).await;
+        assert!(matches!(unknown, Some(End::Rules(_))), "{unknown:?}");
     }
 
     #[tokio::test]

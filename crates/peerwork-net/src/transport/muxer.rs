@@ -13,9 +13,12 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use parking_lot::Mutex;
-use yamux::{Connection, ConnectionError};
+use yamux::{Connection, ConnectionError, FrameDecodeError};
 
-use super::account::{Account, Victim};
+use super::{
+    account::{Account, Victim},
+    end::End,
+};
 
 /// Inbound streams held for the swarm. yamux opens no more than 256 before the first is acknowledged;
 /// further ones are reset.
@@ -42,12 +45,15 @@ impl<C> Muxer<C> {
     fn stream(&self, inner: yamux::Stream) -> Stream {
         Stream::new(inner, Arc::clone(&self.account))
     }
-}
 
-fn io_error(error: ConnectionError) -> io::Error {
-    match error {
-        ConnectionError::Io(error) => error,
-        other => io::Error::other(other),
+    fn io_error(&self, error: ConnectionError) -> io::Error {
+        match (self.account.end(), error) {
+            (Some(end), _) => io::Error::other(end),
+            (None, ConnectionError::Io(error)) => error,
+            (None, ConnectionError::Decode(FrameDecodeError::Io(error))) => error,
+            (None, error @ ConnectionError::Closed) => io::Error::other(error),
+            (None, error) => io::Error::other(End::Rules(error.to_string())),
+        }
     }
 }
 
@@ -56,7 +62,10 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let stream = ready!(self.connection.poll_next_inbound(cx));
         let stream = stream.unwrap_or(Err(ConnectionError::Closed));
-        Poll::Ready(stream.map(|s| self.stream(s)).map_err(io_error))
+        Poll::Ready(match stream {
+            Ok(stream) => Ok(self.stream(stream)),
+            Err(error) => Err(self.io_error(error)),
+        })
     }
 }
 
@@ -73,11 +82,15 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 
     fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         let opened = ready!(self.connection.poll_new_outbound(cx));
-        Poll::Ready(opened.map(|s| self.stream(s)).map_err(io_error))
+        Poll::Ready(match opened {
+            Ok(stream) => Ok(self.stream(stream)),
+            Err(error) => Err(self.io_error(error)),
+        })
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_close(cx).map_err(io_error)
+        let closed = ready!(self.connection.poll_close(cx));
+        Poll::Ready(closed.map_err(|error| self.io_error(error)))
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
@@ -91,15 +104,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
 }
 
 /// A yamux stream. A reset, from the other side or by the loss of the connection, is an error of the
-/// next read. After this side has ended its own direction, a reset reads like an end, because yamux
-/// reports both alike.
+/// next read: yamux reports it like an end, and the account knows whether an end has arrived. A stream
+/// that is dropped before this side has ended its direction is reset.
 #[derive(Debug)]
 pub(super) struct Stream {
     slot: Arc<Slot>,
     number: u32,
     account: Arc<Account>,
-    /// Whether this side has ended its direction.
-    ended: bool,
 }
 
 /// The stream inside, until it is dropped by its user or reset for its unread bytes.
@@ -135,15 +146,14 @@ impl Stream {
             slot,
             number,
             account,
-            ended: false,
         }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.slot.reset();
         self.account.detach(self.number);
+        self.slot.reset();
     }
 }
 
@@ -153,14 +163,10 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let read = ready!(self.slot.poll(|stream| {
-            let read = ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
-            let reset = read == 0 && !buf.is_empty() && stream.is_closed() && !self.ended;
-            Poll::Ready(match reset {
-                true => Err(io::ErrorKind::ConnectionReset.into()),
-                false => Ok(read),
-            })
-        }))?;
+        let read = ready!(self.slot.poll(|stream| Pin::new(stream).poll_read(cx, buf)))?;
+        if read == 0 && !buf.is_empty() && !self.account.is_finished(self.number) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         self.account.read(self.number, read);
         Poll::Ready(Ok(read))
     }
@@ -185,7 +191,7 @@ impl AsyncWrite for Stream {
         self.slot.poll(|stream| Pin::new(stream).poll_flush(cx))
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ends = false;
         let closed = self.slot.poll(|stream| {
             // A stream that was closed before this call was not ended by this side.
@@ -193,7 +199,9 @@ impl AsyncWrite for Stream {
             Pin::new(stream).poll_close(cx)
         });
         ready!(closed)?;
-        self.ended |= ends;
+        if ends {
+            self.account.ended(self.number);
+        }
         Poll::Ready(Ok(()))
     }
 }

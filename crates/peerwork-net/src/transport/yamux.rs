@@ -24,6 +24,10 @@ const WINDOW_BYTES: usize = 256 << 10;
 /// and delay; at most half of the unread bytes that the connection may hold, so that one stream that is
 /// read slowly meets its window before the budget.
 const WINDOWS_GROW_MAX: usize = 64 << 20;
+/// As [`WINDOWS_GROW_MAX`], for connections whose bytes come in messages of bounded size. The frames of
+/// other implementations are as large as the window, and some of them send a frame as one message: no
+/// window is larger than 1 MiB there.
+const WINDOWS_GROW_MAX_IN_MESSAGES: usize = (1 << 20) - WINDOW_BYTES;
 /// Bytes of one frame: fewer are more work for each byte.
 const FRAME_BYTES: usize = 64 << 10;
 
@@ -38,16 +42,20 @@ pub(super) struct Yamux {
 impl Yamux {
     /// The connections run as tasks of `tasks`, and their streams hold bytes within `budget`.
     pub(super) fn new(tasks: TaskTracker, budget: Budget) -> Self {
-        let grow = WINDOWS_GROW_MAX.min(budget.bounds().unread_per_connection / 2);
-        let mut config = yamux::Config::default();
-        config
-            .set_max_connection_receive_window(Some(STREAMS_MAX * WINDOW_BYTES + grow))
-            .set_max_num_streams(STREAMS_MAX)
-            .set_split_send_size(FRAME_BYTES);
+        let config = config(WINDOWS_GROW_MAX.min(budget.bounds().unread_per_connection / 2));
         Self {
             config,
             budget,
             tasks,
+        }
+    }
+
+    /// The same for connections whose bytes come in messages of at most 2 MiB.
+    pub(super) fn in_messages(self) -> Self {
+        let grow = self.budget.bounds().unread_per_connection / 2;
+        Self {
+            config: config(WINDOWS_GROW_MAX_IN_MESSAGES.min(grow)),
+            ..self
         }
     }
 
@@ -60,6 +68,16 @@ impl Yamux {
         let connection = Connection::new(io.clone(), self.config, mode);
         Driven::spawn(Muxer::new(connection, account), io, &self.tasks)
     }
+}
+
+/// The settings of yamux, with windows that may grow by so many bytes together.
+fn config(grow: usize) -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config
+        .set_max_connection_receive_window(Some(STREAMS_MAX * WINDOW_BYTES + grow))
+        .set_max_num_streams(STREAMS_MAX)
+        .set_split_send_size(FRAME_BYTES);
+    config
 }
 
 impl UpgradeInfo for Yamux {

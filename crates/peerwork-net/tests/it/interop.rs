@@ -3,12 +3,18 @@
 //! `cargo xtask test` installs js-libp2p and sets `PEERWORK_TEST_JS` to its folder; without the folder
 //! the tests have nothing to run.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
-use peerwork_net::gossip::{Mode, Verdict};
-use tokio::process::Command;
+use peerwork_net::{
+    gossip::{Mode, Verdict},
+    peers::{CloseReason, ConnectionEvent},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
-use crate::node::{address, relay_config, soon, start};
+use crate::node::{address, config, relay_config, soon, start};
 
 /// Runs a script of that folder to its end and returns its output. `None` without the folder.
 async fn run(script: &str, arguments: &[String]) -> Option<(String, String)> {
@@ -75,4 +81,46 @@ async fn two_js_nodes_meet_over_our_relay_by_tcp() {
 #[tokio::test]
 async fn two_js_nodes_meet_over_our_relay_by_websocket() {
     circuit_over("/ip4/127.0.0.1/tcp/0/ws").await;
+}
+
+/// A node that is asked often, and a js client without the ping service that is connected to it by TCP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_without_ping_keeps_its_connection_until_it_is_silent() {
+    let Some(folder) = std::env::var_os("PEERWORK_TEST_JS").map(PathBuf::from) else {
+        return;
+    };
+    for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"] {
+        let mut settings = config();
+        settings.listen = vec![listen.parse().unwrap()];
+        settings.ping_interval = Duration::from_millis(500);
+        settings.idle_timeout = Duration::from_secs(3600);
+        let node = start(settings).await;
+        let mut events = node.connection_events(16, soon()).await.unwrap();
+        let mut client = Command::new("node")
+            .arg("--import")
+            .arg(folder.join("node20.mjs"))
+            .arg(folder.join("without-ping.mjs"))
+            .arg(address(&node).to_string())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+        // The script has seen a dozen pings come in and be refused.
+        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
+        assert_eq!(line.unwrap().unwrap().as_deref(), Some("open"), "{listen}");
+        let opened = events.next().await.unwrap().unwrap();
+        let ConnectionEvent::Opened(connection) = opened else {
+            panic!("{opened:?}");
+        };
+        // A stopped process keeps its sockets open and answers nothing.
+        let number = client.id().unwrap().to_string();
+        let stopped = Command::new("kill").args(["-STOP", &number]).status();
+        assert!(stopped.await.unwrap().success());
+        let end = tokio::time::timeout_at(soon(), events.next()).await;
+        let end = end.unwrap().unwrap().unwrap();
+        let silent = ConnectionEvent::Closed(connection, CloseReason::Unanswered);
+        assert_eq!(end, silent, "{listen}");
+        client.kill().await.unwrap();
+    }
 }

@@ -16,6 +16,7 @@ mod node;
 mod parallel;
 mod quic;
 mod relay;
+mod resets;
 mod serving;
 mod stopping;
 mod streams;

@@ -292,21 +292,6 @@ async fn a_closed_connection_ends_its_streams_on_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_stream_is_an_error_at_the_other_side_and_no_end() {
-    let (server, client) = (start(config()).await, start(config()).await);
-    let mut incoming = server.serve(ECHO.clone(), streams(8)).unwrap();
-    connect(&client, &server).await;
-    let mut near = client.open(server.node_id(), &ECHO, soon()).await.unwrap();
-    near.write_all(b"part").await.unwrap();
-    let mut far = incoming.next().await.unwrap().stream;
-    let mut part = [0; 4];
-    far.read_exact(&mut part).await.unwrap();
-    drop(near);
-    let end = far.read(&mut part).await.unwrap_err();
-    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_full_of_streams_refuses_one_more_and_goes_on() {
     let (server, client) = (start(config()).await, start(config()).await);
     let mut incoming = server.serve(ECHO.clone(), streams(4096)).unwrap();

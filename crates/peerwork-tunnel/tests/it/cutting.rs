@@ -10,22 +10,24 @@ use tokio::{
     time::timeout,
 };
 
-use crate::world::{SOON, World, none, problem, text};
+use crate::world::{Over, SOON, World, none, problem, text};
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_an_error_at_the_client() {
-    let world = World::start().await;
-    for path in ["/dies", "/dies-chunked"] {
-        let response = world.get(path).await;
-        assert_eq!(response.status(), 200);
-        let collected = timeout(SOON, response.into_body().collect()).await.unwrap();
-        assert!(collected.is_err(), "{path}");
+    for over in Over::ALL {
+        let world = World::with(|setup| setup.over = over).await;
+        for path in ["/dies", "/dies-chunked"] {
+            let response = world.get(path).await;
+            assert_eq!(response.status(), 200);
+            let collected = timeout(SOON, response.into_body().collect()).await.unwrap();
+            assert!(collected.is_err(), "{path} {over:?}");
+        }
+        let broken = "peerwork_ingress_requests_total{outcome=\"broken\"}";
+        eventually("both to be counted", || {
+            (world.metric(broken) == 2.0).then_some(())
+        })
+        .await;
     }
-    let broken = "peerwork_ingress_requests_total{outcome=\"broken\"}";
-    eventually("both to be counted", || {
-        (world.metric(broken) == 2.0).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -36,7 +38,11 @@ async fn a_body_without_a_length_is_complete_only_when_the_app_ended_it() {
         Reset,
         EdgeLost,
     }
-    for end in [End::Closed, End::Reset, End::EdgeLost] {
+    let ends = [End::Closed, End::Reset, End::EdgeLost];
+    for (over, end) in Over::ALL
+        .into_iter()
+        .flat_map(|over| ends.map(|end| (over, end)))
+    {
         let go = Arc::new(Notify::new());
         let wait = go.clone();
         let app = RawApp::start(move |mut stream, _| {
@@ -52,7 +58,11 @@ async fn a_body_without_a_length_is_complete_only_when_the_app_ended_it() {
         })
         .await;
         let port = app.address().port();
-        let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+        let world = World::with(|setup| {
+            setup.edge.ports = [port].into();
+            setup.over = over;
+        })
+        .await;
         let path = format!("/edge/{}/{port}/", world.node());
         let request = hyper::Request::get(&path).header("host", "x");
         let mut response = world.send(request.body(none()).unwrap()).await;
@@ -66,7 +76,7 @@ async fn a_body_without_a_length_is_complete_only_when_the_app_ended_it() {
             End::Closed | End::Reset => go.notify_one(),
         }
         let rest = timeout(SOON, response.into_body().collect()).await.unwrap();
-        assert_eq!(rest.is_ok(), end == End::Closed, "{end:?}");
+        assert_eq!(rest.is_ok(), end == End::Closed, "{end:?} over {over:?}");
     }
 }
 
@@ -96,33 +106,42 @@ async fn a_client_that_leaves_frees_the_edge() {
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_never_looks_complete_to_the_app() {
-    let (uploads, mut received_uploads) = tokio::sync::mpsc::channel(1);
-    let app = RawApp::start(move |mut stream, _| {
-        let uploads = uploads.clone();
-        async move {
-            let mut received = Vec::new();
-            let end = stream.read_to_end(&mut received).await;
-            let _ = uploads.send((received, end.is_err())).await;
-        }
-    })
-    .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
-    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
-    let mut client = world.raw(&head).await;
-    client.write_all(b"5\r\nhello\r\n").await.unwrap();
-    eventually("the app to be called", || {
-        (app.accepted() == 1).then_some(())
-    })
-    .await;
-    drop(client);
-    let (received, reset) = timeout(SOON, received_uploads.recv())
-        .await
-        .unwrap()
-        .unwrap();
-    let received = String::from_utf8_lossy(&received);
-    assert!(reset || !received.ends_with("0\r\n\r\n"), "{received}");
+    for over in Over::ALL {
+        let (uploads, mut received_uploads) = tokio::sync::mpsc::channel(1);
+        let app = RawApp::start(move |mut stream, _| {
+            let uploads = uploads.clone();
+            async move {
+                let mut received = Vec::new();
+                let end = stream.read_to_end(&mut received).await;
+                let _ = uploads.send((received, end.is_err())).await;
+            }
+        })
+        .await;
+        let port = app.address().port();
+        let world = World::with(|setup| {
+            setup.edge.ports = [port].into();
+            setup.over = over;
+        })
+        .await;
+        let path = format!("/edge/{}/{port}/", world.node());
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+        let mut client = world.raw(&head).await;
+        client.write_all(b"5\r\nhello\r\n").await.unwrap();
+        eventually("the app to be called", || {
+            (app.accepted() == 1).then_some(())
+        })
+        .await;
+        drop(client);
+        let (received, reset) = timeout(SOON, received_uploads.recv())
+            .await
+            .unwrap()
+            .unwrap();
+        let received = String::from_utf8_lossy(&received);
+        assert!(
+            reset || !received.ends_with("0\r\n\r\n"),
+            "{over:?}: {received}"
+        );
+    }
 }
 
 #[tokio::test]

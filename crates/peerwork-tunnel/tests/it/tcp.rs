@@ -1,16 +1,17 @@
 //! Raw TCP connections through a forwarder and an edge.
 
-use std::sync::Arc;
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use peerwork_testkit::RawApp;
 use peerwork_tunnel::{Forwarder, KeyStore, NewKey, forward::Target, routes::Routes};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::{Notify, mpsc},
     time::timeout,
 };
 
-use crate::world::{SOON, World};
+use crate::world::{Over, SOON, World};
 
 /// Starts an app that reads to the end and then answers with the number of bytes.
 async fn counting() -> RawApp {
@@ -56,6 +57,62 @@ async fn plain_tcp_is_carried_with_half_close() {
         assert_eq!(count(&forwarder, bytes).await.unwrap(), bytes.to_string());
     }
     timeout(SOON, forwarder.stop()).await.unwrap();
+}
+
+/// Makes the drop of a socket a reset.
+fn reset_when_dropped(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[tokio::test]
+async fn a_reset_of_the_app_or_of_the_client_is_a_reset_at_the_other_end() {
+    for (over, by_app) in Over::ALL
+        .into_iter()
+        .flat_map(|over| [(over, true), (over, false)])
+    {
+        let (ends, mut seen) = mpsc::channel(1);
+        let go = Arc::new(Notify::new());
+        let wait = go.clone();
+        let app = RawApp::start(move |mut stream, _| {
+            let (wait, ends) = (wait.clone(), ends.clone());
+            async move {
+                stream.read_exact(&mut [0; 4]).await.unwrap();
+                stream.write_all(b"back").await.unwrap();
+                if by_app {
+                    wait.notified().await;
+                    reset_when_dropped(&stream);
+                } else {
+                    let _ = ends.send(stream.read(&mut [0]).await).await;
+                }
+            }
+        })
+        .await;
+        let port = app.address().port();
+        let world = World::with(|setup| {
+            setup.edge.ports = [port].into();
+            setup.over = over;
+        })
+        .await;
+        let forwarder = forwarder(&world, port, None).await;
+        let mut client = TcpStream::connect(forwarder.address()).await.unwrap();
+        client.write_all(b"send").await.unwrap();
+        client.read_exact(&mut [0; 4]).await.unwrap();
+        let end = if by_app {
+            go.notify_one();
+            timeout(SOON, client.read(&mut [0])).await.unwrap()
+        } else {
+            reset_when_dropped(&client);
+            drop(client);
+            timeout(SOON, seen.recv()).await.unwrap().unwrap()
+        };
+        let end = end.map_err(|error| error.kind());
+        assert_eq!(
+            end,
+            Err(ErrorKind::ConnectionReset),
+            "{over:?}, by the app: {by_app}"
+        );
+    }
 }
 
 #[tokio::test]

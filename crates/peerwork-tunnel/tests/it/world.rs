@@ -74,6 +74,7 @@ async fn network_with(
 pub(crate) enum Over {
     Tcp,
     Quic,
+    WebSocket,
     /// A circuit through a third node; the edge listens on no address.
     Circuit,
 }
@@ -85,12 +86,16 @@ pub(crate) struct Between {
 }
 
 impl Over {
+    pub(crate) const ALL: [Self; 4] = [Self::Tcp, Self::Quic, Self::WebSocket, Self::Circuit];
+
     async fn edge(self, common: (&Links, &Limits)) -> (Network, Option<Between>) {
         const TCP: &str = "/ip4/127.0.0.1/tcp/0";
         const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
+        const WEB_SOCKET: &str = "/ip4/127.0.0.1/tcp/0/ws";
         match self {
             Self::Tcp => (network_at(&[TCP], None, common).await, None),
             Self::Quic => (network_at(&[QUIC], None, common).await, None),
+            Self::WebSocket => (network_at(&[WEB_SOCKET], None, common).await, None),
             Self::Circuit => {
                 let relay = network_at(&[TCP], Some(RelayServer::default()), common).await;
                 let edge = network_at(&[], None, common).await;

@@ -71,6 +71,32 @@ fn a_page_and_a_program_find_each_other_and_talk_over_the_relay() {
 }
 
 #[test]
+fn clients_that_send_as_much_as_the_windows_allow_keep_their_connections() {
+    const BYTES: u64 = 40_000_000;
+    let world = World::new();
+    certificate(world.path());
+    let flags = "--tls-cert cert.pem --tls-key key.pem --circuit-bytes 0";
+    let relay = world.browser_relay("relay", flags);
+    let wss = address(&relay, |address| address.contains("/tls/ws/"));
+    let plain = wss.replace("/tls/ws/", "/ws/");
+    for security in ["noise", "tls"] {
+        for by in [&plain, wss, by_tcp(&relay)] {
+            let Some(child) = script("bulk.mjs", &[by, security, &BYTES.to_string()]) else {
+                return;
+            };
+            let saw = saw(child);
+            assert_eq!(saw["closed"], 0, "{security} over {by}: {saw}");
+            for arrived in saw["arrived"].as_array().unwrap() {
+                assert!(
+                    arrived.as_u64() >= Some(BYTES),
+                    "{security} over {by}: {saw}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn thirty_clients_find_each_other_and_hear_each_other() {
     let world = World::new();
     let relay = world.browser_relay("relay", "");

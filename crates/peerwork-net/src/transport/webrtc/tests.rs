@@ -222,6 +222,22 @@ fn one_byte_frames_hold_the_sender_back_by_the_memory_that_they_take() {
 }
 
 #[test]
+fn a_dropped_stream_is_a_reset_at_the_other_side_also_after_that_side_has_ended() {
+    let mut pair = Pair::new();
+    for ended in [false, true] {
+        let (far, near) = pair.open_stream();
+        if ended {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = pair.near_shared.lock().poll_finish(near, &mut cx);
+            pair.run(Duration::from_secs(1)).unwrap();
+        }
+        pair.far_shared.lock().drop_stream(far);
+        pair.run(Duration::from_secs(1)).unwrap();
+        assert_eq!(pair.reading(near), Reading::Reset, "{ended}");
+    }
+}
+
+#[test]
 fn a_stream_with_too_many_small_unread_messages_is_reset_and_others_go_on() {
     let mut pair = Pair::new();
     let (flooded, other) = (pair.open(2), pair.open(4));
