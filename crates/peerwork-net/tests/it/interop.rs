@@ -3,12 +3,15 @@
 //! `cargo xtask test` installs js-libp2p and sets `PEERWORK_TEST_JS` to its folder; without the folder
 //! the tests have nothing to run.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use peerwork_net::gossip::{Mode, Verdict};
+use peerwork_net::{
+    config::Hub,
+    gossip::{Mode, Verdict},
+};
 use tokio::process::Command;
 
-use crate::node::{address, relay_config, soon, start};
+use crate::node::{address, config, connect, relay_config, soon, start};
 
 /// Runs a script of that folder to its end and returns its output. `None` without the folder.
 async fn run(script: &str, arguments: &[String]) -> Option<(String, String)> {
@@ -75,4 +78,37 @@ async fn two_js_nodes_meet_over_our_relay_by_tcp() {
 #[tokio::test]
 async fn two_js_nodes_meet_over_our_relay_by_websocket() {
     circuit_over("/ip4/127.0.0.1/tcp/0/ws").await;
+}
+
+/// Floodsub of js-libp2p leaves out the leading zero bytes of its random sequence numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_js_floodsub_with_short_sequence_numbers_reach_js_and_rust_subscribers() {
+    let mut settings = relay_config();
+    settings.gossip.hub = Some(Hub::default());
+    let hub = start(settings).await;
+    let subscriber = start(config()).await;
+    let topic = subscriber.topic("numbers", Mode::Subscribe, |_| Verdict::Accept, soon());
+    let mut topic = topic.await.unwrap();
+    connect(&subscriber, &hub).await;
+    let hearing = tokio::spawn(async move {
+        let mut missing: BTreeSet<String> = (1..=8).map(|n| format!("of {n}")).collect();
+        while !missing.is_empty() {
+            let message = topic.next().await.unwrap();
+            missing.remove(std::str::from_utf8(&message.data).unwrap());
+        }
+    });
+    let arguments = [address(&hub).to_string(), "numbers".to_owned()];
+    let Some((saw, errors)) = run("numbers.mjs", &arguments).await else {
+        return;
+    };
+    for bytes in 1..=8 {
+        let heard = format!(r#""of {bytes}":{bytes}"#);
+        let (by_flood, by_gossip) = saw.split_once("byGossip").unwrap_or((&saw, ""));
+        assert!(by_flood.contains(&heard), "{saw}{errors}");
+        // Gossipsub of js-libp2p takes numbers of eight bytes alone.
+        assert!(bytes < 8 || by_gossip.contains(&heard), "{saw}{errors}");
+    }
+    assert!(saw.contains(r#""of gossipsub":8"#), "{saw}{errors}");
+    let heard = tokio::time::timeout_at(soon(), hearing).await;
+    heard.unwrap().unwrap();
 }

@@ -7,6 +7,7 @@
 mod connections;
 mod dht;
 mod gossip;
+mod gossip_forms;
 mod hostile;
 mod hub;
 mod interop;
