@@ -20,4 +20,5 @@ mod relay;
 mod serving;
 mod stopping;
 mod streams;
+mod voucher;
 mod webrtc;
