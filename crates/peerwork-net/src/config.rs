@@ -148,8 +148,8 @@ pub struct Hub {
     pub topics_per_node_max: usize,
     /// Largest message of a followed topic; a larger message is not forwarded.
     pub message_bytes_max: usize,
-    /// Messages that one node may send on one topic. Further ones are not forwarded, and a node that
-    /// sends far more gets a gossipsub score so low that none of its messages are accepted.
+    /// Messages that one node may send on one topic. Further ones are not forwarded; the node is not
+    /// scored for them.
     pub sender_rate: Rate,
     /// Messages forwarded on one topic.
     pub topic_rate: Rate,

@@ -129,6 +129,7 @@ impl EventLoop {
         self.metrics.refresh_relay(&self.places, &self.ledger);
         self.metrics.refresh_gossip(&self.gossip.forwarded());
         self.metrics.refresh_joined(self.gossip.dropped());
+        self.metrics.refresh_drops(self.gossip.drops());
     }
 
     fn on_event(&mut self, event: SwarmEvent<PartsEvent>) {

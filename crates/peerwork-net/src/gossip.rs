@@ -6,11 +6,14 @@
 //!                                                   └─ accepted ─▶ Topic::next gives the room back
 //! ```
 //! A hub also forwards topics that none of its services joined (`hub.rs`).
+//! Messages must be signed; those that are not, and those that a hub does not forward, are counted and
+//! logged (`drops.rs`).
 //! A full queue means that the message is ignored (not forwarded, not punished) and counted.
 
 mod behaviour;
 mod command;
 mod driver;
+mod drops;
 mod handle;
 mod hub;
 mod inbox;
@@ -28,6 +31,7 @@ pub(crate) use command::Command;
 #[cfg(test)]
 pub(crate) use command::Delivered;
 pub(crate) use driver::{Decided, Driver};
+pub(crate) use drops::DropReason;
 pub(crate) use inbox::Dropped;
 pub use limits::{TopicConfig, TopicLimits};
 pub(crate) use message::Validator;
@@ -56,7 +60,7 @@ pub struct TopicCounts {
     pub messages: u64,
     /// Bytes of the forwarded messages.
     pub bytes: u64,
-    /// Messages that were not forwarded, because they were too large or too many.
+    /// Messages that were not forwarded, because they were too large, too many, or not signed.
     pub dropped: u64,
 }
 

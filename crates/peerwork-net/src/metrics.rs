@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    gossip::{Dropped, Forwarded, TopicCounts},
+    gossip::{DropReason, Dropped, Forwarded, TopicCounts},
     metering::{Buffered, Meters},
     relay::{Ledger, Places, RelayCounts},
     streams,
@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     topic_bytes: Family<Topic, Counter>,
     topic_dropped: Family<Topic, Counter>,
     unvalidated: Family<Reason, Counter>,
+    drops: Family<Reason, Counter>,
 }
 
 /// The label of a topic: a name that the operator configured, or `other`, because clients could name
@@ -85,6 +86,7 @@ impl Metrics {
             topic_bytes: Family::default(),
             topic_dropped: Family::default(),
             unvalidated: Family::default(),
+            drops: Family::default(),
         };
         registry.register("peers", "Connected nodes", metrics.peers.clone());
         registry.register_with_unit(
@@ -189,8 +191,13 @@ impl Metrics {
         );
         registry.register(
             "messages_dropped",
-            "Messages that were too large or too many to forward",
+            "Messages that were too large or too many to forward, or not signed",
             self.topic_dropped.clone(),
+        );
+        registry.register(
+            "drops",
+            "Messages that were dropped on any topic: not signed, with a wrong signature, sequence number or author, of a muted node, too large, too many of one sender, or too many on the topic",
+            self.drops.clone(),
         );
         registry.register(
             "messages_unvalidated",
@@ -218,6 +225,14 @@ impl Metrics {
         let Dropped { size, rate, queue } = dropped;
         for (reason, count) in [("size", size), ("rate", rate), ("queue", queue)] {
             raise(&self.unvalidated.get_or_create(&Reason { reason }), count);
+        }
+    }
+
+    /// Brings the figures of dropped messages up to date; called once a second.
+    pub(crate) fn refresh_drops(&self, drops: impl Iterator<Item = (DropReason, u64)>) {
+        for (drop, count) in drops {
+            let reason = drop.name();
+            raise(&self.drops.get_or_create(&Reason { reason }), count);
         }
     }
 

@@ -11,6 +11,7 @@
 //! * [`link::Links`]: delay, loss, rate and cuts between two nodes.
 //! * [`process`]: processes that end with the test.
 //! * [`WebApp`]: a web app with a route for each thing that HTTP can do.
+//! * [`RawGossip`]: a pubsub client that writes messages in any form.
 //! * [`RawApp`]: a TCP server with a handler by the test, for HTTP and for broken HTTP.
 //!
 //! The unit tests of `peerwork-net` see another instance of that crate than this one does: nodes and
@@ -24,6 +25,7 @@ pub mod node;
 mod ports;
 pub mod process;
 mod raw_app;
+mod raw_gossip;
 mod wait;
 mod web_app;
 
@@ -32,5 +34,6 @@ pub use held_link::HeldLink;
 pub use mesh::{Mesh, Plan};
 pub use ports::{ClosedPort, own_loopback};
 pub use raw_app::RawApp;
+pub use raw_gossip::{RawGossip, RawMessage};
 pub use wait::{DEADLINE, eventually, eventually_async};
 pub use web_app::WebApp;

@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use super::manifest::Manifest;
 use super::rust_source::RustSource;
 
-/// Folders that builds and tools make.
+/// Folders that builds and tools make, and libraries of other projects, which are kept as they are.
 const FOLDERS_LEFT_OUT: &[&str] = &[
     "target",
     ".git",
@@ -17,6 +17,7 @@ const FOLDERS_LEFT_OUT: &[&str] = &[
     "corpus",
     "artifacts",
     "dist",
+    "third_party",
 ];
 
 /// The endings of files that the rules read; pictures, keys and lock files hold no prose.

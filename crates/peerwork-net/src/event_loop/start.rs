@@ -143,8 +143,8 @@ async fn start(config: Config, registry: &mut MetricsRegistry) -> Result<Network
     }
     event_loop.publish_addresses();
     let server = config.relay_server.as_ref();
-    let server =
-        server.map(|server| relay::Server::start(server, host(&parts, &advertised, &senders)));
+    let server = server
+        .map(|server| relay::Server::start(server, host(&config, &parts, &advertised, &senders)));
     if let Some(server) = server.transpose()? {
         let stop = parts.stop.clone();
         parts.tasks.spawn(async move {
@@ -180,9 +180,9 @@ fn queues() -> (Senders, Commands) {
     (senders, commands)
 }
 
-fn host(parts: &Parts, advertised: &Advertised, senders: &Senders) -> relay::Host {
+fn host(config: &Config, parts: &Parts, advertised: &Advertised, senders: &Senders) -> relay::Host {
     relay::Host {
-        node: parts.node,
+        keypair: config.keypair.clone(),
         streams: parts.streams.clone(),
         places: parts.places.clone(),
         ledger: parts.ledger.clone(),

@@ -1,4 +1,5 @@
-//! Gossipsub's settings: signed and strict, validated before forwarding, scored.
+//! Gossipsub's settings: messages are signed, validated strictly, and validated by their topic before
+//! they are forwarded. Nodes are scored, except by a hub.
 
 use libp2p::gossipsub::{
     self, AllowAllSubscriptionFilter, ConfigBuilder, IdentityTransform, MaxCountSubscriptionFilter,
@@ -59,9 +60,13 @@ pub(crate) fn build(keypair: &Keypair, config: &config::Gossip) -> Result<Behavi
     };
     let mut behaviour =
         Behaviour::new_with_subscription_filter(authenticity, settings, filter).map_err(wrong)?;
-    behaviour
-        .with_peer_score(scores(), thresholds())
-        .map_err(wrong)?;
+    // A hub's clients are programs of strangers with libraries of all ages. Its bounds hold without a
+    // score, and a score would mute honest clients for what their library does.
+    if config.hub.is_none() {
+        behaviour
+            .with_peer_score(scores(), thresholds())
+            .map_err(wrong)?;
+    }
     Ok(behaviour)
 }
 

@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use libp2p::{
     PeerId, Swarm,
-    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError, TopicHash},
+    gossipsub::{
+        self, IdentTopic, MessageAcceptance, MessageId, PublishError, TopicHash, ValidationError,
+    },
 };
 use peerwork_identity::NodeId;
 use tokio::{
@@ -15,7 +17,12 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     Command, Dropped, Forwarded, Message, Mode, TopicConfig, Validator, Verdict,
-    behaviour::topic_scores, command::Delivered, hub::Hub, inbox::Inbox, queue::Queued,
+    behaviour::topic_scores,
+    command::Delivered,
+    drops::{DropReason, Drops},
+    hub::Hub,
+    inbox::Inbox,
+    queue::Queued,
 };
 use crate::{
     behaviour::Behaviour,
@@ -44,6 +51,7 @@ pub(crate) struct Driver {
     message_bytes_max: usize,
     topics: HashMap<TopicHash, Joined>,
     dropped: Dropped,
+    drops: Drops,
     hub: Option<Hub>,
     infos: watch::Sender<Forwarded>,
     started: Instant,
@@ -62,6 +70,7 @@ impl Driver {
             message_bytes_max: config.message_bytes_max,
             topics: HashMap::new(),
             dropped: Dropped::default(),
+            drops: Drops::new(),
             hub: config.hub.clone().map(Hub::new),
             infos,
             started: Instant::now(),
@@ -121,9 +130,12 @@ impl Driver {
         }
         let bytes_max = config.limits.check(self.message_bytes_max)?;
         let gossip = &mut swarm.behaviour_mut().gossip;
-        gossip
-            .set_topic_params(topic.clone(), topic_scores())
-            .map_err(|reason| TopicError::Join(reason.to_owned()))?;
+        // A hub does not score.
+        if self.hub.is_none() {
+            gossip
+                .set_topic_params(topic.clone(), topic_scores())
+                .map_err(|reason| TopicError::Join(reason.to_owned()))?;
+        }
         if config.mode == Mode::Subscribe {
             gossip
                 .subscribe(&topic)
@@ -169,6 +181,11 @@ impl Driver {
     /// Messages of joined topics that did not reach their validator.
     pub(crate) fn dropped(&self) -> Dropped {
         self.dropped
+    }
+
+    /// Messages that reached neither a joined topic nor the hub's clients, by reason.
+    pub(crate) fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        self.drops.counts()
     }
 
     // === topics of others ===
@@ -253,8 +270,22 @@ impl Driver {
             Event::SlowPeer { peer_id, .. } => {
                 tracing::debug!(node = %peer_id, "does not take its messages in time");
             }
+            Event::InvalidMessage {
+                peer_id,
+                topic,
+                error,
+            } => self.on_invalid(peer_id, topic.as_str(), error),
             Event::GossipsubNotSupported { .. } => {}
         }
+    }
+
+    /// Counts a message that gossipsub dropped.
+    fn on_invalid(&mut self, sender: PeerId, topic: &str, error: ValidationError) {
+        if let Some(hub) = &mut self.hub {
+            hub.dropped(topic);
+        }
+        let (now, sender) = (self.started.elapsed(), NodeId::from_peer_id(sender));
+        self.drops.add(now, sender, topic, error.into());
     }
 
     /// Hands a message to its topic's task, or decides at once. Never waits: the loop must go on.
@@ -286,7 +317,13 @@ impl Driver {
                 let (topic, bytes) = (message.topic.as_str(), message.data.len());
                 let hub = self.hub.as_mut();
                 let judged = hub.and_then(|hub| hub.judge(now, propagation_source, topic, bytes));
-                Some(judged.unwrap_or(Verdict::Ignore))
+                if let Some(Err(reason)) = judged {
+                    self.drops.add(now, sender, topic, reason);
+                }
+                Some(match judged {
+                    Some(Ok(())) => Verdict::Accept,
+                    Some(Err(_)) | None => Verdict::Ignore,
+                })
             }
         };
         if let Some(verdict) = verdict {
@@ -297,17 +334,11 @@ impl Driver {
 
 fn subscribe(swarm: &mut Swarm<Behaviour>, topic: &str) {
     let topic = IdentTopic::new(topic);
-    let gossip = &mut swarm.behaviour_mut().gossip;
-    let scored = gossip.set_topic_params(topic.clone(), topic_scores());
-    // Neither call fails: the scores are constants, and the filter lets all topics through.
-    if let (Err(error), _) | (_, Err(error)) = (
-        scored.map_err(str::to_owned),
-        gossip.subscribe(&topic).map_err(|error| error.to_string()),
-    ) {
-        tracing::warn!(%topic, error, "not joined");
-        return;
+    // The call does not fail: the filter lets all topics through.
+    match swarm.behaviour_mut().gossip.subscribe(&topic) {
+        Ok(_) => tracing::debug!(%topic, "joined"),
+        Err(error) => tracing::warn!(%topic, %error, "not joined"),
     }
-    tracing::debug!(%topic, "joined");
 }
 
 fn unsubscribe(swarm: &mut Swarm<Behaviour>, topic: &str) {

@@ -11,23 +11,17 @@ use std::{
 
 use libp2p::PeerId;
 use peerwork_identity::NodeId;
-use peerwork_limits::{Bucket, Rate};
+use peerwork_limits::Bucket;
 
-use super::{Forwarded, TopicCounts, TopicInfo, Verdict};
+use super::{Forwarded, TopicCounts, TopicInfo, drops::DropReason};
 use crate::config;
-
-/// Messages above the rates that are ignored without a penalty, because a node may not know the rates.
-/// Further ones are rejected.
-const EXCESS: Rate = Rate {
-    burst: 256,
-    interval: Duration::from_millis(100),
-};
 
 #[derive(Debug)]
 pub(crate) struct Hub {
     config: config::Hub,
     topics: HashMap<String, Followed>,
-    nodes: HashMap<PeerId, Node>,
+    /// The followed topics of each subscriber.
+    nodes: HashMap<PeerId, HashSet<String>>,
     all: TopicCounts,
 }
 
@@ -39,13 +33,6 @@ struct Followed {
     senders: HashMap<PeerId, Bucket>,
     rate: Bucket,
     counts: TopicCounts,
-}
-
-/// A node that subscribes to followed topics.
-#[derive(Debug, Default)]
-struct Node {
-    topics: HashSet<String>,
-    excess: Bucket,
 }
 
 impl Hub {
@@ -83,12 +70,12 @@ impl Hub {
         if new && !self.may_join(topic) {
             return false;
         }
-        let node = self.nodes.entry(peer).or_default();
-        if node.topics.len() >= self.config.topics_per_node_max {
+        let topics = self.nodes.entry(peer).or_default();
+        if topics.len() >= self.config.topics_per_node_max {
             tracing::debug!(%peer, topic, "a topic is not followed: its node has too many");
             return false;
         }
-        node.topics.insert(topic.to_owned());
+        topics.insert(topic.to_owned());
         let followed = self.topics.entry(topic.to_owned()).or_default();
         followed.subscribers.insert(peer);
         new
@@ -105,9 +92,9 @@ impl Hub {
 
     /// Notes that a node no longer subscribes; gives whether the topic is to be left now.
     pub(crate) fn unsubscribed(&mut self, peer: PeerId, topic: &str) -> bool {
-        if let Some(node) = self.nodes.get_mut(&peer)
-            && node.topics.remove(topic)
-            && node.topics.is_empty()
+        if let Some(topics) = self.nodes.get_mut(&peer)
+            && topics.remove(topic)
+            && topics.is_empty()
         {
             self.nodes.remove(&peer);
         }
@@ -128,47 +115,41 @@ impl Hub {
         for followed in self.topics.values_mut() {
             followed.senders.remove(&peer);
         }
-        let topics = self.nodes.get(&peer).map(|node| node.topics.clone());
-        let mut topics: Vec<_> = topics.unwrap_or_default().into_iter().collect();
+        let topics = self.nodes.remove(&peer).unwrap_or_default();
+        let mut topics: Vec<_> = topics.into_iter().collect();
         topics.retain(|topic| self.unsubscribed(peer, topic));
-        // A node that never subscribed has an entry when it sent too much.
-        self.nodes.remove(&peer);
         topics
     }
 
-    /// Decides about a message; `None` when the hub does not follow its topic.
+    /// Decides whether a message is forwarded; `None` when the hub does not follow its topic. A message
+    /// that is too large or too much costs its sender nothing else: a client does not know the bounds.
     pub(crate) fn judge(
         &mut self,
         now: Duration,
         sender: PeerId,
         topic: &str,
         bytes: usize,
-    ) -> Option<Verdict> {
+    ) -> Option<Result<(), DropReason>> {
         let followed = self.topics.get_mut(topic)?;
-        // Another hub hands on the messages of many nodes, so a node's rate does not apply.
-        let own = !self.config.hubs.contains(&NodeId::from_peer_id(sender));
-        let senders = &mut followed.senders;
-        let fits = bytes <= self.config.message_bytes_max
-            && (!own
-                || senders
-                    .entry(sender)
-                    .or_default()
-                    .take(now, self.config.sender_rate))
-            && followed.rate.take(now, self.config.topic_rate);
-        if fits {
-            for counts in [&mut followed.counts, &mut self.all] {
-                counts.messages += 1;
-                counts.bytes += bytes as u64;
+        let judged = followed.judge(&self.config, now, sender, bytes);
+        for counts in [&mut followed.counts, &mut self.all] {
+            match judged {
+                Ok(()) => {
+                    counts.messages += 1;
+                    counts.bytes += bytes as u64;
+                }
+                Err(_) => counts.dropped += 1,
             }
-            return Some(Verdict::Accept);
         }
-        followed.counts.dropped += 1;
-        self.all.dropped += 1;
-        let excess = &mut self.nodes.entry(sender).or_default().excess;
-        Some(match own && !excess.take(now, EXCESS) {
-            true => Verdict::Reject,
-            false => Verdict::Ignore,
-        })
+        Some(judged)
+    }
+
+    /// Counts a message that gossipsub dropped, when the hub follows its topic.
+    pub(crate) fn dropped(&mut self, topic: &str) {
+        if let Some(followed) = self.topics.get_mut(topic) {
+            followed.counts.dropped += 1;
+            self.all.dropped += 1;
+        }
     }
 
     /// Gives the topics that are forwarded, and the counts of all.
@@ -179,6 +160,33 @@ impl Hub {
             topics: topics.into(),
             all: self.all,
         }
+    }
+}
+
+impl Followed {
+    fn judge(
+        &mut self,
+        config: &config::Hub,
+        now: Duration,
+        sender: PeerId,
+        bytes: usize,
+    ) -> Result<(), DropReason> {
+        if bytes > config.message_bytes_max {
+            return Err(DropReason::Size);
+        }
+        // Another hub hands on the messages of many nodes, so a node's rate does not apply.
+        let own = !config.hubs.contains(&NodeId::from_peer_id(sender));
+        let mut within = || {
+            let bucket = self.senders.entry(sender).or_default();
+            bucket.take(now, config.sender_rate)
+        };
+        if own && !within() {
+            return Err(DropReason::SenderRate);
+        }
+        if !self.rate.take(now, config.topic_rate) {
+            return Err(DropReason::TopicRate);
+        }
+        Ok(())
     }
 }
 
@@ -261,26 +269,42 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_too_large_or_too_many_are_dropped_and_in_the_end_rejected() {
+    fn messages_that_are_too_large_or_too_many_are_dropped_with_their_reason() {
         let [a, b] = peers();
         let mut hub = hub(|config| {
             config.message_bytes_max = 100;
             config.sender_rate.burst = 10;
+            config.topic_rate.burst = 15;
         });
         assert_eq!(hub.judge(NOW, a, "elsewhere", 1), None);
-        assert_eq!(hub.judge(NOW, a, "fixed", 101), Some(Verdict::Ignore));
+        assert_eq!(hub.judge(NOW, a, "fixed", 101), Some(Err(DropReason::Size)));
         for _ in 0..10 {
-            assert_eq!(hub.judge(NOW, a, "fixed", 100), Some(Verdict::Accept));
+            assert_eq!(hub.judge(NOW, a, "fixed", 100), Some(Ok(())));
         }
-        assert_eq!(hub.judge(NOW, a, "fixed", 1), Some(Verdict::Ignore));
-        assert_eq!(hub.judge(NOW, b, "fixed", 1), Some(Verdict::Accept));
-        let verdicts: Vec<_> = (0..300).map(|_| hub.judge(NOW, a, "fixed", 1)).collect();
-        assert_eq!(verdicts.last(), Some(&Some(Verdict::Reject)));
+        for _ in 0..300 {
+            assert_eq!(
+                hub.judge(NOW, a, "fixed", 1),
+                Some(Err(DropReason::SenderRate))
+            );
+        }
+        for _ in 0..5 {
+            assert_eq!(hub.judge(NOW, b, "fixed", 1), Some(Ok(())));
+        }
+        assert_eq!(
+            hub.judge(NOW, b, "fixed", 1),
+            Some(Err(DropReason::TopicRate))
+        );
+        hub.dropped("fixed");
+        hub.dropped("elsewhere");
         let forwarded = hub.forwarded();
         let info = &forwarded.topics[0].counts;
-        assert_eq!((info.messages, info.bytes, info.dropped), (11, 1001, 302));
-        assert_eq!((forwarded.all.messages, forwarded.all.dropped), (11, 302));
+        assert_eq!((info.messages, info.bytes, info.dropped), (15, 1005, 303));
+        assert_eq!((forwarded.all.messages, forwarded.all.dropped), (15, 303));
         hub.disconnected(a);
-        assert!(hub.nodes.is_empty(), "a node that is gone is forgotten");
+        let senders = &hub.topics["fixed"].senders;
+        assert!(
+            !senders.contains_key(&a),
+            "a node that is gone is forgotten"
+        );
     }
 }

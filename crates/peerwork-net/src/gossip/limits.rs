@@ -32,7 +32,7 @@ pub struct TopicLimits {
     /// Largest message in bytes, at most the network's
     /// [`Gossip::message_bytes_max`](crate::config::Gossip::message_bytes_max), which `None` stands
     /// for. A larger message is not published, and an inbound one is not forwarded; its author gets a
-    /// lower score when this node received the message from the author itself.
+    /// lower score when this node received the message from the author itself and is no hub.
     pub message_bytes_max: Option<usize>,
     /// Bytes of the messages that wait for validation or in [`Topic::next`](super::Topic::next); at
     /// least one largest message. A message that finds no room is not forwarded.

@@ -22,7 +22,8 @@ pub enum Verdict {
     Accept,
     /// Neither deliver nor forward the message, without a penalty for its sender (stale, unknown).
     Ignore,
-    /// Neither deliver nor forward the message, and lower the sender's gossipsub score.
+    /// Neither deliver nor forward the message, and lower the sender's gossipsub score. A hub does not
+    /// score, so there the verdict is as good as [`Verdict::Ignore`].
     Reject,
 }
 

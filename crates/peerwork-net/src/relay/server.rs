@@ -10,6 +10,7 @@
 //! that polls every protocol of a connection.
 
 mod carry;
+mod voucher;
 pub(crate) mod wire;
 
 use std::{
@@ -23,7 +24,7 @@ use futures::future;
 use libp2p::{PeerId, swarm::ConnectionId};
 use multiaddr::Multiaddr;
 use parking_lot::Mutex;
-use peerwork_identity::NodeId;
+use peerwork_identity::{Keypair, NodeId};
 use peerwork_limits::{Bounds, Bucket, Origin, Rate, Share, Shares};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -33,7 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     carry::End,
-    wire::{Hop, HopKind, Limit, Peer, Status, Stop, StopKind},
+    wire::{Hop, HopKind, Limit, Peer, Reservation, Status, Stop, StopKind},
 };
 use super::{CircuitRefusal, Command, Ledger, Places, Refusal};
 use crate::{
@@ -78,7 +79,7 @@ const LOGGED: Rate = Rate {
 
 /// The parts of the network that a relay works with.
 pub(crate) struct Host {
-    pub(crate) node: NodeId,
+    pub(crate) keypair: Keypair,
     pub(crate) streams: Registry,
     pub(crate) places: Places,
     pub(crate) ledger: Ledger,
@@ -242,7 +243,13 @@ impl Server {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        let answer = Hop::reserved(expire, &self.addresses(), self.limit());
+        let addresses = self.addresses();
+        let reservation = Reservation {
+            expire,
+            addresses: addresses.iter().map(Multiaddr::to_vec).collect(),
+            voucher: Some(voucher::seal(&self.network.keypair, node, expire)),
+        };
+        let answer = Hop::reserved(reservation, self.limit());
         wire::send(&mut stream, &answer, REQUEST_TIMEOUT).await?;
         close(stream).await
     }
@@ -254,7 +261,7 @@ impl Server {
 
     /// The addresses of this relay, each with its peer id.
     fn addresses(&self) -> Vec<Multiaddr> {
-        let me = *self.network.node.as_peer_id();
+        let me = *self.network.keypair.node_id().as_peer_id();
         let mut all = self.network.advertised.addresses();
         all.truncate(ADDRESSES_MAX);
         all.into_iter()

@@ -3,9 +3,10 @@
 //! `cargo xtask test` installs js-libp2p and sets `PEERWORK_TEST_JS` to its folder; without the folder
 //! the tests have nothing to run.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::Stdio, time::Duration};
 
 use peerwork_net::{
+    config::Hub,
     gossip::{Mode, Verdict},
     peers::{CloseReason, ConnectionEvent},
 };
@@ -14,7 +15,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::node::{address, config, relay_config, soon, start};
+use crate::node::{address, config, connect, relay_config, soon, start};
 
 /// Runs a script of that folder to its end and returns its output. `None` without the folder.
 async fn run(script: &str, arguments: &[String]) -> Option<(String, String)> {
@@ -123,4 +124,37 @@ async fn a_client_without_ping_keeps_its_connection_until_it_is_silent() {
         assert_eq!(end, silent, "{listen}");
         client.kill().await.unwrap();
     }
+}
+
+/// Floodsub of js-libp2p leaves out the leading zero bytes of its random sequence numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_js_floodsub_with_short_sequence_numbers_reach_js_and_rust_subscribers() {
+    let mut settings = relay_config();
+    settings.gossip.hub = Some(Hub::default());
+    let hub = start(settings).await;
+    let subscriber = start(config()).await;
+    let topic = subscriber.topic("numbers", Mode::Subscribe, |_| Verdict::Accept, soon());
+    let mut topic = topic.await.unwrap();
+    connect(&subscriber, &hub).await;
+    let hearing = tokio::spawn(async move {
+        let mut missing: BTreeSet<String> = (1..=8).map(|n| format!("of {n}")).collect();
+        while !missing.is_empty() {
+            let message = topic.next().await.unwrap();
+            missing.remove(std::str::from_utf8(&message.data).unwrap());
+        }
+    });
+    let arguments = [address(&hub).to_string(), "numbers".to_owned()];
+    let Some((saw, errors)) = run("numbers.mjs", &arguments).await else {
+        return;
+    };
+    for bytes in 1..=8 {
+        let heard = format!(r#""of {bytes}":{bytes}"#);
+        let (by_flood, by_gossip) = saw.split_once("byGossip").unwrap_or((&saw, ""));
+        assert!(by_flood.contains(&heard), "{saw}{errors}");
+        // Gossipsub of js-libp2p takes numbers of eight bytes alone.
+        assert!(bytes < 8 || by_gossip.contains(&heard), "{saw}{errors}");
+    }
+    assert!(saw.contains(r#""of gossipsub":8"#), "{saw}{errors}");
+    let heard = tokio::time::timeout_at(soon(), hearing).await;
+    heard.unwrap().unwrap();
 }

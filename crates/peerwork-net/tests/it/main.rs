@@ -7,6 +7,7 @@
 mod connections;
 mod dht;
 mod gossip;
+mod gossip_forms;
 mod hostile;
 mod hub;
 mod interop;
@@ -20,4 +21,5 @@ mod resets;
 mod serving;
 mod stopping;
 mod streams;
+mod voucher;
 mod webrtc;

@@ -239,6 +239,23 @@ pub(crate) mod hop {
         relay: &Network,
         request: &[u8],
     ) -> Option<(u16, Stream)> {
+        let (answer, stream) = ask_for_bytes(from, relay, request).await?;
+        // The last field of every answer: its status, a number of two bytes or one.
+        let at = answer.iter().rposition(|byte| *byte == 0x28)?;
+        let status = match answer.get(at + 1..)? {
+            [low, high] => u16::from(low & 0x7f) | u16::from(*high) << 7,
+            [low] => u16::from(*low),
+            _ => return None,
+        };
+        Some((status, stream))
+    }
+
+    /// As [`ask`], with the bytes of the answer.
+    pub(crate) async fn ask_for_bytes(
+        from: &Network,
+        relay: &Network,
+        request: &[u8],
+    ) -> Option<(Vec<u8>, Stream)> {
         let mut stream = from.open(relay.node_id(), &HOP, soon()).await.ok()?;
         stream.write_all(request).await.ok()?;
         stream.flush().await.ok()?;
@@ -249,14 +266,7 @@ pub(crate) mod hop {
         };
         let mut answer = vec![0; length];
         stream.read_exact(&mut answer).await.ok()?;
-        // The last field of every answer: its status, a number of two bytes or one.
-        let at = answer.iter().rposition(|byte| *byte == 0x28)?;
-        let status = match answer.get(at + 1..)? {
-            [low, high] => u16::from(low & 0x7f) | u16::from(*high) << 7,
-            [low] => u16::from(*low),
-            _ => return None,
-        };
-        Some((status, stream))
+        Some((answer, stream))
     }
 }
 

@@ -14,6 +14,7 @@ mod node;
 #[cfg(unix)]
 mod open_files;
 mod program;
+mod relay_log;
 mod secure;
 #[cfg(unix)]
 mod signals;

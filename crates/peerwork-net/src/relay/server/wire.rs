@@ -3,7 +3,6 @@
 use std::{io, time::Duration};
 
 use futures::FutureExt as _;
-use multiaddr::Multiaddr;
 use prost::Message;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -72,6 +71,9 @@ pub(super) struct Reservation {
     /// The relay's addresses, each with its peer id.
     #[prost(bytes = "vec", repeated, tag = "2")]
     pub(super) addresses: Vec<Vec<u8>>,
+    /// The relay's signed statement about the reservation.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub(super) voucher: Option<Vec<u8>>,
 }
 
 /// The limits of a circuit; zero and an absent field are no limit.
@@ -108,15 +110,18 @@ impl Hop {
         }
     }
 
-    pub(super) fn reserved(expire: u64, addresses: &[Multiaddr], limit: Option<Limit>) -> Self {
-        Self {
-            reservation: Some(Reservation {
-                expire,
-                addresses: addresses.iter().map(Multiaddr::to_vec).collect(),
-            }),
+    /// Makes the answer to a reservation; addresses that do not fit into a message are left out.
+    pub(super) fn reserved(reservation: Reservation, limit: Option<Limit>) -> Self {
+        let mut answer = Self {
+            reservation: Some(reservation),
             limit,
             ..Self::answer(Status::Ok)
-        }
+        };
+        while answer.encoded_len() > MESSAGE_BYTES_MAX
+            && let Some(reservation) = &mut answer.reservation
+            && reservation.addresses.pop().is_some()
+        {}
+        answer
     }
 }
 
@@ -207,7 +212,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::voucher::Voucher, *};
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -217,8 +222,7 @@ mod tests {
 
     #[test]
     fn the_messages_agree_with_their_schema() {
-        let schema = peerwork_schema::Schema::load("relay.proto")
-            .without(&["Peer.addrs", "Reservation.voucher"]);
+        let schema = peerwork_schema::Schema::load("relay.proto").without(&["Peer.addrs"]);
         let peer = Peer { id: vec![1] };
         let limit = Limit {
             duration: Some(1),
@@ -227,6 +231,12 @@ mod tests {
         let reservation = Reservation {
             expire: 3,
             addresses: vec![vec![4]],
+            voucher: Some(vec![5]),
+        };
+        let voucher = Voucher {
+            relay: vec![6],
+            peer: vec![7],
+            expiration: 8,
         };
         let hop = Hop {
             kind: Some(HopKind::Status.into()),
@@ -245,6 +255,7 @@ mod tests {
         schema.check("StopMessage", &stop);
         schema.check("Peer", &peer);
         schema.check("Reservation", &reservation);
+        schema.check("Voucher", &voucher);
         schema.check("Limit", &limit);
         schema.check_enum::<HopKind>("HopMessage.Type");
         schema.check_enum::<StopKind>("StopMessage.Type");
@@ -316,6 +327,29 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_lists_the_addresses_that_fit_into_a_message() {
+        let answer = |addresses: usize, bytes: usize| {
+            let reservation = Reservation {
+                expire: 1,
+                addresses: vec![vec![0; bytes]; addresses],
+                voucher: None,
+            };
+            Hop::reserved(reservation, None)
+        };
+        let listed = |answer: &Hop| answer.reservation.as_ref().map(|r| r.addresses.len());
+        let beside = answer(1, 0).encoded_len();
+        // The lengths of a long address and of the reservation around it take a second byte each.
+        let largest = MESSAGE_BYTES_MAX - beside - 2;
+        let fits = answer(1, largest);
+        assert_eq!(
+            (listed(&fits), fits.encoded_len()),
+            (Some(1), MESSAGE_BYTES_MAX)
+        );
+        assert_eq!(listed(&answer(1, largest + 1)), Some(0));
+        assert_eq!(listed(&answer(16, 400)), Some(10));
+    }
+
+    #[test]
     fn the_answer_without_room_is_resource_limit_exceeded() {
         let answer = Hop::answer(Status::ResourceLimitExceeded);
         assert_eq!(
@@ -337,9 +371,14 @@ mod tests {
     fn any_reservation() -> impl Strategy<Value = Option<Reservation>> {
         let address = proptest::collection::vec(any::<u8>(), 0..64);
         let addresses = proptest::collection::vec(address, 0..20);
-        let reservation = (any::<u64>(), addresses);
+        let voucher = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..64));
+        let reservation = (any::<u64>(), addresses, voucher);
         proptest::option::of(
-            reservation.prop_map(|(expire, addresses)| Reservation { expire, addresses }),
+            reservation.prop_map(|(expire, addresses, voucher)| Reservation {
+                expire,
+                addresses,
+                voucher,
+            }),
         )
     }
 

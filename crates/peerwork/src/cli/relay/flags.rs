@@ -51,6 +51,9 @@ pub(crate) struct RelayNodeFlags {
     /// The interval of reports in the log; 0s for none
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub(crate) report_every: Duration,
+    /// Write no line into the log when a node connects or disconnects
+    #[arg(long)]
+    pub(crate) no_peer_log: bool,
     /// A folder that gets a relay-config.json for pages (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) write_config: Vec<PathBuf>,

@@ -4,6 +4,7 @@
 mod ask;
 mod compose;
 mod flags;
+mod peer_log;
 mod run;
 mod top;
 

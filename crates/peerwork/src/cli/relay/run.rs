@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::{Instant, interval_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{compose, flags::RelayNodeFlags};
+use super::{compose, flags::RelayNodeFlags, peer_log::log_peers};
 use crate::cli::{
     output::{Answer, Form},
     running::Found,
@@ -24,7 +24,7 @@ pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Re
     let flags = &resolved.own;
     let found = Found::new(resolved, || network(flags.network.as_deref()))?;
     let config = compose::config(flags, found)?;
-    block_on(serve(config, flags.report_every, form))
+    block_on(serve(config, flags, form))
 }
 
 /// Loads the network file. Without a file, the network is the default of `peerwork genesis` with this
@@ -94,14 +94,19 @@ fn for_browsers(address: &str) -> bool {
     address.contains("/ws") || address.contains("/webrtc-direct")
 }
 
-async fn serve(config: Config, report_every: Duration, form: Form) -> anyhow::Result<()> {
+async fn serve(config: Config, flags: &RelayNodeFlags, form: Form) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let node = Node::start(config).await?;
     let report = node.relay_reporter();
     form.announce(&Reach::of(&node, report.as_ref().map(|report| report())));
-    let _reporting = report.filter(|_| !report_every.is_zero()).map(|report| {
-        let reporting = report_again_and_again(report, report_every);
+    let every = flags.report_every;
+    let _reporting = report.filter(|_| !every.is_zero()).map(|report| {
+        let reporting = report_again_and_again(report, every);
         AbortOnDropHandle::new(tokio::spawn(reporting))
+    });
+    let _peer_log = (!flags.no_peer_log).then(|| {
+        let logging = log_peers(node.network().clone());
+        AbortOnDropHandle::new(tokio::spawn(logging))
     });
     signals
         .stop_on_signal(async move {

@@ -1,0 +1,170 @@
+//! Counts gossip messages that are dropped before a service or a hub takes them, and logs them.
+//!
+//! The counts are exact; the log has one line for each node and minute, because a client whose settings
+//! are wrong sends such messages without end.
+
+use std::time::Duration;
+
+use libp2p::gossipsub::ValidationError;
+use peerwork_identity::NodeId;
+use peerwork_limits::{Rate, Rates};
+
+/// The rate of log lines about one node.
+const LOGGED: Rate = Rate {
+    burst: 1,
+    interval: Duration::from_secs(60),
+};
+/// Nodes whose rate is remembered, so also the most lines a minute: node ids cost nothing.
+const NODES_MAX: usize = 128;
+/// Characters of a topic's name in the log; a message may name any topic.
+const TOPIC_CHARS_MAX: usize = 64;
+
+/// The reason for which a gossip message is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropReason {
+    /// The message has no signature.
+    Unsigned,
+    /// The signature is not the author's, or does not cover the message.
+    Signature,
+    /// The sequence number is missing, empty, or longer than eight bytes.
+    SequenceNumber,
+    /// The author is no node id.
+    Author,
+    /// The node's score is so low, for forged or rejected messages, that none of its messages is taken.
+    Muted,
+    /// The message is larger than the hub forwards.
+    Size,
+    /// The node sends more on this topic than the hub forwards for one node.
+    SenderRate,
+    /// All nodes together send more on this topic than the hub forwards.
+    TopicRate,
+}
+
+impl DropReason {
+    const ALL: [Self; 8] = [
+        Self::Unsigned,
+        Self::Signature,
+        Self::SequenceNumber,
+        Self::Author,
+        Self::Muted,
+        Self::Size,
+        Self::SenderRate,
+        Self::TopicRate,
+    ];
+
+    /// The reason's name in logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::Signature => "signature",
+            Self::SequenceNumber => "sequence-number",
+            Self::Author => "author",
+            Self::Muted => "muted",
+            Self::Size => "size",
+            Self::SenderRate => "sender-rate",
+            Self::TopicRate => "topic-rate",
+        }
+    }
+
+    /// The flag of `peerwork relay` that sets the bound, for a reason that is a bound.
+    fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Size => Some("--max-message-bytes"),
+            Self::SenderRate => Some("--messages-per-second"),
+            Self::TopicRate => Some("--topic-messages-per-second"),
+            Self::Unsigned
+            | Self::Signature
+            | Self::SequenceNumber
+            | Self::Author
+            | Self::Muted => None,
+        }
+    }
+}
+
+impl From<ValidationError> for DropReason {
+    fn from(error: ValidationError) -> Self {
+        match error {
+            ValidationError::MissingSignature => Self::Unsigned,
+            ValidationError::EmptySequenceNumber | ValidationError::InvalidSequenceNumber => {
+                Self::SequenceNumber
+            }
+            ValidationError::InvalidPeerId => Self::Author,
+            ValidationError::Graylisted => Self::Muted,
+            ValidationError::MessageSizeTooLargeForTopic => Self::Size,
+            // The others belong to modes and transformations that this node does not use.
+            ValidationError::InvalidSignature
+            | ValidationError::SignaturePresent
+            | ValidationError::SequenceNumberPresent
+            | ValidationError::MessageSourcePresent
+            | ValidationError::TransformFailed => Self::Signature,
+        }
+    }
+}
+
+/// The dropped messages since the start.
+#[derive(Debug)]
+pub(crate) struct Drops {
+    counts: [u64; DropReason::ALL.len()],
+    logged: Rates<NodeId>,
+}
+
+impl Drops {
+    pub(crate) fn new() -> Self {
+        Self {
+            counts: [0; DropReason::ALL.len()],
+            logged: Rates::new(NODES_MAX),
+        }
+    }
+
+    /// Counts a message that `sender` sent, and logs it at a bounded rate.
+    pub(crate) fn add(&mut self, now: Duration, sender: NodeId, topic: &str, reason: DropReason) {
+        let counts = DropReason::ALL.into_iter().zip(&mut self.counts);
+        for (_, count) in counts.filter(|(counted, _)| *counted == reason) {
+            *count += 1;
+        }
+        if !self.logged.take(now, sender, LOGGED) {
+            return;
+        }
+        let topic: String = topic.chars().take(TOPIC_CHARS_MAX).collect();
+        let (flag, reason) = (reason.flag(), reason.name());
+        tracing::warn!(node = %sender, ?topic, reason, flag, "gossip dropped");
+    }
+
+    /// Every reason with the number of messages that were dropped for it.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL.into_iter().zip(self.counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use peerwork_identity::{KeyType, Keypair};
+
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn node() -> NodeId {
+        Keypair::generate(KeyType::Ed25519).node_id()
+    }
+
+    #[test]
+    fn every_reason_has_a_count_and_a_name_of_its_own() {
+        let mut drops = Drops::new();
+        for reason in DropReason::ALL {
+            drops.add(NOW, node(), "topic", reason);
+        }
+        drops.add(NOW, node(), "topic", DropReason::Size);
+        for (reason, count) in drops.counts() {
+            assert_eq!(
+                count,
+                1 + u64::from(reason == DropReason::Size),
+                "{reason:?}"
+            );
+        }
+        let names: HashSet<_> = DropReason::ALL.map(DropReason::name).into();
+        assert_eq!(names.len(), DropReason::ALL.len());
+    }
+}

@@ -1,0 +1,122 @@
+//! A pubsub client below the gossip of `peerwork-net`: it writes messages in any form, also those that
+//! are malformed or not signed.
+
+use peerwork_identity::{Keypair, NodeAddress};
+use peerwork_net::{Network, Protocol, Stream};
+use prost::Message as _;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::node::{behind_nat_config, soon, start};
+
+const FLOODSUB: Protocol = Protocol::bare("/floodsub/1.0.0");
+const GOSSIPSUB: Protocol = Protocol::bare("/meshsub/1.1.0");
+/// The prefix of the signed bytes (libp2p's pubsub specification).
+const SIGNING_PREFIX: &[u8] = b"libp2p-pubsub:";
+
+/// A pubsub message, field by field; a field that is `None` is not written.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RawMessage {
+    /// The author's node id.
+    #[prost(bytes = "vec", optional, tag = "1")]
+    pub from: Option<Vec<u8>>,
+    /// The data.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub data: Option<Vec<u8>>,
+    /// The sequence number, of eight bytes by the specification.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub seqno: Option<Vec<u8>>,
+    /// The topic.
+    #[prost(string, optional, tag = "4")]
+    pub topic: Option<String>,
+    /// The author's signature.
+    #[prost(bytes = "vec", optional, tag = "5")]
+    pub signature: Option<Vec<u8>>,
+    /// The author's public key.
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub key: Option<Vec<u8>>,
+}
+
+impl RawMessage {
+    /// A message without an author and a signature, as with js-libp2p's policy `StrictNoSign`.
+    #[must_use]
+    pub fn unsigned(topic: &str, data: &[u8]) -> Self {
+        Self {
+            data: Some(data.to_vec()),
+            topic: Some(topic.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the author and the signature, which covers the fields as they are.
+    #[must_use]
+    pub fn signed_by(mut self, author: &Keypair) -> Self {
+        self.from = Some(author.node_id().as_peer_id().to_bytes());
+        let mut signed = SIGNING_PREFIX.to_vec();
+        signed.extend(self.encode_to_vec());
+        self.signature = Some(author.sign(&signed));
+        self
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Rpc {
+    #[prost(message, repeated, tag = "2")]
+    publish: Vec<RawMessage>,
+}
+
+/// A node that sends pubsub messages to one other node.
+#[derive(Debug)]
+pub struct RawGossip {
+    network: Network,
+    stream: Stream,
+}
+
+impl RawGossip {
+    /// Connects to a hub as a floodsub client.
+    ///
+    /// # Panics
+    /// When the node at `to` is not reached, or does not speak the protocol.
+    pub async fn floodsub(to: NodeAddress) -> Self {
+        Self::over(&FLOODSUB, to).await
+    }
+
+    /// Connects to a node as a gossipsub client.
+    ///
+    /// # Panics
+    /// As [`RawGossip::floodsub`].
+    pub async fn gossipsub(to: NodeAddress) -> Self {
+        Self::over(&GOSSIPSUB, to).await
+    }
+
+    async fn over(protocol: &Protocol, to: NodeAddress) -> Self {
+        let network = start(behind_nat_config()).await;
+        let dialled = network.dial(to.node, vec![to.transport], soon()).await;
+        dialled.unwrap_or_else(|error| panic!("the dial fails: {error:?}"));
+        let stream = network.open(to.node, protocol, soon()).await;
+        let stream = stream.unwrap_or_else(|error| panic!("no stream: {error:?}"));
+        Self { network, stream }
+    }
+
+    /// The node that sends.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Sends a message in a frame of its own.
+    ///
+    /// # Panics
+    /// When the stream has ended.
+    pub async fn send(&mut self, message: RawMessage) {
+        let rpc = Rpc {
+            publish: vec![message],
+        };
+        let frame = rpc.encode_length_delimited_to_vec();
+        let sent = async {
+            self.stream.write_all(&frame).await?;
+            self.stream.flush().await
+        };
+        let sent: std::io::Result<()> = sent.await;
+        sent.unwrap_or_else(|error| panic!("the message is not sent: {error}"));
+    }
+}
