@@ -46,7 +46,8 @@ pub(crate) struct NodeFlags {
     /// The address of a separate listener for /metrics, /healthz and /readyz, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) metrics: Listen,
-    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC by CORS (repeatable)
+    /// A web origin whose pages may call apps and JSON-RPC, or * for all: the relay answers their CORS
+    /// preflights (repeatable) [default: apps answer preflights themselves, JSON-RPC allows none]
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) access_control_allow_origins: Vec<String>,
     /// Append the log to this file and do not write it to standard error

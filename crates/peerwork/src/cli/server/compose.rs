@@ -112,9 +112,12 @@ fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -
 fn json_rpc(flags: &ServerFlags, at: SocketAddr, preamble: &Preamble) -> JsonRpcConfig {
     let mut json_rpc = JsonRpcConfig::new(at);
     let relay = &flags.relay;
-    json_rpc
-        .cors_origins
-        .clone_from(&relay.access_control_allow_origins);
+    let origins = &relay.access_control_allow_origins;
+    json_rpc.cors_origins.clone_from(origins);
+    if origins.is_empty() {
+        // JSON-RPC reads no cookies, and EdgeMatrix's pages of any origin call it.
+        json_rpc.cors_origins.push("*".to_owned());
+    }
     json_rpc.http.preamble.proxies = preamble.proxies.clone();
     json_rpc.limits.batch_max = count(relay.json_rpc_batch_request_limit);
     json_rpc

@@ -151,8 +151,9 @@ pub(crate) struct RelayFlags {
     /// The longest time of one circuit; 0s for no limit
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) circuit_duration: Duration,
-    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC by CORS (repeatable)
-    #[arg(long, value_name = "ORIGIN", default_value = "*")]
+    /// A web origin whose pages may call apps and JSON-RPC, or * for all: the relay answers their CORS
+    /// preflights (repeatable) [default: apps answer preflights themselves, JSON-RPC allows all]
+    #[arg(long, value_name = "ORIGIN")]
     pub(crate) access_control_allow_origins: Vec<String>,
     /// The most requests in one JSON-RPC batch
     #[arg(long, value_name = "N", default_value_t = bound(JsonRpcLimits::default().batch_max),

@@ -51,13 +51,22 @@ fn the_defaults_are_those_of_the_specification() {
     assert!(!relay.join_relays && relay.front.is_none());
     let ingress = relay.ingress.unwrap();
     assert_eq!(ingress.settings.listen, at("0.0.0.0:50005"));
-    assert_eq!(ingress.settings.cors_origins, ["*"]);
+    assert!(ingress.settings.cors_origins.is_empty());
     assert!(ingress.auth);
     let edge = edge("");
     assert!(edge.auth);
     assert_eq!(edge.settings.ports, [9527].into());
     assert_eq!(edge.settings.app_host, "172.17.0.1");
     assert_eq!(edge.settings.callers, None);
+}
+
+#[test]
+fn named_origins_hold_for_http_calls_and_json_rpc() {
+    let origin = "https://page.example";
+    let config = built(&format!("--access-control-allow-origins {origin}")).unwrap();
+    assert_eq!(config.api.json_rpc.unwrap().cors_origins, [origin]);
+    let ingress = config.relay.unwrap().ingress.unwrap();
+    assert_eq!(ingress.settings.cors_origins, [origin]);
 }
 
 #[test]
