@@ -18,6 +18,7 @@ mod cors;
 mod download;
 mod exchange;
 mod finish;
+mod framing;
 pub mod headers;
 pub mod path;
 mod recent;

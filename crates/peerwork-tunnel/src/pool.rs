@@ -125,10 +125,20 @@ impl Pool {
 /// closes, or the lifetime is cancelled.
 pub(crate) async fn handshake(stream: TunnelStream, lifetime: &Lifetime) -> hyper::Result<Sender> {
     let io = TokioIo::new(AppStream(stream));
-    let (sender, connection) = http1::handshake(io).await?;
+    let (sender, connection) = builder().handshake(io).await?;
     // The error reaches the request on the connection.
     lifetime.spawn(async move { drop(connection.with_upgrades().await) });
     Ok(sender)
+}
+
+/// The settings of HTTP/1.1 to apps. Blanks before a colon are removed, and folded lines are joined, as
+/// proxies must (RFC 9112 sections 5.1 and 5.2).
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true);
+    builder
 }
 
 /// A tunnel that is reset when HTTP no longer uses it, and not ended in order.

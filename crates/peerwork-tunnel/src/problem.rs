@@ -90,6 +90,8 @@ failures! {
     Method: "method-not-allowed", METHOD_NOT_ALLOWED, Client, "The method is not allowed here";
     /// The ingress does not support CONNECT.
     Connect: "connect-not-offered", NOT_IMPLEMENTED, Client, "CONNECT is not offered";
+    /// The body of the request has a transfer coding beside `chunked`.
+    TransferCoding: "transfer-coding", NOT_IMPLEMENTED, Client, "The transfer coding is not offered";
     /// The relay's bound of requests under way is reached.
     RelayFull: "relay-full", SERVICE_UNAVAILABLE, Relay, "The relay is full";
     /// The relay's bound of requests under way to this node is reached.

@@ -13,6 +13,7 @@ use super::{
     download::{Body, Download},
     exchange::Exchange,
     finish::{Finish, Phase},
+    framing,
     headers::{self, Client, REQUEST_ID, Rewrite},
     path::{self, RequestPath, Target},
     recent::Recent,
@@ -119,6 +120,7 @@ impl Call<'_> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(&mut response, upgrade, slot);
         }
+        framing::mend(&mut response)?;
         finish.phase = Phase::Body;
         let Some(finish) = slot.take() else {
             return Err(Problem::new(Failure::RelayStopping, "the request is over"));
@@ -139,6 +141,7 @@ impl Call<'_> {
             let detail = "plain TCP is carried by `peerwork forward`";
             return Err(Problem::new(Failure::Connect, detail));
         }
+        framing::check(request)?;
         let path = request.uri().path_and_query();
         let path = path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?;
         path::parse_with(path, |node| self.recent.parse(node))

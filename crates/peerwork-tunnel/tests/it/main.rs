@@ -8,6 +8,7 @@ mod cors;
 mod cutting;
 mod failures;
 mod flood;
+mod framing;
 mod keys;
 mod memory;
 mod own;
