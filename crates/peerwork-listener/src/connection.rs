@@ -25,6 +25,13 @@ use crate::{
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The headers that one HTTP/1.1 message may have; browsers and apps behind several proxies send more
+/// than hyper's default of 100. A request with more gets 431.
+pub const HEADERS_MAX: usize = 256;
+/// The bytes that the headers of one HTTP/2 request may have, each counted with 32 bytes more (RFC 9113
+/// section 6.5.2): 256 headers of 224 bytes.
+const HEADER_BYTES_MAX: u32 = 64 * 1024;
+
 /// The HTTP settings that all connections of a port share.
 pub(crate) struct HttpServer {
     builder: auto::Builder<StreamTasks>,
@@ -40,6 +47,7 @@ impl HttpServer {
         builder
             .http1()
             .timer(TokioTimer::new())
+            .max_headers(HEADERS_MAX)
             .header_read_timeout(deadlines.head);
         builder
             .http2()
@@ -58,7 +66,10 @@ impl HttpServer {
                     .max_header_list_size(header_bytes_max);
                 builder.http2_only()
             }
-            Wire::Both => builder,
+            Wire::Both => {
+                builder.http2().max_header_list_size(HEADER_BYTES_MAX);
+                builder
+            }
         };
         Self { builder, deadlines }
     }

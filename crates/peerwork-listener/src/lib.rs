@@ -37,6 +37,7 @@ pub use admission::Place;
 pub use bound::{Bound, prepare};
 pub use caller::Caller;
 pub use config::{Bounds, Config, Deadlines, Preamble, TlsFiles, Wire};
+pub use connection::HEADERS_MAX;
 pub use counters::Counters;
 pub use lifetime::{Lifetime, Stopped};
 pub use listener::Listener;

@@ -20,6 +20,7 @@ mod exchange;
 mod finish;
 mod framing;
 pub mod headers;
+mod host;
 pub mod path;
 mod recent;
 mod service;

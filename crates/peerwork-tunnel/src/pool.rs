@@ -15,7 +15,7 @@ use std::{
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use peerwork_listener::Lifetime;
+use peerwork_listener::{HEADERS_MAX, Lifetime};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
@@ -136,6 +136,7 @@ pub(crate) async fn handshake(stream: TunnelStream, lifetime: &Lifetime) -> hype
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
+        .max_headers(HEADERS_MAX)
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true);
     builder

@@ -74,6 +74,8 @@ failures! {
     BadNode: "bad-node", BAD_REQUEST, Client, "The path does not name a node";
     /// The port in the path is not within 1 to 65535.
     BadPort: "bad-port", BAD_REQUEST, Client, "The path does not name a port";
+    /// `Host` is missing, repeated or malformed.
+    BadHost: "bad-host", BAD_REQUEST, Client, "The request does not name its host properly";
     /// The request's body broke off or was malformed.
     BadBody: "bad-body", BAD_REQUEST, Client, "The body of the request broke off";
     /// The relay demands a key, and the client sent none.

@@ -15,6 +15,7 @@ use super::{
     finish::{Finish, Phase},
     framing,
     headers::{self, Client, REQUEST_ID, Rewrite},
+    host,
     path::{self, RequestPath, Target},
     recent::Recent,
     shared::Shared,
@@ -137,6 +138,7 @@ impl Call<'_> {
     }
 
     fn parse(&self, request: &Request<Incoming>) -> Result<RequestPath, Problem> {
+        host::check(request)?;
         if request.method() == Method::CONNECT {
             let detail = "plain TCP is carried by `peerwork forward`";
             return Err(Problem::new(Failure::Connect, detail));

@@ -9,6 +9,7 @@ mod cutting;
 mod failures;
 mod flood;
 mod framing;
+mod heads;
 mod keys;
 mod memory;
 mod own;
