@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Deadlines, Lifetime, Place, Serve, Watched, Wire,
+    messages::Messages,
     opening::{Io, Opened},
+    splice::Splice,
     watched::StreamTasks,
 };
 
@@ -48,6 +50,7 @@ impl HttpServer {
             .http1()
             .timer(TokioTimer::new())
             .max_headers(HEADERS_MAX)
+            .half_close(true)
             .header_read_timeout(deadlines.head);
         builder
             .http2()
@@ -86,13 +89,20 @@ impl HttpServer {
         let session = Arc::new(serve.begin(opened.caller, place.clone()));
         let (of_requests, of_session) = (Arc::clone(&serve), Arc::clone(&session));
         let proof = place.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let messages = Arc::<Messages>::default();
+        let io = TokioIo::new(self.splice(opened.io, &messages, &serve, &session));
+        let service = service_fn(move |mut request: Request<Incoming>| {
             proof.prove();
+            let under_way = messages.begin(&mut request);
             let (serve, session) = (Arc::clone(&of_requests), Arc::clone(&of_session));
             let answer = serve.answer(session, request);
-            async { Ok::<_, Infallible>(answer.await.map(Watched::new)) }
+            async move {
+                let response = answer.await;
+                under_way.answers(&response);
+                let watched = |body| Watched::new(body, under_way);
+                Ok::<_, Infallible>(response.map(watched))
+            }
         });
-        let io = TokioIo::new(with_deadlines(opened.io, &self.deadlines));
         let connection = self.builder.serve_connection_with_upgrades(io, service);
         let mut connection = pin!(connection);
         let result = tokio::select! {
@@ -110,6 +120,24 @@ impl HttpServer {
             () = no_request(&place, self.deadlines.head) => None,
         };
         report(result);
+    }
+
+    fn splice<S: Serve>(
+        &self,
+        io: Io,
+        messages: &Arc<Messages>,
+        serve: &Arc<S>,
+        session: &Arc<S::Session>,
+    ) -> Splice<Pin<Box<TimeoutStream<Io>>>> {
+        let (serve, session) = (Arc::clone(serve), Arc::clone(session));
+        let unparsed = Box::new(move |status| serve.unparsed(&session, status));
+        let io = with_deadlines(io, &self.deadlines);
+        Splice::new(
+            io,
+            Arc::clone(messages),
+            self.deadlines.half_closed,
+            unparsed,
+        )
     }
 }
 

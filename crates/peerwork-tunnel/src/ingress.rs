@@ -7,8 +7,9 @@
 //!                                  └──▶ finish.rs, in every case
 //! ```
 //! The ingress accepts HTTP/1.1 and HTTP/2, with or without TLS, and calls apps by HTTP/1.1. A client
-//! that disconnects cancels its request; a response whose body breaks off is broken off at the client
-//! too.
+//! that resets its connection cancels its request at once; a client that ends its direction gets its
+//! answer, unless the answer pauses for longer than [`peerwork_listener::Deadlines::half_closed`]. A
+//! response whose body breaks off is broken off at the client too.
 
 mod activity;
 mod admission;

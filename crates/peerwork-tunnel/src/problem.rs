@@ -68,6 +68,12 @@ macro_rules! failures {
 }
 
 failures! {
+    /// The request cannot be parsed.
+    Malformed: "malformed", BAD_REQUEST, Client, "The request is not HTTP";
+    /// The request has too many headers, or too large ones.
+    HeadersTooLarge: "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, Client, "The headers are too large";
+    /// The target of the request is too long.
+    TargetTooLong: "target-too-long", URI_TOO_LONG, Client, "The target of the request is too long";
     /// The path is not `/edge/{node}/{port}/…`.
     BadPath: "bad-path", BAD_REQUEST, Client, "The path is not /edge/{node}/{port}/…";
     /// The node in the path is not a node id.

@@ -127,6 +127,7 @@ impl Exchange<'_> {
         *copy.uri_mut() = request.uri().clone();
         *copy.headers_mut() = request.headers().clone();
         *copy.version_mut() = Version::HTTP_11;
+        *copy.extensions_mut() = request.extensions().clone();
         copy
     }
 

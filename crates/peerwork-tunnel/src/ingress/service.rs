@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use peerwork_listener::Interim;
 
 use super::{
     activity::{KeyUse, UnderWay},
@@ -64,6 +65,17 @@ pub(crate) async fn handle(
     headers.insert(REQUEST_ID, id_value);
     cors::decorate(headers, allowed);
     response
+}
+
+/// Passes the app's interim responses to the client, except 100: hyper itself answers the expectation.
+fn pass_interim(request: &mut Request<Upload>, interim: Interim) {
+    hyper::ext::on_informational(request, move |response| {
+        if response.status() != StatusCode::CONTINUE {
+            let mut headers = response.headers().clone();
+            headers::to_client(&mut headers, response.version(), None);
+            interim.send(response.status(), &headers);
+        }
+    });
 }
 
 struct Call<'a> {
@@ -203,9 +215,14 @@ impl Call<'_> {
         headers::to_app(&mut parts.headers, rewrite);
         parts.uri = Uri::from(target.rest);
         parts.version = Version::HTTP_11;
+        let interim = parts.extensions.remove::<Interim>();
         let upload = Upload::new(incoming, Arc::clone(&finish.progress));
+        let mut request = Request::from_parts(parts, upload);
+        if let Some(interim) = interim {
+            pass_interim(&mut request, interim);
+        }
         Ok(Prepared {
-            request: Request::from_parts(parts, upload),
+            request,
             to: Destination {
                 node,
                 port,

@@ -1,10 +1,11 @@
 //! The heads of requests and answers: their number of headers, `Host`, and the letters of their names.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use peerwork_testkit::RawApp;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
     time::timeout,
 };
 
@@ -178,4 +179,130 @@ async fn a_request_without_a_host_with_two_or_with_a_malformed_host_is_a_400() {
         let answer = exchange(&world, &request).await;
         assert!(answer.contains(" 200 OK\r\n"), "{request} {answer}");
     }
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_parsed_are_answered_with_a_problem_and_counted() {
+    let world = World::start().await;
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(65_535));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", lines(HEADERS_MAX + 1));
+    let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(500_000));
+    for (request, status, name) in [
+        ("GARBAGE\r\n\r\n", 400, "malformed"),
+        ("GET / HTTP/1.1\r\na b: c\r\n\r\n", 400, "malformed"),
+        (
+            "POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+            400,
+            "malformed",
+        ),
+        (
+            "POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\n",
+            400,
+            "malformed",
+        ),
+        (&long, 414, "target-too-long"),
+        (&many, 431, "headers-too-large"),
+        (&large, 431, "headers-too-large"),
+    ] {
+        is_problem(&exchange(&world, request).await, status, name);
+    }
+    let count = |name| {
+        world.metric(&format!(
+            "peerwork_ingress_requests_total{{outcome=\"{name}\"}}"
+        ))
+    };
+    assert_eq!((count("malformed"), count("headers-too-large")), (4.0, 2.0));
+}
+
+#[tokio::test]
+async fn early_hints_of_the_app_arrive_before_its_answer() {
+    let go = Arc::new(Notify::new());
+    let wait = Arc::clone(&go);
+    let app = RawApp::start(move |mut stream, _| {
+        let wait = Arc::clone(&wait);
+        async move {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\
+                link: </a.css>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+            let _ = stream.write_all(hints).await;
+            wait.notified().await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            let _ = stream.write_all(answer).await;
+        }
+    })
+    .await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let mut stream = world.raw(&request).await;
+    let expected = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\
+        via: 1.1 peerwork\r\n\r\n";
+    let mut hints = vec![0; expected.len()];
+    timeout(SOON, stream.read_exact(&mut hints))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(String::from_utf8(hints).unwrap(), expected);
+    go.notify_one();
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_half_closes_after_its_request_gets_the_answer_of_a_slow_app() {
+    let go = Arc::new(Notify::new());
+    let wait = Arc::clone(&go);
+    let app = RawApp::start(move |mut stream, _| {
+        let wait = Arc::clone(&wait);
+        async move {
+            let _ = stream.read(&mut [0; 4096]).await;
+            wait.notified().await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            let _ = stream.write_all(answer).await;
+        }
+    })
+    .await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let head = format!(
+        "POST /edge/{}/{port}/ HTTP/1.1\r\nhost: x\r\n",
+        world.node()
+    );
+    let mut stream = world
+        .raw(&format!("{head}content-length: 2\r\n\r\nhi"))
+        .await;
+    stream.shutdown().await.unwrap();
+    peerwork_testkit::eventually("the app to be called", || {
+        (app.accepted() == 1).then_some(())
+    })
+    .await;
+    go.notify_one();
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok"),
+        "{answer}"
+    );
+    // A body that ends too early is not complete: the app must not take it for the whole.
+    let mut stream = world
+        .raw(&format!("{head}content-length: 5\r\n\r\nhi"))
+        .await;
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!answer.contains(" 200 OK"), "{answer}");
 }
