@@ -70,7 +70,10 @@ impl HttpServer {
                 builder.http2_only()
             }
             Wire::Both => {
-                builder.http2().max_header_list_size(HEADER_BYTES_MAX);
+                builder
+                    .http2()
+                    .max_header_list_size(HEADER_BYTES_MAX)
+                    .enable_connect_protocol();
                 builder
             }
         };

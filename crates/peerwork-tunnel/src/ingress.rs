@@ -28,6 +28,7 @@ mod service;
 mod session;
 mod shared;
 mod upgrade;
+mod websocket;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -107,6 +108,7 @@ impl Ingress {
             requests: Requests::new(&config.limits),
             deadlines: config.deadlines,
             idle: config.http.deadlines.head,
+            stuck: config.http.deadlines.stuck,
             proxies: config.http.preamble.proxies.clone(),
             metrics: IngressMetrics::register(metrics),
             pool: Pool::default(),

@@ -21,6 +21,7 @@ use super::{
     recent::Recent,
     shared::Shared,
     upgrade,
+    websocket::{self, Handshake, WEBSOCKET},
 };
 use crate::{
     connect::Destination,
@@ -92,6 +93,8 @@ struct Prepared {
     to: Destination,
     /// The client's side of a requested upgrade.
     upgrade: Option<OnUpgrade>,
+    /// The handshake of a WebSocket over HTTP/2.
+    websocket: Option<Handshake>,
 }
 
 impl Call<'_> {
@@ -117,6 +120,7 @@ impl Call<'_> {
             request,
             to,
             upgrade,
+            websocket,
         } = self.prepare(request, target, finish)?;
         finish.phase = Phase::Admit;
         let place = self.shared.requests.take(to.node, self.client.origin);
@@ -131,7 +135,10 @@ impl Call<'_> {
         let (mut response, sender) = exchange.run(request, upgrade.is_some()).await?;
         finish.status = response.status().as_u16();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(&mut response, upgrade, slot);
+            return self.switch(&mut response, upgrade, websocket, slot);
+        }
+        if websocket.is_some() && response.status().is_success() {
+            return Err(Handshake::not_switched());
         }
         framing::mend(&mut response)?;
         finish.phase = Phase::Body;
@@ -151,7 +158,7 @@ impl Call<'_> {
 
     fn parse(&self, request: &Request<Incoming>) -> Result<RequestPath, Problem> {
         host::check(request)?;
-        if request.method() == Method::CONNECT {
+        if request.method() == Method::CONNECT && !websocket::is_requested(request) {
             let detail = "plain TCP is carried by `peerwork forward`";
             return Err(Problem::new(Failure::Connect, detail));
         }
@@ -198,7 +205,11 @@ impl Call<'_> {
         if let Some(id) = authorized.relay_key {
             finish.under_way.uses(KeyUse { id, node, port });
         }
-        let protocol = headers::requested_upgrade(&request);
+        let websocket = websocket::is_requested(&request);
+        let protocol = match websocket {
+            true => Some(WEBSOCKET),
+            false => headers::requested_upgrade(&request),
+        };
         let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
         let host = headers::requested_host(&request);
         let (mut parts, incoming) = request.into_parts();
@@ -213,6 +224,10 @@ impl Call<'_> {
             upgrade: protocol,
         };
         headers::to_app(&mut parts.headers, rewrite);
+        let websocket = websocket.then(|| {
+            parts.method = Method::GET;
+            Handshake::begin(&mut parts.headers)
+        });
         parts.uri = Uri::from(target.rest);
         parts.version = Version::HTTP_11;
         let interim = parts.extensions.remove::<Interim>();
@@ -229,6 +244,7 @@ impl Call<'_> {
                 key: authorized.edge_key,
             },
             upgrade,
+            websocket,
         })
     }
 
@@ -236,6 +252,7 @@ impl Call<'_> {
         &self,
         response: &mut Response<Incoming>,
         client: Option<OnUpgrade>,
+        websocket: Option<Handshake>,
         slot: &mut Option<Finish>,
     ) -> Result<Response<Body>, Problem> {
         let protocol = response.headers().get(header::UPGRADE).cloned();
@@ -247,7 +264,16 @@ impl Call<'_> {
         let mut answer = Response::new(Body::default());
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         std::mem::swap(answer.headers_mut(), response.headers_mut());
-        headers::to_client(answer.headers_mut(), response.version(), Some(protocol));
+        let protocol = match websocket {
+            // HTTP/2 has no 101: the stream itself is the WebSocket (RFC 8441 section 5).
+            Some(handshake) => {
+                handshake.finish(answer.headers_mut())?;
+                *answer.status_mut() = StatusCode::OK;
+                None
+            }
+            None => Some(protocol),
+        };
+        headers::to_client(answer.headers_mut(), response.version(), protocol);
         if let Some(mut finish) = slot.take() {
             finish.phase = Phase::Upgraded;
             upgrade::bridge(self.shared, client, app, finish);

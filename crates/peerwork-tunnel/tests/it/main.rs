@@ -20,4 +20,5 @@ mod slow_link;
 mod stopping;
 mod streaming;
 mod tcp;
+mod websocket;
 mod world;
