@@ -13,6 +13,19 @@ pub struct Config {
     pub bounds: Bounds,
     /// The times that clients may take.
     pub deadlines: Deadlines,
+    /// The letters of header names over HTTP/1.1.
+    pub header_case: HeaderCase,
+}
+
+/// The letters of header names over HTTP/1.1, where names mean the same in capital and small letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeaderCase {
+    /// Names are written in small letters.
+    #[default]
+    Lower,
+    /// Names keep the letters in which they arrived, and others begin each word with a capital, for
+    /// programs that know only such names.
+    Kept,
 }
 
 /// The protocols that may precede HTTP on a connection; by default none.

@@ -15,7 +15,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Deadlines, Lifetime, Place, Serve, Watched, Wire,
+    Config, Deadlines, HeaderCase, Lifetime, Place, Serve, Watched, Wire,
     messages::Messages,
     opening::{Io, Opened},
     splice::Splice,
@@ -41,7 +41,9 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(crate) fn new(wire: Wire, deadlines: Deadlines, lifetime: &Lifetime) -> Self {
+    pub(crate) fn new(wire: Wire, config: &Config, lifetime: &Lifetime) -> Self {
+        let deadlines = config.deadlines;
+        let kept = config.header_case == HeaderCase::Kept;
         let mut builder = auto::Builder::new(StreamTasks {
             tasks: lifetime.tasks.clone(),
             stuck: deadlines.stuck,
@@ -51,6 +53,8 @@ impl HttpServer {
             .timer(TokioTimer::new())
             .max_headers(HEADERS_MAX)
             .half_close(true)
+            .preserve_header_case(kept)
+            .title_case_headers(kept)
             .header_read_timeout(deadlines.head);
         builder
             .http2()

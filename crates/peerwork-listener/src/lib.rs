@@ -38,7 +38,7 @@ pub use accept_failures::AcceptFailures;
 pub use admission::Place;
 pub use bound::{Bound, prepare};
 pub use caller::Caller;
-pub use config::{Bounds, Config, Deadlines, Preamble, TlsFiles, Wire};
+pub use config::{Bounds, Config, Deadlines, HeaderCase, Preamble, TlsFiles, Wire};
 pub use connection::HEADERS_MAX;
 pub use counters::Counters;
 pub use lifetime::{Lifetime, Stopped};

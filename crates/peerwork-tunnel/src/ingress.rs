@@ -111,7 +111,7 @@ impl Ingress {
             stuck: config.http.deadlines.stuck,
             proxies: config.http.preamble.proxies.clone(),
             metrics: IngressMetrics::register(metrics),
-            pool: Pool::default(),
+            pool: Pool::new(config.http.header_case),
             lifetime: Lifetime::default(),
         });
         let listener = Listener {

@@ -15,7 +15,7 @@ use std::{
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use peerwork_listener::{HEADERS_MAX, Lifetime};
+use peerwork_listener::{HEADERS_MAX, HeaderCase, Lifetime};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
@@ -46,12 +46,34 @@ struct Kept {
     by_destination: HashMap<Destination, VecDeque<Idle>>,
 }
 
-#[derive(Default)]
 pub(crate) struct Pool {
     kept: Mutex<Kept>,
+    http: http1::Builder,
 }
 
 impl Pool {
+    /// An empty pool; `header_case` is for the connections that it will start.
+    pub(crate) fn new(header_case: HeaderCase) -> Self {
+        Self {
+            kept: Mutex::default(),
+            http: builder(header_case),
+        }
+    }
+
+    /// Starts HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
+    /// closes, or the lifetime is cancelled.
+    pub(crate) async fn handshake(
+        &self,
+        stream: TunnelStream,
+        lifetime: &Lifetime,
+    ) -> hyper::Result<Sender> {
+        let io = TokioIo::new(AppStream(stream));
+        let (sender, connection) = self.http.handshake(io).await?;
+        // The error reaches the request on the connection.
+        lifetime.spawn(async move { drop(connection.with_upgrades().await) });
+        Ok(sender)
+    }
+
     /// Takes the most recently used connection, if it was used within `age_max`.
     pub(crate) fn take(&self, to: &Destination, age_max: Duration) -> Option<Sender> {
         let mut guard = self.kept.lock();
@@ -121,21 +143,14 @@ impl Pool {
     }
 }
 
-/// Starts HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
-/// closes, or the lifetime is cancelled.
-pub(crate) async fn handshake(stream: TunnelStream, lifetime: &Lifetime) -> hyper::Result<Sender> {
-    let io = TokioIo::new(AppStream(stream));
-    let (sender, connection) = builder().handshake(io).await?;
-    // The error reaches the request on the connection.
-    lifetime.spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(sender)
-}
-
 /// The settings of HTTP/1.1 to apps. Blanks before a colon are removed, and folded lines are joined, as
 /// proxies must (RFC 9112 sections 5.1 and 5.2).
-fn builder() -> http1::Builder {
+fn builder(header_case: HeaderCase) -> http1::Builder {
+    let kept = header_case == HeaderCase::Kept;
     let mut builder = http1::Builder::new();
     builder
+        .preserve_header_case(kept)
+        .title_case_headers(kept)
         .max_headers(HEADERS_MAX)
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true);

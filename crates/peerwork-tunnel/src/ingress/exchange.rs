@@ -94,9 +94,9 @@ impl Exchange<'_> {
             .await?;
         self.shared.metrics.tunnels_opened.inc();
         let lost = |error: hyper::Error| Problem::new(Failure::EdgeLost, error.to_string());
-        let mut sender = pool::handshake(stream, &self.shared.lifetime)
-            .await
-            .map_err(lost)?;
+        let pool = &self.shared.pool;
+        let handshake = pool.handshake(stream, &self.shared.lifetime);
+        let mut sender = handshake.await.map_err(lost)?;
         let ready = timeout_at(deadline, sender.ready()).await;
         let late = |_| Problem::new(Failure::ConnectTimeout, "the tunnel did not become ready");
         ready.map_err(late)?.map_err(lost)?;

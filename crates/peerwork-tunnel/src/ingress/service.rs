@@ -264,6 +264,8 @@ impl Call<'_> {
         let mut answer = Response::new(Body::default());
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         std::mem::swap(answer.headers_mut(), response.headers_mut());
+        // They hold the letters of the header names.
+        std::mem::swap(answer.extensions_mut(), response.extensions_mut());
         let protocol = match websocket {
             // HTTP/2 has no 101: the stream itself is the WebSocket (RFC 8441 section 5).
             Some(handshake) => {

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
+use peerwork_listener::HeaderCase;
 use peerwork_testkit::RawApp;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -305,4 +306,37 @@ async fn a_client_that_half_closes_after_its_request_gets_the_answer_of_a_slow_a
         .unwrap()
         .unwrap();
     assert!(!answer.contains(" 200 OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn header_names_keep_their_letters_where_the_operator_asks_for_it() {
+    for header_case in [HeaderCase::Kept, HeaderCase::Lower] {
+        let (world, _app, path) =
+            reflecting(|setup| setup.ingress.http.header_case = header_case).await;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHOST: x\r\nX-CuStom: 1\r\nconnection: close\r\n\r\n");
+        let answer = exchange(&world, &request).await;
+        let kept = header_case == HeaderCase::Kept;
+        for name in [
+            "X-CuStom: 1",
+            "X-AnSwer: 1",
+            "X-Forwarded-For: ",
+            "Peerwork-Request-Id: ",
+        ] {
+            let small = name.to_ascii_lowercase();
+            assert_eq!(
+                answer.contains(&format!("\n{name}")),
+                kept,
+                "{name} in {answer}"
+            );
+            assert_eq!(
+                answer.contains(&format!("\n{small}")),
+                !kept,
+                "{small} in {answer}"
+            );
+        }
+        // A request that is sent again on another connection keeps them too.
+        let again = exchange(&world, &request).await;
+        assert_eq!(again.contains("\nX-CuStom: 1"), kept, "{again}");
+    }
 }

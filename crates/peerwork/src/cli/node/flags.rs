@@ -155,6 +155,10 @@ pub(crate) struct RelayFlags {
     /// read command lines
     #[arg(long, value_name = "TEXT", hide_env_values = true)]
     pub(crate) relay_token: Vec<String>,
+    /// Keep the capital and small letters of header names between callers and apps, for old apps that
+    /// know them only so; the relay's own headers begin each word with a capital then
+    #[arg(long)]
+    pub(crate) relay_keep_header_case: bool,
     /// The longest time until an app begins its answer; then the call is answered with 504
     #[arg(long, value_name = "DURATION", value_parser = some_duration,
           default_value = response_timeout())]

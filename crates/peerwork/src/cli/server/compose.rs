@@ -17,7 +17,7 @@ use crate::cli::{
     operator::DEFAULT_ADDRESS,
     running::{Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
-    values::{Listen, count},
+    values::{Listen, count, header_case},
     version::RELEASE,
 };
 
@@ -100,6 +100,7 @@ fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -
             settings
                 .cors_origins
                 .clone_from(&relay.access_control_allow_origins);
+            settings.http.header_case = header_case(relay.keep_header_case);
             settings.deadlines.response = relay.response_timeout;
             settings.limits.requests_max = count(relay.max_requests);
             settings.limits.requests_per_node_max = count(relay.max_requests_per_node);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use peerwork_identity::{KeyType, Keypair};
+use peerwork_listener::HeaderCase;
 
 use super::*;
 use crate::cli::settings::with_switches;
@@ -58,6 +59,13 @@ fn the_defaults_are_those_of_the_specification() {
     assert_eq!(edge.settings.ports, [9527].into());
     assert_eq!(edge.settings.app_host, "172.17.0.1");
     assert_eq!(edge.settings.callers, None);
+}
+
+#[test]
+fn header_names_keep_their_letters_only_by_the_flag() {
+    let case = |line: &str| relay(line).ingress.unwrap().settings.http.header_case;
+    assert_eq!(case(""), HeaderCase::Lower);
+    assert_eq!(case("--keep-header-case"), HeaderCase::Kept);
 }
 
 #[test]
