@@ -13,6 +13,19 @@ pub struct Config {
     pub bounds: Bounds,
     /// The times that clients may take.
     pub deadlines: Deadlines,
+    /// The letters of header names over HTTP/1.1.
+    pub header_case: HeaderCase,
+}
+
+/// The letters of header names over HTTP/1.1, where names mean the same in capital and small letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeaderCase {
+    /// Names are written in small letters.
+    #[default]
+    Lower,
+    /// Names keep the letters in which they arrived, and others begin each word with a capital, for
+    /// programs that know only such names.
+    Kept,
 }
 
 /// The protocols that may precede HTTP on a connection; by default none.
@@ -71,6 +84,9 @@ pub struct Deadlines {
     /// The time without a received byte after which a connection is closed; `None` keeps silent
     /// connections open.
     pub silence: Option<Duration>,
+    /// The longest pause in the response to an HTTP/1.1 client that has ended its direction; then its
+    /// connection is closed. Clients that leave end their direction too.
+    pub half_closed: Duration,
     /// The time after which a client that reads no byte of a response loses its connection
     /// (HTTP/1.1, TLS, upgraded connections) or its stream (HTTP/2).
     pub stuck: Duration,
@@ -82,6 +98,7 @@ impl Default for Deadlines {
             first_byte: Duration::from_secs(10),
             head: Duration::from_secs(30),
             silence: Some(Duration::from_secs(150)),
+            half_closed: Duration::from_secs(10),
             stuck: Duration::from_secs(60),
         }
     }

@@ -15,8 +15,10 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Deadlines, Lifetime, Place, Serve, Watched, Wire,
+    Config, Deadlines, HeaderCase, Lifetime, Place, Serve, Watched, Wire,
+    messages::Messages,
     opening::{Io, Opened},
+    splice::Splice,
     watched::StreamTasks,
 };
 
@@ -25,6 +27,13 @@ use crate::{
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The headers that one HTTP/1.1 message may have; browsers and apps behind several proxies send more
+/// than hyper's default of 100. A request with more gets 431.
+pub const HEADERS_MAX: usize = 256;
+/// The bytes that the headers of one HTTP/2 request may have, each counted with 32 bytes more (RFC 9113
+/// section 6.5.2): 256 headers of 224 bytes.
+const HEADER_BYTES_MAX: u32 = 64 * 1024;
+
 /// The HTTP settings that all connections of a port share.
 pub(crate) struct HttpServer {
     builder: auto::Builder<StreamTasks>,
@@ -32,7 +41,9 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(crate) fn new(wire: Wire, deadlines: Deadlines, lifetime: &Lifetime) -> Self {
+    pub(crate) fn new(wire: Wire, config: &Config, lifetime: &Lifetime) -> Self {
+        let deadlines = config.deadlines;
+        let kept = config.header_case == HeaderCase::Kept;
         let mut builder = auto::Builder::new(StreamTasks {
             tasks: lifetime.tasks.clone(),
             stuck: deadlines.stuck,
@@ -40,6 +51,10 @@ impl HttpServer {
         builder
             .http1()
             .timer(TokioTimer::new())
+            .max_headers(HEADERS_MAX)
+            .half_close(true)
+            .preserve_header_case(kept)
+            .title_case_headers(kept)
             .header_read_timeout(deadlines.head);
         builder
             .http2()
@@ -58,7 +73,13 @@ impl HttpServer {
                     .max_header_list_size(header_bytes_max);
                 builder.http2_only()
             }
-            Wire::Both => builder,
+            Wire::Both => {
+                builder
+                    .http2()
+                    .max_header_list_size(HEADER_BYTES_MAX)
+                    .enable_connect_protocol();
+                builder
+            }
         };
         Self { builder, deadlines }
     }
@@ -75,13 +96,20 @@ impl HttpServer {
         let session = Arc::new(serve.begin(opened.caller, place.clone()));
         let (of_requests, of_session) = (Arc::clone(&serve), Arc::clone(&session));
         let proof = place.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let messages = Arc::<Messages>::default();
+        let io = TokioIo::new(self.splice(opened.io, &messages, &serve, &session));
+        let service = service_fn(move |mut request: Request<Incoming>| {
             proof.prove();
+            let under_way = messages.begin(&mut request);
             let (serve, session) = (Arc::clone(&of_requests), Arc::clone(&of_session));
             let answer = serve.answer(session, request);
-            async { Ok::<_, Infallible>(answer.await.map(Watched::new)) }
+            async move {
+                let response = answer.await;
+                under_way.answers(&response);
+                let watched = |body| Watched::new(body, under_way);
+                Ok::<_, Infallible>(response.map(watched))
+            }
         });
-        let io = TokioIo::new(with_deadlines(opened.io, &self.deadlines));
         let connection = self.builder.serve_connection_with_upgrades(io, service);
         let mut connection = pin!(connection);
         let result = tokio::select! {
@@ -99,6 +127,24 @@ impl HttpServer {
             () = no_request(&place, self.deadlines.head) => None,
         };
         report(result);
+    }
+
+    fn splice<S: Serve>(
+        &self,
+        io: Io,
+        messages: &Arc<Messages>,
+        serve: &Arc<S>,
+        session: &Arc<S::Session>,
+    ) -> Splice<Pin<Box<TimeoutStream<Io>>>> {
+        let (serve, session) = (Arc::clone(serve), Arc::clone(session));
+        let unparsed = Box::new(move |status| serve.unparsed(&session, status));
+        let io = with_deadlines(io, &self.deadlines);
+        Splice::new(
+            io,
+            Arc::clone(messages),
+            self.deadlines.half_closed,
+            unparsed,
+        )
     }
 }
 

@@ -60,15 +60,13 @@ impl<S: Serve> Listener<S> {
             None => None,
         };
         let Config {
-            preamble,
-            bounds,
-            deadlines,
+            preamble, bounds, ..
         } = &self.config;
         let port = Arc::new(Port {
             name: self.name,
             admission: Admission::new(bounds, preamble.proxies.clone(), self.counters),
             opening: Opening::new(&self.config, self.wire, certificates.as_ref()),
-            http: HttpServer::new(self.wire, *deadlines, &self.lifetime),
+            http: HttpServer::new(self.wire, &self.config, &self.lifetime),
             refusal: Refusal::new(self.wire),
             serve: self.serve,
             lifetime: self.lifetime,

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Buf;
-use http::{Request, Response};
+use bytes::{Buf, Bytes};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::{Caller, Place};
@@ -32,6 +32,12 @@ pub trait Serve: Send + Sync + 'static {
         session: Arc<Self::Session>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+
+    /// Answers an HTTP/1.1 request that cannot be parsed, with the status that says why: 400, 414 or 431.
+    /// `None` gives the status without a body. The connection closes behind the response.
+    fn unparsed(&self, _session: &Self::Session, _status: StatusCode) -> Option<Response<Bytes>> {
+        None
+    }
 
     /// Completes when the server should close the connection before the client does. The result is
     /// the time that requests in progress may still take.

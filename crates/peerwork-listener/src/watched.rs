@@ -19,6 +19,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
+use crate::messages::UnderWay;
+
 tokio::task_local! {
     /// The time since which the body of this task's stream waits for window from the client; `None`
     /// while the client waits for the body.
@@ -32,14 +34,21 @@ fn note(since: impl FnOnce() -> Option<Instant>) {
 
 /// A response body that records in its task whether body or client is waiting.
 #[derive(Debug)]
-pub struct Watched<B>(B);
+pub struct Watched<B> {
+    body: B,
+    /// Keeps the request under way until the body was taken.
+    _under_way: UnderWay,
+}
 
 impl<B> Watched<B> {
     /// Wraps a body. The call must run in the task that will poll the body: the time for the client
     /// counts from here.
-    pub(crate) fn new(body: B) -> Self {
+    pub(crate) fn new(body: B, under_way: UnderWay) -> Self {
         note(|| Some(Instant::now()));
-        Self(body)
+        Self {
+            body,
+            _under_way: under_way,
+        }
     }
 }
 
@@ -51,17 +60,17 @@ impl<B: Body + Unpin> Body for Watched<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
         note(|| frame.is_ready().then(Instant::now));
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }
 
@@ -138,7 +147,10 @@ mod tests {
     async fn a_stream_ends_only_while_its_body_waits_for_the_client() {
         for (frames_asked, ends) in [(0, true), (1, true), (2, false)] {
             let stream = async move {
-                let mut body = Watched::new(OneFrame(Some(Bytes::from_static(b"x"))));
+                let mut body = Watched::new(
+                    OneFrame(Some(Bytes::from_static(b"x"))),
+                    UnderWay::default(),
+                );
                 for _ in 0..frames_asked {
                     let _ = next(&mut body);
                 }

@@ -7,8 +7,9 @@
 //!                                  └──▶ finish.rs, in every case
 //! ```
 //! The ingress accepts HTTP/1.1 and HTTP/2, with or without TLS, and calls apps by HTTP/1.1. A client
-//! that disconnects cancels its request; a response whose body breaks off is broken off at the client
-//! too.
+//! that resets its connection cancels its request at once; a client that ends its direction gets its
+//! answer, unless the answer pauses for longer than [`peerwork_listener::Deadlines::half_closed`]. A
+//! response whose body breaks off is broken off at the client too.
 
 mod activity;
 mod admission;
@@ -18,13 +19,16 @@ mod cors;
 mod download;
 mod exchange;
 mod finish;
+mod framing;
 pub mod headers;
+mod host;
 pub mod path;
 mod recent;
 mod service;
 mod session;
 mod shared;
 mod upgrade;
+mod websocket;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -104,9 +108,10 @@ impl Ingress {
             requests: Requests::new(&config.limits),
             deadlines: config.deadlines,
             idle: config.http.deadlines.head,
+            stuck: config.http.deadlines.stuck,
             proxies: config.http.preamble.proxies.clone(),
             metrics: IngressMetrics::register(metrics),
-            pool: Pool::default(),
+            pool: Pool::new(config.http.header_case),
             lifetime: Lifetime::default(),
         });
         let listener = Listener {

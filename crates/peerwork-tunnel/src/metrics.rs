@@ -76,10 +76,15 @@ impl IngressMetrics {
         metrics
     }
 
-    pub(crate) fn finished(&self, outcome: Outcome, took: Duration, received: u64, sent: u64) {
+    /// Counts a request that was answered before it reached the service.
+    pub(crate) fn counted(&self, outcome: Outcome) {
         if let Some(counter) = self.outcomes.get(outcome.index()) {
             counter.inc();
         }
+    }
+
+    pub(crate) fn finished(&self, outcome: Outcome, took: Duration, received: u64, sent: u64) {
+        self.counted(outcome);
         self.seconds.observe(took.as_secs_f64());
         self.received.inc_by(received);
         self.sent.inc_by(sent);

@@ -3,6 +3,12 @@
 //! A kept connection is an open tunnel for the same node, port and key; a request on it costs no round
 //! trip for opening. hyper-util's client could do the same, but would pack node, port and key into a
 //! URI and unpack them for each request.
+//!
+//! An app may close a kept connection while a request is on its way. A request that may be repeated is
+//! sent again then; one that may not be takes a kept connection only while that was idle for less than
+//! half of the time that connections to this app survived lately (`survival.rs`).
+
+mod survival;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,13 +21,14 @@ use std::{
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use peerwork_listener::Lifetime;
+use peerwork_listener::{HEADERS_MAX, HeaderCase, Lifetime};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
 
 use crate::{connect::Destination, stream::TunnelStream, upload::Upload};
+use survival::Survival;
 
 /// The most kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
@@ -37,31 +44,93 @@ struct Idle {
     since: Instant,
 }
 
+/// The kept connections of one destination.
+struct App {
+    /// The idle connections, the most recently used last.
+    idle: VecDeque<Idle>,
+    survival: Survival,
+}
+
+impl App {
+    /// Notes how long the connection that is unused longest has survived, and removes closed ones before
+    /// it; returns their number.
+    fn observe(&mut self, now: Instant) -> usize {
+        let before = self.idle.len();
+        while self
+            .idle
+            .front()
+            .is_some_and(|idle| idle.sender.is_closed())
+        {
+            self.idle.pop_front();
+        }
+        if let Some(oldest) = self.idle.front() {
+            self.survival.note(now - oldest.since, now);
+        }
+        before - self.idle.len()
+    }
+}
+
+/// Whether a request may be sent again when nobody knows whether the app got it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// The request has no body and an idempotent method.
+    Allowed,
+    /// The app would act twice.
+    Forbidden,
+}
+
 #[derive(Default)]
 struct Kept {
     /// Whether the pool refuses connections because the ingress stops.
     closed: bool,
     count: usize,
-    /// The idle connections of each destination, the most recently used last.
-    by_destination: HashMap<Destination, VecDeque<Idle>>,
+    by_destination: HashMap<Destination, App>,
 }
 
-#[derive(Default)]
 pub(crate) struct Pool {
     kept: Mutex<Kept>,
+    http: http1::Builder,
 }
 
 impl Pool {
-    /// Takes the most recently used connection, if it was used within `age_max`.
-    pub(crate) fn take(&self, to: &Destination, age_max: Duration) -> Option<Sender> {
+    /// An empty pool; `header_case` is for the connections that it will start.
+    pub(crate) fn new(header_case: HeaderCase) -> Self {
+        Self {
+            kept: Mutex::default(),
+            http: builder(header_case),
+        }
+    }
+
+    /// Starts HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
+    /// closes, or the lifetime is cancelled.
+    pub(crate) async fn handshake(
+        &self,
+        stream: TunnelStream,
+        lifetime: &Lifetime,
+    ) -> hyper::Result<Sender> {
+        let io = TokioIo::new(AppStream(stream));
+        let (sender, connection) = self.http.handshake(io).await?;
+        // The error reaches the request on the connection.
+        lifetime.spawn(async move { drop(connection.with_upgrades().await) });
+        Ok(sender)
+    }
+
+    /// Takes the most recently used connection, if it may carry the request.
+    pub(crate) fn take(&self, to: &Destination, repeat: Repeat) -> Option<Sender> {
+        let now = Instant::now();
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
-        let idle = kept.by_destination.get_mut(to)?;
+        let app = kept.by_destination.get_mut(to)?;
+        kept.count -= app.observe(now);
+        let idle_max = match repeat {
+            Repeat::Allowed => IDLE_TIMEOUT,
+            Repeat::Forbidden => app.survival.safe_idle(now),
+        };
         loop {
-            if idle.back()?.since.elapsed() > age_max {
+            if now - app.idle.back()?.since >= idle_max {
                 return None;
             }
-            let sender = idle.pop_back()?.sender;
+            let sender = app.idle.pop_back()?.sender;
             kept.count -= 1;
             if !sender.is_closed() {
                 return Some(sender);
@@ -69,8 +138,15 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose last response was read to its end. When the pool is full, the
-    /// connection that was unused longest is dropped.
+    /// Forgets how long the connections of an app survived: one of them failed.
+    pub(crate) fn distrust(&self, to: &Destination) {
+        if let Some(app) = self.kept.lock().by_destination.get_mut(to) {
+            app.survival = Survival::new(Instant::now());
+        }
+    }
+
+    /// Keeps a connection whose last response was read to its end, or drops it when the pool is full. The
+    /// connections that are unused longest stay: they show how long the app keeps connections.
     pub(crate) fn put(&self, to: &Destination, sender: Sender) {
         if sender.is_closed() {
             return;
@@ -81,29 +157,36 @@ impl Pool {
         if kept.closed {
             return;
         }
-        let idle = match kept.by_destination.get_mut(to) {
-            Some(idle) => idle,
-            None => kept.by_destination.entry(to.clone()).or_default(),
+        let app = match kept.by_destination.get_mut(to) {
+            Some(app) => app,
+            None => kept
+                .by_destination
+                .entry(to.clone())
+                .or_insert_with(|| App {
+                    idle: VecDeque::new(),
+                    survival: Survival::new(since),
+                }),
         };
-        if idle.len() >= IDLE_PER_DESTINATION_MAX || kept.count >= IDLE_MAX {
-            if idle.pop_front().is_none() {
-                return;
-            }
-            kept.count -= 1;
+        kept.count -= app.observe(since);
+        if app.idle.len() >= IDLE_PER_DESTINATION_MAX || kept.count >= IDLE_MAX {
+            return;
         }
-        idle.push_back(Idle { sender, since });
+        app.idle.push_back(Idle { sender, since });
         kept.count += 1;
     }
 
     /// Drops connections that are closed, or unused for [`IDLE_TIMEOUT`].
     pub(crate) fn sweep(&self) {
+        let now = Instant::now();
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
-        kept.by_destination.retain(|_, idle| {
-            idle.retain(|i: &Idle| !i.sender.is_closed() && i.since.elapsed() < IDLE_TIMEOUT);
+        kept.by_destination.retain(|_, app| {
+            app.observe(now);
+            let idle = &mut app.idle;
+            idle.retain(|i| !i.sender.is_closed() && now - i.since < IDLE_TIMEOUT);
             !idle.is_empty()
         });
-        kept.count = kept.by_destination.values().map(VecDeque::len).sum();
+        kept.count = kept.by_destination.values().map(|app| app.idle.len()).sum();
     }
 
     /// Drops all kept connections, and every connection that is put back later: a request that ends
@@ -121,14 +204,18 @@ impl Pool {
     }
 }
 
-/// Starts HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
-/// closes, or the lifetime is cancelled.
-pub(crate) async fn handshake(stream: TunnelStream, lifetime: &Lifetime) -> hyper::Result<Sender> {
-    let io = TokioIo::new(AppStream(stream));
-    let (sender, connection) = http1::handshake(io).await?;
-    // The error reaches the request on the connection.
-    lifetime.spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(sender)
+/// The settings of HTTP/1.1 to apps. Blanks before a colon are removed, and folded lines are joined, as
+/// proxies must (RFC 9112 sections 5.1 and 5.2).
+fn builder(header_case: HeaderCase) -> http1::Builder {
+    let kept = header_case == HeaderCase::Kept;
+    let mut builder = http1::Builder::new();
+    builder
+        .preserve_header_case(kept)
+        .title_case_headers(kept)
+        .max_headers(HEADERS_MAX)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true);
+    builder
 }
 
 /// A tunnel that is reset when HTTP no longer uses it, and not ended in order.

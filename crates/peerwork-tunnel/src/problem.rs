@@ -68,12 +68,20 @@ macro_rules! failures {
 }
 
 failures! {
+    /// The request cannot be parsed.
+    Malformed: "malformed", BAD_REQUEST, Client, "The request is not HTTP";
+    /// The request has too many headers, or too large ones.
+    HeadersTooLarge: "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, Client, "The headers are too large";
+    /// The target of the request is too long.
+    TargetTooLong: "target-too-long", URI_TOO_LONG, Client, "The target of the request is too long";
     /// The path is not `/edge/{node}/{port}/…`.
     BadPath: "bad-path", BAD_REQUEST, Client, "The path is not /edge/{node}/{port}/…";
     /// The node in the path is not a node id.
     BadNode: "bad-node", BAD_REQUEST, Client, "The path does not name a node";
     /// The port in the path is not within 1 to 65535.
     BadPort: "bad-port", BAD_REQUEST, Client, "The path does not name a port";
+    /// `Host` is missing, repeated or malformed.
+    BadHost: "bad-host", BAD_REQUEST, Client, "The request does not name its host properly";
     /// The request's body broke off or was malformed.
     BadBody: "bad-body", BAD_REQUEST, Client, "The body of the request broke off";
     /// The relay demands a key, and the client sent none.
@@ -90,6 +98,8 @@ failures! {
     Method: "method-not-allowed", METHOD_NOT_ALLOWED, Client, "The method is not allowed here";
     /// The ingress does not support CONNECT.
     Connect: "connect-not-offered", NOT_IMPLEMENTED, Client, "CONNECT is not offered";
+    /// The body of the request has a transfer coding beside `chunked`.
+    TransferCoding: "transfer-coding", NOT_IMPLEMENTED, Client, "The transfer coding is not offered";
     /// The relay's bound of requests under way is reached.
     RelayFull: "relay-full", SERVICE_UNAVAILABLE, Relay, "The relay is full";
     /// The relay's bound of requests under way to this node is reached.

@@ -210,16 +210,14 @@ fn common(
 
 fn relay(ports: &Ports, nth: u16, bootnodes: Vec<NodeAddress>) -> Config {
     let mut config = common(ports.p2p(nth), bootnodes, Vec::new());
-    let any_origin = vec!["*".to_owned()];
     let mut ingress = Ingress::new(ports.at(nth + 1));
     ingress.auth = false;
-    ingress.settings.cors_origins.clone_from(&any_origin);
     config.relay = Some(Relay {
         ingress: Some(ingress),
         ..Relay::default()
     });
     let mut json_rpc = JsonRpcConfig::new(ports.at(nth + 2));
-    json_rpc.cors_origins = any_origin;
+    json_rpc.cors_origins = vec!["*".to_owned()];
     config.api.json_rpc = Some(json_rpc);
     config
 }

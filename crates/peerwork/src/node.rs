@@ -52,7 +52,8 @@ impl Node {
     /// # Errors
     /// [`StartError`] names the part that failed; parts started before it are stopped again.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let (handles, stack) = start(config).await?;
+        // Boxed: the futures of all parts are large, and every caller would carry them.
+        let (handles, stack) = Box::pin(start(config)).await?;
         let Handles {
             network,
             directory,

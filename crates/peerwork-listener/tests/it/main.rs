@@ -6,6 +6,7 @@
 
 mod admission;
 mod deadlines;
+mod messages;
 mod port;
 mod preamble;
 mod stopping;

@@ -13,13 +13,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use peerwork_listener::{
-    Bound, Caller, Config, Counters, Lifetime, Listener, Place, Proxies, Serve, Wire,
+    Bound, Caller, Config, Counters, Interim, Lifetime, Listener, Place, Proxies, Serve, Wire,
 };
 use peerwork_testkit::eventually;
 use tokio::{
@@ -35,7 +35,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
 /// A service that answers with address, scheme and HTTP version of the client. `/endless` sends a
-/// body without end, and `/held` answers when the test allows it.
+/// body without end, and `/held` answers when the test allows it. `/hints` sends early hints and answers
+/// when the test allows it, `/hints/at-once` answers at once. Malformed requests are answered with a
+/// text.
 pub(crate) struct ClientReporter {
     proxies: Proxies,
     /// The number of endless bodies that are being sent.
@@ -94,13 +96,30 @@ impl Serve for ClientReporter {
         if endless {
             return Response::new(Answer::Endless(Arc::clone(&self.endless)));
         }
-        if request.uri().path() == "/held" {
+        if request.uri().path().starts_with("/hints") {
+            hint(&request);
+        }
+        if matches!(request.uri().path(), "/held" | "/hints") {
             self.go.notified().await;
         }
         let client = self.proxies.client(&caller, request.headers());
         let scheme = if client.https { "https" } else { "http" };
         let text = format!("{} {scheme} {:?}", client.address.ip(), request.version());
         Response::new(Answer::Text(Some(text.into())))
+    }
+
+    fn unparsed(&self, _: &Caller, status: StatusCode) -> Option<Response<Bytes>> {
+        let mut response = Response::new(Bytes::from(format!("malformed: {}", status.as_u16())));
+        *response.status_mut() = status;
+        Some(response)
+    }
+}
+
+fn hint(request: &Request<Incoming>) {
+    if let Some(interim) = request.extensions().get::<Interim>() {
+        let link = HeaderValue::from_static("</style.css>; rel=preload");
+        let headers = [(header::LINK, link)].into_iter().collect();
+        interim.send(StatusCode::EARLY_HINTS, &headers);
     }
 }
 
@@ -164,6 +183,14 @@ impl Port {
     pub(crate) async fn all(&self, bytes: &str) -> String {
         let stream = self.raw(bytes.as_bytes()).await;
         rest(stream).await
+    }
+
+    /// Waits until the service was asked so many requests.
+    pub(crate) async fn is_asked(&self, count: usize) {
+        eventually("the requests to be so many", || {
+            (self.service.requests.load(Ordering::SeqCst) == count).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn open_becomes(&self, count: i64) {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{
+    HeaderMap,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION},
+};
 use peerwork_identity::NodeId;
 
 use super::headers::EDGE_KEY;
@@ -59,7 +62,12 @@ pub(crate) fn authorize(
 /// Verifies the bearer key for the port of the node, and gives the key's id.
 fn check(headers: &HeaderMap, keys: &KeyStore, node: NodeId, port: u16) -> Result<String, Problem> {
     if !headers.contains_key(AUTHORIZATION) {
-        let detail = "send Authorization: Bearer with a key of this relay";
+        let detail = if headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            "browsers send no key with a CORS preflight; this relay answers only the preflights of \
+             origins that its operator named (--access-control-allow-origins)"
+        } else {
+            "send Authorization: Bearer with a key of this relay"
+        };
         return Err(Problem::new(Failure::KeyMissing, detail));
     }
     if headers.get_all(AUTHORIZATION).iter().count() > 1 {

@@ -16,8 +16,9 @@ pub struct Config {
     pub http: peerwork_listener::Config,
     /// The bearer keys of which clients must send one; `None` demands no key.
     pub auth: Option<KeyStore>,
-    /// Browser origins that may read responses of apps without CORS headers of their own; `*` allows
-    /// all origins.
+    /// Browser origins whose preflights the ingress answers, and whose pages may read answers of apps
+    /// without CORS headers of their own; `*` stands for all origins. Preflights of other origins pass
+    /// to the app.
     pub cors_origins: Vec<String>,
     /// The fields of the response to `GET /`.
     pub about: About,

@@ -1,15 +1,19 @@
-//! CORS headers (the Fetch standard's CORS protocol) for apps that send none.
+//! CORS (the Fetch standard) for the origins that the operator named: the ingress answers their
+//! preflight requests, and allows their pages to read answers without CORS headers.
+//!
+//! Requests of all other origins pass to the app, preflights too, and answers pass unchanged. Without
+//! named origins CORS is the app's alone.
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{
-        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
-        ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
     },
 };
 
-/// The browser origins whose pages may read responses.
+/// The browser origins that the operator named.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cors {
     any: bool,
@@ -56,6 +60,12 @@ impl Cors {
         let mut response = Response::new(R::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
+        if origin != "*" {
+            // The page may send cookies; it reads the answer only when the app allows that in the
+            // answer itself.
+            let yes = HeaderValue::from_static("true");
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+        }
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         headers.insert(

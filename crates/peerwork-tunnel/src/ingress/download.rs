@@ -25,6 +25,9 @@ struct Lent {
     shared: Arc<Shared>,
     to: Destination,
     sender: Sender,
+    /// Whether the upload had ended when the response began. An app that answers before may have stopped
+    /// reading, so that its connection cannot carry another request.
+    reusable: bool,
 }
 
 impl Download {
@@ -35,7 +38,13 @@ impl Download {
         to: Destination,
         sender: Sender,
     ) -> Self {
-        let lent = Some(Lent { shared, to, sender });
+        let reusable = finish.progress.is_done();
+        let lent = Some(Lent {
+            shared,
+            to,
+            sender,
+            reusable,
+        });
         Self {
             incoming,
             finish,
@@ -45,8 +54,7 @@ impl Download {
 
     fn complete(&mut self) {
         self.finish.complete();
-        // A connection whose upload is still under way cannot carry another request.
-        if let Some(lent) = self.lent.take().filter(|_| self.finish.progress.is_done()) {
+        if let Some(lent) = self.lent.take().filter(|lent| lent.reusable) {
             lent.shared.pool.put(&lent.to, lent.sender);
         }
     }

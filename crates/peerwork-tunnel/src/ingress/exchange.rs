@@ -10,15 +10,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{finish::Phase, shared::Shared};
 use crate::{
     connect::Destination,
-    pool::{self, Sender},
+    pool::{Repeat, Sender},
     problem::{Failure, Problem},
     upload::{Progress, Upload},
     wire::{Kind, RequestId},
 };
 
-/// The age of a kept connection up to which it may carry a request that cannot be sent twice. An app
-/// may close a kept connection at the moment a request is sent on it.
-const FRESH: Duration = Duration::from_secs(1);
 /// How long a kept connection may take to become ready; normally it is ready already.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -40,16 +37,11 @@ impl Exchange<'_> {
         mut request: Request<Upload>,
         upgrade: bool,
     ) -> Result<(Response<Incoming>, Sender), Problem> {
-        let replayable = is_replayable(&request);
-        let age_max = if replayable {
-            pool::IDLE_TIMEOUT
-        } else {
-            FRESH
-        };
+        let repeat = repeat(&request);
         let mut kept_allowed = !upgrade;
         loop {
             let kept = match kept_allowed {
-                true => self.kept(age_max).await,
+                true => self.kept(repeat).await,
                 false => None,
             };
             let reused = kept.is_some();
@@ -59,7 +51,7 @@ impl Exchange<'_> {
                 None => Box::pin(self.fresh()).await?,
             };
             *self.phase = Phase::Forward;
-            let copy = (reused && replayable).then(|| self.copy(&request));
+            let copy = (reused && repeat == Repeat::Allowed).then(|| self.copy(&request));
             let mut failed = match self.respond(sender.try_send_request(request)).await? {
                 Ok(response) => return Ok((response, sender)),
                 Err(failed) => failed,
@@ -67,15 +59,20 @@ impl Exchange<'_> {
             // hyper returns the message when no byte of it was written.
             match failed.take_message().or(copy).filter(|_| reused) {
                 Some(again) => request = again,
-                None => return Err(self.classify(&failed.into_error())),
+                None => {
+                    if reused {
+                        self.shared.pool.distrust(self.to);
+                    }
+                    return Err(self.classify(&failed.into_error()));
+                }
             }
             kept_allowed = false;
         }
     }
 
-    async fn kept(&self, age_max: Duration) -> Option<Sender> {
+    async fn kept(&self, repeat: Repeat) -> Option<Sender> {
         loop {
-            let mut sender = self.shared.pool.take(self.to, age_max)?;
+            let mut sender = self.shared.pool.take(self.to, repeat)?;
             if sender.is_ready() {
                 return Some(sender);
             }
@@ -94,9 +91,9 @@ impl Exchange<'_> {
             .await?;
         self.shared.metrics.tunnels_opened.inc();
         let lost = |error: hyper::Error| Problem::new(Failure::EdgeLost, error.to_string());
-        let mut sender = pool::handshake(stream, &self.shared.lifetime)
-            .await
-            .map_err(lost)?;
+        let pool = &self.shared.pool;
+        let handshake = pool.handshake(stream, &self.shared.lifetime);
+        let mut sender = handshake.await.map_err(lost)?;
         let ready = timeout_at(deadline, sender.ready()).await;
         let late = |_| Problem::new(Failure::ConnectTimeout, "the tunnel did not become ready");
         ready.map_err(late)?.map_err(lost)?;
@@ -127,6 +124,7 @@ impl Exchange<'_> {
         *copy.uri_mut() = request.uri().clone();
         *copy.headers_mut() = request.headers().clone();
         *copy.version_mut() = Version::HTTP_11;
+        *copy.extensions_mut() = request.extensions().clone();
         copy
     }
 
@@ -149,10 +147,14 @@ impl Exchange<'_> {
 }
 
 /// Whether a request may be sent twice: an idempotent method (RFC 9110 section 9.2.2) without a body.
-fn is_replayable(request: &Request<Upload>) -> bool {
+fn repeat(request: &Request<Upload>) -> Repeat {
     let idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
     );
-    idempotent && http_body::Body::is_end_stream(request.body())
+    if idempotent && http_body::Body::is_end_stream(request.body()) {
+        Repeat::Allowed
+    } else {
+        Repeat::Forbidden
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use peerwork_listener::Interim;
 
 use super::{
     activity::{KeyUse, UnderWay},
@@ -13,11 +14,14 @@ use super::{
     download::{Body, Download},
     exchange::Exchange,
     finish::{Finish, Phase},
+    framing,
     headers::{self, Client, REQUEST_ID, Rewrite},
+    host,
     path::{self, RequestPath, Target},
     recent::Recent,
     shared::Shared,
     upgrade,
+    websocket::{self, Handshake, WEBSOCKET},
 };
 use crate::{
     connect::Destination,
@@ -64,6 +68,17 @@ pub(crate) async fn handle(
     response
 }
 
+/// Passes the app's interim responses to the client, except 100: hyper itself answers the expectation.
+fn pass_interim(request: &mut Request<Upload>, interim: Interim) {
+    hyper::ext::on_informational(request, move |response| {
+        if response.status() != StatusCode::CONTINUE {
+            let mut headers = response.headers().clone();
+            headers::to_client(&mut headers, response.version(), None);
+            interim.send(response.status(), &headers);
+        }
+    });
+}
+
 struct Call<'a> {
     shared: &'a Arc<Shared>,
     client: &'a Client,
@@ -78,6 +93,8 @@ struct Prepared {
     to: Destination,
     /// The client's side of a requested upgrade.
     upgrade: Option<OnUpgrade>,
+    /// The handshake of a WebSocket over HTTP/2.
+    websocket: Option<Handshake>,
 }
 
 impl Call<'_> {
@@ -103,6 +120,7 @@ impl Call<'_> {
             request,
             to,
             upgrade,
+            websocket,
         } = self.prepare(request, target, finish)?;
         finish.phase = Phase::Admit;
         let place = self.shared.requests.take(to.node, self.client.origin);
@@ -117,8 +135,12 @@ impl Call<'_> {
         let (mut response, sender) = exchange.run(request, upgrade.is_some()).await?;
         finish.status = response.status().as_u16();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(&mut response, upgrade, slot);
+            return self.switch(&mut response, upgrade, websocket, slot);
         }
+        if websocket.is_some() && response.status().is_success() {
+            return Err(Handshake::not_switched());
+        }
+        framing::mend(&mut response)?;
         finish.phase = Phase::Body;
         let Some(finish) = slot.take() else {
             return Err(Problem::new(Failure::RelayStopping, "the request is over"));
@@ -135,10 +157,12 @@ impl Call<'_> {
     }
 
     fn parse(&self, request: &Request<Incoming>) -> Result<RequestPath, Problem> {
-        if request.method() == Method::CONNECT {
+        host::check(request)?;
+        if request.method() == Method::CONNECT && !websocket::is_requested(request) {
             let detail = "plain TCP is carried by `peerwork forward`";
             return Err(Problem::new(Failure::Connect, detail));
         }
+        framing::check(request)?;
         let path = request.uri().path_and_query();
         let path = path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?;
         path::parse_with(path, |node| self.recent.parse(node))
@@ -181,7 +205,11 @@ impl Call<'_> {
         if let Some(id) = authorized.relay_key {
             finish.under_way.uses(KeyUse { id, node, port });
         }
-        let protocol = headers::requested_upgrade(&request);
+        let websocket = websocket::is_requested(&request);
+        let protocol = match websocket {
+            true => Some(WEBSOCKET),
+            false => headers::requested_upgrade(&request),
+        };
         let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
         let host = headers::requested_host(&request);
         let (mut parts, incoming) = request.into_parts();
@@ -196,17 +224,27 @@ impl Call<'_> {
             upgrade: protocol,
         };
         headers::to_app(&mut parts.headers, rewrite);
+        let websocket = websocket.then(|| {
+            parts.method = Method::GET;
+            Handshake::begin(&mut parts.headers)
+        });
         parts.uri = Uri::from(target.rest);
         parts.version = Version::HTTP_11;
+        let interim = parts.extensions.remove::<Interim>();
         let upload = Upload::new(incoming, Arc::clone(&finish.progress));
+        let mut request = Request::from_parts(parts, upload);
+        if let Some(interim) = interim {
+            pass_interim(&mut request, interim);
+        }
         Ok(Prepared {
-            request: Request::from_parts(parts, upload),
+            request,
             to: Destination {
                 node,
                 port,
                 key: authorized.edge_key,
             },
             upgrade,
+            websocket,
         })
     }
 
@@ -214,6 +252,7 @@ impl Call<'_> {
         &self,
         response: &mut Response<Incoming>,
         client: Option<OnUpgrade>,
+        websocket: Option<Handshake>,
         slot: &mut Option<Finish>,
     ) -> Result<Response<Body>, Problem> {
         let protocol = response.headers().get(header::UPGRADE).cloned();
@@ -225,7 +264,18 @@ impl Call<'_> {
         let mut answer = Response::new(Body::default());
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         std::mem::swap(answer.headers_mut(), response.headers_mut());
-        headers::to_client(answer.headers_mut(), response.version(), Some(protocol));
+        // They hold the letters of the header names.
+        std::mem::swap(answer.extensions_mut(), response.extensions_mut());
+        let protocol = match websocket {
+            // HTTP/2 has no 101: the stream itself is the WebSocket (RFC 8441 section 5).
+            Some(handshake) => {
+                handshake.finish(answer.headers_mut())?;
+                *answer.status_mut() = StatusCode::OK;
+                None
+            }
+            None => Some(protocol),
+        };
+        headers::to_client(answer.headers_mut(), response.version(), protocol);
         if let Some(mut finish) = slot.take() {
             finish.phase = Phase::Upgraded;
             upgrade::bridge(self.shared, client, app, finish);

@@ -3,13 +3,24 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use peerwork_limits::Origin;
-use peerwork_listener::{Caller, Place, Serve};
+use peerwork_listener::{Caller, HEADERS_MAX, Place, Serve};
 
 use super::{
-    activity::Activity, download::Body, headers::Client, recent::Recent, service, shared::Shared,
+    activity::Activity,
+    download::Body,
+    headers::{self, Client},
+    recent::Recent,
+    service,
+    shared::Shared,
+};
+use crate::{
+    outcome::Outcome,
+    problem::{Failure, Problem},
+    wire::RequestId,
 };
 
 /// How long requests under way may go on after their key was revoked, so that a short request is still
@@ -33,6 +44,26 @@ impl Shared {
         let ip = address.ip();
         let origin = Origin::of(ip).filter(|_| !self.proxies.contain(ip));
         Arc::new(Client::new(address, https).counted_for(origin))
+    }
+}
+
+/// The problem of a request that is not HTTP/1.1, or exceeds the listener's bounds.
+fn unparsed(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::URI_TOO_LONG => {
+            let detail = "the target of a request has at most 65534 bytes";
+            Problem::new(Failure::TargetTooLong, detail)
+        }
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            let detail =
+                format!("a request has at most {HEADERS_MAX} headers, and 400 KiB of them");
+            Problem::new(Failure::HeadersTooLarge, detail)
+        }
+        _ => {
+            let detail =
+                "the request is not HTTP/1.1: its first line, a header or its length is malformed";
+            Problem::new(Failure::Malformed, detail)
+        }
     }
 }
 
@@ -65,6 +96,17 @@ impl Serve for Shared {
         let under_way = session.activity.begin();
         let recent = Arc::clone(&session.recent);
         service::handle(self, client, recent, under_way, request)
+    }
+
+    fn unparsed(&self, _: &Session, status: StatusCode) -> Option<Response<Bytes>> {
+        let problem = unparsed(status);
+        self.metrics.counted(Outcome::Failed(problem.failure));
+        tracing::debug!(status = status.as_u16(), detail = %problem.detail, "a request is malformed");
+        let id = RequestId::random();
+        let mut response = problem.response(id, None);
+        let id = headers::request_id_value(id);
+        response.headers_mut().insert(headers::REQUEST_ID, id);
+        Some(response)
     }
 
     async fn ended(&self, session: &Session) -> Duration {

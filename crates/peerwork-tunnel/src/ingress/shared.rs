@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) deadlines: Deadlines,
     /// How long a connection may stay open without a request.
     pub(crate) idle: Duration,
+    /// How long an upgraded client may read nothing.
+    pub(crate) stuck: Duration,
     pub(crate) proxies: Proxies,
     pub(crate) metrics: IngressMetrics,
     pub(crate) pool: Pool,

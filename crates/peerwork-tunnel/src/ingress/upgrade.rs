@@ -1,10 +1,11 @@
 //! Copies bytes in both directions after `101 Switching Protocols`, whatever the protocol.
 
-use std::{io, sync::Arc};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
+use tokio_io_timeout::TimeoutStream;
 
 use super::{finish::Finish, shared::Shared};
 use crate::{
@@ -17,10 +18,11 @@ use crate::{
 /// ingress stops. Then the request ends.
 pub(crate) fn bridge(shared: &Arc<Shared>, client: OnUpgrade, app: OnUpgrade, finish: Finish) {
     let (stop, keys) = (shared.lifetime.stop.clone(), shared.keys.clone());
+    let stuck = shared.stuck;
     let work = async move {
         let mut finish = finish;
         let mut copied = Copied::default();
-        let carried = carry(client, app, &mut copied);
+        let carried = carry(client, app, &mut copied, stuck);
         let complete = tokio::select! {
             biased;
             () = stop.cancelled() => false,
@@ -36,9 +38,17 @@ pub(crate) fn bridge(shared: &Arc<Shared>, client: OnUpgrade, app: OnUpgrade, fi
     shared.lifetime.tasks.spawn(work);
 }
 
-async fn carry(client: OnUpgrade, app: OnUpgrade, copied: &mut Copied) -> io::Result<()> {
+async fn carry(
+    client: OnUpgrade,
+    app: OnUpgrade,
+    copied: &mut Copied,
+    stuck: Duration,
+) -> io::Result<()> {
     let (client, app) = futures::try_join!(client, app).map_err(io::Error::other)?;
-    let mut client = TokioIo::new(client);
+    // The listener's deadline for clients that read nothing knows no single streams of HTTP/2.
+    let mut client = TimeoutStream::new(TokioIo::new(client));
+    client.set_write_timeout(Some(stuck));
+    let mut client = pin!(client);
     let (mut app, early) = app_stream(app)?;
     // The app may send its first bytes in the same read as its 101 response.
     client.write_all(&early).await?;

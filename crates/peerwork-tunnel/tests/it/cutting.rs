@@ -82,7 +82,8 @@ async fn a_body_without_a_length_is_complete_only_when_the_app_ended_it() {
 
 #[tokio::test]
 async fn a_client_that_leaves_frees_the_edge() {
-    let world = World::start().await;
+    let short = Duration::from_millis(300);
+    let world = World::with(|setup| setup.ingress.http.deadlines.half_closed = short).await;
     let (requests, tunnels) = (world.ingress.counter(), world.edge.counter());
     for path in ["/events", "/silent"] {
         let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", world.path(path));

@@ -104,24 +104,30 @@ async fn a_revoked_key_ends_the_requests_it_authorized() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn preflights_need_no_key() {
+async fn preflights_of_named_origins_need_no_key_and_others_are_refused_with_the_reason() {
+    const PAGE: &str = "https://page.test";
     let (_folder, store) = store();
     let world = World::with(|setup| {
         setup.ingress.auth = Some(store);
-        setup.ingress.cors_origins = vec!["*".into()];
+        setup.ingress.cors_origins = vec![PAGE.into()];
     })
     .await;
-    let request = world.request("OPTIONS", "/echo");
-    let request = request
-        .header("origin", "https://page.test")
-        .header("access-control-request-method", "POST");
-    assert_eq!(
-        world.send(request.body(none()).unwrap()).await.status(),
-        204
-    );
-    let response = with(&world, "/echo", &[("origin", "https://page.test")]).await;
-    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    let preflight = async |origin: &str| {
+        let request = world.request("OPTIONS", "/echo").header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        world.send(request.body(none()).unwrap()).await
+    };
+    assert_eq!(preflight(PAGE).await.status(), 204);
+    let response = with(&world, "/echo", &[("origin", PAGE)]).await;
+    assert_eq!(response.headers()["access-control-allow-origin"], PAGE);
     problem(response, 401, "key-missing", "client").await;
+    let other = preflight("https://other.test").await;
+    let body = problem(other, 401, "key-missing", "client").await;
+    let detail = body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("--access-control-allow-origins"),
+        "{detail}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

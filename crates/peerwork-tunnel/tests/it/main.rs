@@ -4,9 +4,13 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+mod cors;
 mod cutting;
 mod failures;
 mod flood;
+mod framing;
+mod heads;
+mod kept;
 mod keys;
 mod memory;
 mod own;
@@ -17,4 +21,5 @@ mod slow_link;
 mod stopping;
 mod streaming;
 mod tcp;
+mod websocket;
 mod world;

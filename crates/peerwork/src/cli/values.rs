@@ -9,6 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 use multiaddr::{Multiaddr, Protocol};
+use peerwork_listener::HeaderCase;
 
 /// A listen address, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +162,15 @@ pub(crate) fn response_timeout() -> &'static str {
         format!("{}s", timeout.as_secs())
     });
     &TEXT
+}
+
+/// The letters of header names, from the flag that keeps them.
+pub(crate) fn header_case(keep: bool) -> HeaderCase {
+    if keep {
+        HeaderCase::Kept
+    } else {
+        HeaderCase::Lower
+    }
 }
 
 /// Converts a default bound of a part to the number type of flags.

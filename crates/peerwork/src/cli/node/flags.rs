@@ -46,7 +46,8 @@ pub(crate) struct NodeFlags {
     /// The address of a separate listener for /metrics, /healthz and /readyz, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "off")]
     pub(crate) metrics: Listen,
-    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC by CORS (repeatable)
+    /// A web origin whose pages may call apps and JSON-RPC, or * for all: the relay answers their CORS
+    /// preflights (repeatable) [default: apps answer preflights themselves, JSON-RPC allows none]
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) access_control_allow_origins: Vec<String>,
     /// Append the log to this file and do not write it to standard error
@@ -154,6 +155,10 @@ pub(crate) struct RelayFlags {
     /// read command lines
     #[arg(long, value_name = "TEXT", hide_env_values = true)]
     pub(crate) relay_token: Vec<String>,
+    /// Keep the capital and small letters of header names between callers and apps, for old apps that
+    /// know them only so; the relay's own headers begin each word with a capital then
+    #[arg(long)]
+    pub(crate) relay_keep_header_case: bool,
     /// The longest time until an app begins its answer; then the call is answered with 504
     #[arg(long, value_name = "DURATION", value_parser = some_duration,
           default_value = response_timeout())]

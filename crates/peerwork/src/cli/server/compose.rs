@@ -17,7 +17,7 @@ use crate::cli::{
     operator::DEFAULT_ADDRESS,
     running::{EXAMPLE_PORT, Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
-    values::{Listen, count},
+    values::{Listen, count, header_case},
     version::RELEASE,
 };
 
@@ -100,6 +100,7 @@ fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -
             settings
                 .cors_origins
                 .clone_from(&relay.access_control_allow_origins);
+            settings.http.header_case = header_case(relay.keep_header_case);
             settings.deadlines.response = relay.response_timeout;
             settings.limits.requests_max = count(relay.max_requests);
             settings.limits.requests_per_node_max = count(relay.max_requests_per_node);
@@ -112,9 +113,12 @@ fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -
 fn json_rpc(flags: &ServerFlags, at: SocketAddr, preamble: &Preamble) -> JsonRpcConfig {
     let mut json_rpc = JsonRpcConfig::new(at);
     let relay = &flags.relay;
-    json_rpc
-        .cors_origins
-        .clone_from(&relay.access_control_allow_origins);
+    let origins = &relay.access_control_allow_origins;
+    json_rpc.cors_origins.clone_from(origins);
+    if origins.is_empty() {
+        // JSON-RPC reads no cookies, and EdgeMatrix's pages of any origin call it.
+        json_rpc.cors_origins.push("*".to_owned());
+    }
     json_rpc.http.preamble.proxies = preamble.proxies.clone();
     json_rpc.limits.batch_max = count(relay.json_rpc_batch_request_limit);
     json_rpc

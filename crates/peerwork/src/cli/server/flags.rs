@@ -151,9 +151,14 @@ pub(crate) struct RelayFlags {
     /// The longest time of one circuit; 0s for no limit
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) circuit_duration: Duration,
-    /// A web origin whose pages may read the answers of HTTP calls and JSON-RPC by CORS (repeatable)
-    #[arg(long, value_name = "ORIGIN", default_value = "*")]
+    /// A web origin whose pages may call apps and JSON-RPC, or * for all: the relay answers their CORS
+    /// preflights (repeatable) [default: apps answer preflights themselves, JSON-RPC allows all]
+    #[arg(long, value_name = "ORIGIN")]
     pub(crate) access_control_allow_origins: Vec<String>,
+    /// Keep the capital and small letters of header names between callers and apps, for old apps that
+    /// know them only so; the relay's own headers begin each word with a capital then
+    #[arg(long)]
+    pub(crate) keep_header_case: bool,
     /// The most requests in one JSON-RPC batch
     #[arg(long, value_name = "N", default_value_t = bound(JsonRpcLimits::default().batch_max),
           value_parser = clap::value_parser!(u32).range(1..=10_000))]

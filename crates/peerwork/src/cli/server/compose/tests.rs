@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use peerwork_identity::{KeyType, Keypair};
+use peerwork_listener::HeaderCase;
 
 use super::*;
 use crate::cli::settings::with_switches;
@@ -51,13 +52,29 @@ fn the_defaults_are_those_of_the_specification() {
     assert!(!relay.join_relays && relay.front.is_none());
     let ingress = relay.ingress.unwrap();
     assert_eq!(ingress.settings.listen, at("0.0.0.0:50005"));
-    assert_eq!(ingress.settings.cors_origins, ["*"]);
+    assert!(ingress.settings.cors_origins.is_empty());
     assert!(ingress.auth);
     let edge = edge("");
     assert!(edge.auth);
     assert_eq!(edge.settings.ports, [9527].into());
     assert_eq!(edge.settings.app_host, "localhost");
     assert_eq!(edge.settings.callers, None);
+}
+
+#[test]
+fn header_names_keep_their_letters_only_by_the_flag() {
+    let case = |line: &str| relay(line).ingress.unwrap().settings.http.header_case;
+    assert_eq!(case(""), HeaderCase::Lower);
+    assert_eq!(case("--keep-header-case"), HeaderCase::Kept);
+}
+
+#[test]
+fn named_origins_hold_for_http_calls_and_json_rpc() {
+    let origin = "https://page.example";
+    let config = built(&format!("--access-control-allow-origins {origin}")).unwrap();
+    assert_eq!(config.api.json_rpc.unwrap().cors_origins, [origin]);
+    let ingress = config.relay.unwrap().ingress.unwrap();
+    assert_eq!(ingress.settings.cors_origins, [origin]);
 }
 
 #[test]
