@@ -118,16 +118,21 @@ impl Drops {
 
     /// Counts a message that `sender` sent, and logs it at a bounded rate.
     pub(crate) fn add(&mut self, now: Duration, sender: NodeId, topic: &str, reason: DropReason) {
-        let counts = DropReason::ALL.into_iter().zip(&mut self.counts);
-        for (_, count) in counts.filter(|(counted, _)| *counted == reason) {
-            *count += 1;
-        }
-        if !self.logged.take(now, sender, LOGGED) {
+        if !self.count(now, sender, reason) {
             return;
         }
         let topic: String = topic.chars().take(TOPIC_CHARS_MAX).collect();
         let (flag, reason) = (reason.flag(), reason.name());
         tracing::warn!(node = %sender, ?topic, reason, flag, "gossip dropped");
+    }
+
+    /// Counts a message; gives whether the rate has room for a log line.
+    fn count(&mut self, now: Duration, sender: NodeId, reason: DropReason) -> bool {
+        let counts = DropReason::ALL.into_iter().zip(&mut self.counts);
+        for (_, count) in counts.filter(|(counted, _)| *counted == reason) {
+            *count += 1;
+        }
+        self.logged.take(now, sender, LOGGED)
     }
 
     /// Every reason with the number of messages that were dropped for it.
@@ -166,5 +171,18 @@ mod tests {
         }
         let names: HashSet<_> = DropReason::ALL.map(DropReason::name).into();
         assert_eq!(names.len(), DropReason::ALL.len());
+    }
+    #[test]
+    fn a_node_is_logged_once_a_minute_and_only_so_many_nodes_are() {
+        let (mut drops, a) = (Drops::new(), node());
+        let mut logs = |now, node| drops.count(now, node, DropReason::Unsigned);
+        assert!(logs(NOW, a));
+        assert!(!logs(NOW, a));
+        let minute = Duration::from_secs(60);
+        assert!(!logs(NOW + minute - Duration::from_millis(1), a));
+        assert!(logs(NOW + minute, a));
+        let others = (1..NODES_MAX).filter(|_| logs(NOW + minute, node()));
+        assert_eq!(others.count(), NODES_MAX - 1);
+        assert!(!logs(NOW + minute, node()), "one node too many");
     }
 }
