@@ -64,7 +64,7 @@ impl App {
             self.idle.pop_front();
         }
         if let Some(oldest) = self.idle.front() {
-            self.survival.note(now - oldest.since, now);
+            self.survival.note(oldest.since, now);
         }
         before - self.idle.len()
     }

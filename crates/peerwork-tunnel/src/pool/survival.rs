@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// The shortest survival that counts. The news of a close travels from the app to here, and a shorter
 /// survival may only mean that the news is late.
 const SURVIVAL_MIN: Duration = Duration::from_millis(100);
+/// How much later a connection must be open still, for the earlier survival to count: a machine that was
+/// busy has not read the news yet, and reads it first when it goes on.
+const CONFIRMED_AFTER: Duration = Duration::from_millis(20);
 /// A survival is forgotten after one to two periods: apps are restarted with other settings.
 const PERIOD: Duration = Duration::from_secs(60);
 
@@ -19,6 +22,14 @@ pub(crate) struct Survival {
     began: Instant,
     current: Duration,
     before: Duration,
+    seen: Option<Sighting>,
+}
+
+/// An open connection, not confirmed yet.
+#[derive(Debug, Clone, Copy)]
+struct Sighting {
+    since: Instant,
+    at: Instant,
 }
 
 impl Survival {
@@ -27,13 +38,20 @@ impl Survival {
             began: now,
             current: Duration::ZERO,
             before: Duration::ZERO,
+            seen: None,
         }
     }
 
-    /// Notes that a connection without a request for `idle` is open.
-    pub(crate) fn note(&mut self, idle: Duration, now: Instant) {
+    /// Notes that a connection which had its last request at `since` is open. Its idle time counts when the
+    /// connection is seen open again.
+    pub(crate) fn note(&mut self, since: Instant, now: Instant) {
         self.turn(now);
-        self.current = self.current.max(idle);
+        match self.seen.filter(|seen| seen.since == since) {
+            Some(seen) if now - seen.at < CONFIRMED_AFTER => return,
+            Some(seen) => self.current = self.current.max(seen.at - since),
+            None => {}
+        }
+        self.seen = Some(Sighting { since, at: now });
     }
 
     /// The idle time below which a connection is used for a request that must not be repeated: half of the
@@ -65,21 +83,39 @@ impl Survival {
 mod tests {
     use super::*;
 
+    /// Lets a connection be seen open after `idle` at `now`, and again.
+    fn survives(survival: &mut Survival, idle: Duration, now: Instant) {
+        survival.note(now - idle, now);
+        survival.note(now - idle, now + CONFIRMED_AFTER);
+    }
+
     #[test]
     fn half_of_the_longest_survival_is_safe_for_one_to_two_periods() {
-        let start = Instant::now();
+        let start = Instant::now() + PERIOD;
         let mut survival = Survival::new(start);
         assert_eq!(survival.safe_idle(start), Duration::ZERO);
-        survival.note(SURVIVAL_MIN - Duration::from_nanos(1), start);
+        survives(&mut survival, SURVIVAL_MIN - Duration::from_nanos(1), start);
         assert_eq!(survival.safe_idle(start), Duration::ZERO);
-        survival.note(SURVIVAL_MIN, start);
+        survives(&mut survival, SURVIVAL_MIN, start);
         assert_eq!(survival.safe_idle(start), SURVIVAL_MIN / 2);
-        survival.note(SURVIVAL_MIN * 3, start);
-        survival.note(SURVIVAL_MIN * 2, start);
+        survives(&mut survival, SURVIVAL_MIN * 3, start);
+        survives(&mut survival, SURVIVAL_MIN * 2, start);
         assert_eq!(survival.safe_idle(start + PERIOD), SURVIVAL_MIN * 3 / 2);
-        survival.note(SURVIVAL_MIN, start + PERIOD);
+        survives(&mut survival, SURVIVAL_MIN, start + PERIOD);
         let later = start + PERIOD * 2;
         assert_eq!(survival.safe_idle(later), SURVIVAL_MIN / 2);
         assert_eq!(survival.safe_idle(later + PERIOD * 2), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_connection_that_is_seen_open_once_or_twice_at_once_does_not_count() {
+        let (start, long) = (Instant::now() + PERIOD, SURVIVAL_MIN * 9);
+        let mut survival = Survival::new(start);
+        let just_before = start + CONFIRMED_AFTER - Duration::from_nanos(1);
+        for now in [start, start, just_before] {
+            survival.note(start - long, now);
+        }
+        survival.note(start - SURVIVAL_MIN, start + CONFIRMED_AFTER);
+        assert_eq!(survival.safe_idle(start), Duration::ZERO);
     }
 }
