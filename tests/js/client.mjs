@@ -40,7 +40,7 @@ export const text = (bytes) => new TextDecoder().decode(bytes)
 /** Starts a client that makes a reservation at the relay and discovers other clients by pubsub. */
 export const start = async (relay, options = {}) => {
   const { discover = true, flood = false, reserve = true, transports = [tcp(), webSockets()] } = options
-  const { security = 'noise' } = options
+  const { security = 'noise', monitor = true } = options
   const pubsub = flood
     ? floodsub()
     : gossipsub({ runOnLimitedConnection: true, allowPublishToZeroTopicPeers: true })
@@ -49,6 +49,7 @@ export const start = async (relay, options = {}) => {
     transports: [...transports, circuitRelayTransport()],
     connectionEncrypters: [security === 'tls' ? tls() : noise()],
     streamMuxers: [yamux()],
+    connectionMonitor: { enabled: monitor },
     peerDiscovery: discover ? [pubsubPeerDiscovery({ interval: 1000 })] : [],
     services: { identify: identify(), ping: ping(), pubsub },
     connectionGater: { denyDialMultiaddr: () => false }
