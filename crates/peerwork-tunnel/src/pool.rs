@@ -3,12 +3,6 @@
 //! A kept connection is an open tunnel for the same node, port and key; a request on it costs no round
 //! trip for opening. hyper-util's client could do the same, but would pack node, port and key into a
 //! URI and unpack them for each request.
-//!
-//! An app may close a kept connection while a request is on its way. A request that may be repeated is
-//! sent again then; one that may not be takes a kept connection only while that was idle for less than
-//! half of the time that connections to this app survived lately (`survival.rs`).
-
-mod survival;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,7 +22,6 @@ use tokio::{
 };
 
 use crate::{connect::Destination, stream::TunnelStream, upload::Upload};
-use survival::Survival;
 
 /// The most kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
@@ -44,47 +37,13 @@ struct Idle {
     since: Instant,
 }
 
-/// The kept connections of one destination.
-struct App {
-    /// The idle connections, the most recently used last.
-    idle: VecDeque<Idle>,
-    survival: Survival,
-}
-
-impl App {
-    /// Notes how long the connection that is unused longest has survived, and removes closed ones before
-    /// it; returns their number.
-    fn observe(&mut self, now: Instant) -> usize {
-        let before = self.idle.len();
-        while self
-            .idle
-            .front()
-            .is_some_and(|idle| idle.sender.is_closed())
-        {
-            self.idle.pop_front();
-        }
-        if let Some(oldest) = self.idle.front() {
-            self.survival.note(oldest.since, now);
-        }
-        before - self.idle.len()
-    }
-}
-
-/// Whether a request may be sent again when nobody knows whether the app got it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// The request has no body and an idempotent method.
-    Allowed,
-    /// The app would act twice.
-    Forbidden,
-}
-
 #[derive(Default)]
 struct Kept {
     /// Whether the pool refuses connections because the ingress stops.
     closed: bool,
     count: usize,
-    by_destination: HashMap<Destination, App>,
+    /// The idle connections of each destination, the most recently used last.
+    by_destination: HashMap<Destination, VecDeque<Idle>>,
 }
 
 pub(crate) struct Pool {
@@ -115,22 +74,16 @@ impl Pool {
         Ok(sender)
     }
 
-    /// Takes the most recently used connection, if it may carry the request.
-    pub(crate) fn take(&self, to: &Destination, repeat: Repeat) -> Option<Sender> {
-        let now = Instant::now();
+    /// Takes the most recently used connection, if it was used within `age_max`.
+    pub(crate) fn take(&self, to: &Destination, age_max: Duration) -> Option<Sender> {
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
-        let app = kept.by_destination.get_mut(to)?;
-        kept.count -= app.observe(now);
-        let idle_max = match repeat {
-            Repeat::Allowed => IDLE_TIMEOUT,
-            Repeat::Forbidden => app.survival.safe_idle(now),
-        };
+        let idle = kept.by_destination.get_mut(to)?;
         loop {
-            if now - app.idle.back()?.since >= idle_max {
+            if idle.back()?.since.elapsed() > age_max {
                 return None;
             }
-            let sender = app.idle.pop_back()?.sender;
+            let sender = idle.pop_back()?.sender;
             kept.count -= 1;
             if !sender.is_closed() {
                 return Some(sender);
@@ -138,15 +91,8 @@ impl Pool {
         }
     }
 
-    /// Forgets how long the connections of an app survived: one of them failed.
-    pub(crate) fn distrust(&self, to: &Destination) {
-        if let Some(app) = self.kept.lock().by_destination.get_mut(to) {
-            app.survival = Survival::new(Instant::now());
-        }
-    }
-
-    /// Keeps a connection whose last response was read to its end, or drops it when the pool is full. The
-    /// connections that are unused longest stay: they show how long the app keeps connections.
+    /// Keeps a connection whose last response was read to its end. When the pool is full, the
+    /// connection that was unused longest is dropped.
     pub(crate) fn put(&self, to: &Destination, sender: Sender) {
         if sender.is_closed() {
             return;
@@ -157,36 +103,29 @@ impl Pool {
         if kept.closed {
             return;
         }
-        let app = match kept.by_destination.get_mut(to) {
-            Some(app) => app,
-            None => kept
-                .by_destination
-                .entry(to.clone())
-                .or_insert_with(|| App {
-                    idle: VecDeque::new(),
-                    survival: Survival::new(since),
-                }),
+        let idle = match kept.by_destination.get_mut(to) {
+            Some(idle) => idle,
+            None => kept.by_destination.entry(to.clone()).or_default(),
         };
-        kept.count -= app.observe(since);
-        if app.idle.len() >= IDLE_PER_DESTINATION_MAX || kept.count >= IDLE_MAX {
-            return;
+        if idle.len() >= IDLE_PER_DESTINATION_MAX || kept.count >= IDLE_MAX {
+            if idle.pop_front().is_none() {
+                return;
+            }
+            kept.count -= 1;
         }
-        app.idle.push_back(Idle { sender, since });
+        idle.push_back(Idle { sender, since });
         kept.count += 1;
     }
 
     /// Drops connections that are closed, or unused for [`IDLE_TIMEOUT`].
     pub(crate) fn sweep(&self) {
-        let now = Instant::now();
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
-        kept.by_destination.retain(|_, app| {
-            app.observe(now);
-            let idle = &mut app.idle;
-            idle.retain(|i| !i.sender.is_closed() && now - i.since < IDLE_TIMEOUT);
+        kept.by_destination.retain(|_, idle| {
+            idle.retain(|i: &Idle| !i.sender.is_closed() && i.since.elapsed() < IDLE_TIMEOUT);
             !idle.is_empty()
         });
-        kept.count = kept.by_destination.values().map(|app| app.idle.len()).sum();
+        kept.count = kept.by_destination.values().map(VecDeque::len).sum();
     }
 
     /// Drops all kept connections, and every connection that is put back later: a request that ends

@@ -10,12 +10,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{finish::Phase, shared::Shared};
 use crate::{
     connect::Destination,
-    pool::{Repeat, Sender},
+    pool::{self, Sender},
     problem::{Failure, Problem},
     upload::{Progress, Upload},
     wire::{Kind, RequestId},
 };
 
+/// The age of a kept connection up to which it may carry a request that cannot be sent twice. An app
+/// may close a kept connection at the moment a request is sent on it.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long a kept connection may take to become ready; normally it is ready already.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -37,11 +40,16 @@ impl Exchange<'_> {
         mut request: Request<Upload>,
         upgrade: bool,
     ) -> Result<(Response<Incoming>, Sender), Problem> {
-        let repeat = repeat(&request);
+        let replayable = is_replayable(&request);
+        let age_max = if replayable {
+            pool::IDLE_TIMEOUT
+        } else {
+            FRESH
+        };
         let mut kept_allowed = !upgrade;
         loop {
             let kept = match kept_allowed {
-                true => self.kept(repeat).await,
+                true => self.kept(age_max).await,
                 false => None,
             };
             let reused = kept.is_some();
@@ -51,7 +59,7 @@ impl Exchange<'_> {
                 None => Box::pin(self.fresh()).await?,
             };
             *self.phase = Phase::Forward;
-            let copy = (reused && repeat == Repeat::Allowed).then(|| self.copy(&request));
+            let copy = (reused && replayable).then(|| self.copy(&request));
             let mut failed = match self.respond(sender.try_send_request(request)).await? {
                 Ok(response) => return Ok((response, sender)),
                 Err(failed) => failed,
@@ -59,20 +67,15 @@ impl Exchange<'_> {
             // hyper returns the message when no byte of it was written.
             match failed.take_message().or(copy).filter(|_| reused) {
                 Some(again) => request = again,
-                None => {
-                    if reused {
-                        self.shared.pool.distrust(self.to);
-                    }
-                    return Err(self.classify(&failed.into_error()));
-                }
+                None => return Err(self.classify(&failed.into_error())),
             }
             kept_allowed = false;
         }
     }
 
-    async fn kept(&self, repeat: Repeat) -> Option<Sender> {
+    async fn kept(&self, age_max: Duration) -> Option<Sender> {
         loop {
-            let mut sender = self.shared.pool.take(self.to, repeat)?;
+            let mut sender = self.shared.pool.take(self.to, age_max)?;
             if sender.is_ready() {
                 return Some(sender);
             }
@@ -147,14 +150,10 @@ impl Exchange<'_> {
 }
 
 /// Whether a request may be sent twice: an idempotent method (RFC 9110 section 9.2.2) without a body.
-fn repeat(request: &Request<Upload>) -> Repeat {
+fn is_replayable(request: &Request<Upload>) -> bool {
     let idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
     );
-    if idempotent && http_body::Body::is_end_stream(request.body()) {
-        Repeat::Allowed
-    } else {
-        Repeat::Forbidden
-    }
+    idempotent && http_body::Body::is_end_stream(request.body())
 }
