@@ -6,7 +6,10 @@ use peerwork_net::{Network, Protocol, Stream};
 use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::node::{behind_nat_config, soon, start};
+use crate::{
+    eventually,
+    node::{behind_nat_config, soon, start},
+};
 
 const FLOODSUB: Protocol = Protocol::bare("/floodsub/1.0.0");
 const GOSSIPSUB: Protocol = Protocol::bare("/meshsub/1.1.0");
@@ -92,6 +95,12 @@ impl RawGossip {
         let network = start(behind_nat_config()).await;
         let dialled = network.dial(to.node, vec![to.transport], soon()).await;
         dialled.unwrap_or_else(|error| panic!("the dial fails: {error:?}"));
+        // The client's own gossip opens a stream with the connection. The other node reads one gossip
+        // stream of a connection, the latest, so the client's own must be there before this one.
+        eventually("identify, which comes after gossip's own stream", || {
+            network.peer(to.node)?.agent.clone()
+        })
+        .await;
         let stream = network.open(to.node, protocol, soon()).await;
         let stream = stream.unwrap_or_else(|error| panic!("no stream: {error:?}"));
         Self { network, stream }
