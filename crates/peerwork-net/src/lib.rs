@@ -36,6 +36,7 @@ pub mod link;
 pub mod metering;
 mod metrics;
 pub mod peers;
+mod reasons;
 pub mod relay;
 pub mod streams;
 mod transport;

@@ -229,7 +229,7 @@ impl Metrics {
     }
 
     /// Brings the figures of dropped messages up to date; called once a second.
-    pub(crate) fn refresh_drops(&self, drops: impl Iterator<Item = (DropReason, u64)>) {
+    pub(crate) fn refresh_drops(&self, drops: Vec<(DropReason, u64)>) {
         for (drop, count) in drops {
             let reason = drop.name();
             raise(&self.drops.get_or_create(&Reason { reason }), count);

@@ -184,7 +184,7 @@ impl Driver {
     }
 
     /// Messages that reached neither a joined topic nor the hub's clients, by reason.
-    pub(crate) fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
+    pub(crate) fn drops(&self) -> Vec<(DropReason, u64)> {
         self.drops.counts()
     }
 

@@ -9,6 +9,8 @@ use libp2p::gossipsub::ValidationError;
 use peerwork_identity::NodeId;
 use peerwork_limits::{Rate, Rates};
 
+use crate::reasons::{Counted, reasons};
+
 /// The rate of log lines about one node.
 const LOGGED: Rate = Rate {
     burst: 1,
@@ -19,53 +21,30 @@ const NODES_MAX: usize = 128;
 /// Characters of a topic's name in the log; a message may name any topic.
 const TOPIC_CHARS_MAX: usize = 64;
 
-/// The reason for which a gossip message is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DropReason {
-    /// The message has no signature.
-    Unsigned,
-    /// The signature is not the author's, or does not cover the message.
-    Signature,
-    /// The sequence number is missing, empty, or longer than eight bytes.
-    SequenceNumber,
-    /// The author is no node id.
-    Author,
-    /// The node's score is so low, for forged or rejected messages, that none of its messages is taken.
-    Muted,
-    /// The message is larger than the hub forwards.
-    Size,
-    /// The node sends more on this topic than the hub forwards for one node.
-    SenderRate,
-    /// All nodes together send more on this topic than the hub forwards.
-    TopicRate,
+reasons! {
+    /// The reason for which a gossip message is dropped.
+    pub(crate) DropReason {
+        /// The message has no signature.
+        Unsigned = "unsigned",
+        /// The signature is not the author's, or does not cover the message.
+        Signature = "signature",
+        /// The sequence number is missing, empty, or longer than eight bytes.
+        SequenceNumber = "sequence-number",
+        /// The author is no node id.
+        Author = "author",
+        /// The node's score is so low, for forged or rejected messages, that none of its messages is
+        /// taken.
+        Muted = "muted",
+        /// The message is larger than the hub forwards.
+        Size = "size",
+        /// The node sends more on this topic than the hub forwards for one node.
+        SenderRate = "sender-rate",
+        /// All nodes together send more on this topic than the hub forwards.
+        TopicRate = "topic-rate",
+    }
 }
 
 impl DropReason {
-    const ALL: [Self; 8] = [
-        Self::Unsigned,
-        Self::Signature,
-        Self::SequenceNumber,
-        Self::Author,
-        Self::Muted,
-        Self::Size,
-        Self::SenderRate,
-        Self::TopicRate,
-    ];
-
-    /// The reason's name in logs and metrics.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Unsigned => "unsigned",
-            Self::Signature => "signature",
-            Self::SequenceNumber => "sequence-number",
-            Self::Author => "author",
-            Self::Muted => "muted",
-            Self::Size => "size",
-            Self::SenderRate => "sender-rate",
-            Self::TopicRate => "topic-rate",
-        }
-    }
-
     /// The flag of `peerwork relay` that sets the bound, for a reason that is a bound.
     fn flag(self) -> Option<&'static str> {
         match self {
@@ -104,14 +83,14 @@ impl From<ValidationError> for DropReason {
 /// The dropped messages since the start.
 #[derive(Debug)]
 pub(crate) struct Drops {
-    counts: [u64; DropReason::ALL.len()],
+    counts: Counted<DropReason>,
     logged: Rates<NodeId>,
 }
 
 impl Drops {
     pub(crate) fn new() -> Self {
         Self {
-            counts: [0; DropReason::ALL.len()],
+            counts: Counted::new(DropReason::ALL),
             logged: Rates::new(NODES_MAX),
         }
     }
@@ -128,16 +107,13 @@ impl Drops {
 
     /// Counts a message; gives whether the rate has room for a log line.
     fn count(&mut self, now: Duration, sender: NodeId, reason: DropReason) -> bool {
-        let counts = DropReason::ALL.into_iter().zip(&mut self.counts);
-        for (_, count) in counts.filter(|(counted, _)| *counted == reason) {
-            *count += 1;
-        }
+        self.counts.add(reason);
         self.logged.take(now, sender, LOGGED)
     }
 
     /// Every reason with the number of messages that were dropped for it.
-    pub(crate) fn counts(&self) -> impl Iterator<Item = (DropReason, u64)> {
-        DropReason::ALL.into_iter().zip(self.counts)
+    pub(crate) fn counts(&self) -> Vec<(DropReason, u64)> {
+        self.counts.all()
     }
 }
 
@@ -172,6 +148,7 @@ mod tests {
         let names: HashSet<_> = DropReason::ALL.map(DropReason::name).into();
         assert_eq!(names.len(), DropReason::ALL.len());
     }
+
     #[test]
     fn a_node_is_logged_once_a_minute_and_only_so_many_nodes_are() {
         let (mut drops, a) = (Drops::new(), node());

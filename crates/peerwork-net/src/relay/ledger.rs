@@ -12,7 +12,8 @@ use std::{
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 
-use super::refusal::{CircuitRefusal, Counted, Refusal};
+use super::refusal::{CircuitRefusal, Refusal};
+use crate::reasons::Counted;
 
 /// A circuit that is carried.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use peerwork_limits::{Bucket, Origin, Rate, Rates, Share, Shares};
 
-use super::{Refusal, RelayCounts, holder_queue::HolderQueue, refusal::Counted};
+use super::{Refusal, RelayCounts, holder_queue::HolderQueue};
 use crate::config::RelayServer;
+use crate::reasons::Counted;
 
 /// The rate of one holder's reservation requests; a page that is reloaded again and again sends many.
 const HOLDER_RATE: Rate = Rate {
