@@ -6,6 +6,7 @@ use peerwork_listener::HeaderCase;
 use peerwork_testkit::RawApp;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     sync::Notify,
     time::timeout,
 };
@@ -17,11 +18,17 @@ const HEADERS_MAX: usize = 256;
 
 /// Sends a request as it stands, and reads until the ingress closes.
 pub(crate) async fn exchange(world: &World, request: &str) -> String {
-    let mut stream = world.raw(request).await;
-    let mut answer = Vec::new();
-    let read = timeout(SOON, stream.read_to_end(&mut answer));
-    read.await.unwrap().unwrap();
-    String::from_utf8(answer).unwrap()
+    rest(&mut world.raw(request).await).await
+}
+
+/// Reads to the end of a connection.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    answer
 }
 
 /// Asserts that a raw answer has the status, and a problem of the name as its body.
@@ -131,9 +138,7 @@ async fn an_answer_with_256_headers_passes_and_257_are_a_502() {
 #[tokio::test]
 async fn over_http2_a_request_with_256_headers_passes() {
     let (world, _app, path) = reflecting(|_| ()).await;
-    let stream = tokio::net::TcpStream::connect(world.address())
-        .await
-        .unwrap();
+    let stream = TcpStream::connect(world.address()).await.unwrap();
     let executor = hyper_util::rt::TokioExecutor::new();
     let io = hyper_util::rt::TokioIo::new(stream);
     let handshake = hyper::client::conn::http2::handshake(executor, io);
@@ -215,23 +220,29 @@ async fn requests_that_cannot_be_parsed_are_answered_with_a_problem_and_counted(
     assert_eq!((count("malformed"), count("headers-too-large")), (4.0, 2.0));
 }
 
-#[tokio::test]
-async fn early_hints_of_the_app_arrive_before_its_answer() {
+/// An app that sends `first` for a request, and its answer once it is told to.
+async fn slow_app(first: &'static [u8]) -> (RawApp, Arc<Notify>) {
     let go = Arc::new(Notify::new());
     let wait = Arc::clone(&go);
     let app = RawApp::start(move |mut stream, _| {
         let wait = Arc::clone(&wait);
         async move {
             let _ = stream.read(&mut [0; 4096]).await;
-            let hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\
-                link: </a.css>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
-            let _ = stream.write_all(hints).await;
+            let _ = stream.write_all(first).await;
             wait.notified().await;
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
             let _ = stream.write_all(answer).await;
         }
     })
     .await;
+    (app, go)
+}
+
+#[tokio::test]
+async fn early_hints_of_the_app_arrive_before_its_answer() {
+    let hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\
+        link: </a.css>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+    let (app, go) = slow_app(hints).await;
     let port = app.address().port();
     let world = World::with(|setup| setup.edge.ports = [port].into()).await;
     let path = format!("/edge/{}/{port}/", world.node());
@@ -246,11 +257,7 @@ async fn early_hints_of_the_app_arrive_before_its_answer() {
         .unwrap();
     assert_eq!(String::from_utf8(hints).unwrap(), expected);
     go.notify_one();
-    let mut answer = String::new();
-    timeout(SOON, stream.read_to_string(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
+    let answer = rest(&mut stream).await;
     assert!(
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok"),
         "{answer}"
@@ -259,18 +266,7 @@ async fn early_hints_of_the_app_arrive_before_its_answer() {
 
 #[tokio::test]
 async fn a_client_that_half_closes_after_its_request_gets_the_answer_of_a_slow_app() {
-    let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let app = RawApp::start(move |mut stream, _| {
-        let wait = Arc::clone(&wait);
-        async move {
-            let _ = stream.read(&mut [0; 4096]).await;
-            wait.notified().await;
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-            let _ = stream.write_all(answer).await;
-        }
-    })
-    .await;
+    let (app, go) = slow_app(b"").await;
     let port = app.address().port();
     let world = World::with(|setup| setup.edge.ports = [port].into()).await;
     let head = format!(
@@ -286,11 +282,7 @@ async fn a_client_that_half_closes_after_its_request_gets_the_answer_of_a_slow_a
     })
     .await;
     go.notify_one();
-    let mut answer = String::new();
-    timeout(SOON, stream.read_to_string(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
+    let answer = rest(&mut stream).await;
     assert!(
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok"),
         "{answer}"
@@ -300,11 +292,7 @@ async fn a_client_that_half_closes_after_its_request_gets_the_answer_of_a_slow_a
         .raw(&format!("{head}content-length: 5\r\n\r\nhi"))
         .await;
     stream.shutdown().await.unwrap();
-    let mut answer = String::new();
-    timeout(SOON, stream.read_to_string(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
+    let answer = rest(&mut stream).await;
     assert!(!answer.contains(" 200 OK"), "{answer}");
 }
 
