@@ -14,6 +14,7 @@ mod compiler;
 mod fuzz;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 
@@ -44,6 +45,8 @@ enum Task {
     Commits,
     /// Measure the product as ratios to peers of the same run
     Bench(bench::Arguments),
+    /// Repeat as often as promised what CI repeats at a tenth
+    Soak(soak::Arguments),
     /// Build or run the fuzz targets (nightly compiler)
     #[command(subcommand)]
     Fuzz(fuzz::Task),
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Tidy(arguments) => tidy::run(&arguments),
         Task::Commits => commits::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
         Task::Fuzz(task) => fuzz::run(&task),
     };
     match result {

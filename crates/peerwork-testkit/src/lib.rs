@@ -4,6 +4,7 @@
 //! Development only; no shipped crate depends on the test kit.
 //!
 //! * [`eventually`][]: waiting.
+//! * [`repetitions`][]: how often a test repeats its steps.
 //! * [`ClosedPort`], [`own_loopback`]: ports that refuse connections, or that stay free for a restart.
 //! * [`Door`], [`HeldLink`]: connections that the test passes on, as from elsewhere, or slowly.
 //! * [`node`]: one node, its settings and its connections.
@@ -26,6 +27,7 @@ mod ports;
 pub mod process;
 mod raw_app;
 mod raw_gossip;
+mod repetitions;
 mod wait;
 mod web_app;
 
@@ -35,5 +37,6 @@ pub use mesh::{Mesh, Plan};
 pub use ports::{ClosedPort, own_loopback};
 pub use raw_app::RawApp;
 pub use raw_gossip::{RawGossip, RawMessage};
+pub use repetitions::repetitions;
 pub use wait::{DEADLINE, eventually, eventually_async};
 pub use web_app::WebApp;
