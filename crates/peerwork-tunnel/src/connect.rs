@@ -18,7 +18,7 @@ use crate::{
     edge::Own,
     routes::Routes,
     stream::TunnelStream,
-    wire::{self, Head, Kind, PROTOCOL, Reason, RequestId, WireError},
+    wire::{self, Head, Kind, PROTOCOL, Reason, Refusal, Repeated, RequestId, WireError},
 };
 
 pub use error::ConnectError;
@@ -45,6 +45,48 @@ pub struct Destination {
 impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.node, self.port)
+    }
+}
+
+/// The use of a tunnel, as its opener tells the edge.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening {
+    kind: Kind,
+    request_id: RequestId,
+    keeps: bool,
+    repeats: Option<Repeated>,
+}
+
+impl Opening {
+    /// A tunnel for one TCP connection.
+    #[must_use]
+    pub fn tcp(request_id: RequestId) -> Self {
+        Self {
+            kind: Kind::Tcp,
+            request_id,
+            keeps: false,
+            repeats: None,
+        }
+    }
+
+    /// A tunnel for one HTTP request that may upgrade the connection.
+    #[must_use]
+    pub fn upgrade(request_id: RequestId) -> Self {
+        Self {
+            kind: Kind::Http,
+            ..Self::tcp(request_id)
+        }
+    }
+
+    /// A tunnel for one HTTP request after the other. The first may be a request that failed on another
+    /// tunnel; the tunnel opens only if the edge vouches that no byte of it reached the app.
+    #[must_use]
+    pub fn kept(request_id: RequestId, repeats: Option<Repeated>) -> Self {
+        Self {
+            keeps: true,
+            repeats,
+            ..Self::upgrade(request_id)
+        }
     }
 }
 
@@ -93,21 +135,32 @@ impl Connector {
     pub async fn connect(
         &self,
         to: &Destination,
-        kind: Kind,
-        request_id: RequestId,
+        opening: Opening,
         deadline: Instant,
     ) -> Result<TunnelStream, ConnectError> {
         let mut stream = self.open(to.node, deadline).await?;
+        let Opening {
+            kind,
+            request_id,
+            keeps,
+            repeats,
+        } = opening;
         let head = Head {
             port: to.port,
             request_id,
             open_deadline: deadline.saturating_duration_since(Instant::now()),
             kind,
             key: to.key.as_deref().map(str::to_owned),
+            keeps,
+            repeats,
         };
         let answered = timeout_at(deadline, ask(&mut stream, &head)).await;
         match answered.map_err(|_| ConnectError::Deadline)? {
-            Ok(Ok(())) => Ok(stream),
+            Ok(Ok(accepted)) if repeats.is_none() || accepted.unsent => Ok(stream),
+            Ok(Ok(_)) => Err(ConnectError::Refused(Refusal {
+                reason: Reason::MayHaveArrived,
+                detail: "the edge does not tell whether the request reached the app".to_owned(),
+            })),
             Ok(Err(refusal)) if refusal.reason == Reason::Full => Err(ConnectError::EdgeBusy),
             Ok(Err(refusal)) => Err(ConnectError::Refused(refusal)),
             Err(WireError::Io(error)) => Err(ConnectError::Unreachable(format!(

@@ -9,6 +9,8 @@
 
 mod app;
 mod config;
+mod guarded;
+mod records;
 mod shared;
 mod tunnel;
 
@@ -27,6 +29,7 @@ use crate::{
     stream::{self, Pipe},
     wire::PROTOCOL,
 };
+use records::Records;
 use shared::{AppWarnings, Shared};
 
 pub use app::THIS_MACHINE;
@@ -78,6 +81,7 @@ impl Edge {
             metrics: EdgeMetrics::register(metrics),
             stop: network.stopping(),
             app_warnings: AppWarnings::new(),
+            records: Records::default(),
             config,
         });
         // Streams have no deadline: a tunnel lasts as long as the caller and the app keep it open.

@@ -16,11 +16,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::failures::{CarryError, Failures};
 use crate::{
-    connect::{Connector, Destination},
+    connect::{Connector, Destination, Opening},
     copy::{Copied, copy_both},
     error::StartError,
     routes::Routes,
-    wire::{Kind, RequestId},
+    wire::RequestId,
 };
 
 /// Connections forwarded at once; further connections wait to be accepted. Each costs 130 KiB, so 130
@@ -182,7 +182,7 @@ impl Carrier {
         let deadline = Instant::now() + CONNECT_DEADLINE;
         let mut stream = self
             .connector
-            .connect(&self.to, Kind::Tcp, request_id, deadline)
+            .connect(&self.to, Opening::tcp(request_id), deadline)
             .await?;
         Ok(copy_both(local, &mut stream, copied, None).await?)
     }

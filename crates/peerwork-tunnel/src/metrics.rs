@@ -22,6 +22,8 @@ pub(crate) struct IngressMetrics {
     received: Counter,
     sent: Counter,
     pub(crate) tunnels_opened: Counter,
+    /// Requests that were sent again.
+    pub(crate) repeated: Counter,
     pub(crate) connections: Counters,
 }
 
@@ -44,6 +46,7 @@ impl IngressMetrics {
             received: direction("received"),
             sent: direction("sent"),
             tunnels_opened: Counter::default(),
+            repeated: Counter::default(),
             connections: Counters::default(),
         };
         registry.register(
@@ -72,6 +75,11 @@ impl IngressMetrics {
             "tunnels_opened",
             "Tunnels opened for requests; far fewer than requests when they are kept",
             metrics.tunnels_opened.clone(),
+        );
+        registry.register(
+            "requests_repeated",
+            "Requests sent again on a new connection, because a kept one was lost before their answer",
+            metrics.repeated.clone(),
         );
         metrics
     }
@@ -146,5 +154,6 @@ fn reason_name(reason: Reason) -> &'static str {
         Reason::AppTimeout => "app-timeout",
         Reason::Full => "full",
         Reason::ShuttingDown => "shutting-down",
+        Reason::MayHaveArrived => "may-have-arrived",
     }
 }

@@ -3,11 +3,21 @@
 //! A kept connection is an open tunnel for the same node, port and key; a request on it costs no round
 //! trip for opening. hyper-util's client could do the same, but would pack node, port and key into a
 //! URI and unpack them for each request.
+//!
+//! An app may close a kept connection while a request is on its way. A request that may be repeated is
+//! sent again then; one that may not be takes a kept connection only while that was idle for less than
+//! half of the time that connections to this app survived lately (`survival.rs`).
+
+mod survival;
 
 use std::{
     collections::{HashMap, VecDeque},
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,7 +31,13 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{connect::Destination, stream::TunnelStream, upload::Upload};
+use crate::{
+    connect::Destination,
+    stream::TunnelStream,
+    upload::Upload,
+    wire::{Repeated, RequestId},
+};
+use survival::Survival;
 
 /// The most kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
@@ -30,11 +46,63 @@ const IDLE_MAX: usize = 4096;
 /// How long an unused connection is kept.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(crate) type Sender = SendRequest<Upload>;
+/// HTTP/1.1 on a tunnel to an app.
+pub(crate) struct Connection {
+    pub(crate) sender: SendRequest<Upload>,
+    tunnel: RequestId,
+    written: Arc<AtomicU64>,
+}
+
+impl Connection {
+    /// Names the place of the next request on the connection, which must be ready for it.
+    pub(crate) fn next_request(&self) -> Repeated {
+        Repeated {
+            tunnel: self.tunnel,
+            offset: self.written.load(Ordering::Relaxed),
+        }
+    }
+}
 
 struct Idle {
-    sender: Sender,
+    connection: Connection,
     since: Instant,
+}
+
+impl Idle {
+    fn is_closed(&self) -> bool {
+        self.connection.sender.is_closed()
+    }
+}
+
+/// The kept connections of one destination.
+struct App {
+    /// The idle connections, the most recently used last.
+    idle: VecDeque<Idle>,
+    survival: Survival,
+}
+
+impl App {
+    /// Notes how long the connection that is unused longest has survived, and removes closed ones before
+    /// it; returns their number.
+    fn observe(&mut self, now: Instant) -> usize {
+        let before = self.idle.len();
+        while self.idle.front().is_some_and(Idle::is_closed) {
+            self.idle.pop_front();
+        }
+        if let Some(oldest) = self.idle.front() {
+            self.survival.note(oldest.since, now);
+        }
+        before - self.idle.len()
+    }
+}
+
+/// Whether a request may be sent again when nobody knows whether the app got it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// The request has no body and an idempotent method.
+    Allowed,
+    /// The app would act twice.
+    Forbidden,
 }
 
 #[derive(Default)]
@@ -42,8 +110,7 @@ struct Kept {
     /// Whether the pool refuses connections because the ingress stops.
     closed: bool,
     count: usize,
-    /// The idle connections of each destination, the most recently used last.
-    by_destination: HashMap<Destination, VecDeque<Idle>>,
+    by_destination: HashMap<Destination, App>,
 }
 
 pub(crate) struct Pool {
@@ -60,41 +127,63 @@ impl Pool {
         }
     }
 
-    /// Starts HTTP/1.1 on a tunnel. The connection's task ends when the sender is dropped, either side
-    /// closes, or the lifetime is cancelled.
+    /// Starts HTTP/1.1 on the tunnel with this id. The connection's task ends when the sender is dropped,
+    /// either side closes, or the lifetime is cancelled.
     pub(crate) async fn handshake(
         &self,
         stream: TunnelStream,
+        tunnel: RequestId,
         lifetime: &Lifetime,
-    ) -> hyper::Result<Sender> {
-        let io = TokioIo::new(AppStream(stream));
+    ) -> hyper::Result<Connection> {
+        let written = Arc::<AtomicU64>::default();
+        let io = TokioIo::new(AppStream {
+            stream,
+            written: Arc::clone(&written),
+        });
         let (sender, connection) = self.http.handshake(io).await?;
         // The error reaches the request on the connection.
         lifetime.spawn(async move { drop(connection.with_upgrades().await) });
-        Ok(sender)
+        Ok(Connection {
+            sender,
+            tunnel,
+            written,
+        })
     }
 
-    /// Takes the most recently used connection, if it was used within `age_max`.
-    pub(crate) fn take(&self, to: &Destination, age_max: Duration) -> Option<Sender> {
+    /// Takes the most recently used connection, if it may carry the request.
+    pub(crate) fn take(&self, to: &Destination, repeat: Repeat) -> Option<Connection> {
+        let now = Instant::now();
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
-        let idle = kept.by_destination.get_mut(to)?;
+        let app = kept.by_destination.get_mut(to)?;
+        kept.count -= app.observe(now);
+        let idle_max = match repeat {
+            Repeat::Allowed => IDLE_TIMEOUT,
+            Repeat::Forbidden => app.survival.safe_idle(now),
+        };
         loop {
-            if idle.back()?.since.elapsed() > age_max {
+            if now - app.idle.back()?.since >= idle_max {
                 return None;
             }
-            let sender = idle.pop_back()?.sender;
+            let idle = app.idle.pop_back()?;
             kept.count -= 1;
-            if !sender.is_closed() {
-                return Some(sender);
+            if !idle.is_closed() {
+                return Some(idle.connection);
             }
         }
     }
 
-    /// Keeps a connection whose last response was read to its end. When the pool is full, the
-    /// connection that was unused longest is dropped.
-    pub(crate) fn put(&self, to: &Destination, sender: Sender) {
-        if sender.is_closed() {
+    /// Forgets how long the connections of an app survived: one of them failed.
+    pub(crate) fn distrust(&self, to: &Destination) {
+        if let Some(app) = self.kept.lock().by_destination.get_mut(to) {
+            app.survival = Survival::new(Instant::now());
+        }
+    }
+
+    /// Keeps a connection whose last response was read to its end. When the pool is full, the second oldest
+    /// connection of the app is dropped: the oldest shows how long the app keeps connections.
+    pub(crate) fn put(&self, to: &Destination, connection: Connection) {
+        if connection.sender.is_closed() {
             return;
         }
         let since = Instant::now();
@@ -103,29 +192,39 @@ impl Pool {
         if kept.closed {
             return;
         }
-        let idle = match kept.by_destination.get_mut(to) {
-            Some(idle) => idle,
-            None => kept.by_destination.entry(to.clone()).or_default(),
+        let app = match kept.by_destination.get_mut(to) {
+            Some(app) => app,
+            None => kept
+                .by_destination
+                .entry(to.clone())
+                .or_insert_with(|| App {
+                    idle: VecDeque::new(),
+                    survival: Survival::new(since),
+                }),
         };
-        if idle.len() >= IDLE_PER_DESTINATION_MAX || kept.count >= IDLE_MAX {
-            if idle.pop_front().is_none() {
+        kept.count -= app.observe(since);
+        if app.idle.len() >= IDLE_PER_DESTINATION_MAX || kept.count >= IDLE_MAX {
+            if app.idle.remove(1).is_none() {
                 return;
             }
             kept.count -= 1;
         }
-        idle.push_back(Idle { sender, since });
+        app.idle.push_back(Idle { connection, since });
         kept.count += 1;
     }
 
     /// Drops connections that are closed, or unused for [`IDLE_TIMEOUT`].
     pub(crate) fn sweep(&self) {
+        let now = Instant::now();
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
-        kept.by_destination.retain(|_, idle| {
-            idle.retain(|i: &Idle| !i.sender.is_closed() && i.since.elapsed() < IDLE_TIMEOUT);
+        kept.by_destination.retain(|_, app| {
+            app.observe(now);
+            let idle = &mut app.idle;
+            idle.retain(|i| !i.is_closed() && now - i.since < IDLE_TIMEOUT);
             !idle.is_empty()
         });
-        kept.count = kept.by_destination.values().map(VecDeque::len).sum();
+        kept.count = kept.by_destination.values().map(|app| app.idle.len()).sum();
     }
 
     /// Drops all kept connections, and every connection that is put back later: a request that ends
@@ -161,11 +260,22 @@ fn builder(header_case: HeaderCase) -> http1::Builder {
 ///
 /// hyper shuts a connection down before it drops it. A shutdown is a half-close at the edge, and an app
 /// that sends events would never notice that the client has left.
-pub(crate) struct AppStream(TunnelStream);
+pub(crate) struct AppStream {
+    stream: TunnelStream,
+    /// The bytes that were written.
+    written: Arc<AtomicU64>,
+}
 
 impl AppStream {
     pub(crate) fn into_inner(self) -> TunnelStream {
-        self.0
+        self.stream
+    }
+
+    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &result {
+            self.written.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+        result
     }
 }
 
@@ -175,7 +285,7 @@ impl AsyncRead for AppStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
@@ -185,11 +295,12 @@ impl AsyncWrite for AppStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.count(result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -201,10 +312,11 @@ impl AsyncWrite for AppStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.count(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }

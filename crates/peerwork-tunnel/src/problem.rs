@@ -246,6 +246,7 @@ impl Problem {
             Reason::AppTimeout => Failure::AppConnectTimeout,
             Reason::Full => Failure::EdgeFull,
             Reason::ShuttingDown => Failure::EdgeStopping,
+            Reason::MayHaveArrived => Failure::AppBroken,
         };
         Self::new(failure, refusal.detail.clone())
     }

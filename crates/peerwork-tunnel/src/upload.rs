@@ -1,4 +1,5 @@
-//! Streams the body of a request to the app and counts its bytes.
+//! Streams the body of a request to the app and counts its bytes. A body can be recorded, so that a
+//! request whose first bytes were lost with its connection can be sent again.
 
 use std::{
     pin::Pin,
@@ -10,8 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+/// The longest part of a body that is recorded.
+const RECORDED_BYTES_MAX: usize = 16 * 1024;
 
 /// The progress of one request's upload.
 #[derive(Debug, Default)]
@@ -38,15 +44,43 @@ impl Progress {
 
 /// The body of a request on its way to the app.
 pub(crate) struct Upload {
+    /// A recorded part of the body, which is sent before the rest.
+    first: Recorded,
     incoming: Option<Incoming>,
     progress: Arc<Progress>,
+    recording: Option<Recording>,
+}
+
+/// The frames of a body that were sent.
+#[derive(Default)]
+struct Recorded {
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+/// A recording under way. It gives the body back when the request is dropped.
+struct Recording {
+    sent: Vec<u8>,
+    trailers: Option<HeaderMap>,
+    back: oneshot::Sender<Upload>,
+}
+
+impl Recording {
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        match frame.data_ref() {
+            Some(data) => self.sent.extend_from_slice(data),
+            None => self.trailers = frame.trailers_ref().cloned(),
+        }
+    }
 }
 
 impl Upload {
     pub(crate) fn new(incoming: Incoming, progress: Arc<Progress>) -> Self {
         let upload = Self {
+            first: Recorded::default(),
             incoming: Some(incoming).filter(|incoming| !incoming.is_end_stream()),
             progress,
+            recording: None,
         };
         upload.note_end();
         upload
@@ -55,8 +89,40 @@ impl Upload {
     /// An empty body for a copy of a request without a body.
     pub(crate) fn empty(progress: Arc<Progress>) -> Self {
         Self {
+            first: Recorded::default(),
             incoming: None,
             progress,
+            recording: None,
+        }
+    }
+
+    /// Records a body of which nothing was sent. When the request is dropped, the receiver gets the whole
+    /// body, unless more than [`RECORDED_BYTES_MAX`] bytes of it were sent or the client broke it off.
+    pub(crate) fn record(&mut self) -> oneshot::Receiver<Self> {
+        let (back, given) = oneshot::channel();
+        self.recording = Some(Recording {
+            sent: Vec::new(),
+            trailers: None,
+            back,
+        });
+        given
+    }
+
+    /// Begins a body again that was recorded.
+    pub(crate) fn begin_again(&self) {
+        let done = self.is_end_stream();
+        self.progress.done.store(done, Ordering::Release);
+    }
+
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        let Some(recording) = &mut self.recording else {
+            return;
+        };
+        let more = frame.data_ref().map_or(0, Bytes::len);
+        if recording.sent.len() + more > RECORDED_BYTES_MAX {
+            self.recording = None;
+        } else {
+            recording.note(frame);
         }
     }
 
@@ -76,6 +142,11 @@ impl HttpBody for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
+        if let Some(frame) = this.first.take() {
+            this.note(&frame);
+            this.note_end();
+            return Poll::Ready(Some(Ok(frame)));
+        }
         let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
         };
@@ -84,20 +155,61 @@ impl HttpBody for Upload {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
                 this.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+                this.note(frame);
                 this.note_end();
             }
-            Some(Err(_)) => this.progress.failed.store(true, Ordering::Release),
+            Some(Err(_)) => {
+                this.recording = None;
+                this.progress.failed.store(true, Ordering::Release);
+            }
             None => this.progress.done.store(true, Ordering::Release),
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.first.is_empty() && self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let incoming = self.incoming.as_ref();
-        incoming.map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        let mut hint = incoming.map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint);
+        let first = self.first.data.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint.set_lower(hint.lower() + first);
+        hint
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(recording) = self.recording.take() {
+            let again = Self {
+                first: Recorded {
+                    data: recording.sent.into(),
+                    trailers: recording.trailers,
+                },
+                incoming: self.incoming.take(),
+                progress: Arc::clone(&self.progress),
+                recording: None,
+            };
+            // The receiver is gone when the request was answered.
+            let _ = recording.back.send(again);
+        }
+    }
+}
+
+impl Recorded {
+    fn is_empty(&self) -> bool {
+        self.data.is_empty() && self.trailers.is_none()
+    }
+
+    fn take(&mut self) -> Option<Frame<Bytes>> {
+        if !self.data.is_empty() {
+            return Some(Frame::data(std::mem::take(&mut self.data)));
+        }
+        self.trailers.take().map(Frame::trailers)
     }
 }

@@ -70,6 +70,20 @@ pub struct Head {
     pub kind: Kind,
     /// The edge's bearer key, at most [`KEY_BYTES_MAX`] bytes.
     pub key: Option<String>,
+    /// Whether the opener sends one HTTP request after the other on the tunnel. The edge then remembers
+    /// how many bytes reached the app, and passes no request to an app that has ended its direction.
+    pub keeps: bool,
+    /// The failed request that is to be sent again on this tunnel.
+    pub repeats: Option<Repeated>,
+}
+
+/// A request that failed on a kept tunnel, and which must not reach the app twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated {
+    /// The request id of the head of the tunnel on which it failed.
+    pub tunnel: RequestId,
+    /// The bytes that the opener had sent on that tunnel before the request.
+    pub offset: u64,
 }
 
 impl fmt::Debug for Head {
@@ -105,6 +119,8 @@ pub enum Reason {
     Full = 7,
     /// The edge is stopping.
     ShuttingDown = 8,
+    /// Bytes of the request that is to be sent again may have reached the app.
+    MayHaveArrived = 9,
 }
 
 /// An edge's refusal of a tunnel.
@@ -116,8 +132,16 @@ pub struct Refusal {
     pub detail: String,
 }
 
+/// An open tunnel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Whether the edge vouches that no byte of [`Head::repeats`] has reached the app, nor will. An edge
+    /// that does not know that field accepts without this.
+    pub unsent: bool,
+}
+
 /// The edge's answer to a head.
-pub type Answer = Result<(), Refusal>;
+pub type Answer = Result<Accepted, Refusal>;
 
 /// The reason why a message could not be read or parsed.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +173,18 @@ struct HeadMessage {
     kind: i32,
     #[prost(string, optional, tag = "5")]
     key: Option<String>,
+    #[prost(bool, tag = "6")]
+    keeps: bool,
+    #[prost(message, optional, tag = "7")]
+    repeats: Option<RepeatedMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RepeatedMessage {
+    #[prost(bytes = "bytes", tag = "1")]
+    tunnel: Bytes,
+    #[prost(uint64, tag = "2")]
+    offset: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
@@ -162,6 +198,8 @@ enum KindMessage {
 struct AnswerMessage {
     #[prost(message, optional, tag = "1")]
     refused: Option<RefusedMessage>,
+    #[prost(bool, tag = "2")]
+    unsent: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -187,6 +225,8 @@ impl Head {
             open_deadline_ms,
             kind,
             key,
+            keeps,
+            repeats,
         } = HeadMessage::decode(bytes)?;
         let port = u16::try_from(port).ok().filter(|port| *port != 0);
         let request_id = request_id[..].try_into().map(RequestId);
@@ -198,6 +238,7 @@ impl Head {
         if key.as_ref().is_some_and(|key| key.len() > KEY_BYTES_MAX) {
             return Err(WireError::Field("key"));
         }
+        let repeats = repeats.map(RepeatedMessage::decoded).transpose()?;
         let open_deadline = Duration::from_millis(u64::from(open_deadline_ms.max(1)));
         Ok(Self {
             port: port.ok_or(WireError::Field("port"))?,
@@ -205,6 +246,8 @@ impl Head {
             open_deadline: open_deadline.min(OPEN_DEADLINE_MAX),
             kind,
             key,
+            keeps,
+            repeats,
         })
     }
 
@@ -222,8 +265,23 @@ impl Head {
             open_deadline_ms: u32::try_from(millis).unwrap_or(u32::MAX),
             kind: kind.into(),
             key: self.key.clone(),
+            keeps: self.keeps,
+            repeats: self.repeats.map(|repeated| RepeatedMessage {
+                tunnel: Bytes::copy_from_slice(&repeated.tunnel.0),
+                offset: repeated.offset,
+            }),
         }
         .encode_length_delimited_to_vec()
+    }
+}
+
+impl RepeatedMessage {
+    fn decoded(self) -> Result<Repeated, WireError> {
+        let tunnel = self.tunnel[..].try_into().map(RequestId);
+        Ok(Repeated {
+            tunnel: tunnel.map_err(|_| WireError::Field("repeats.tunnel"))?,
+            offset: self.offset,
+        })
     }
 }
 
@@ -232,8 +290,9 @@ impl Head {
 /// # Errors
 /// [`WireError`] names the wrong field.
 pub fn decode_answer(bytes: &[u8]) -> Result<Answer, WireError> {
-    let Some(refused) = AnswerMessage::decode(bytes)?.refused else {
-        return Ok(Ok(()));
+    let AnswerMessage { refused, unsent } = AnswerMessage::decode(bytes)?;
+    let Some(refused) = refused else {
+        return Ok(Ok(Accepted { unsent }));
     };
     Ok(Err(Refusal {
         reason: Reason::try_from(refused.reason).unwrap_or(Reason::Malformed),
@@ -248,7 +307,8 @@ pub fn encode_answer(answer: &Answer) -> Vec<u8> {
         reason: refusal.reason.into(),
         detail: shortened(refusal.detail.clone()),
     });
-    AnswerMessage { refused }.encode_length_delimited_to_vec()
+    let unsent = answer.as_ref().is_ok_and(|accepted| accepted.unsent);
+    AnswerMessage { refused, unsent }.encode_length_delimited_to_vec()
 }
 
 fn shortened(mut text: String) -> String {
@@ -303,6 +363,8 @@ mod tests {
             open_deadline: Duration::from_secs(10),
             kind: Kind::Http,
             key: None,
+            keeps: true,
+            repeats: None,
         }
     }
 
@@ -320,8 +382,14 @@ mod tests {
             open_deadline_ms: 1,
             kind: KindMessage::Tcp.into(),
             key: Some("key".into()),
+            keeps: true,
+            repeats: Some(RepeatedMessage {
+                tunnel: Bytes::from_static(&[7; 16]),
+                offset: 1,
+            }),
         };
         schema.check("Head", &head);
+        schema.check("Repeated", &head.repeats.clone().unwrap());
         let refused = RefusedMessage {
             reason: Reason::Full.into(),
             detail: "full".into(),
@@ -329,6 +397,7 @@ mod tests {
         schema.check("Refused", &refused);
         let answer = AnswerMessage {
             refused: Some(refused),
+            unsent: true,
         };
         schema.check("Answer", &answer);
         schema.check_enum::<KindMessage>("Kind");
@@ -340,6 +409,11 @@ mod tests {
         let sent = Head {
             key: Some("k".repeat(KEY_BYTES_MAX)),
             kind: Kind::Tcp,
+            keeps: false,
+            repeats: Some(Repeated {
+                tunnel: RequestId([9; 16]),
+                offset: u64::MAX,
+            }),
             ..head()
         };
         let mut bytes = sent.encode();
@@ -389,10 +463,13 @@ mod tests {
 
     #[test]
     fn an_answer_arrives_and_its_detail_is_bounded() {
-        assert_eq!(
-            decode_answer(body(&encode_answer(&Ok(())))).unwrap(),
-            Ok(())
-        );
+        for unsent in [false, true] {
+            let answer = Ok(Accepted { unsent });
+            assert_eq!(
+                decode_answer(body(&encode_answer(&answer))).unwrap(),
+                answer
+            );
+        }
         let refusal = Refusal {
             reason: Reason::PortNotAllowed,
             detail: "ä".repeat(DETAIL_BYTES_MAX),

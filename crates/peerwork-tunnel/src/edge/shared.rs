@@ -8,7 +8,7 @@ use peerwork_limits::{Bucket, Places, Rate};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::config::Config;
+use super::{config::Config, records::Records};
 use crate::metrics::EdgeMetrics;
 
 /// Warnings about apps that take no connections; a caller that retries would fill the log otherwise.
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) metrics: EdgeMetrics,
     pub(super) stop: CancellationToken,
     pub(super) app_warnings: AppWarnings,
+    /// The bytes of kept tunnels that reached their apps.
+    pub(super) records: Records,
 }
 
 /// Bounds the warnings about apps.

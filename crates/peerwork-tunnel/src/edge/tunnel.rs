@@ -11,13 +11,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{app, shared::Shared};
+use super::{app, guarded::Guarded, shared::Shared};
 use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
     metrics::EdgeMetrics,
     stream::{Pipe, TunnelStream},
-    wire::{self, Answer, Head, Kind, Reason, Refusal},
+    wire::{self, Accepted, Answer, Head, Kind, Reason, Refusal},
 };
 
 /// How long a caller may take to send its head, and to read the answer.
@@ -135,6 +135,12 @@ impl Tunnel {
             return Err(refused(Reason::PortNotAllowed, &detail));
         }
         let key = self.check_key(&head)?;
+        if let Some(repeated) = head.repeats
+            && !self.shared.records.seal(self.caller, repeated)
+        {
+            let detail = "the app may have got the request before the connection to it ended";
+            return Err(refused(Reason::MayHaveArrived, detail));
+        }
         let deadline = Instant::now() + head.open_deadline;
         let app = app::connect(&config.app_host, head.port, deadline).await?;
         Ok(Granted { head, app, key })
@@ -167,13 +173,19 @@ impl Tunnel {
         let Granted { head, app, key } = granted;
         let mut open = Open::begin(&self.shared, app);
         let linger = (head.kind == Kind::Http).then_some(LINGER);
+        let records = &self.shared.records;
+        let record = head
+            .keeps
+            .then(|| records.begin(self.caller, head.request_id));
+        let mut app = Guarded::new(&mut open.app, record);
         let stream = &mut self.stream;
         let work = async {
-            let answer = wire::encode_answer(&Answer::Ok(()));
+            let unsent = head.repeats.is_some();
+            let answer = wire::encode_answer(&Answer::Ok(Accepted { unsent }));
             timeout(TALK_DEADLINE, wire::write_message(stream, &answer))
                 .await
                 .map_err(io::Error::from)??;
-            copy_both(stream, &mut open.app, &mut open.copied, linger).await
+            copy_both(stream, &mut app, &mut open.copied, linger).await
         };
         let result = tokio::select! {
             biased;

@@ -124,7 +124,9 @@ fn refused(reason: Reason) -> &'static str {
         }
         Reason::Full => "the edge has as many connections as it allows",
         Reason::ShuttingDown => "the edge is stopping",
-        Reason::Malformed => "the edge refused for a reason that this version does not know",
+        Reason::Malformed | Reason::MayHaveArrived => {
+            "the edge refused for a reason that this version does not know"
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{finish::Finish, shared::Shared};
-use crate::{connect::Destination, pool::Sender};
+use crate::{connect::Destination, pool::Connection};
 
 /// The body of an app's response on its way to the client.
 pub(crate) struct Download {
@@ -24,7 +24,7 @@ pub(crate) struct Download {
 struct Lent {
     shared: Arc<Shared>,
     to: Destination,
-    sender: Sender,
+    connection: Connection,
     /// Whether the upload had ended when the response began. An app that answers before may have stopped
     /// reading, so that its connection cannot carry another request.
     reusable: bool,
@@ -36,13 +36,13 @@ impl Download {
         finish: Finish,
         shared: Arc<Shared>,
         to: Destination,
-        sender: Sender,
+        connection: Connection,
     ) -> Self {
         let reusable = finish.progress.is_done();
         let lent = Some(Lent {
             shared,
             to,
-            sender,
+            connection,
             reusable,
         });
         Self {
@@ -55,7 +55,7 @@ impl Download {
     fn complete(&mut self) {
         self.finish.complete();
         if let Some(lent) = self.lent.take().filter(|lent| lent.reusable) {
-            lent.shared.pool.put(&lent.to, lent.sender);
+            lent.shared.pool.put(&lent.to, lent.connection);
         }
     }
 

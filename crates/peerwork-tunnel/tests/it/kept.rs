@@ -1,21 +1,113 @@
-//! Kept connections to apps: uploads that were answered early.
+//! Kept connections to apps: requests that must not be repeated, and uploads that were answered early.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use hyper::Request;
-use peerwork_testkit::RawApp;
+use peerwork_testkit::{RawApp, repetitions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::Notify,
+    net::TcpStream,
+    sync::{Notify, mpsc},
     time::timeout,
 };
 
-use crate::world::{SOON, World, none};
+use crate::world::{SOON, World, full, none, text};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// The last byte of every upload of these tests to the closing app.
+const END: u8 = b'!';
+
+/// Reads a request with its upload; `false` when the connection ends before.
+async fn upload(stream: &mut TcpStream) -> bool {
+    let (mut request, mut total) = ([0; 4096], 0);
+    loop {
+        let n = stream.read(&mut request).await.unwrap_or(0);
+        total += n;
+        if n == 0 || request[n - 1] == END {
+            return total > 0 && n > 0;
+        }
+    }
+}
+
+/// An app that closes a connection which was idle for `idle` behind an answer, and reports that at the
+/// moment when it closes.
+async fn closing_app(idle: Duration) -> (RawApp, mpsc::UnboundedReceiver<()>) {
+    let (closing, closings) = mpsc::unbounded_channel();
+    let app = RawApp::start(move |mut stream, _| {
+        let closing = closing.clone();
+        async move {
+            let mut patience = SOON;
+            loop {
+                let next = timeout(patience, upload(&mut stream)).await;
+                patience = idle;
+                match next {
+                    Ok(true) => drop(stream.write_all(ANSWER).await),
+                    Ok(false) => return,
+                    Err(_) => {
+                        let _ = closing.send(());
+                        return;
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    (app, closings)
+}
+
+#[tokio::test]
+async fn posts_succeed_at_an_app_that_closes_its_connections_at_the_worst_moments() {
+    for (idle_ms, count) in [(0, 2000), (1, 2000), (150, 200)] {
+        let count = repetitions(count);
+        let (app, mut closings) = closing_app(Duration::from_millis(idle_ms)).await;
+        let port = app.address().port();
+        let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+        let path = format!("/edge/{}/{port}/", world.node());
+        let mut failed = Vec::new();
+        for _ in 0..count {
+            let request = Request::post(&path).header("host", "x");
+            let response = world.send(request.body(full("once!")).unwrap()).await;
+            let succeeded = response.status() == 200;
+            let body = text(response).await;
+            failed.extend(Some(body).filter(|_| !succeeded));
+            if idle_ms > 0 {
+                timeout(SOON, closings.recv()).await.unwrap();
+            }
+        }
+        assert!(
+            failed.is_empty(),
+            "of {count} with {idle_ms} ms: {failed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn posts_share_kept_connections_once_an_app_is_known_to_keep_them() {
+    let (app, _closings) = closing_app(SOON).await;
+    let port = app.address().port();
+    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    let opened = || world.metric("peerwork_ingress_tunnels_opened_total");
+    let deadline = tokio::time::Instant::now() + SOON;
+    let mut alike = 0;
+    while alike < 20 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "POSTs always open connections"
+        );
+        let before = opened();
+        let request = Request::post(&path).header("host", "x");
+        text(world.send(request.body(full("often!")).unwrap()).await).await;
+        alike = if opened() == before { alike + 1 } else { 0 };
+    }
+}
 
 #[tokio::test]
 async fn a_connection_whose_answer_began_before_its_upload_ended_is_not_used_again() {

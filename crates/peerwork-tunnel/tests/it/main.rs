@@ -16,6 +16,7 @@ mod memory;
 mod own;
 mod passing;
 mod paths;
+mod repeated;
 mod secure;
 mod slow_link;
 mod stopping;

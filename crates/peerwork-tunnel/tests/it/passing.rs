@@ -184,11 +184,9 @@ async fn any_upgrade_passes_and_each_side_may_half_close() {
 #[tokio::test]
 async fn requests_share_a_kept_tunnel() {
     let world = World::start().await;
-    for _ in 0..20 {
+    for _ in 0..40 {
         let response = world.get("/echo").await;
         text(response).await;
-        let request = world.request("POST", "/echo").body(full("x")).unwrap();
-        assert_eq!(text(world.send(request).await).await, "x");
     }
     assert_eq!(world.metric("peerwork_ingress_tunnels_opened_total"), 1.0);
     let complete = "peerwork_ingress_requests_total{outcome=\"complete\"}";
