@@ -16,6 +16,8 @@ mod memory;
 mod own;
 mod passing;
 mod paths;
+mod prefix;
+mod prefix_clients;
 mod secure;
 mod slow_link;
 mod stopping;
