@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use peerwork_listener::Interim;
+use peerwork_listener::{HEADER_BYTES_MAX, Interim, header_bytes};
 
 use super::{
     activity::{KeyUse, UnderWay},
@@ -87,6 +87,16 @@ fn put_under(prefix: Option<&Prefix>, headers: &mut HeaderMap) {
     if let Some(prefix) = prefix {
         prefix.apply(headers);
     }
+}
+
+/// Refuses an HTTP/2 request with too many bytes of headers. Over HTTP/1.1 the listener does so.
+fn check_size<B>(request: &Request<B>) -> Result<(), Problem> {
+    if request.version() == Version::HTTP_2 && header_bytes(request) > HEADER_BYTES_MAX {
+        let detail = "over HTTP/2 the headers of a request have at most 64 KiB with its path, each header \
+                      counted with 32 bytes more";
+        return Err(Problem::new(Failure::HeadersTooLarge, detail));
+    }
+    Ok(())
 }
 
 struct Call<'a> {
@@ -171,6 +181,7 @@ impl Call<'_> {
     }
 
     fn parse(&self, request: &Request<Incoming>) -> Result<RequestPath, Problem> {
+        check_size(request)?;
         host::check(request)?;
         if request.method() == Method::CONNECT && !websocket::is_requested(request) {
             let detail = "plain TCP is carried by `peerwork forward`";

@@ -10,6 +10,7 @@ mod failures;
 mod flood;
 mod framing;
 mod heads;
+mod heads_http2;
 mod kept;
 mod keys;
 mod memory;
