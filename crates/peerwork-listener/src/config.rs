@@ -116,7 +116,8 @@ pub enum Wire {
         /// The bytes of the header fields of one request.
         header_bytes_max: u32,
     },
-    /// Both versions, chosen by ALPN over TLS and by the HTTP/2 preface without TLS.
+    /// Both versions, chosen by ALPN over TLS and by the HTTP/2 preface without TLS. The service itself
+    /// refuses HTTP/2 requests with more than [`HEADER_BYTES_MAX`](crate::HEADER_BYTES_MAX).
     Both,
 }
 

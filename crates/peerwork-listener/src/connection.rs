@@ -15,7 +15,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, Deadlines, HeaderCase, Lifetime, Place, Serve, Watched, Wire,
+    Config, Deadlines, HEADER_BYTES_MAX, HeaderCase, Lifetime, Place, Serve, Watched, Wire,
     messages::Messages,
     opening::{Io, Opened},
     splice::Splice,
@@ -30,9 +30,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The headers that one HTTP/1.1 message may have; browsers and apps behind several proxies send more
 /// than hyper's default of 100. A request with more gets 431.
 pub const HEADERS_MAX: usize = 256;
-/// The bytes that the headers of one HTTP/2 request may have, each counted with 32 bytes more (RFC 9113
-/// section 6.5.2): 256 headers of 224 bytes.
-const HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// The bytes of headers that HTTP/2 decodes before a service sees them, at a port of [`Wire::Both`]: twice
+/// [`HEADER_BYTES_MAX`], so that the service can say why it refuses a request. A request with as many gets
+/// 431 without a body.
+const DECODED_BYTES_MAX: u32 = 2 * HEADER_BYTES_MAX as u32;
 
 /// The HTTP settings that all connections of a port share.
 pub(crate) struct HttpServer {
@@ -76,7 +77,7 @@ impl HttpServer {
             Wire::Both => {
                 builder
                     .http2()
-                    .max_header_list_size(HEADER_BYTES_MAX)
+                    .max_header_list_size(DECODED_BYTES_MAX)
                     .enable_connect_protocol();
                 builder
             }

@@ -22,6 +22,7 @@ mod counters;
 mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
+mod header_bytes;
 mod lifetime;
 mod listener;
 mod messages;
@@ -41,6 +42,7 @@ pub use caller::Caller;
 pub use config::{Bounds, Config, Deadlines, HeaderCase, Preamble, TlsFiles, Wire};
 pub use connection::HEADERS_MAX;
 pub use counters::Counters;
+pub use header_bytes::{HEADER_BYTES_MAX, header_bytes};
 pub use lifetime::{Lifetime, Stopped};
 pub use listener::Listener;
 pub use messages::Interim;

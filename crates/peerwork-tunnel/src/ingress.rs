@@ -23,6 +23,7 @@ mod framing;
 pub mod headers;
 mod host;
 pub mod path;
+mod prefix;
 mod recent;
 mod service;
 mod session;
@@ -38,7 +39,7 @@ use peerwork_net::Network;
 use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 
-pub use config::{About, Config, Deadlines, Limits};
+pub use config::{About, AppPaths, Config, Deadlines, Limits};
 
 use crate::{
     connect::Connector, error::StartError, metrics::IngressMetrics, pool::Pool, routes::Routes,
@@ -104,6 +105,7 @@ impl Ingress {
             connector,
             keys: config.auth,
             cors,
+            app_paths: config.app_paths,
             about: about(&config.about),
             requests: Requests::new(&config.limits),
             deadlines: config.deadlines,

@@ -20,6 +20,8 @@ pub struct Config {
     /// without CORS headers of their own; `*` stands for all origins. Preflights of other origins pass
     /// to the app.
     pub cors_origins: Vec<String>,
+    /// The paths in the headers of apps' answers.
+    pub app_paths: AppPaths,
     /// The fields of the response to `GET /`.
     pub about: About,
     /// Bounds of requests.
@@ -37,11 +39,22 @@ impl Config {
             http: http(),
             auth: None,
             cors_origins: Vec::new(),
+            app_paths: AppPaths::default(),
             about,
             limits: Limits::default(),
             deadlines: Deadlines::default(),
         }
     }
+}
+
+/// The paths in the headers of apps' answers: redirects and cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AppPaths {
+    /// The ingress puts paths under the path prefix of the call, `/edge/{node}/{port}`.
+    #[default]
+    UnderPrefix,
+    /// Paths pass as the app wrote them.
+    Kept,
 }
 
 /// The response to `GET /`: `{"name","networkID","version"}`.

@@ -63,6 +63,8 @@ pub(crate) struct Client {
     /// The `for` parameter of `Forwarded`.
     forwarded_for: String,
     scheme: &'static str,
+    /// The path prefix that trusted proxies in front of the ingress took off; empty without one.
+    prefix: String,
     /// The network address that the client's requests count for.
     pub(crate) origin: Option<Origin>,
 }
@@ -79,6 +81,7 @@ impl Client {
             x_forwarded_for: value(ip.to_string()),
             forwarded_for,
             scheme: if https { "https" } else { "http" },
+            prefix: String::new(),
             origin: None,
         }
     }
@@ -87,6 +90,22 @@ impl Client {
     pub(crate) fn counted_for(mut self, origin: Option<Origin>) -> Self {
         self.origin = origin;
         self
+    }
+
+    /// Sets the path prefix that trusted proxies took off.
+    pub(crate) fn below(mut self, prefix: String) -> Self {
+        self.prefix = prefix;
+        self
+    }
+
+    /// The whole path prefix of a call: that of trusted proxies, and `own` of the ingress behind it.
+    pub(crate) fn prefix(&self, own: &str) -> HeaderValue {
+        value([&self.prefix, own].concat())
+    }
+
+    /// Whether the client used https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == "https"
     }
 }
 
@@ -115,8 +134,9 @@ pub(crate) fn requested_host<B>(request: &Request<B>) -> Option<HeaderValue> {
 pub(crate) struct Rewrite<'a> {
     pub(crate) client: &'a Client,
     pub(crate) host: Option<HeaderValue>,
-    /// The path prefix `/edge/<node>/<port>` as the client wrote it.
-    pub(crate) prefix: &'a str,
+    /// The path before the app's own in the client's URL: `/edge/<node>/<port>` as the client wrote it,
+    /// behind the prefixes of trusted proxies. Empty when the app is called at its root.
+    pub(crate) prefix: HeaderValue,
     pub(crate) port: u16,
     pub(crate) request_id: &'a HeaderValue,
     /// The version of HTTP in which the client sent the request.
@@ -255,7 +275,9 @@ fn set_forwarding(headers: &mut HeaderMap, rewrite: &Rewrite<'_>) {
     headers.insert(FORWARDED, value(forwarded));
     headers.insert(FORWARDED_FOR, rewrite.client.x_forwarded_for.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    headers.insert(FORWARDED_PREFIX, value(rewrite.prefix.to_owned()));
+    if !rewrite.prefix.is_empty() {
+        headers.insert(FORWARDED_PREFIX, rewrite.prefix.clone());
+    }
 }
 
 fn own_origin(headers: &mut HeaderMap, host: Option<&HeaderValue>, own: &HeaderValue) {

@@ -16,7 +16,7 @@ fn rewritten(pairs: &[(&str, &str)], upgrade: Option<&'static str>) -> HeaderMap
     let rewrite = Rewrite {
         client: &client,
         host: headers.get(HOST).cloned(),
-        prefix: "/edge/N/80",
+        prefix: HeaderValue::from_static("/edge/N/80"),
         port: 80,
         request_id: &HeaderValue::from_static("id"),
         version: Version::HTTP_11,
@@ -66,7 +66,7 @@ fn the_forwarded_scheme_of_https_is_https() {
     let rewrite = Rewrite {
         client: &Client::new("192.0.2.1:5".parse().unwrap(), true),
         host: None,
-        prefix: "/edge/N/80",
+        prefix: HeaderValue::from_static("/edge/N/80"),
         port: 80,
         request_id: &HeaderValue::from_static("id"),
         version: Version::HTTP_2,
@@ -91,7 +91,7 @@ fn via_names_the_version_in_which_each_message_arrived() {
         let rewrite = Rewrite {
             client: &Client::new("192.0.2.1:5".parse().unwrap(), false),
             host: None,
-            prefix: "/edge/N/80",
+            prefix: HeaderValue::from_static("/edge/N/80"),
             port: 80,
             request_id: &HeaderValue::from_static("id"),
             version,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use peerwork_listener::Interim;
+use peerwork_listener::{HEADER_BYTES_MAX, Interim, header_bytes};
 
 use super::{
     activity::{KeyUse, UnderWay},
     authorize::authorize,
+    config::AppPaths,
     cors,
     download::{Body, Download},
     exchange::Exchange,
@@ -18,6 +19,7 @@ use super::{
     headers::{self, Client, REQUEST_ID, Rewrite},
     host,
     path::{self, RequestPath, Target},
+    prefix::Prefix,
     recent::Recent,
     shared::Shared,
     upgrade,
@@ -69,14 +71,32 @@ pub(crate) async fn handle(
 }
 
 /// Passes the app's interim responses to the client, except 100: hyper itself answers the expectation.
-fn pass_interim(request: &mut Request<Upload>, interim: Interim) {
+fn pass_interim(request: &mut Request<Upload>, interim: Interim, prefix: Option<Prefix>) {
     hyper::ext::on_informational(request, move |response| {
         if response.status() != StatusCode::CONTINUE {
             let mut headers = response.headers().clone();
+            put_under(prefix.as_ref(), &mut headers);
             headers::to_client(&mut headers, response.version(), None);
             interim.send(response.status(), &headers);
         }
     });
+}
+
+/// Puts the paths of an app's answer under the prefix of the call, where the call has one.
+fn put_under(prefix: Option<&Prefix>, headers: &mut HeaderMap) {
+    if let Some(prefix) = prefix {
+        prefix.apply(headers);
+    }
+}
+
+/// Refuses an HTTP/2 request with too many bytes of headers. Over HTTP/1.1 the listener does so.
+fn check_size<B>(request: &Request<B>) -> Result<(), Problem> {
+    if request.version() == Version::HTTP_2 && header_bytes(request) > HEADER_BYTES_MAX {
+        let detail = "over HTTP/2 the headers of a request have at most 64 KiB with its path, each header \
+                      counted with 32 bytes more";
+        return Err(Problem::new(Failure::HeadersTooLarge, detail));
+    }
+    Ok(())
 }
 
 struct Call<'a> {
@@ -95,6 +115,8 @@ struct Prepared {
     upgrade: Option<OnUpgrade>,
     /// The handshake of a WebSocket over HTTP/2.
     websocket: Option<Handshake>,
+    /// The prefix that the paths of the answer belong under; `None` when they stay as they are.
+    prefix: Option<Prefix>,
 }
 
 impl Call<'_> {
@@ -121,6 +143,7 @@ impl Call<'_> {
             to,
             upgrade,
             websocket,
+            prefix,
         } = self.prepare(request, target, finish)?;
         finish.phase = Phase::Admit;
         let place = self.shared.requests.take(to.node, self.client.origin);
@@ -134,6 +157,7 @@ impl Call<'_> {
         };
         let (mut response, sender) = exchange.run(request, upgrade.is_some()).await?;
         finish.status = response.status().as_u16();
+        put_under(prefix.as_ref(), response.headers_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(&mut response, upgrade, websocket, slot);
         }
@@ -157,6 +181,7 @@ impl Call<'_> {
     }
 
     fn parse(&self, request: &Request<Incoming>) -> Result<RequestPath, Problem> {
+        check_size(request)?;
         host::check(request)?;
         if request.method() == Method::CONNECT && !websocket::is_requested(request) {
             let detail = "plain TCP is carried by `peerwork forward`";
@@ -213,11 +238,11 @@ impl Call<'_> {
         let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
         let host = headers::requested_host(&request);
         let (mut parts, incoming) = request.into_parts();
-        let path = parts.uri.path();
+        let prefix = self.prefix(parts.uri.path(), &target, host.as_ref());
         let rewrite = Rewrite {
             client: self.client,
             host,
-            prefix: path.get(..target.prefix_bytes).unwrap_or_default(),
+            prefix: prefix.text.clone(),
             port,
             request_id: self.id_value,
             version: parts.version,
@@ -233,8 +258,9 @@ impl Call<'_> {
         let interim = parts.extensions.remove::<Interim>();
         let upload = Upload::new(incoming, Arc::clone(&finish.progress));
         let mut request = Request::from_parts(parts, upload);
+        let prefix = (self.shared.app_paths == AppPaths::UnderPrefix).then_some(prefix);
         if let Some(interim) = interim {
-            pass_interim(&mut request, interim);
+            pass_interim(&mut request, interim, prefix.clone());
         }
         Ok(Prepared {
             request,
@@ -245,7 +271,21 @@ impl Call<'_> {
             },
             upgrade,
             websocket,
+            prefix,
         })
+    }
+
+    /// The path prefix of a request for `path`.
+    fn prefix(&self, path: &str, target: &Target, host: Option<&HeaderValue>) -> Prefix {
+        let own = path.get(..target.prefix_bytes).unwrap_or_default();
+        Prefix {
+            text: self.client.prefix(own),
+            host: host.cloned(),
+            port: target.port,
+            https: self.client.is_https(),
+            target: target.rest.clone(),
+            bare: own == path,
+        }
     }
 
     fn switch(

@@ -40,10 +40,10 @@ pub(crate) struct Session {
 
 impl Shared {
     /// A client; requests of proxies, which come from many clients, count for no address.
-    fn client(&self, address: SocketAddr, https: bool) -> Arc<Client> {
+    fn client(&self, address: SocketAddr, https: bool) -> Client {
         let ip = address.ip();
         let origin = Origin::of(ip).filter(|_| !self.proxies.contain(ip));
-        Arc::new(Client::new(address, https).counted_for(origin))
+        Client::new(address, https).counted_for(origin)
     }
 }
 
@@ -75,7 +75,7 @@ impl Serve for Shared {
         let is_proxy = self.proxies.contain(caller.address.ip());
         Session {
             activity: Arc::new(Activity::new(place)),
-            client: self.client(caller.address, caller.https),
+            client: Arc::new(self.client(caller.address, caller.https)),
             recent: Arc::default(),
             proxy: is_proxy.then_some(caller),
         }
@@ -89,7 +89,8 @@ impl Serve for Shared {
         let client = match &session.proxy {
             Some(proxy) => {
                 let client = self.proxies.client(proxy, request.headers());
-                self.client(client.address, client.https)
+                let prefix = self.proxies.prefix(proxy, request.headers());
+                Arc::new(self.client(client.address, client.https).below(prefix))
             }
             None => Arc::clone(&session.client),
         };

@@ -5,7 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use peerwork_listener::{Lifetime, Proxies};
 
-use super::{admission::Requests, config::Deadlines, cors::Cors};
+use super::{
+    admission::Requests,
+    config::{AppPaths, Deadlines},
+    cors::Cors,
+};
 use crate::{connect::Connector, keys::KeyStore, metrics::IngressMetrics, pool::Pool};
 
 /// The state that all requests share.
@@ -13,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) keys: Option<KeyStore>,
     pub(crate) cors: Cors,
+    pub(crate) app_paths: AppPaths,
     pub(crate) about: Bytes,
     pub(crate) requests: Requests,
     pub(crate) deadlines: Deadlines,

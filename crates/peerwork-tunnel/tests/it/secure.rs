@@ -8,7 +8,8 @@ use tokio::process::Command;
 
 use crate::world::{World, none, text};
 
-fn certificate(folder: &TempDir) -> TlsFiles {
+/// Writes a self-signed certificate for `localhost`.
+pub(crate) fn certificate(folder: &TempDir) -> TlsFiles {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let files = TlsFiles {
         certificate: folder.path().join("cert.pem"),

@@ -10,6 +10,7 @@ use std::{
 use ipnet::IpNet;
 use multiaddr::{Multiaddr, Protocol};
 use peerwork_listener::HeaderCase;
+use peerwork_tunnel::ingress::AppPaths;
 
 /// A listen address, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +171,15 @@ pub(crate) fn header_case(keep: bool) -> HeaderCase {
         HeaderCase::Kept
     } else {
         HeaderCase::Lower
+    }
+}
+
+/// The paths in answers of apps, from the flag that keeps them.
+pub(crate) fn app_paths(keep: bool) -> AppPaths {
+    if keep {
+        AppPaths::Kept
+    } else {
+        AppPaths::UnderPrefix
     }
 }
 

@@ -1,5 +1,10 @@
 //! Tests of `peerwork node`: combined roles, settings in `peerwork.toml`, keys made at the first use.
 
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+};
+
 use crate::{
     network::{Node, World, curl, echo, echo_succeeds, eventually},
     program::run,
@@ -47,6 +52,44 @@ fn a_relay_that_is_an_edge_serves_its_own_app_through_itself_and_other_relays() 
     for (name, mode) in [("both", "full"), ("relay", "full"), ("edge", "edge")] {
         let status = world.run(&format!("status --data-dir {name} --json"));
         assert!(status.contains(&format!(r#""mode":"{mode}""#)), "{status}");
+    }
+}
+
+/// Answers every request on a free port with a redirect to `/next`, for as long as the test runs.
+fn redirecting_app() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream
+                .write_all(b"HTTP/1.1 302 Found\r\nlocation: /next\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    port
+}
+
+#[test]
+fn redirects_of_apps_stay_under_the_path_of_the_call_unless_the_settings_keep_paths() {
+    let world = World::new();
+    let port = redirecting_app();
+    for (name, setting) in [("prefixed", ""), ("kept", "keep-paths = true\n")] {
+        let roles = format!(
+            "[relay]\ningress = '127.0.0.1:0'\nopen = true\n{setting}[edge]\nopen = true\nport = {port}\n"
+        );
+        let both = node(&world, name, &roles);
+        let path = format!("/edge/{}/{port}", both.at.node_id).to_ascii_lowercase();
+        let url = format!(
+            "http://{}/edge/{}/{port}/",
+            both.at.ingress.unwrap(),
+            both.at.node_id
+        );
+        let answer = eventually("the app to answer", || {
+            curl(&url, &[]).filter(|answer| answer.status == 302)
+        });
+        let prefix = if setting.is_empty() { &path } else { "" };
+        let location = format!("\r\nlocation: {prefix}/next\r\n");
+        assert!(answer.head.contains(&location), "{name}: {}", answer.head);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::{
     listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
     running::{Found, ORIGIN_BYTES_MAX, nodes, tokens},
     settings::Mistakes,
-    values::{Listen, count, header_case},
+    values::{Listen, app_paths, count, header_case},
     version::RELEASE,
 };
 
@@ -180,6 +180,7 @@ fn ingress_at(listen: SocketAddr, flags: &RelayFlags, origins: &[String]) -> Ing
     let settings = &mut ingress.settings;
     settings.cors_origins = origins.to_vec();
     settings.http.header_case = header_case(flags.relay_keep_header_case);
+    settings.app_paths = app_paths(flags.relay_keep_paths);
     settings.deadlines.response = flags.relay_response_timeout;
     settings.limits.requests_max = count(flags.relay_max_requests);
     settings.limits.requests_per_node_max = count(flags.relay_max_requests_per_node);

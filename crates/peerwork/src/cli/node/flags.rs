@@ -159,6 +159,9 @@ pub(crate) struct RelayFlags {
     /// know them only so; the relay's own headers begin each word with a capital then
     #[arg(long)]
     pub(crate) relay_keep_header_case: bool,
+    /// Pass redirects and cookies as apps write them, without the path prefix /edge/NODE/PORT of the call
+    #[arg(long)]
+    pub(crate) relay_keep_paths: bool,
     /// The longest time until an app begins its answer; then the call is answered with 504
     #[arg(long, value_name = "DURATION", value_parser = some_duration,
           default_value = response_timeout())]

@@ -17,7 +17,7 @@ use crate::cli::{
     operator::DEFAULT_ADDRESS,
     running::{EXAMPLE_PORT, Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
-    values::{Listen, count, header_case},
+    values::{Listen, app_paths, count, header_case},
     version::RELEASE,
 };
 
@@ -101,6 +101,7 @@ fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -
                 .cors_origins
                 .clone_from(&relay.access_control_allow_origins);
             settings.http.header_case = header_case(relay.keep_header_case);
+            settings.app_paths = app_paths(relay.keep_paths);
             settings.deadlines.response = relay.response_timeout;
             settings.limits.requests_max = count(relay.max_requests);
             settings.limits.requests_per_node_max = count(relay.max_requests_per_node);

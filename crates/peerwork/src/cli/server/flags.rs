@@ -159,6 +159,9 @@ pub(crate) struct RelayFlags {
     /// know them only so; the relay's own headers begin each word with a capital then
     #[arg(long)]
     pub(crate) keep_header_case: bool,
+    /// Pass redirects and cookies as apps write them, without the path prefix /edge/NODE/PORT of the call
+    #[arg(long)]
+    pub(crate) keep_paths: bool,
     /// The most requests in one JSON-RPC batch
     #[arg(long, value_name = "N", default_value_t = bound(JsonRpcLimits::default().batch_max),
           value_parser = clap::value_parser!(u32).range(1..=10_000))]

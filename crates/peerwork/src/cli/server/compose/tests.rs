@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args as _, Command, FromArgMatches as _};
 use peerwork_identity::{KeyType, Keypair};
 use peerwork_listener::HeaderCase;
+use peerwork_tunnel::ingress::AppPaths;
 
 use super::*;
 use crate::cli::settings::with_switches;
@@ -66,6 +67,13 @@ fn header_names_keep_their_letters_only_by_the_flag() {
     let case = |line: &str| relay(line).ingress.unwrap().settings.http.header_case;
     assert_eq!(case(""), HeaderCase::Lower);
     assert_eq!(case("--keep-header-case"), HeaderCase::Kept);
+}
+
+#[test]
+fn paths_of_apps_are_kept_only_by_the_flag() {
+    let paths = |line: &str| relay(line).ingress.unwrap().settings.app_paths;
+    assert_eq!(paths(""), AppPaths::UnderPrefix);
+    assert_eq!(paths("--keep-paths"), AppPaths::Kept);
 }
 
 #[test]
