@@ -8,6 +8,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 pub use peerwork_api::config::{JsonRpcConfig, OperatorConfig};
+use peerwork_api::node::{EdgeOffer, OfferedPort};
 use peerwork_directory::Participation;
 use peerwork_identity::{Keypair, NetworkFile};
 pub use peerwork_net::config::{Hub, RelayServer};
@@ -127,6 +128,21 @@ impl Edge {
         Self {
             auth: true,
             settings: edge::Config::new(host, ports),
+        }
+    }
+
+    /// The offered ports and the conditions for their callers, which the operator API tells.
+    #[must_use]
+    pub fn offer(&self) -> EdgeOffer {
+        let settings = &self.settings;
+        let offered = |port: &u16| OfferedPort {
+            port: *port,
+            app: settings.app_host.clone(),
+        };
+        EdgeOffer {
+            ports: settings.ports.iter().map(offered).collect(),
+            keys_needed: self.auth,
+            callers_allowed: settings.callers.as_ref().map(|nodes| nodes.len() as u64),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`values`] | the kinds of values that flags take |
 //! | [`output`] | text and JSON |
 //! | [`running`] | the log and the keys of a node that runs |
+//! | [`offer`] | the text about an edge's ports |
 //! | [`listen`] | addresses and ports that flags ask for |
 //! | [`operator`] | finding and asking the running node |
 //! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
@@ -24,6 +25,7 @@ mod key;
 mod listen;
 mod logging;
 mod node;
+mod offer;
 mod open_files;
 mod operator;
 mod output;

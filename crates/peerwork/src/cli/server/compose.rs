@@ -14,8 +14,9 @@ use super::{
 };
 use crate::cli::{
     listen::{Claim, Listener, announced, clashes, loopback_only},
+    offer::EXAMPLE_PORT,
     operator::DEFAULT_ADDRESS,
-    running::{EXAMPLE_PORT, Found, ORIGIN_BYTES_MAX, nodes},
+    running::{Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
     values::{Listen, count, header_case},
     version::RELEASE,
