@@ -22,6 +22,9 @@ pub struct Config {
     /// The folder of the node's files: keys, operator token, bearer keys, `node.json`. With `None` the
     /// node keeps no files (ephemeral peers, tests).
     pub data_dir: Option<PathBuf>,
+    /// The folder of the records of running nodes, by which commands find a node whose data directory no
+    /// flag names. With `None`, or without a data directory or an operator API, the node leaves no record.
+    pub records: Option<PathBuf>,
     /// The network's name, id and entry points.
     pub network: NetworkFile,
     /// The program's version, which JSON-RPC, the directory and libp2p identify report.
@@ -53,6 +56,7 @@ impl Config {
         net.autonat = true;
         Self {
             data_dir: None,
+            records: None,
             network,
             version: version.into(),
             net,

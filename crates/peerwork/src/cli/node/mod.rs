@@ -13,6 +13,7 @@ use serde::Serialize;
 use self::flags::NodeFlags;
 use super::{
     command::{Call, Command},
+    nodes::records_folder,
     output::{Answer, Form, block},
     running::{Found, start_log, tell_edge, tell_listeners},
     runtime::block_on,
@@ -71,7 +72,8 @@ fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
     make_missing_keys(&SecretsDir::new(&resolved.data_dir))?;
     let found = Found::new(resolved, || compose::network(flags))?;
-    let config = compose::config(flags, found)?;
+    let mut config = compose::config(flags, found)?;
+    config.records = records_folder();
     block_on(async move {
         let signals = Signals::listen()?;
         let roles = compose::roles(&config);

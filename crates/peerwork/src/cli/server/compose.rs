@@ -14,8 +14,8 @@ use super::{
 };
 use crate::cli::{
     listen::{Claim, Listener, announced, clashes, loopback_only},
+    nodes::DEFAULT_ADDRESS,
     offer::EXAMPLE_PORT,
-    operator::DEFAULT_ADDRESS,
     running::{Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
     values::{Listen, count, header_case},

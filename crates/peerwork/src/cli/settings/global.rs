@@ -18,8 +18,8 @@ pub(crate) struct Global {
     /// A settings file (TOML) [default: peerwork.toml in the data directory, if there is one]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) config: Option<PathBuf>,
-    /// The address of the node's operator API [default: 127.0.0.1:50000, or the address that a
-    /// running node wrote into the data directory]
+    /// The address of the node's operator API [default: that of the node with this --data-dir, or of
+    /// the only node that runs on this machine; a node of `server` takes 127.0.0.1:50000]
     #[arg(
         long,
         global = true,
