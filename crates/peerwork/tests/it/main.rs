@@ -6,6 +6,7 @@ mod browser_relay;
 mod cli;
 mod data_dir;
 mod environment;
+mod export;
 mod finding;
 mod flow;
 mod foreign;

@@ -15,7 +15,7 @@ pub(crate) struct Global {
     /// The folder of the node's files [default: the data folder of this system]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// A settings file (TOML) [default: peerwork.toml in the data directory, if there is one]
+    /// A settings file (TOML, or JSON if its name ends in .json) [default: peerwork.toml in the data directory, if there is one]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) config: Option<PathBuf>,
     /// The address of the node's operator API [default: that of the node with this --data-dir, or of
