@@ -9,6 +9,7 @@
 
 mod app;
 mod config;
+mod failures;
 mod shared;
 mod tunnel;
 
@@ -27,7 +28,8 @@ use crate::{
     stream::{self, Pipe},
     wire::PROTOCOL,
 };
-use shared::{AppWarnings, Shared};
+use failures::Failures;
+use shared::Shared;
 
 pub use app::THIS_MACHINE;
 pub use config::{Config, Limits};
@@ -77,7 +79,7 @@ impl Edge {
             tasks: TaskTracker::new(),
             metrics: EdgeMetrics::register(metrics),
             stop: network.stopping(),
-            app_warnings: AppWarnings::new(),
+            failures: Failures::new(),
             config,
         });
         // Streams have no deadline: a tunnel lasts as long as the caller and the app keep it open.

@@ -5,6 +5,7 @@
 mod browser_relay;
 mod cli;
 mod data_dir;
+mod edge_log;
 mod environment;
 mod export;
 mod finding;
