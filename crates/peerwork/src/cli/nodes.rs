@@ -36,7 +36,7 @@ pub(crate) struct Running {
     pub(crate) data_dir: PathBuf,
     pub(crate) node: RuntimeFile,
     /// The node's status; `None` when the node did not answer in time.
-    status: Option<ServerStatus>,
+    pub(crate) status: Option<ServerStatus>,
 }
 
 impl Running {

@@ -12,6 +12,7 @@ mod finding;
 mod flow;
 mod foreign;
 mod forward;
+mod keys;
 mod network;
 mod node;
 #[cfg(unix)]

@@ -92,6 +92,16 @@ fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     })
 }
 
+/// Whether the settings of `peerwork node` let callers pass without a key.
+pub(crate) fn asks_for_no_key(call: &Call<'_>) -> bool {
+    let open = |flags: &NodeFlags| {
+        let (edge, relay) = (&flags.edge, &flags.relay);
+        (edge.edge && edge.edge_open) || (relay.relay && relay.relay_open)
+    };
+    let resolved = call.settings_of::<NodeFlags>();
+    resolved.is_some_and(|resolved| open(&resolved.own))
+}
+
 fn make_missing_keys(keys: &SecretsDir) -> anyhow::Result<()> {
     let options = InitOptions {
         validator: !keys.contains(SecretName::ValidatorKey),

@@ -77,6 +77,12 @@ fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// Whether the settings of `peerwork server` let callers pass without a key.
+pub(crate) fn asks_for_no_key(call: &Call<'_>) -> bool {
+    let resolved = call.settings_of::<ServerFlags>();
+    resolved.is_some_and(|resolved| resolved.own.edge.app_no_auth)
+}
+
 async fn serve(config: Config, mode: RunningMode) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let network = format!("{} ({})", config.network.name, config.network.network_id);
