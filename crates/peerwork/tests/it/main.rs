@@ -18,6 +18,8 @@ mod node;
 #[cfg(unix)]
 mod open_files;
 mod program;
+#[cfg(target_os = "linux")]
+mod readme;
 mod relay_log;
 mod secure;
 #[cfg(unix)]
