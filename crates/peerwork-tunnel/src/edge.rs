@@ -9,6 +9,7 @@
 
 mod app;
 mod config;
+mod failures;
 mod guarded;
 mod records;
 mod shared;
@@ -29,8 +30,9 @@ use crate::{
     stream::{self, Pipe},
     wire::PROTOCOL,
 };
+use failures::Failures;
 use records::Records;
-use shared::{AppWarnings, Shared};
+use shared::Shared;
 
 pub use app::THIS_MACHINE;
 pub use config::{Config, Limits};
@@ -80,7 +82,7 @@ impl Edge {
             tasks: TaskTracker::new(),
             metrics: EdgeMetrics::register(metrics),
             stop: network.stopping(),
-            app_warnings: AppWarnings::new(),
+            failures: Failures::new(),
             records: Records::default(),
             config,
         });

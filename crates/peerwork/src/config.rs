@@ -8,6 +8,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 pub use peerwork_api::config::{JsonRpcConfig, OperatorConfig};
+use peerwork_api::node::{EdgeOffer, OfferedPort};
 use peerwork_directory::Participation;
 use peerwork_identity::{Keypair, NetworkFile};
 pub use peerwork_net::config::{Hub, RelayServer};
@@ -21,6 +22,9 @@ pub struct Config {
     /// The folder of the node's files: keys, operator token, bearer keys, `node.json`. With `None` the
     /// node keeps no files (ephemeral peers, tests).
     pub data_dir: Option<PathBuf>,
+    /// The folder of the records of running nodes, by which commands find a node whose data directory no
+    /// flag names. With `None`, or without a data directory or an operator API, the node leaves no record.
+    pub records: Option<PathBuf>,
     /// The network's name, id and entry points.
     pub network: NetworkFile,
     /// The program's version, which JSON-RPC, the directory and libp2p identify report.
@@ -52,6 +56,7 @@ impl Config {
         net.autonat = true;
         Self {
             data_dir: None,
+            records: None,
             network,
             version: version.into(),
             net,
@@ -127,6 +132,21 @@ impl Edge {
         Self {
             auth: true,
             settings: edge::Config::new(host, ports),
+        }
+    }
+
+    /// The offered ports and the conditions for their callers, which the operator API tells.
+    #[must_use]
+    pub fn offer(&self) -> EdgeOffer {
+        let settings = &self.settings;
+        let offered = |port: &u16| OfferedPort {
+            port: *port,
+            app: settings.app_host.clone(),
+        };
+        EdgeOffer {
+            ports: settings.ports.iter().map(offered).collect(),
+            keys_needed: self.auth,
+            callers_allowed: settings.callers.as_ref().map(|nodes| nodes.len() as u64),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod http_call;
 mod node;
 mod node_event;
 mod operate;
+pub mod records;
 mod routes;
 pub mod runtime_file;
 mod tasks;

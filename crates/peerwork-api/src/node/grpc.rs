@@ -1,6 +1,6 @@
 //! This module converts the node's status to messages of gRPC `v1.System`.
 
-use super::{Endpoint, Network, NodeStatus};
+use super::{EdgeOffer, Endpoint, Network, NodeStatus, OfferedPort};
 use crate::operator::v1;
 
 pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
@@ -23,6 +23,8 @@ pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
         bytes_received,
         bytes_sent,
         endpoints,
+        edge,
+        ingress_keys_needed,
     } = status;
     let first = listen_addresses.first();
     v1::ServerStatus {
@@ -43,6 +45,28 @@ pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
         bytes_received,
         bytes_sent,
         endpoints: endpoints.into_iter().map(endpoint).collect(),
+        edge: edge.map(offer),
+        ingress_keys_needed,
+    }
+}
+
+fn offer(offer: EdgeOffer) -> v1::EdgeOffer {
+    let EdgeOffer {
+        ports,
+        keys_needed,
+        callers_allowed,
+    } = offer;
+    v1::EdgeOffer {
+        ports: ports.into_iter().map(offered_port).collect(),
+        keys_needed,
+        callers_allowed,
+    }
+}
+
+fn offered_port(OfferedPort { port, app }: OfferedPort) -> v1::OfferedPort {
+    v1::OfferedPort {
+        port: port.into(),
+        app,
     }
 }
 

@@ -8,7 +8,7 @@ mod status;
 use async_trait::async_trait;
 
 pub use readiness::{Check, Readiness};
-pub use status::{Endpoint, Mode, Network, NodeStatus, Reachability};
+pub use status::{EdgeOffer, Endpoint, Mode, Network, NodeStatus, OfferedPort, Reachability};
 
 use crate::error::ServiceError;
 

@@ -72,6 +72,26 @@ pub struct Endpoint {
     pub tls: bool,
 }
 
+/// The ports of a machine that an edge offers, and the conditions for their callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeOffer {
+    /// The offered ports in ascending order.
+    pub ports: Vec<OfferedPort>,
+    /// Whether callers need a key of the edge, by whichever relay or node they call.
+    pub keys_needed: bool,
+    /// The number of nodes that may call; `None` when every node may.
+    pub callers_allowed: Option<u64>,
+}
+
+/// A port that an edge offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedPort {
+    /// The port that callers name.
+    pub port: u16,
+    /// The host of the app, as in `localhost`.
+    pub app: String,
+}
+
 /// The status that `peerwork status` prints. Numbers are measured; a figure that does not apply to
 /// the node is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,4 +125,8 @@ pub struct NodeStatus {
     pub bytes_sent: u64,
     /// The addresses at which the node serves HTTP and gRPC.
     pub endpoints: Vec<Endpoint>,
+    /// The ports that the node offers; `None` when the node is no edge.
+    pub edge: Option<EdgeOffer>,
+    /// Whether callers of the HTTP ingress need a key of this node; `None` when it has no ingress.
+    pub ingress_keys_needed: Option<bool>,
 }

@@ -20,7 +20,10 @@ use peerwork_api::{
     config::{Config, JsonRpcConfig, OperatorConfig, OperatorToken},
     directory::{self, DirectoryService, Query, Role},
     events::{EventsService, NodeEvent},
-    node::{Check, Endpoint, Mode, Network, NodeService, NodeStatus, Reachability, Readiness},
+    node::{
+        Check, EdgeOffer, Endpoint, Mode, Network, NodeService, NodeStatus, OfferedPort,
+        Reachability, Readiness,
+    },
     peers::{Peer, PeersService},
     relays::{RelayConnections, RelaysService, Reservation},
 };
@@ -120,6 +123,15 @@ impl NodeService for FakeNode {
                 address: loopback(50002),
                 tls: true,
             }],
+            edge: Some(EdgeOffer {
+                ports: vec![OfferedPort {
+                    port: 8080,
+                    app: "localhost".into(),
+                }],
+                keys_needed: true,
+                callers_allowed: Some(7),
+            }),
+            ingress_keys_needed: Some(false),
         })
     }
 

@@ -67,6 +67,15 @@ async fn the_status_has_all_fields() {
             address: "127.0.0.1:50002".into(),
             tls: true,
         }],
+        edge: Some(v1::EdgeOffer {
+            ports: vec![v1::OfferedPort {
+                port: 8080,
+                app: "localhost".into(),
+            }],
+            keys_needed: true,
+            callers_allowed: Some(7),
+        }),
+        ingress_keys_needed: Some(false),
     };
     assert_eq!(status, expected);
     let counted =

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{app, guarded::Guarded, shared::Shared};
+use super::{app, failures::Refused, guarded::Guarded, shared::Shared};
 use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
@@ -30,6 +30,8 @@ const LINGER: Duration = Duration::from_secs(10);
 struct Tunnel {
     shared: Arc<Shared>,
     caller: NodeId,
+    /// The port of the head, once it was read.
+    port: Option<u16>,
     stream: TunnelStream,
 }
 
@@ -66,6 +68,7 @@ async fn admit(shared: Arc<Shared>, caller: NodeId, origin: Option<Origin>, stre
     let this = Tunnel {
         shared,
         caller,
+        port: None,
         stream,
     };
     match tunnel {
@@ -98,16 +101,11 @@ impl Tunnel {
 
     async fn refuse(mut self, refusal: Refusal) {
         self.shared.metrics.refused(refusal.reason);
-        tracing::debug!(
-            caller = %self.caller,
-            reason = ?refusal.reason,
-            detail = refusal.detail,
-            "tunnel refused"
-        );
-        let of_app = matches!(refusal.reason, Reason::AppUnreachable | Reason::AppTimeout);
-        if of_app && self.shared.app_warnings.take() {
-            tracing::warn!(caller = %self.caller, detail = refusal.detail, "a call failed: the app cannot be reached");
-        }
+        self.shared.failures.log(&Refused {
+            caller: self.caller,
+            port: self.port,
+            refusal: &refusal,
+        });
         let answer = wire::encode_answer(&Answer::Err(refusal));
         let write = async {
             wire::write_message(&mut self.stream, &answer).await?;
@@ -130,6 +128,7 @@ impl Tunnel {
         let message = message.map_err(|_| refused(Reason::Malformed, "no head in time"))?;
         let head = message.and_then(|message| Head::decode(&message));
         let head = head.map_err(|error| refused(Reason::Malformed, &error.to_string()))?;
+        self.port = Some(head.port);
         if !config.ports.contains(&head.port) {
             let detail = format!("port {} is not offered by this edge", head.port);
             return Err(refused(Reason::PortNotAllowed, &detail));

@@ -108,6 +108,12 @@ impl Call<'_> {
         started
     }
 
+    /// Resolves the settings that another command with the flags `F` would have in the place of this
+    /// one; `None` when they have mistakes, about which nothing is said.
+    pub(crate) fn settings_of<F: Args>(&self) -> Option<Resolved<F>> {
+        self.resolved::<F>().ok().map(|(resolved, _)| resolved)
+    }
+
     fn resolved<F: Args>(&self) -> anyhow::Result<(Resolved<F>, Form)> {
         let source = Source {
             flags: self.flags,

@@ -1,4 +1,4 @@
-//! Writes the files that commands create.
+//! Writes the files that commands create, and names files in texts.
 
 use std::{io, path::Path};
 
@@ -36,4 +36,27 @@ pub(crate) fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<(
         };
         io::Error::new(error.kind(), text)
     })
+}
+
+/// A flag with a path, as a shell reads it.
+pub(crate) fn flag(name: &str, path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=".contains(c);
+    match path.chars().all(plain) {
+        true => format!("{name} {path}"),
+        false => format!("{name} '{}'", path.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_named_as_a_shell_reads_it() {
+        let flag = |path: &str| flag("--to", Path::new(path));
+        assert_eq!(flag("/data/node_1"), "--to /data/node_1");
+        assert_eq!(flag("/my data"), "--to '/my data'");
+        assert_eq!(flag("/it's"), r"--to '/it'\''s'");
+    }
 }

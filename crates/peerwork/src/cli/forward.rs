@@ -85,8 +85,9 @@ impl Answer for Forwarding {
     }
 }
 
-/// The time after which the user is told that no relay knows the target node.
-const TELL_AFTER: Duration = Duration::from_secs(1);
+/// The time after which the user is told that no relay knows the target node. With the start of the
+/// forwarder's own node, the warning comes within a second.
+const TELL_AFTER: Duration = Duration::from_millis(800);
 /// How long the directory may take beyond that to find the node, before the local port is opened.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(10);
 

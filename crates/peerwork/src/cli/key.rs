@@ -3,6 +3,8 @@
 //! The data directory keeps only hashes of the keys, so a key's text is shown once, when it is made. A
 //! running node reads the file again when it changes.
 
+mod useless;
+
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -13,7 +15,8 @@ use serde::Serialize;
 
 use super::{
     command::{Call, Command},
-    output::{Answer, block, section, table},
+    output::{Answer, block, section, show_warning, table},
+    runtime::block_on,
     values::duration,
 };
 
@@ -66,13 +69,22 @@ impl Command for KeyArgs {
         command.arg_required_else_help(true)
     }
 
-    /// Changes or reads the data directory; no node has to run.
+    /// Changes or reads the data directory; no node has to run. A key that no node would ask for is a
+    /// warning.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (resolved, form) = call.global()?;
         let file = resolved.data_dir.join(FILE);
         let store = KeyStore::open(&file).context("cannot open the keys of this data directory")?;
         match self.command {
-            KeyCommand::Create(flags) => form.show(&create(&store, flags)?),
+            KeyCommand::Create(flags) => {
+                form.show(&create(&store, flags)?)?;
+                block_on(async {
+                    if let Some(reason) = useless::reason(&resolved, call).await {
+                        show_warning(form, &reason);
+                    }
+                    Ok(())
+                })
+            }
             KeyCommand::List => form.show(&Keys(store.list().into_iter().map(Key::from).collect())),
             KeyCommand::Revoke { id } => form.show(&revoke(&store, id)?),
         }

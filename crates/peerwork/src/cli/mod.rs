@@ -10,8 +10,10 @@
 //! | [`values`] | the kinds of values that flags take |
 //! | [`output`] | text and JSON |
 //! | [`running`] | the log and the keys of a node that runs |
+//! | [`offer`] | the text about an edge's ports |
 //! | [`listen`] | addresses and ports that flags ask for |
-//! | [`operator`] | finding and asking the running node |
+//! | [`operator`] | asking the running node |
+//! | [`nodes`], [`probe`] | finding the running node, and telling a node from another program |
 //! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
 
 mod command;
@@ -24,11 +26,14 @@ mod key;
 mod listen;
 mod logging;
 mod node;
+mod nodes;
+mod offer;
 mod open_files;
 mod operator;
 mod output;
 mod peers;
 mod preamble;
+mod probe;
 mod relay;
 mod running;
 mod runtime;

@@ -14,6 +14,7 @@ use peerwork_identity::{Keypair, NetworkFile, NodeId, SecretsDir};
 
 use super::{
     logging::{self, Log},
+    offer::Offer,
     output::Form,
     settings::Resolved,
 };
@@ -96,31 +97,11 @@ pub(crate) fn tokens(flag: &str, texts: &[String], mistakes: &mut Vec<String>) -
     tokens
 }
 
-/// The port of the example app, which `server` and `node` offer when no flag names a port.
-pub(crate) const EXAMPLE_PORT: u16 = 9527;
-
 /// Logs which ports an edge offers, to whom, and the path at which callers reach them.
 pub(crate) fn tell_edge(edge: &Edge, node: NodeId) {
-    tracing::info!("{}", offered(edge));
-    tracing::info!("callers reach a port at http://RELAY/edge/{node}/PORT/ of any relay");
-}
-
-/// Describes the ports that an edge offers.
-fn offered(edge: &Edge) -> String {
-    let settings = &edge.settings;
-    let ports: Vec<_> = settings.ports.iter().map(u16::to_string).collect();
-    let mut text = format!("offers {} of {}", ports.join(", "), settings.app_host);
-    if !settings.ports.contains(&EXAMPLE_PORT) {
-        text += &format!("; {EXAMPLE_PORT} is closed");
-    }
-    text += match edge.auth {
-        true => "; callers need a key of this node (`peerwork key create`)",
-        false => "; callers need no key of this node",
-    };
-    if let Some(callers) = &settings.callers {
-        text += &format!("; only {} calling nodes are allowed", callers.len());
-    }
-    text
+    let offer = Offer::of_edge(edge.offer(), &node.to_string());
+    tracing::info!("offers {}; {}", offer.ports(), offer.callers());
+    tracing::info!("callers reach a port at {}", offer.reached_at());
 }
 
 /// Logs the listen addresses of a node.
@@ -139,26 +120,5 @@ pub(crate) fn tell_listeners(bound: &Addresses) {
     }
     if let Some(url) = bound.metrics_url() {
         tracing::info!("metrics: {url}/metrics");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_edge_says_which_ports_are_open_and_whether_keys_are_needed() {
-        let mut edge = Edge::new("127.0.0.1", [3000, 8080]);
-        let needs = "offers 3000, 8080 of 127.0.0.1; 9527 is closed; callers need a key of this node \
-                     (`peerwork key create`)";
-        assert_eq!(offered(&edge), needs);
-        edge.auth = false;
-        edge.settings.ports = [EXAMPLE_PORT].into();
-        edge.settings.callers = Some(HashSet::new());
-        assert_eq!(
-            offered(&edge),
-            "offers 9527 of 127.0.0.1; callers need no key of this node; only 0 calling nodes are \
-             allowed"
-        );
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{
     command::{Call, Command},
+    offer::Offer,
     operator::{connect, refused},
     output::{Answer, Form, block},
     runtime::block_on,
@@ -64,6 +65,10 @@ struct Status {
     endpoints: BTreeMap<String, String>,
     /// The names of the endpoints that speak TLS, beside the plain protocol on the same port.
     tls_endpoints: BTreeSet<String>,
+    /// The ports that an edge offers.
+    edge: Option<Offer>,
+    /// Whether callers of the node's ingress need a key of this node.
+    ingress_keys_needed: Option<bool>,
 }
 
 impl From<ServerStatus> for Status {
@@ -86,6 +91,8 @@ impl From<ServerStatus> for Status {
             bytes_received,
             bytes_sent,
             endpoints,
+            edge,
+            ingress_keys_needed,
         } = status;
         let secure = endpoints.iter().filter(|endpoint| endpoint.tls);
         let secure = secure.map(|endpoint| endpoint.name.clone()).collect();
@@ -93,6 +100,8 @@ impl From<ServerStatus> for Status {
             .into_iter()
             .map(|endpoint| (endpoint.name, endpoint.address));
         Self {
+            edge: edge.map(|offer| Offer::of_answer(offer, &node_id)),
+            ingress_keys_needed,
             node_id,
             mode,
             version,
@@ -149,6 +158,18 @@ impl Answer for Status {
                 .iter()
                 .map(|(name, address)| (row_of(name), self.endpoint_shown(name, address))),
         );
+        if let Some(edge) = &self.edge {
+            rows.push(("Offers", edge.ports()));
+            rows.push(("Keys", edge.callers()));
+            rows.push(("Share", edge.reached_at()));
+        }
+        rows.extend(self.ingress_keys_needed.map(|needed| {
+            let text = match needed {
+                true => "callers need a key of this node (`peerwork key create`)",
+                false => "callers need no key of this node",
+            };
+            ("Ingress keys", text.to_owned())
+        }));
         block("STATUS", &rows)
     }
 }
@@ -199,7 +220,7 @@ fn bytes_shown(bytes: u64) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use peerwork_api::operator::v1::Endpoint;
+    use peerwork_api::operator::v1::{EdgeOffer, Endpoint, OfferedPort};
 
     use super::*;
 
@@ -232,6 +253,41 @@ mod tests {
         assert!(text.contains("Network           = N (7)"), "{text}");
         assert!(!text.contains("Edges known"), "{text}");
     }
+
+    #[test]
+    fn an_edge_is_shown_with_its_ports_its_keys_and_the_address_to_share() {
+        let status = Status::from(ServerStatus {
+            node_id: "16U".into(),
+            edge: Some(EdgeOffer {
+                ports: vec![OfferedPort {
+                    port: 8080,
+                    app: "localhost".into(),
+                }],
+                keys_needed: true,
+                callers_allowed: None,
+            }),
+            ingress_keys_needed: Some(false),
+            ..ServerStatus::default()
+        });
+        let text = status.text();
+        for row in [
+            "Offers            = 8080 of localhost; 9527 is closed\n",
+            "Keys              = callers need a key of this node (`peerwork key create`)\n",
+            "Share             = http://RELAY/edge/16U/PORT/ of any relay\n",
+            "Ingress keys      = callers need no key of this node\n",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        let json = serde_json::to_value(&status).unwrap();
+        let ports = serde_json::json!([{"port": 8080, "app": "localhost"}]);
+        assert_eq!(json["edge"]["ports"], ports);
+        assert_eq!(json["edge"]["keys_needed"], true);
+        assert_eq!(json["edge"]["share"], "http://RELAY/edge/16U/PORT/");
+        assert_eq!(json["ingress_keys_needed"], false);
+        let relay = Status::from(ServerStatus::default());
+        assert!(!relay.text().contains("Offers"), "{}", relay.text());
+    }
+
     #[test]
     fn endpoints_are_shown_with_their_tls() {
         let endpoint = |name: &str, tls| Endpoint {

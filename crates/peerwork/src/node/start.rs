@@ -8,6 +8,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -30,6 +31,7 @@ use crate::{
     data_dir::DataDir,
     front::{FrontSide, Listeners, Shape},
     operate::{self, About, Dials, TunnelCount},
+    records::Record,
     routes::DirectoryRoutes,
     runtime_file::RuntimeFile,
     time::millis_since_1970,
@@ -366,7 +368,7 @@ impl Starting<'_> {
         Ok(side.write_config(&wanted.config_folders)?)
     }
 
-    /// Writes `node.json`. A failure is only a warning in the log: the node works, and only commands do
+    /// Writes `node.json` and the record of the node. A failure is only a warning in the log: the node works, and only commands do
     /// not find it by its data directory.
     fn runtime_file(&mut self, data_dir: &Arc<DataDir>, network: &Network, at: &Addresses) {
         let node = network.node_id();
@@ -381,6 +383,8 @@ impl Starting<'_> {
             p2p: full.collect(),
             started_at: millis_since_1970(),
         };
+        // The record is written first: programs that wait for node.json find both.
+        let record = self.record(data_dir, file.clone());
         if let Err(error) = file.write(data_dir.path()) {
             let address = at
                 .grpc
@@ -398,7 +402,36 @@ impl Starting<'_> {
         self.stack
             .push("node.json", deadline::AT_ONCE, move || async move {
                 RuntimeFile::remove(&path);
+                if let Some((record, folder)) = record {
+                    record.remove(&folder);
+                }
             });
+    }
+
+    /// Leaves a record of the node for commands without `--data-dir`, and gives it with its folder. A
+    /// failure is only logged: commands with `--data-dir` find the node.
+    fn record(&self, data_dir: &DataDir, node: RuntimeFile) -> Option<(Record, PathBuf)> {
+        let folder = self
+            .config
+            .records
+            .clone()
+            .filter(|_| node.grpc.is_some())?;
+        let written = std::fs::canonicalize(data_dir.path()).and_then(|data_dir| {
+            let record = Record { data_dir, node };
+            record.write(&folder)?;
+            Ok(record)
+        });
+        match written {
+            Ok(record) => Some((record, folder)),
+            Err(error) => {
+                tracing::info!(
+                    folder = %folder.display(),
+                    %error,
+                    "no record of this node could be written, so commands find it by --data-dir alone"
+                );
+                None
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The settings of a node that its services report.
 
-use peerwork_api::node::{Mode, Network};
+use peerwork_api::node::{EdgeOffer, Mode, Network};
 
-use crate::Config;
+use crate::{Config, config::Edge};
 
 /// The settings that the services report.
 #[derive(Debug, Clone)]
@@ -10,7 +10,10 @@ pub(crate) struct About {
     pub(super) network: Network,
     /// The most reservations that the node's relay grants; `None` on a node that is not a relay.
     pub(super) reservations_max: Option<usize>,
-    pub(super) is_edge: bool,
+    /// The ports that the node offers; `None` on a node that is not an edge.
+    pub(super) edge: Option<EdgeOffer>,
+    /// Whether callers of the node's ingress need a key; `None` on a node without an ingress.
+    pub(super) ingress_keys_needed: Option<bool>,
     /// Whether the node holds reservations at relays.
     pub(super) reserves: bool,
 }
@@ -25,7 +28,10 @@ impl About {
                 version: config.version.clone(),
             },
             reservations_max: relay.map(|relay| relay.server.reservations_max),
-            is_edge: config.edge.is_some(),
+            edge: config.edge.as_ref().map(Edge::offer),
+            ingress_keys_needed: relay
+                .and_then(|relay| relay.ingress.as_ref())
+                .map(|ingress| ingress.auth),
             reserves: config.directory.keep_reservations,
         }
     }
@@ -37,7 +43,7 @@ impl About {
     /// The node's role in EdgeMatrix's terms, which have no node with two roles: a node that is relay
     /// and edge is `full`.
     pub(super) fn mode(&self) -> Mode {
-        match (self.is_relay(), self.is_edge) {
+        match (self.is_relay(), self.edge.is_some()) {
             (true, _) => Mode::Full,
             (false, true) => Mode::Edge,
             (false, false) => Mode::Peer,

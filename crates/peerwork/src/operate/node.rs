@@ -85,6 +85,8 @@ impl NodeService for Node {
             bytes_received,
             bytes_sent,
             endpoints: self.endpoints(),
+            edge: self.about.edge.clone(),
+            ingress_keys_needed: self.about.ingress_keys_needed,
         })
     }
 
@@ -102,7 +104,7 @@ impl NodeService for Node {
                 detail: "the relay has an address for nodes".to_owned(),
             });
         }
-        if self.about.is_edge && self.about.reserves {
+        if self.about.edge.is_some() && self.about.reserves {
             let held = self.directory.reservations().borrow().len();
             checks.push(Check {
                 name: "reservation".to_owned(),

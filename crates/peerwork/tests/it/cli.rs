@@ -340,25 +340,6 @@ fn two_listeners_on_one_port_are_refused_before_the_start() {
 }
 
 #[test]
-fn server_export_writes_a_file_that_config_accepts() {
-    let dir = folder();
-    let text = run(dir.path(), "server export").succeeded();
-    assert!(text.starts_with("\n[EXPORT SUCCESS]\n"), "{text}");
-    let value = json(&run(dir.path(), "server export --type json --json").succeeded());
-    assert!(value["export_result"].is_string());
-    run(dir.path(), "server export --type yaml").failed();
-    let error = run(
-        dir.path(),
-        "server --config default-config.toml --data-dir none",
-    )
-    .failed();
-    assert!(
-        error.contains("secrets init"),
-        "only the keys are missing: {error}"
-    );
-}
-
-#[test]
 fn a_command_without_a_running_node_is_an_error_with_advice() {
     let dir = folder();
     for command in [

@@ -5,15 +5,21 @@
 mod browser_relay;
 mod cli;
 mod data_dir;
+mod edge_log;
 mod environment;
+mod export;
+mod finding;
 mod flow;
 mod foreign;
 mod forward;
+mod keys;
 mod network;
 mod node;
 #[cfg(unix)]
 mod open_files;
 mod program;
+#[cfg(target_os = "linux")]
+mod readme;
 mod relay_log;
 mod secure;
 #[cfg(unix)]

@@ -16,6 +16,7 @@ pub(crate) fn peerwork(dir: &Path) -> Command {
     command
         .current_dir(dir)
         .env("XDG_DATA_HOME", dir.join("xdg"))
+        .env("XDG_STATE_HOME", dir.join("state"))
         .env("HOME", dir);
     command
 }

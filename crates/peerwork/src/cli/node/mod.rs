@@ -13,6 +13,7 @@ use serde::Serialize;
 use self::flags::NodeFlags;
 use super::{
     command::{Call, Command},
+    nodes::records_folder,
     output::{Answer, Form, block},
     running::{Found, start_log, tell_edge, tell_listeners},
     runtime::block_on,
@@ -71,7 +72,8 @@ fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
     make_missing_keys(&SecretsDir::new(&resolved.data_dir))?;
     let found = Found::new(resolved, || compose::network(flags))?;
-    let config = compose::config(flags, found)?;
+    let mut config = compose::config(flags, found)?;
+    config.records = records_folder();
     block_on(async move {
         let signals = Signals::listen()?;
         let roles = compose::roles(&config);
@@ -88,6 +90,16 @@ fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
             })
             .await
     })
+}
+
+/// Whether the settings of `peerwork node` let callers pass without a key.
+pub(crate) fn asks_for_no_key(call: &Call<'_>) -> bool {
+    let open = |flags: &NodeFlags| {
+        let (edge, relay) = (&flags.edge, &flags.relay);
+        (edge.edge && edge.edge_open) || (relay.relay && relay.relay_open)
+    };
+    let resolved = call.settings_of::<NodeFlags>();
+    resolved.is_some_and(|resolved| open(&resolved.own))
 }
 
 fn make_missing_keys(keys: &SecretsDir) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{compose, flags::RelayNodeFlags, peer_log::log_peers};
 use crate::cli::{
+    nodes::records_folder,
     output::{Answer, Form},
     running::Found,
     runtime::block_on,
@@ -23,7 +24,8 @@ use crate::cli::{
 pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
     let found = Found::new(resolved, || network(flags.network.as_deref()))?;
-    let config = compose::config(flags, found)?;
+    let mut config = compose::config(flags, found)?;
+    config.records = records_folder();
     block_on(serve(config, flags, form))
 }
 

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::cli::{
+    nodes,
     output::{Answer, Form},
     settings::Resolved,
 };
@@ -30,7 +31,8 @@ const REPORT_BYTES_MAX: usize = 8 << 20;
 /// `peerwork relay top`
 #[derive(Args, Debug)]
 pub(crate) struct TopFlags {
-    /// The relay's port for browsers, http://HOST:PORT [default: of the relay of the data directory]
+    /// The relay's port for browsers, http://HOST:PORT [default: of the relay of the data
+    /// directory, or of the only one that runs]
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// Print the report once and end, also without a terminal
@@ -54,7 +56,7 @@ impl Answer for Once {
 pub(super) async fn run(flags: &TopFlags, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let url = match &flags.url {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => of_running_relay(resolved)?,
+        None => of_running_relay(resolved).await?,
     };
     let first = look(&url).await?;
     if flags.once || form == Form::Json || !std::io::stdout().is_terminal() {
@@ -66,12 +68,25 @@ pub(super) async fn run(flags: &TopFlags, resolved: &Resolved, form: Form) -> an
     watched
 }
 
-fn of_running_relay(resolved: &Resolved) -> anyhow::Result<String> {
+/// The URL of the port for browsers of the relay that the data directory names, or of the only running
+/// relay that has such a port.
+async fn of_running_relay(resolved: &Resolved) -> anyhow::Result<String> {
     let dir = resolved.data_dir.display();
-    let file = RuntimeFile::load(&resolved.data_dir)?
-        .with_context(|| format!("no relay runs with {dir}: name its --data-dir or its URL"))?;
+    let file = if resolved.data_dir_is_default {
+        let mut running = nodes::running(&resolved.data_dir).await;
+        if running.iter().any(|running| running.node.front.is_some()) {
+            running.retain(|running| running.node.front.is_some());
+        }
+        nodes::only(running).await?.node
+    } else {
+        RuntimeFile::load(&resolved.data_dir)?
+            .with_context(|| format!("no relay runs with {dir}: name its --data-dir or its URL"))?
+    };
     let front = file.front.with_context(|| {
-        format!("the node of {dir} has no port for browsers: `peerwork relay` starts one that has")
+        format!(
+            "the node {} has no port for browsers: `peerwork relay` starts one that has",
+            file.node_id
+        )
     })?;
     Ok(format!("http://{}", reachable(front)))
 }

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::cli::{
     listen::{Claim, Listener, announced, clashes, loopback_only},
-    operator::DEFAULT_ADDRESS,
-    running::{EXAMPLE_PORT, Found, ORIGIN_BYTES_MAX, nodes},
+    nodes::DEFAULT_ADDRESS,
+    offer::EXAMPLE_PORT,
+    running::{Found, ORIGIN_BYTES_MAX, nodes},
     settings::Mistakes,
     values::{Listen, app_paths, count, header_case},
     version::RELEASE,

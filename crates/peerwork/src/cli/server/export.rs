@@ -8,45 +8,82 @@ use serde::Serialize;
 
 use super::flags::ServerFlags;
 use crate::cli::{
+    files::flag,
     output::{Answer, Form, section},
-    settings::{Setting, defaults_of, schema},
+    settings::{Setting, defaults_of, is_json, schema},
 };
 
 /// `peerwork server export`
 #[derive(Args, Debug)]
 pub(crate) struct ExportFlags {
-    /// toml, which --config reads, or json, for other programs
-    #[arg(long = "type", value_name = "FORMAT", default_value = "toml",
+    /// toml or json; --config reads both [default: by the name of --to, or toml]
+    #[arg(long = "type", value_name = "FORMAT",
           value_parser = PossibleValuesParser::new(["toml", "json", "yaml"]), hide_possible_values = true)]
-    format: String,
+    format: Option<String>,
+    /// The file to write, which must not exist [default: default-config.toml, or .json]
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+}
+
+impl ExportFlags {
+    fn format(&self) -> &str {
+        let of_name = || match self.to.as_deref().is_some_and(is_json) {
+            true => "json",
+            false => "toml",
+        };
+        self.format.as_deref().unwrap_or_else(of_name)
+    }
 }
 
 #[derive(Serialize)]
 struct Exported {
     export_result: String,
+    /// The command that uses the file.
+    next: String,
 }
 
 impl Answer for Exported {
     fn text(&self) -> String {
-        section("EXPORT SUCCESS", &self.export_result)
+        let Self {
+            export_result,
+            next,
+        } = self;
+        section(
+            "EXPORT SUCCESS",
+            &format!("{export_result}\nUse it by: {next}"),
+        )
     }
 }
 
-/// Writes `default-config.toml` or `default-config.json` into the current folder.
+/// Writes `default-config.toml` or `default-config.json` into the current folder, or the file that the
+/// flags name.
 ///
 /// # Errors
 /// When the file exists or cannot be written, or its format is YAML.
 pub(super) fn run(flags: &ExportFlags, form: Form) -> anyhow::Result<()> {
-    let text = match flags.format.as_str() {
+    let format = flags.format();
+    let text = match format {
         "toml" => toml_text(),
         "json" => json_text()?,
         _ => anyhow::bail!("settings are not written as YAML: use --type toml or --type json"),
     };
-    let path = PathBuf::from(format!("default-config.{}", flags.format));
+    let path = match &flags.to {
+        Some(path) if is_json(path) != (format == "json") => anyhow::bail!(
+            "{} is not a name for {format}: --config reads files that end in .json as JSON, and all \
+             others as TOML",
+            path.display()
+        ),
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("default-config.{format}")),
+    };
     crate::cli::files::write_new(&path, text.as_bytes(), 0o644)
         .context("cannot export the settings")?;
     let export_result = format!("Default settings written to {}", path.display());
-    form.show(&Exported { export_result })
+    let next = format!("peerwork server {}", flag("--config", &path));
+    form.show(&Exported {
+        export_result,
+        next,
+    })
 }
 
 /// All settings of `peerwork server`.

@@ -15,6 +15,7 @@ use self::{
 };
 use super::{
     command::{Call, Command},
+    nodes::records_folder,
     running::{Found, start_log, tell_edge, tell_listeners},
     runtime::block_on,
     secrets::check_secrets_config,
@@ -71,7 +72,15 @@ fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
     // The validator key, which gives the owner's address, must exist before the node joins the network.
     SecretsDir::new(&resolved.data_dir).validator_key()?;
     let found = Found::new(resolved, || Ok(NetworkFile::load(&flags.network)?))?;
-    compose::config(flags, found)
+    let mut config = compose::config(flags, found)?;
+    config.records = records_folder();
+    Ok(config)
+}
+
+/// Whether the settings of `peerwork server` let callers pass without a key.
+pub(crate) fn asks_for_no_key(call: &Call<'_>) -> bool {
+    let resolved = call.settings_of::<ServerFlags>();
+    resolved.is_some_and(|resolved| resolved.own.edge.app_no_auth)
 }
 
 async fn serve(config: Config, mode: RunningMode) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! Reads the settings file: TOML with one key for each flag, in kebab-case or snake_case.
+//! Reads the settings file: TOML, or JSON where its name ends in .json, with one key for each flag, in
+//! kebab-case or snake_case.
 //!
 //! A table holds the settings of one role: key `k` of the table `t` is the flag `--t-k`, and the table
 //! itself turns on the switch `--t`.
@@ -23,7 +24,7 @@ const NOT_IN_A_FILE: [&str; 1] = ["config"];
 /// knows are skipped. Mistakes in single settings are added to `mistakes`.
 ///
 /// # Errors
-/// When the file cannot be read, or is not TOML.
+/// When the file cannot be read, or is not in its format.
 pub(super) fn read(
     path: &Path,
     command: &Command,
@@ -32,9 +33,14 @@ pub(super) fn read(
 ) -> anyhow::Result<Layer> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the settings file {}", path.display()))?;
-    let table: toml::Table = text
-        .parse()
-        .with_context(|| format!("the settings file {} is not TOML", path.display()))?;
+    let table = match is_json(path) {
+        true => json(&text).with_context(|| {
+            format!("the settings file {} is not JSON settings", path.display())
+        })?,
+        false => text
+            .parse()
+            .with_context(|| format!("the settings file {} is not TOML", path.display()))?,
+    };
     let mut reading = Reading {
         path,
         command,
@@ -47,6 +53,23 @@ pub(super) fn read(
         reading.entry(written, value);
     }
     Ok(reading.layer)
+}
+
+/// Whether a settings file of this name is JSON.
+pub(crate) fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "json")
+}
+
+/// Parses an object of JSON. A setting that is null is not set, because TOML has no null.
+fn json(text: &str) -> anyhow::Result<toml::Table> {
+    let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
+    object.retain(|_, value| {
+        if let Some(table) = value.as_object_mut() {
+            table.retain(|_, value| !value.is_null());
+        }
+        !value.is_null()
+    });
+    Ok(toml::Table::try_from(object)?)
 }
 
 /// The state while a file is read.

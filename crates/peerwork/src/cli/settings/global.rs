@@ -15,11 +15,11 @@ pub(crate) struct Global {
     /// The folder of the node's files [default: the data folder of this system]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// A settings file (TOML) [default: peerwork.toml in the data directory, if there is one]
+    /// A settings file (TOML, or JSON if its name ends in .json) [default: peerwork.toml in the data directory, if there is one]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) config: Option<PathBuf>,
-    /// The address of the node's operator API [default: 127.0.0.1:50000, or the address that a
-    /// running node wrote into the data directory]
+    /// The address of the node's operator API [default: that of the node with this --data-dir, or of
+    /// the only node that runs on this machine; a node of `server` takes 127.0.0.1:50000]
     #[arg(
         long,
         global = true,

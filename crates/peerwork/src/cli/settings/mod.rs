@@ -24,6 +24,7 @@ use clap::{ArgMatches, Args};
 pub(crate) use self::{
     document::{Setting, Value, all as defaults_of},
     environment::{Environment, variable},
+    file::is_json,
     global::{Global, with_switches},
     schema::{NoSettings, Schema, schema, settings as settings_of},
 };
