@@ -18,7 +18,7 @@ use crate::{
     edge::Own,
     routes::Routes,
     stream::TunnelStream,
-    wire::{self, Head, Kind, PROTOCOL, Reason, RequestId, WireError},
+    wire::{self, Head, Kind, PROTOCOL, Reason, RequestId, Speaks, WireError},
 };
 
 pub use error::ConnectError;
@@ -46,6 +46,15 @@ impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.node, self.port)
     }
+}
+
+/// An open tunnel.
+#[derive(Debug)]
+pub struct Opened {
+    /// The bytes to and from the app.
+    pub stream: TunnelStream,
+    /// The version of HTTP that the app speaks, for tunnels of the kind [`Kind::Http`].
+    pub speaks: Speaks,
 }
 
 /// Opens tunnels. Cheap to clone.
@@ -96,7 +105,7 @@ impl Connector {
         kind: Kind,
         request_id: RequestId,
         deadline: Instant,
-    ) -> Result<TunnelStream, ConnectError> {
+    ) -> Result<Opened, ConnectError> {
         let mut stream = self.open(to.node, deadline).await?;
         let head = Head {
             port: to.port,
@@ -104,10 +113,11 @@ impl Connector {
             open_deadline: deadline.saturating_duration_since(Instant::now()),
             kind,
             key: to.key.as_deref().map(str::to_owned),
+            http2: true,
         };
         let answered = timeout_at(deadline, ask(&mut stream, &head)).await;
         match answered.map_err(|_| ConnectError::Deadline)? {
-            Ok(Ok(())) => Ok(stream),
+            Ok(Ok(speaks)) => Ok(Opened { stream, speaks }),
             Ok(Err(refusal)) if refusal.reason == Reason::Full => Err(ConnectError::EdgeBusy),
             Ok(Err(refusal)) => Err(ConnectError::Refused(refusal)),
             Err(WireError::Io(error)) => Err(ConnectError::Unreachable(format!(

@@ -51,7 +51,8 @@ impl fmt::Debug for RequestId {
 /// The kind of bytes that a tunnel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// HTTP/1.1 from an ingress: several requests, one after the other.
+    /// HTTP from an ingress in the version that the edge's answer names: several requests, one after the
+    /// other.
     Http,
     /// Raw TCP: any bytes, and each side may end its direction alone.
     Tcp,
@@ -70,6 +71,8 @@ pub struct Head {
     pub kind: Kind,
     /// The edge's bearer key, at most [`KEY_BYTES_MAX`] bytes.
     pub key: Option<String>,
+    /// Whether the opener can send HTTP/2 where the app speaks it; earlier versions cannot.
+    pub http2: bool,
 }
 
 impl fmt::Debug for Head {
@@ -79,6 +82,7 @@ impl fmt::Debug for Head {
             .field("request_id", &self.request_id)
             .field("kind", &self.kind)
             .field("key", &self.key.as_ref().map(|_| "…"))
+            .field("http2", &self.http2)
             .finish_non_exhaustive()
     }
 }
@@ -116,8 +120,18 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// The edge's answer to a head.
-pub type Answer = Result<(), Refusal>;
+/// The version of HTTP that an app speaks on a tunnel of the kind [`Kind::Http`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum Speaks {
+    /// HTTP/1.1. Earlier versions of an edge say nothing, which means the same.
+    Http1 = 0,
+    /// HTTP/2 with prior knowledge. An edge answers so only to a head with [`Head::http2`].
+    Http2 = 1,
+}
+
+/// The edge's answer to a head: the tunnel is open, or refused.
+pub type Answer = Result<Speaks, Refusal>;
 
 /// The reason why a message could not be read or parsed.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +163,8 @@ struct HeadMessage {
     kind: i32,
     #[prost(string, optional, tag = "5")]
     key: Option<String>,
+    #[prost(bool, tag = "7")]
+    http2: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
@@ -162,6 +178,8 @@ enum KindMessage {
 struct AnswerMessage {
     #[prost(message, optional, tag = "1")]
     refused: Option<RefusedMessage>,
+    #[prost(enumeration = "Speaks", tag = "2")]
+    speaks: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -187,6 +205,7 @@ impl Head {
             open_deadline_ms,
             kind,
             key,
+            http2,
         } = HeadMessage::decode(bytes)?;
         let port = u16::try_from(port).ok().filter(|port| *port != 0);
         let request_id = request_id[..].try_into().map(RequestId);
@@ -205,6 +224,7 @@ impl Head {
             open_deadline: open_deadline.min(OPEN_DEADLINE_MAX),
             kind,
             key,
+            http2,
         })
     }
 
@@ -222,6 +242,7 @@ impl Head {
             open_deadline_ms: u32::try_from(millis).unwrap_or(u32::MAX),
             kind: kind.into(),
             key: self.key.clone(),
+            http2: self.http2,
         }
         .encode_length_delimited_to_vec()
     }
@@ -232,8 +253,10 @@ impl Head {
 /// # Errors
 /// [`WireError`] names the wrong field.
 pub fn decode_answer(bytes: &[u8]) -> Result<Answer, WireError> {
-    let Some(refused) = AnswerMessage::decode(bytes)?.refused else {
-        return Ok(Ok(()));
+    let AnswerMessage { refused, speaks } = AnswerMessage::decode(bytes)?;
+    let Some(refused) = refused else {
+        let speaks = Speaks::try_from(speaks).map_err(|_| WireError::Field("speaks"))?;
+        return Ok(Ok(speaks));
     };
     Ok(Err(Refusal {
         reason: Reason::try_from(refused.reason).unwrap_or(Reason::Malformed),
@@ -248,7 +271,12 @@ pub fn encode_answer(answer: &Answer) -> Vec<u8> {
         reason: refusal.reason.into(),
         detail: shortened(refusal.detail.clone()),
     });
-    AnswerMessage { refused }.encode_length_delimited_to_vec()
+    let speaks = answer.as_ref().copied().unwrap_or(Speaks::Http1);
+    AnswerMessage {
+        refused,
+        speaks: speaks.into(),
+    }
+    .encode_length_delimited_to_vec()
 }
 
 fn shortened(mut text: String) -> String {
@@ -303,6 +331,7 @@ mod tests {
             open_deadline: Duration::from_secs(10),
             kind: Kind::Http,
             key: None,
+            http2: false,
         }
     }
 
@@ -320,6 +349,7 @@ mod tests {
             open_deadline_ms: 1,
             kind: KindMessage::Tcp.into(),
             key: Some("key".into()),
+            http2: true,
         };
         schema.check("Head", &head);
         let refused = RefusedMessage {
@@ -329,10 +359,12 @@ mod tests {
         schema.check("Refused", &refused);
         let answer = AnswerMessage {
             refused: Some(refused),
+            speaks: Speaks::Http2.into(),
         };
         schema.check("Answer", &answer);
         schema.check_enum::<KindMessage>("Kind");
         schema.check_enum::<Reason>("Reason");
+        schema.check_enum::<Speaks>("Speaks");
     }
 
     #[tokio::test]
@@ -340,6 +372,7 @@ mod tests {
         let sent = Head {
             key: Some("k".repeat(KEY_BYTES_MAX)),
             kind: Kind::Tcp,
+            http2: true,
             ..head()
         };
         let mut bytes = sent.encode();
@@ -389,10 +422,13 @@ mod tests {
 
     #[test]
     fn an_answer_arrives_and_its_detail_is_bounded() {
-        assert_eq!(
-            decode_answer(body(&encode_answer(&Ok(())))).unwrap(),
-            Ok(())
-        );
+        for speaks in [Speaks::Http1, Speaks::Http2] {
+            let answer = encode_answer(&Ok(speaks));
+            assert_eq!(decode_answer(body(&answer)).unwrap(), Ok(speaks));
+        }
+        // The answer of earlier versions, and one of a later version.
+        assert_eq!(decode_answer(&[]).unwrap(), Ok(Speaks::Http1));
+        assert!(decode_answer(&[0x10, 9]).is_err());
         let refusal = Refusal {
             reason: Reason::PortNotAllowed,
             detail: "ä".repeat(DETAIL_BYTES_MAX),

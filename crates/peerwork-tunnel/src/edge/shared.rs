@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use peerwork_limits::{Bucket, Places, Rate};
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::config::Config;
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     /// This edge's node.
     pub(super) node: NodeId,
     pub(super) config: Config,
+    /// TLS to apps; `None` where no app has an `https` URL.
+    pub(super) tls: Option<TlsConnector>,
     pub(super) tunnels: Places<NodeId>,
     /// Owns the tunnels of this node's own calls, and the refreshing of keys.
     pub(super) tasks: TaskTracker,

@@ -5,13 +5,13 @@ use std::{io, sync::Arc, time::Duration};
 use peerwork_identity::NodeId;
 use peerwork_limits::{Full, Origin};
 use peerwork_net::InboundStream;
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::{io::AsyncWriteExt, time::timeout};
 
-use super::{app, shared::Shared};
+use super::{
+    app::{self, Connected},
+    shared::Shared,
+    socket::Socket,
+};
 use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
@@ -36,7 +36,7 @@ struct Tunnel {
 /// A tunnel that passed the checks, with the connection to its app.
 struct Granted {
     head: Head,
-    app: TcpStream,
+    app: Connected,
     /// The id of the key that the caller sent.
     key: Option<String>,
 }
@@ -135,8 +135,7 @@ impl Tunnel {
             return Err(refused(Reason::PortNotAllowed, &detail));
         }
         let key = self.check_key(&head)?;
-        let deadline = Instant::now() + head.open_deadline;
-        let app = app::connect(&config.app_host, head.port, deadline).await?;
+        let app = app::connect(&self.shared, &head).await?;
         Ok(Granted { head, app, key })
     }
 
@@ -165,11 +164,12 @@ impl Tunnel {
 
     async fn carry(mut self, granted: Granted) {
         let Granted { head, app, key } = granted;
-        let mut open = Open::begin(&self.shared, app);
+        let Connected { socket, speaks } = app;
+        let mut open = Open::begin(&self.shared, socket);
         let linger = (head.kind == Kind::Http).then_some(LINGER);
         let stream = &mut self.stream;
         let work = async {
-            let answer = wire::encode_answer(&Answer::Ok(()));
+            let answer = wire::encode_answer(&Answer::Ok(speaks));
             timeout(TALK_DEADLINE, wire::write_message(stream, &answer))
                 .await
                 .map_err(io::Error::from)??;
@@ -200,13 +200,13 @@ impl Tunnel {
 /// is cancelled.
 struct Open<'a> {
     metrics: &'a EdgeMetrics,
-    app: TcpStream,
+    app: Socket,
     copied: Copied,
     complete: bool,
 }
 
 impl<'a> Open<'a> {
-    fn begin(shared: &'a Shared, app: TcpStream) -> Self {
+    fn begin(shared: &'a Shared, app: Socket) -> Self {
         shared.metrics.accepted();
         shared.metrics.open.inc();
         Self {
@@ -222,7 +222,7 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.complete {
             // Both app and caller see a reset: a transfer that broke off must not look complete.
-            let _ = self.app.set_zero_linger();
+            self.app.reset_on_drop();
         }
         self.metrics.carried(self.copied);
         self.metrics.open.dec();

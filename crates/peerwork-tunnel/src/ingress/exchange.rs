@@ -4,13 +4,13 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, Version};
-use hyper::{body::Incoming, client::conn::TrySendError};
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{finish::Phase, shared::Shared};
 use crate::{
     connect::Destination,
-    pool::{self, Sender},
+    pool::{self, Sender, Sent},
     problem::{Failure, Problem},
     upload::{Progress, Upload},
     wire::{Kind, RequestId},
@@ -30,8 +30,6 @@ pub(crate) struct Exchange<'a> {
     pub(crate) request_id: RequestId,
     pub(crate) phase: &'a mut Phase,
 }
-
-type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
 impl Exchange<'_> {
     /// Sends the request and returns the response's head with the connection that carried it.
@@ -89,13 +87,13 @@ impl Exchange<'_> {
         *self.phase = Phase::Connect;
         let deadline = Instant::now() + self.shared.deadlines.connect;
         let connector = &self.shared.connector;
-        let stream = connector
+        let opened = connector
             .connect(self.to, Kind::Http, self.request_id, deadline)
             .await?;
         self.shared.metrics.tunnels_opened.inc();
         let lost = |error: hyper::Error| Problem::new(Failure::EdgeLost, error.to_string());
         let pool = &self.shared.pool;
-        let handshake = pool.handshake(stream, &self.shared.lifetime);
+        let handshake = pool.handshake(opened, &self.shared.lifetime);
         let mut sender = handshake.await.map_err(lost)?;
         let ready = timeout_at(deadline, sender.ready()).await;
         let late = |_| Problem::new(Failure::ConnectTimeout, "the tunnel did not become ready");
