@@ -10,10 +10,12 @@
 //! | [`values`] | the kinds of values that flags take |
 //! | [`output`] | text and JSON |
 //! | [`running`] | the log and the keys of a node that runs |
+//! | [`apps`] | the ports of an edge and the URLs of its apps |
 //! | [`listen`] | addresses and ports that flags ask for |
 //! | [`operator`] | finding and asking the running node |
 //! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
 
+mod apps;
 mod command;
 mod demo;
 mod directory;

@@ -108,8 +108,17 @@ pub(crate) fn tell_edge(edge: &Edge, node: NodeId) {
 /// Describes the ports that an edge offers.
 fn offered(edge: &Edge) -> String {
     let settings = &edge.settings;
-    let ports: Vec<_> = settings.ports.iter().map(u16::to_string).collect();
-    let mut text = format!("offers {} of {}", ports.join(", "), settings.app_host);
+    let (mut ports, mut places) = (Vec::new(), Vec::new());
+    for port in &settings.ports {
+        match settings.apps.get(port) {
+            None => ports.push(port.to_string()),
+            Some(url) => places.push(format!("{port} as {url}")),
+        }
+    }
+    if !ports.is_empty() {
+        places.insert(0, format!("{} of {}", ports.join(", "), settings.app_host));
+    }
+    let mut text = format!("offers {}", places.join(", "));
     if !settings.ports.contains(&EXAMPLE_PORT) {
         text += &format!("; {EXAMPLE_PORT} is closed");
     }
@@ -144,6 +153,10 @@ pub(crate) fn tell_listeners(bound: &Addresses) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use peerwork_tunnel::edge::AppUrl;
+
     use super::*;
 
     #[test]
@@ -152,6 +165,10 @@ mod tests {
         let needs = "offers 3000, 8080 of 127.0.0.1; 9527 is closed; callers need a key of this node \
                      (`peerwork key create`)";
         assert_eq!(offered(&edge), needs);
+        let url = AppUrl::parse("https://localhost", 8080).unwrap();
+        edge.settings.apps.insert(8080, url);
+        let start = "offers 3000 of 127.0.0.1, 8080 as https://localhost:8080; 9527 is closed";
+        assert!(offered(&edge).starts_with(start));
         edge.auth = false;
         edge.settings.ports = [EXAMPLE_PORT].into();
         edge.settings.callers = Some(HashSet::new());
