@@ -18,7 +18,10 @@ use crate::{
     edge::Own,
     routes::Routes,
     stream::TunnelStream,
-    wire::{self, Head, Kind, PROTOCOL, Reason, Refusal, Repeated, RequestId, WireError},
+    wire::{
+        self, Accepted, Head, Kind, PROTOCOL, Reason, Refusal, Repeated, RequestId, Speaks,
+        WireError,
+    },
 };
 
 pub use error::ConnectError;
@@ -90,6 +93,15 @@ impl Opening {
     }
 }
 
+/// An open tunnel.
+#[derive(Debug)]
+pub struct Opened {
+    /// The bytes to and from the app.
+    pub stream: TunnelStream,
+    /// The version of HTTP that the app speaks, for tunnels of the kind [`Kind::Http`].
+    pub speaks: Speaks,
+}
+
 /// Opens tunnels. Cheap to clone.
 #[derive(Clone)]
 pub struct Connector {
@@ -137,7 +149,7 @@ impl Connector {
         to: &Destination,
         opening: Opening,
         deadline: Instant,
-    ) -> Result<TunnelStream, ConnectError> {
+    ) -> Result<Opened, ConnectError> {
         let mut stream = self.open(to.node, deadline).await?;
         let Opening {
             kind,
@@ -153,10 +165,13 @@ impl Connector {
             key: to.key.as_deref().map(str::to_owned),
             keeps,
             repeats,
+            http2: true,
         };
         let answered = timeout_at(deadline, ask(&mut stream, &head)).await;
         match answered.map_err(|_| ConnectError::Deadline)? {
-            Ok(Ok(accepted)) if repeats.is_none() || accepted.unsent => Ok(stream),
+            Ok(Ok(Accepted { speaks, unsent })) if repeats.is_none() || unsent => {
+                Ok(Opened { stream, speaks })
+            }
             Ok(Ok(_)) => Err(ConnectError::Refused(Refusal {
                 reason: Reason::MayHaveArrived,
                 detail: "the edge does not tell whether the request reached the app".to_owned(),

@@ -1,7 +1,7 @@
 //! Accepts tunnels on an edge and connects each to an allowed port of its apps.
 //!
 //! ```text
-//!  Served ─▶ admit (places) ─▶ Head ─▶ caller, port, key ─▶ dial app_host:port ─▶ Answer ─▶ copy both ways
+//!  Served ─▶ admit (places) ─▶ Head ─▶ caller, port, key ─▶ dial the port's app ─▶ Answer ─▶ copy both ways
 //!                └ Full                        └ refused, nothing was dialled
 //! ```
 //! The edge dials exactly the host and the ports of its configuration; a head, an app or a redirect
@@ -13,7 +13,10 @@ mod failures;
 mod guarded;
 mod records;
 mod shared;
+mod socket;
+mod tls;
 mod tunnel;
+mod url;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,8 +37,9 @@ use failures::Failures;
 use records::Records;
 use shared::Shared;
 
-pub use app::THIS_MACHINE;
 pub use config::{Config, Limits};
+pub use tls::Trust;
+pub use url::{AppUrl, Authority, THIS_MACHINE, UrlError};
 
 /// How long tunnels may take to end by themselves when the edge stops. It is as long as a caller may
 /// take to read an answer.
@@ -56,6 +60,7 @@ impl std::fmt::Debug for Edge {
         f.debug_struct("Edge")
             .field("app_host", &self.shared.config.app_host)
             .field("ports", &self.shared.config.ports)
+            .field("apps", &self.shared.config.apps)
             .finish_non_exhaustive()
     }
 }
@@ -76,7 +81,18 @@ impl Edge {
                 reason: "a host name or address is needed".into(),
             });
         }
+        let https = |url: &AppUrl| matches!(url, AppUrl::Https(_));
+        let tls = match config.apps.values().any(https) {
+            true => Some(
+                tls::connector(&config.trust).map_err(|reason| StartError::Setting {
+                    setting: "trust",
+                    reason,
+                })?,
+            ),
+            false => None,
+        };
         let shared = Arc::new(Shared {
+            tls,
             node: network.node_id(),
             tunnels: Places::new(config.limits.tunnels()),
             tasks: TaskTracker::new(),

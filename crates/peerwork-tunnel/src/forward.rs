@@ -180,10 +180,10 @@ impl Carrier {
         copied: &mut Copied,
     ) -> Result<(), CarryError> {
         let deadline = Instant::now() + CONNECT_DEADLINE;
-        let mut stream = self
+        let mut opened = self
             .connector
             .connect(&self.to, Opening::tcp(request_id), deadline)
             .await?;
-        Ok(copy_both(local, &mut stream, copied, None).await?)
+        Ok(copy_both(local, &mut opened.stream, copied, None).await?)
     }
 }

@@ -8,10 +8,11 @@
 //!                                              one libp2p stream /peerwork/tunnel/1 (wire.rs)
 //!                                                       Head ──▶        ◀── Answer
 //!                                                                      │
-//!  web app ◀── TCP ── Edge: check caller and port → dial → copy both ways
+//!  web app ◀─ TCP, TLS, Unix ─ Edge: check caller and port → dial → copy both ways
 //! ```
 //! The edge copies bytes and checks its policy; it does not parse HTTP, so everything that HTTP can do
-//! passes. It dials exactly the host and ports of its configuration, and follows no redirect.
+//! passes. It dials exactly the hosts and ports of its configuration, and follows no redirect. To apps
+//! that speak HTTP/2, the ingress speaks it within the tunnel.
 //!
 //! * [`Ingress`]: the HTTP server of a relay. Its failures are one table in [`problem`].
 //! * [`Edge`]: the end of a tunnel in front of the app. The ingress of the same node reaches it by a

@@ -1,4 +1,4 @@
-//! Kept HTTP/1.1 connections to apps, one pool for each [`Destination`].
+//! Kept HTTP connections to apps, one pool for each [`Destination`].
 //!
 //! A kept connection is an open tunnel for the same node, port and key; a request on it costs no round
 //! trip for opening. hyper-util's client could do the same, but would pack node, port and key into a
@@ -8,36 +8,35 @@
 //! sent again then; one that may not be takes a kept connection only while that was idle for less than
 //! half of the time that connections to this app survived lately (`survival.rs`).
 
+mod sender;
+mod stream;
 mod survival;
+mod version;
 
 use std::{
     collections::{HashMap, VecDeque},
-    io,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use peerwork_listener::{HEADERS_MAX, HeaderCase, Lifetime};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use peerwork_listener::{HeaderCase, Lifetime};
+use tokio::time::Instant;
 
+use self::{
+    sender::{Handshakes, Sender},
+    survival::Survival,
+};
 use crate::{
-    connect::Destination,
-    stream::TunnelStream,
-    upload::Upload,
+    connect::{Destination, Opened},
     wire::{Repeated, RequestId},
 };
-use survival::Survival;
+
+pub(crate) use sender::Sent;
+pub(crate) use stream::AppStream;
 
 /// The most kept connections of one destination.
 const IDLE_PER_DESTINATION_MAX: usize = 64;
@@ -46,9 +45,9 @@ const IDLE_MAX: usize = 4096;
 /// How long an unused connection is kept.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// HTTP/1.1 on a tunnel to an app.
+/// HTTP on a tunnel to an app.
 pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<Upload>,
+    pub(crate) sender: Sender,
     tunnel: RequestId,
     written: Arc<AtomicU64>,
 }
@@ -115,7 +114,7 @@ struct Kept {
 
 pub(crate) struct Pool {
     kept: Mutex<Kept>,
-    http: http1::Builder,
+    handshakes: Handshakes,
 }
 
 impl Pool {
@@ -123,26 +122,21 @@ impl Pool {
     pub(crate) fn new(header_case: HeaderCase) -> Self {
         Self {
             kept: Mutex::default(),
-            http: builder(header_case),
+            handshakes: Handshakes::new(header_case),
         }
     }
 
-    /// Starts HTTP/1.1 on the tunnel with this id. The connection's task ends when the sender is dropped,
-    /// either side closes, or the lifetime is cancelled.
+    /// Starts HTTP on the tunnel with this id, in the version that the app speaks. The connection's task
+    /// ends when the sender is dropped, either side closes, or the lifetime is cancelled.
     pub(crate) async fn handshake(
         &self,
-        stream: TunnelStream,
+        opened: Opened,
         tunnel: RequestId,
         lifetime: &Lifetime,
     ) -> hyper::Result<Connection> {
         let written = Arc::<AtomicU64>::default();
-        let io = TokioIo::new(AppStream {
-            stream,
-            written: Arc::clone(&written),
-        });
-        let (sender, connection) = self.http.handshake(io).await?;
-        // The error reaches the request on the connection.
-        lifetime.spawn(async move { drop(connection.with_upgrades().await) });
+        let shake = self.handshakes.shake(opened, &written, lifetime);
+        let sender = shake.await?;
         Ok(Connection {
             sender,
             tunnel,
@@ -239,84 +233,5 @@ impl Pool {
         );
         // The connections are dropped after the lock was released.
         drop(dropped);
-    }
-}
-
-/// The settings of HTTP/1.1 to apps. Blanks before a colon are removed, and folded lines are joined, as
-/// proxies must (RFC 9112 sections 5.1 and 5.2).
-fn builder(header_case: HeaderCase) -> http1::Builder {
-    let kept = header_case == HeaderCase::Kept;
-    let mut builder = http1::Builder::new();
-    builder
-        .preserve_header_case(kept)
-        .title_case_headers(kept)
-        .max_headers(HEADERS_MAX)
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true);
-    builder
-}
-
-/// A tunnel that is reset when HTTP no longer uses it, and not ended in order.
-///
-/// hyper shuts a connection down before it drops it. A shutdown is a half-close at the edge, and an app
-/// that sends events would never notice that the client has left.
-pub(crate) struct AppStream {
-    stream: TunnelStream,
-    /// The bytes that were written.
-    written: Arc<AtomicU64>,
-}
-
-impl AppStream {
-    pub(crate) fn into_inner(self) -> TunnelStream {
-        self.stream
-    }
-
-    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &result {
-            self.written.fetch_add(*bytes as u64, Ordering::Relaxed);
-        }
-        result
-    }
-}
-
-impl AsyncRead for AppStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for AppStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count(result)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

@@ -51,7 +51,8 @@ impl fmt::Debug for RequestId {
 /// The kind of bytes that a tunnel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// HTTP/1.1 from an ingress: several requests, one after the other.
+    /// HTTP from an ingress in the version that the edge's answer names: several requests, one after the
+    /// other.
     Http,
     /// Raw TCP: any bytes, and each side may end its direction alone.
     Tcp,
@@ -75,6 +76,8 @@ pub struct Head {
     pub keeps: bool,
     /// The failed request that is to be sent again on this tunnel.
     pub repeats: Option<Repeated>,
+    /// Whether the opener can send HTTP/2 where the app speaks it; earlier versions cannot.
+    pub http2: bool,
 }
 
 /// A request that failed on a kept tunnel, and which must not reach the app twice.
@@ -93,6 +96,7 @@ impl fmt::Debug for Head {
             .field("request_id", &self.request_id)
             .field("kind", &self.kind)
             .field("key", &self.key.as_ref().map(|_| "…"))
+            .field("http2", &self.http2)
             .finish_non_exhaustive()
     }
 }
@@ -132,9 +136,21 @@ pub struct Refusal {
     pub detail: String,
 }
 
+/// The version of HTTP that an app speaks on a tunnel of the kind [`Kind::Http`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum Speaks {
+    /// HTTP/1.1. Earlier versions of an edge say nothing, which means the same.
+    Http1 = 0,
+    /// HTTP/2 with prior knowledge. An edge answers so only to a head with [`Head::http2`].
+    Http2 = 1,
+}
+
 /// An open tunnel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
+    /// The version of HTTP that the app speaks.
+    pub speaks: Speaks,
     /// Whether the edge vouches that no byte of [`Head::repeats`] has reached the app, nor will. An edge
     /// that does not know that field accepts without this.
     pub unsent: bool,
@@ -177,6 +193,8 @@ struct HeadMessage {
     keeps: bool,
     #[prost(message, optional, tag = "7")]
     repeats: Option<RepeatedMessage>,
+    #[prost(bool, tag = "8")]
+    http2: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -198,7 +216,9 @@ enum KindMessage {
 struct AnswerMessage {
     #[prost(message, optional, tag = "1")]
     refused: Option<RefusedMessage>,
-    #[prost(bool, tag = "2")]
+    #[prost(enumeration = "Speaks", tag = "2")]
+    speaks: i32,
+    #[prost(bool, tag = "3")]
     unsent: bool,
 }
 
@@ -227,6 +247,7 @@ impl Head {
             key,
             keeps,
             repeats,
+            http2,
         } = HeadMessage::decode(bytes)?;
         let port = u16::try_from(port).ok().filter(|port| *port != 0);
         let request_id = request_id[..].try_into().map(RequestId);
@@ -248,6 +269,7 @@ impl Head {
             key,
             keeps,
             repeats,
+            http2,
         })
     }
 
@@ -270,6 +292,7 @@ impl Head {
                 tunnel: Bytes::copy_from_slice(&repeated.tunnel.0),
                 offset: repeated.offset,
             }),
+            http2: self.http2,
         }
         .encode_length_delimited_to_vec()
     }
@@ -290,9 +313,14 @@ impl RepeatedMessage {
 /// # Errors
 /// [`WireError`] names the wrong field.
 pub fn decode_answer(bytes: &[u8]) -> Result<Answer, WireError> {
-    let AnswerMessage { refused, unsent } = AnswerMessage::decode(bytes)?;
+    let AnswerMessage {
+        refused,
+        speaks,
+        unsent,
+    } = AnswerMessage::decode(bytes)?;
     let Some(refused) = refused else {
-        return Ok(Ok(Accepted { unsent }));
+        let speaks = Speaks::try_from(speaks).map_err(|_| WireError::Field("speaks"))?;
+        return Ok(Ok(Accepted { speaks, unsent }));
     };
     Ok(Err(Refusal {
         reason: Reason::try_from(refused.reason).unwrap_or(Reason::Malformed),
@@ -307,8 +335,15 @@ pub fn encode_answer(answer: &Answer) -> Vec<u8> {
         reason: refusal.reason.into(),
         detail: shortened(refusal.detail.clone()),
     });
-    let unsent = answer.as_ref().is_ok_and(|accepted| accepted.unsent);
-    AnswerMessage { refused, unsent }.encode_length_delimited_to_vec()
+    let accepted = answer.as_ref().ok();
+    AnswerMessage {
+        refused,
+        speaks: accepted
+            .map_or(Speaks::Http1, |accepted| accepted.speaks)
+            .into(),
+        unsent: accepted.is_some_and(|accepted| accepted.unsent),
+    }
+    .encode_length_delimited_to_vec()
 }
 
 fn shortened(mut text: String) -> String {
@@ -365,6 +400,7 @@ mod tests {
             key: None,
             keeps: true,
             repeats: None,
+            http2: false,
         }
     }
 
@@ -387,6 +423,7 @@ mod tests {
                 tunnel: Bytes::from_static(&[7; 16]),
                 offset: 1,
             }),
+            http2: true,
         };
         schema.check("Head", &head);
         schema.check("Repeated", &head.repeats.clone().unwrap());
@@ -398,10 +435,12 @@ mod tests {
         let answer = AnswerMessage {
             refused: Some(refused),
             unsent: true,
+            speaks: Speaks::Http2.into(),
         };
         schema.check("Answer", &answer);
         schema.check_enum::<KindMessage>("Kind");
         schema.check_enum::<Reason>("Reason");
+        schema.check_enum::<Speaks>("Speaks");
     }
 
     #[tokio::test]
@@ -414,6 +453,7 @@ mod tests {
                 tunnel: RequestId([9; 16]),
                 offset: u64::MAX,
             }),
+            http2: true,
             ..head()
         };
         let mut bytes = sent.encode();
@@ -463,13 +503,17 @@ mod tests {
 
     #[test]
     fn an_answer_arrives_and_its_detail_is_bounded() {
-        for unsent in [false, true] {
-            let answer = Ok(Accepted { unsent });
+        for (speaks, unsent) in [(Speaks::Http1, true), (Speaks::Http2, false)] {
+            let answer = Ok(Accepted { speaks, unsent });
             assert_eq!(
                 decode_answer(body(&encode_answer(&answer))).unwrap(),
                 answer
             );
         }
+        // The answer of earlier versions, and one of a later version.
+        let (speaks, unsent) = (Speaks::Http1, false);
+        assert_eq!(decode_answer(&[]).unwrap(), Ok(Accepted { speaks, unsent }));
+        assert!(decode_answer(&[0x10, 9]).is_err());
         let refusal = Refusal {
             reason: Reason::PortNotAllowed,
             detail: "ä".repeat(DETAIL_BYTES_MAX),

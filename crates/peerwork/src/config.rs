@@ -141,7 +141,10 @@ impl Edge {
         let settings = &self.settings;
         let offered = |port: &u16| OfferedPort {
             port: *port,
-            app: settings.app_host.clone(),
+            app: match settings.apps.get(port) {
+                Some(url) => url.to_string(),
+                None => settings.app_host.clone(),
+            },
         };
         EdgeOffer {
             ports: settings.ports.iter().map(offered).collect(),

@@ -68,7 +68,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: "the Python packages of xtask/requirements.txt",
-        used_by: "a WebSocket client and an app that nobody here wrote: node events, path prefixes",
+        used_by: "clients and apps that nobody here wrote: node events, gRPC, path prefixes",
         present: python::packages_are_current,
         install: Install::Step(python::install_packages),
     },

@@ -1,10 +1,11 @@
 //! Holds the settings of an edge.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use peerwork_identity::NodeId;
 use peerwork_limits::Bounds;
 
+use super::{tls::Trust, url::AppUrl};
 use crate::keys::KeyStore;
 
 /// Streams beyond the tunnels whose callers are being told at once that the edge is full. Past that the
@@ -18,6 +19,11 @@ pub struct Config {
     pub app_host: String,
     /// The ports that may be called.
     pub ports: BTreeSet<u16>,
+    /// The URLs of the apps behind single ports of `ports`. The app of any other port listens at the same
+    /// port of `app_host`.
+    pub apps: BTreeMap<u16, AppUrl>,
+    /// The certificates that are trusted of apps with an `https` URL.
+    pub trust: Trust,
     /// The keys that callers need; `None` needs none.
     pub auth: Option<KeyStore>,
     /// The nodes that may call; `None` is all.
@@ -33,6 +39,8 @@ impl Config {
         Self {
             app_host: app_host.into(),
             ports: ports.into_iter().collect(),
+            apps: BTreeMap::new(),
+            trust: Trust::default(),
             auth: None,
             callers: None,
             limits: Limits::default(),

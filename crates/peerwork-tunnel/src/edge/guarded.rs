@@ -6,42 +6,18 @@
 
 use std::{
     io,
-    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::records::Record;
-
-/// A connection to an app that can tell whether the app has ended its direction.
-pub(super) trait Ended {
-    /// Looks for the end of the app's direction behind the bytes that were read.
-    ///
-    /// # Errors
-    /// The error of a connection that failed; the socket forgets it.
-    fn has_ended(&self) -> io::Result<bool>;
-}
-
-impl Ended for TcpStream {
-    fn has_ended(&self) -> io::Result<bool> {
-        match SockRef::from(self).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(read) => Ok(read == 0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
+use super::{records::Record, socket::Socket};
 
 /// The connection to an app, with the record of its tunnel.
-pub(super) struct Guarded<'a, S> {
-    app: &'a mut S,
+pub(super) struct Guarded<'a> {
+    app: &'a mut Socket,
     /// `None` for a tunnel that carries other bytes than one request after the other.
     record: Option<Arc<Record>>,
     /// Whether the next byte to the app is the first after an answer.
@@ -52,8 +28,8 @@ pub(super) struct Guarded<'a, S> {
     failed: Option<io::Error>,
 }
 
-impl<'a, S: Ended> Guarded<'a, S> {
-    pub(super) fn new(app: &'a mut S, record: Option<Arc<Record>>) -> Self {
+impl<'a> Guarded<'a> {
+    pub(super) fn new(app: &'a mut Socket, record: Option<Arc<Record>>) -> Self {
         Self {
             app,
             record,
@@ -76,7 +52,7 @@ impl<'a, S: Ended> Guarded<'a, S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<'_, S> {
+impl AsyncRead for Guarded<'_> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -92,7 +68,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<'_, S> {
     }
 }
 
-impl<S: AsyncWrite + Ended + Unpin> AsyncWrite for Guarded<'_, S> {
+impl AsyncWrite for Guarded<'_> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -128,14 +104,17 @@ mod tests {
     use peerwork_testkit::DEADLINE;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, Interest},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
         time::timeout,
     };
 
     use super::*;
 
     /// Waits until the end of the other side has arrived, without reading it.
-    async fn closed(stream: &TcpStream) {
+    async fn closed(socket: &Socket) {
+        let Socket::Tcp(stream) = socket else {
+            panic!("the tests are over TCP");
+        };
         let closed = async {
             while !stream
                 .ready(Interest::READABLE)
@@ -149,11 +128,11 @@ mod tests {
         timeout(DEADLINE, closed).await.unwrap();
     }
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    async fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connect = TcpStream::connect(listener.local_addr().unwrap());
         let (ours, (theirs, _)) = tokio::try_join!(connect, listener.accept()).unwrap();
-        (ours, theirs)
+        (Socket::Tcp(ours), theirs)
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use peerwork_identity::NodeId;
 use peerwork_limits::Places;
+use tokio_rustls::TlsConnector;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{config::Config, failures::Failures, records::Records};
@@ -11,6 +12,8 @@ pub(super) struct Shared {
     /// This edge's node.
     pub(super) node: NodeId,
     pub(super) config: Config,
+    /// TLS to apps; `None` where no app has an `https` URL.
+    pub(super) tls: Option<TlsConnector>,
     pub(super) tunnels: Places<NodeId>,
     /// Owns the tunnels of this node's own calls, and the refreshing of keys.
     pub(super) tasks: TaskTracker,

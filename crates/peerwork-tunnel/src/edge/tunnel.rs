@@ -5,13 +5,15 @@ use std::{io, sync::Arc, time::Duration};
 use peerwork_identity::NodeId;
 use peerwork_limits::{Full, Origin};
 use peerwork_net::InboundStream;
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::{io::AsyncWriteExt, time::timeout};
 
-use super::{app, failures::Refused, guarded::Guarded, shared::Shared};
+use super::{
+    app::{self, Connected},
+    failures::Refused,
+    guarded::Guarded,
+    shared::Shared,
+    socket::Socket,
+};
 use crate::{
     copy::{Copied, copy_both},
     keys::{Denied, KeyText},
@@ -38,7 +40,7 @@ struct Tunnel {
 /// A tunnel that passed the checks, with the connection to its app.
 struct Granted {
     head: Head,
-    app: TcpStream,
+    app: Connected,
     /// The id of the key that the caller sent.
     key: Option<String>,
 }
@@ -140,8 +142,7 @@ impl Tunnel {
             let detail = "the app may have got the request before the connection to it ended";
             return Err(refused(Reason::MayHaveArrived, detail));
         }
-        let deadline = Instant::now() + head.open_deadline;
-        let app = app::connect(&config.app_host, head.port, deadline).await?;
+        let app = app::connect(&self.shared, &head).await?;
         Ok(Granted { head, app, key })
     }
 
@@ -170,7 +171,8 @@ impl Tunnel {
 
     async fn carry(mut self, granted: Granted) {
         let Granted { head, app, key } = granted;
-        let mut open = Open::begin(&self.shared, app);
+        let Connected { socket, speaks } = app;
+        let mut open = Open::begin(&self.shared, socket);
         let linger = (head.kind == Kind::Http).then_some(LINGER);
         let records = &self.shared.records;
         let record = head
@@ -180,7 +182,7 @@ impl Tunnel {
         let stream = &mut self.stream;
         let work = async {
             let unsent = head.repeats.is_some();
-            let answer = wire::encode_answer(&Answer::Ok(Accepted { unsent }));
+            let answer = wire::encode_answer(&Answer::Ok(Accepted { speaks, unsent }));
             timeout(TALK_DEADLINE, wire::write_message(stream, &answer))
                 .await
                 .map_err(io::Error::from)??;
@@ -211,13 +213,13 @@ impl Tunnel {
 /// is cancelled.
 struct Open<'a> {
     metrics: &'a EdgeMetrics,
-    app: TcpStream,
+    app: Socket,
     copied: Copied,
     complete: bool,
 }
 
 impl<'a> Open<'a> {
-    fn begin(shared: &'a Shared, app: TcpStream) -> Self {
+    fn begin(shared: &'a Shared, app: Socket) -> Self {
         shared.metrics.accepted();
         shared.metrics.open.inc();
         Self {
@@ -233,7 +235,7 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.complete {
             // Both app and caller see a reset: a transfer that broke off must not look complete.
-            let _ = self.app.set_zero_linger();
+            self.app.reset_on_drop();
         }
         self.metrics.carried(self.copied);
         self.metrics.open.dec();

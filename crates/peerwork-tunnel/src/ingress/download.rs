@@ -26,7 +26,8 @@ struct Lent {
     to: Destination,
     connection: Connection,
     /// Whether the upload had ended when the response began. An app that answers before may have stopped
-    /// reading, so that its connection cannot carry another request.
+    /// reading, so that its connection cannot carry another request; over HTTP/2 only the call's own
+    /// stream is affected.
     reusable: bool,
 }
 
@@ -38,7 +39,7 @@ impl Download {
         to: Destination,
         connection: Connection,
     ) -> Self {
-        let reusable = finish.progress.is_done();
+        let reusable = finish.progress.is_done() || connection.sender.is_multiplexed();
         let lent = Some(Lent {
             shared,
             to,

@@ -4,7 +4,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, Version};
-use hyper::{body::Incoming, client::conn::TrySendError};
+use hyper::body::Incoming;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout, timeout_at},
@@ -13,7 +13,7 @@ use tokio::{
 use super::{finish::Phase, shared::Shared};
 use crate::{
     connect::{Destination, Opening},
-    pool::{Connection, Repeat},
+    pool::{Connection, Repeat, Sent},
     problem::{Failure, Problem},
     upload::{Progress, Upload},
     wire::{Repeated, RequestId},
@@ -52,8 +52,6 @@ struct Lost {
     place: Repeated,
     error: hyper::Error,
 }
-
-type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
 impl Exchange<'_> {
     /// Sends the request and returns the response's head with the connection that carried it.
@@ -164,11 +162,11 @@ impl Exchange<'_> {
         *self.phase = Phase::Connect;
         let deadline = Instant::now() + self.shared.deadlines.connect;
         let connector = &self.shared.connector;
-        let stream = connector.connect(self.to, opening, deadline).await?;
+        let opened = connector.connect(self.to, opening, deadline).await?;
         self.shared.metrics.tunnels_opened.inc();
         let lost = |error: hyper::Error| Problem::new(Failure::EdgeLost, error.to_string());
         let pool = &self.shared.pool;
-        let handshake = pool.handshake(stream, self.request_id, &self.shared.lifetime);
+        let handshake = pool.handshake(opened, self.request_id, &self.shared.lifetime);
         let mut connection = handshake.await.map_err(lost)?;
         let ready = timeout_at(deadline, connection.sender.ready()).await;
         let late = |_| Problem::new(Failure::ConnectTimeout, "the tunnel did not become ready");

@@ -4,11 +4,13 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+mod apps;
 mod cors;
 mod cutting;
 mod failures;
 mod flood;
 mod framing;
+mod grpc;
 mod heads;
 mod heads_http2;
 mod kept;

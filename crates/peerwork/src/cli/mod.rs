@@ -11,11 +11,13 @@
 //! | [`output`] | text and JSON |
 //! | [`running`] | the log and the keys of a node that runs |
 //! | [`offer`] | the text about an edge's ports |
+//! | [`apps`] | the ports of an edge and the URLs of its apps |
 //! | [`listen`] | addresses and ports that flags ask for |
 //! | [`operator`] | asking the running node |
 //! | [`nodes`], [`probe`] | finding the running node, and telling a node from another program |
 //! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
 
+mod apps;
 mod command;
 mod demo;
 mod directory;

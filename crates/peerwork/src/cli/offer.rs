@@ -16,7 +16,7 @@ pub(crate) struct Offer {
     callers_allowed: Option<u64>,
 }
 
-/// An offered port with the host of its app.
+/// An offered port with the host or the URL of its app.
 #[derive(Debug, Serialize)]
 struct Port {
     port: u32,
@@ -69,7 +69,9 @@ impl Offer {
         let by_app = self.ports.chunk_by(|one, next| one.app == next.app);
         let groups = by_app.map(|group| {
             let ports: Vec<_> = group.iter().map(|port| port.port.to_string()).collect();
-            format!("{} of {}", ports.join(", "), group[0].app)
+            let app = &group[0].app;
+            let relation = if app.contains("://") { "as" } else { "of" };
+            format!("{} {relation} {app}", ports.join(", "))
         });
         let mut text = groups.collect::<Vec<_>>().join(", ");
         let example = u32::from(EXAMPLE_PORT);
@@ -121,6 +123,10 @@ mod tests {
         assert_eq!(named.callers(), keys);
         let default = offer(&[(22, "a"), (80, "b"), (9527, "b")], Some(0));
         assert_eq!(default.ports(), "22 of a, 80, 9527 of b");
+        let url = "https://localhost:8080";
+        let own = offer(&[(3000, "127.0.0.1"), (8080, url)], None);
+        let text = "3000 of 127.0.0.1, 8080 as https://localhost:8080; 9527 is closed";
+        assert_eq!(own.ports(), text);
         let callers = "callers need no key of this node; only 0 calling nodes are allowed";
         assert_eq!(default.callers(), callers);
         let share = "http://RELAY/edge/16U/PORT/ of any relay";

@@ -98,8 +98,12 @@ pub(crate) fn app_host(text: &str) -> Result<String, String> {
     let how = "write it like http://127.0.0.1";
     let host = match text.split_once("://") {
         Some(("http", host)) => host.trim_end_matches('/'),
-        Some(("https", _)) => {
-            return Err("an app is reached by http on this machine; tunnels are encrypted".into());
+        Some(("https" | "h2c", _)) => {
+            return Err(
+                "this flag takes http alone: name other apps with their ports, like \
+                 --app-port 8443=https://localhost (--edge-port of `peerwork node`)"
+                    .into(),
+            );
         }
         Some((scheme, _)) => return Err(format!("`{scheme}` is not http: {how}")),
         None => return Err(how.into()),
@@ -274,6 +278,8 @@ mod tests {
         ] {
             assert!(app_host(wrong).is_err(), "{wrong}");
         }
+        let error = app_host("h2c://localhost").unwrap_err();
+        assert!(error.contains("--app-port 8443=https://localhost"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(unix)]
+mod apps;
 mod browser_relay;
 mod cli;
 mod data_dir;

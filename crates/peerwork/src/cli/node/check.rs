@@ -10,6 +10,7 @@ use super::{
     flags::NodeFlags,
 };
 use crate::cli::{
+    apps::place,
     output::{Answer, Form, block},
     running::Found,
     settings::Resolved,
@@ -124,10 +125,16 @@ fn offers(config: &Config) -> Vec<String> {
         (true, Some(nodes)) => format!("to holders of a key at {} named nodes", nodes.len()),
         (false, Some(nodes)) => format!("to {} named nodes", nodes.len()),
     };
-    let host = &edge.settings.app_host;
-    let ports = edge.settings.ports.iter();
+    let settings = &edge.settings;
+    let ports = settings.ports.iter();
     ports
-        .map(|port| format!("http://{host}:{port} {callers}"))
+        .map(|port| {
+            let place = place(settings, *port);
+            match settings.apps.contains_key(port) {
+                true => format!("{place} as port {port} {callers}"),
+                false => format!("{place} {callers}"),
+            }
+        })
         .collect()
 }
 

@@ -9,6 +9,7 @@ use peerwork_listener::Proxies;
 
 use super::flags::{NodeFlags, P2pFlags, RelayFlags};
 use crate::cli::{
+    apps::AppFlags,
     listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
     running::{Found, ORIGIN_BYTES_MAX, nodes, tokens},
     settings::Mistakes,
@@ -190,7 +191,14 @@ fn ingress_at(listen: SocketAddr, flags: &RelayFlags, origins: &[String]) -> Ing
 fn edge(flags: &NodeFlags, mistakes: &mut Vec<String>) -> Edge {
     let flags = &flags.edge;
     let callers = nodes("--edge-caller", &flags.edge_caller, mistakes);
-    let mut edge = Edge::new(flags.edge_url.clone(), flags.edge_port.iter().copied());
+    let mut edge = Edge::new(flags.edge_url.clone(), []);
+    let apps = AppFlags {
+        prefix: "edge",
+        ports: &flags.edge_port,
+        ca: flags.edge_ca.as_deref(),
+        insecure: flags.edge_insecure,
+    };
+    apps.apply(&mut edge.settings, mistakes);
     edge.auth = !flags.edge_open;
     edge.settings.callers = Some(callers).filter(|callers| !callers.is_empty());
     edge

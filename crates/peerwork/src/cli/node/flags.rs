@@ -14,6 +14,7 @@ use peerwork_net::config::{Limits, RelayServer};
 use peerwork_tunnel::ingress;
 
 use crate::cli::{
+    apps::{OfferedPort, offered_port},
     preamble::PreambleFlags,
     values::{
         DnsName, Listen, app_host, bound, duration, multiaddress, network, response_timeout,
@@ -196,13 +197,21 @@ pub(crate) struct EdgeFlags {
     /// Run the edge role: let calls reach ports of this machine
     #[arg(long)]
     pub(crate) edge: bool,
-    /// The URL of the app: http and a host, without a port; localhost is 127.0.0.1, and then ::1
+    /// The URL of the apps whose --edge-port names none: http and a host, without a port; localhost is
+    /// 127.0.0.1, and then ::1
     #[arg(long, value_name = "URL", default_value = "http://localhost", value_parser = app_host)]
     pub(crate) edge_url: String,
-    /// A port of the app that may be called (repeatable); calls to other ports are refused
-    #[arg(long, value_name = "PORT", default_value = "9527",
-          value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) edge_port: Vec<u16>,
+    /// A port that may be called (repeatable); calls to other ports are refused. With a URL, the app is
+    /// there, on this machine: http://HOST[:PORT], https://HOST[:PORT], h2c://HOST[:PORT] for gRPC, or
+    /// unix:/PATH; without a port in the URL, it is the same port
+    #[arg(long, value_name = "PORT[=URL]", default_value = "9527", value_parser = offered_port)]
+    pub(crate) edge_port: Vec<OfferedPort>,
+    /// Certificates to trust of https apps, beside those that the system trusts (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) edge_ca: Option<PathBuf>,
+    /// Do not verify the certificates of https apps
+    #[arg(long)]
+    pub(crate) edge_insecure: bool,
     /// The id of a node that may call (repeatable); without this setting, every node may
     #[arg(long, value_name = "NODE")]
     pub(crate) edge_caller: Vec<String>,

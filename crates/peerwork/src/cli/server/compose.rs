@@ -1,7 +1,7 @@
 //! Builds the node's configuration from the settings of `peerwork server`, and reports all
 //! contradictions at once.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::net::SocketAddr;
 
 use peerwork::config::{Config, Edge, Ingress, JsonRpcConfig, OperatorConfig, Relay, RelayServer};
 use peerwork_identity::NetworkFile;
@@ -13,6 +13,7 @@ use super::{
     listeners::listeners,
 };
 use crate::cli::{
+    apps::AppFlags,
     listen::{Claim, Listener, announced, clashes, loopback_only},
     nodes::DEFAULT_ADDRESS,
     offer::EXAMPLE_PORT,
@@ -174,12 +175,18 @@ fn edge(flags: &ServerFlags, mistakes: &mut Vec<String>) -> Edge {
     }
     let callers = nodes("--allow-caller", &edge.allow_caller, mistakes);
     // Only ports that flags name are offered; the example's port is the default when no flag names any.
-    let mut ports: BTreeSet<u16> = edge.app_port.iter().copied().collect();
-    ports.extend(edge.app_default_port);
-    if ports.is_empty() {
-        ports.insert(EXAMPLE_PORT);
+    let mut default = edge.app_default_port;
+    if edge.app_port.is_empty() {
+        default.get_or_insert(EXAMPLE_PORT);
     }
-    let mut config = Edge::new(edge.app_url.clone(), ports);
+    let mut config = Edge::new(edge.app_url.clone(), default);
+    let apps = AppFlags {
+        prefix: "app",
+        ports: &edge.app_port,
+        ca: edge.app_ca.as_deref(),
+        insecure: edge.app_insecure,
+    };
+    apps.apply(&mut config.settings, mistakes);
     config.auth = !edge.app_no_auth;
     config.settings.callers = (!edge.allow_caller.is_empty()).then_some(callers);
     config

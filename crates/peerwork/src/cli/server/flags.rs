@@ -10,6 +10,7 @@ use peerwork_net::config::{Limits, RelayServer};
 use peerwork_tunnel::ingress;
 
 use crate::cli::{
+    apps::{OfferedPort, offered_port},
     preamble::PreambleFlags,
     values::{
         DnsName, Listen, app_host, bound, duration, multiaddress, response_timeout, some_duration,
@@ -194,15 +195,24 @@ pub(crate) struct EdgeFlags {
     /// A text about the app, which node events contain
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) app_origin: String,
-    /// The URL of the app: http and a host, without a port; localhost is 127.0.0.1, and then ::1
+    /// The URL of the apps whose --app-port names none: http and a host, without a port; localhost is
+    /// 127.0.0.1, and then ::1
     #[arg(long, value_name = "URL", default_value = "http://localhost", value_parser = app_host)]
     pub(crate) app_url: String,
     /// The first port of the app that may be called [default: 9527, unless --app-port names a port]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) app_default_port: Option<u16>,
-    /// A further port of the app that may be called (repeatable); calls to other ports are refused
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) app_port: Vec<u16>,
+    /// A further port that may be called (repeatable); calls to other ports are refused. With a URL,
+    /// the app is there, on this machine: http://HOST[:PORT], https://HOST[:PORT], h2c://HOST[:PORT]
+    /// for gRPC, or unix:/PATH; without a port in the URL, it is the same port
+    #[arg(long, value_name = "PORT[=URL]", value_parser = offered_port)]
+    pub(crate) app_port: Vec<OfferedPort>,
+    /// Certificates to trust of https apps, beside those that the system trusts (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) app_ca: Option<PathBuf>,
+    /// Do not verify the certificates of https apps
+    #[arg(long)]
+    pub(crate) app_insecure: bool,
     /// The id of a node that may call (repeatable); without this setting, every node may
     #[arg(long, value_name = "NODE")]
     pub(crate) allow_caller: Vec<String>,
