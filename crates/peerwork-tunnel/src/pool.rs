@@ -5,8 +5,8 @@
 //! URI and unpack them for each request.
 //!
 //! An app may close a kept connection while a request is on its way. A request that may be repeated is
-//! sent again then; one that may not be takes a kept connection only while that was idle for less than
-//! half of the time that connections to this app survived lately (`survival.rs`).
+//! sent again then; one that may not be takes a kept connection of HTTP/1.1 only while that was idle for
+//! less than half of the time that connections to this app survived lately (`survival.rs`).
 
 mod sender;
 mod stream;
@@ -151,12 +151,13 @@ impl Pool {
         let kept = &mut *guard;
         let app = kept.by_destination.get_mut(to)?;
         kept.count -= app.observe(now);
-        let idle_max = match repeat {
-            Repeat::Allowed => IDLE_TIMEOUT,
-            Repeat::Forbidden => app.survival.safe_idle(now),
-        };
+        let safe_idle = app.survival.safe_idle(now);
         loop {
-            if now - app.idle.back()?.since >= idle_max {
+            let last = app.idle.back()?;
+            // HTTP/2 says which requests an app that closes has not taken (GOAWAY).
+            let any_age = repeat == Repeat::Allowed || last.connection.sender.is_multiplexed();
+            let idle_max = if any_age { IDLE_TIMEOUT } else { safe_idle };
+            if now - last.since >= idle_max {
                 return None;
             }
             let idle = app.idle.pop_back()?;
