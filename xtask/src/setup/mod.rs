@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+pub(crate) use go::interop_program;
 pub(crate) use node::{packages_folder as js_packages, sdk_folder};
 pub(crate) use tools::Tools;
 
@@ -77,6 +78,12 @@ const NEEDS: &[Need] = &[
         used_by: "operator gRPC: reflection and health as another implementation sees them",
         present: go::grpcurl_is_current,
         install: Install::Step(go::install_grpcurl),
+    },
+    Need {
+        what: "the program of tests/go",
+        used_by: "go-libp2p hosts that meet our nodes and js-libp2p over our relay",
+        present: go::interop_is_current,
+        install: Install::Step(go::install_interop),
     },
     Need {
         what: "Node.js 20 or newer, with npm",

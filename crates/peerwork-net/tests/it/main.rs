@@ -6,6 +6,7 @@
 
 mod connections;
 mod dht;
+mod go;
 mod gossip;
 mod gossip_forms;
 mod hostile;

@@ -9,6 +9,7 @@ mod environment;
 mod flow;
 mod foreign;
 mod forward;
+mod go_libp2p;
 mod network;
 mod node;
 #[cfg(unix)]
@@ -20,5 +21,6 @@ mod secure;
 mod signals;
 #[cfg(unix)]
 mod stopping;
+mod talk;
 mod weaknesses;
 mod webapp;
