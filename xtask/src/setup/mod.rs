@@ -98,6 +98,12 @@ const NEEDS: &[Need] = &[
         install: Install::Step(node::install_packages),
     },
     Need {
+        what: "the Node.js packages of tests/js/old",
+        used_by: "clients of js-libp2p 1 and 2 that meet over our relay",
+        present: node::old_packages_are_current,
+        install: Install::Step(node::install_old_packages),
+    },
+    Need {
         what: "the Node.js packages of sdk/js",
         used_by: "the tests of sdk/js",
         present: node::sdk_packages_are_current,

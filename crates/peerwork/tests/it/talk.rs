@@ -47,6 +47,11 @@ impl Client {
         script("talk.mjs", arguments).map(Self::of)
     }
 
+    /// Starts the same command with a client of js-libp2p 1 or 2.
+    pub(crate) fn old_js(version: &str, arguments: &[&str]) -> Option<Self> {
+        script("old/talk.mjs", &[&[version], arguments].concat()).map(Self::of)
+    }
+
     /// The next observation.
     pub(crate) fn line(&mut self) -> Value {
         let mut line = String::new();
