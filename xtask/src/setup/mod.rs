@@ -69,7 +69,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: "the Python packages of xtask/requirements.txt",
-        used_by: "JSON-RPC events: a WebSocket client that nobody here wrote",
+        used_by: "JSON-RPC events and calls of apps: clients that nobody here wrote",
         present: python::packages_are_current,
         install: Install::Step(python::install_packages),
     },

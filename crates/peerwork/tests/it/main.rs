@@ -10,6 +10,7 @@ mod flow;
 mod foreign;
 mod forward;
 mod go_libp2p;
+mod http_clients;
 mod js_versions;
 mod network;
 mod node;
