@@ -19,6 +19,7 @@ mod parallel;
 mod quic;
 mod relay;
 mod resets;
+mod rust;
 mod serving;
 mod stopping;
 mod streams;
