@@ -26,3 +26,4 @@ mod stopping;
 mod talk;
 mod weaknesses;
 mod webapp;
+mod webrtc_direct;
