@@ -2,6 +2,7 @@
 //!
 //! Debian's Go is too old for them: a machine without Go gets one from PyPI, inside the virtual environment.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,62 @@ pub(super) fn install_grpcurl(tools: &Tools) -> Result<()> {
     fs::write(installed_mark(tools), GRPCURL).context("noting which grpcurl is installed")
 }
 
+/// The program of `tests/go`: `PEERWORK_TEST_GO` of the tests.
+pub(crate) fn interop_program(tools: &Tools) -> PathBuf {
+    tools.bin().join("interop")
+}
+
+/// Whether the program of `tests/go` is built from the sources that are there.
+pub(super) fn interop_is_current(tools: &Tools) -> bool {
+    let built = fs::read(interop_mark(tools)).ok();
+    interop_program(tools).is_file() && built.is_some() && built == sources(&interop_folder()).ok()
+}
+
+/// Vets and builds the program of `tests/go`, with the modules that its `go.sum` lists.
+pub(super) fn install_interop(tools: &Tools) -> Result<()> {
+    let folder = interop_folder();
+    let go = find_or_install_go(tools)?;
+    let program = interop_program(tools);
+    let build = ["build", "-mod=readonly", "-ldflags=-s -w", "-o"];
+    for mut command in [
+        shell::command(&go.to_string_lossy(), &["vet", "-mod=readonly", "."]),
+        shell::command(
+            &go.to_string_lossy(),
+            &[&build[..], &[&program.to_string_lossy()]].concat(),
+        ),
+    ] {
+        shell::run(command.current_dir(&folder).env("CGO_ENABLED", "0"))?;
+    }
+    let built = sources(&folder).context("reading tests/go")?;
+    fs::write(interop_mark(tools), built).context("noting which program of tests/go is built")
+}
+
+fn interop_folder() -> PathBuf {
+    shell::repository().join("tests/go")
+}
+
+fn interop_mark(tools: &Tools) -> PathBuf {
+    tools.folder().join("interop.sources")
+}
+
+/// The content of the Go files and of the module files of a folder, in the order of their names.
+fn sources(folder: &Path) -> std::io::Result<Vec<u8>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        files.push(entry?.path());
+    }
+    files.retain(|file| {
+        let extension = file.extension().and_then(OsStr::to_str);
+        matches!(extension, Some("go" | "mod" | "sum"))
+    });
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(fs::read(file)?);
+    }
+    Ok(all)
+}
+
 fn find_or_install_go(tools: &Tools) -> Result<PathBuf> {
     let inside = tools.venv().join("bin/go");
     if let Some(go) = shell::find_program("go").filter(|go| is_recent(go)) {
@@ -41,7 +98,7 @@ fn find_or_install_go(tools: &Tools) -> Result<PathBuf> {
     Ok(inside)
 }
 
-/// Whether this Go can build grpcurl: since 1.21 it fetches a newer compiler itself where needed.
+/// Whether this Go can build the tools: since 1.21 it fetches a newer compiler itself where needed.
 fn is_recent(go: &Path) -> bool {
     let version = shell::command(&go.to_string_lossy(), &["version"]).output();
     version.is_ok_and(|output| minor_version(&String::from_utf8_lossy(&output.stdout)) >= Some(21))
@@ -61,6 +118,21 @@ fn installed_mark(tools: &Tools) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changed_source_file_makes_the_built_program_stale() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        let write = |name: &str, text: &str| fs::write(folder.join(name), text);
+        let read = || sources(folder).expect("the folder can be read");
+        write("main.go", "package main").expect("a file can be written");
+        write("go.sum", "a v1").expect("a file can be written");
+        let before = read();
+        write("README.md", "text").expect("a file can be written");
+        assert_eq!(read(), before);
+        write("go.sum", "a v2").expect("a file can be written");
+        assert_ne!(read(), before);
+    }
 
     #[test]
     fn the_version_of_go_is_read_from_its_own_words() {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+pub(crate) use go::interop_program;
 pub(crate) use node::{packages_folder as js_packages, sdk_folder};
 pub(crate) use tools::Tools;
 
@@ -68,7 +69,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: "the Python packages of xtask/requirements.txt",
-        used_by: "clients and apps that nobody here wrote: node events, gRPC, path prefixes",
+        used_by: "clients and apps that nobody here wrote: node events, calls, gRPC, path prefixes",
         present: python::packages_are_current,
         install: Install::Step(python::install_packages),
     },
@@ -77,6 +78,12 @@ const NEEDS: &[Need] = &[
         used_by: "operator gRPC: reflection and health as another implementation sees them",
         present: go::grpcurl_is_current,
         install: Install::Step(go::install_grpcurl),
+    },
+    Need {
+        what: "the program of tests/go",
+        used_by: "go-libp2p hosts that meet our nodes and js-libp2p over our relay",
+        present: go::interop_is_current,
+        install: Install::Step(go::install_interop),
     },
     Need {
         what: "Node.js 20 or newer, with npm",
@@ -89,6 +96,12 @@ const NEEDS: &[Need] = &[
         used_by: "js-libp2p nodes that meet over our relay",
         present: node::packages_are_current,
         install: Install::Step(node::install_packages),
+    },
+    Need {
+        what: "the Node.js packages of tests/js/old",
+        used_by: "clients of js-libp2p 1 and 2 that meet over our relay",
+        present: node::old_packages_are_current,
+        install: Install::Step(node::install_old_packages),
     },
     Need {
         what: "the Node.js packages of sdk/js",

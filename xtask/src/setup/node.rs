@@ -1,4 +1,4 @@
-//! Node.js and the packages of `tests/js` and `sdk/js`.
+//! Node.js and the packages of `tests/js`, `tests/js/old` and `sdk/js`.
 //!
 //! Debian's Node.js is too old for them: a machine without a newer one gets it from PyPI, below `target/`.
 
@@ -53,6 +53,16 @@ pub(super) fn packages_are_current(_tools: &Tools) -> bool {
 /// Installs the packages of `tests/js`.
 pub(super) fn install_packages(tools: &Tools) -> Result<()> {
     install_into(&packages_folder(), tools)
+}
+
+/// Whether the packages of `tests/js/old` are those of its lock file.
+pub(super) fn old_packages_are_current(_tools: &Tools) -> bool {
+    are_current(&packages_folder().join("old"))
+}
+
+/// Installs the packages of `tests/js/old`.
+pub(super) fn install_old_packages(tools: &Tools) -> Result<()> {
+    install_into(&packages_folder().join("old"), tools)
 }
 
 /// Whether the packages of `sdk/js` are those of its lock file.

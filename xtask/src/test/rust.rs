@@ -123,6 +123,7 @@ fn cargo_test(arguments: &[String], compiler: Compiler, tools: &setup::Tools) ->
         .env("PATH", tools.path())
         .env("PEERWORK_TEST_TOOLS", tools.folder())
         .env("PEERWORK_TEST_PYTHON", tools.python())
+        .env("PEERWORK_TEST_GO", setup::interop_program(tools))
         .env("PEERWORK_TEST_JS", setup::js_packages());
     if let Some(browser) = setup::browser() {
         command.env("PEERWORK_TEST_BROWSER", browser);

@@ -20,7 +20,8 @@ const MACROS: &[&str] = &["todo!(", "unimplemented!(", "dbg!("];
 const MARKS: &[&str] = &["TODO", "FIXME", "XXX"];
 /// Files that have comments but are not Rust.
 const OTHER_ENDINGS: &[&str] = &[
-    ".toml", ".proto", ".sh", ".html", ".css", ".js", ".mjs", ".ts", ".py", ".yml", ".ci/run",
+    ".toml", ".proto", ".sh", ".html", ".css", ".js", ".mjs", ".ts", ".go", ".py", ".yml",
+    ".ci/run",
 ];
 
 /// Finds unfinished code and marks everywhere, and silent `#[ignore]` in tests.

@@ -9,8 +9,12 @@ const NAMED_TESTS: Rule = Rule {
     mend: "name the test that took its place, or write one",
 };
 
-/// The documents that name tests as `crate::test`, without the `peerwork-` of the crate.
-const DOCUMENTS: &[&str] = &["docs/weaknesses.md"];
+/// The documents that name tests as `crate::test`, without the `peerwork-` of the crate, or as
+/// `sdk::title` for a test of `sdk/js`.
+const DOCUMENTS: &[&str] = &["docs/weaknesses.md", "docs/compatibility.md"];
+/// The name in front of the titles of the tests in [`SDK_TESTS`].
+const SDK: &str = "sdk";
+const SDK_TESTS: &str = "sdk/js/test/";
 
 /// Checks that every test named in [`DOCUMENTS`] is a function of that crate.
 pub(super) fn check(project: &Project) -> Vec<Finding> {
@@ -29,15 +33,20 @@ pub(super) fn check(project: &Project) -> Vec<Finding> {
     findings
 }
 
-/// Crate and test of each code span that is a whole `crate::test_with_underscores`.
+/// Crate and test of each code span that is a whole `crate::test_with_underscores` or `sdk::title`.
 fn tests_named(line: &str) -> impl Iterator<Item = (&str, &str)> {
     let spans = line.split('`').skip(1).step_by(2);
     spans
         .filter_map(|span| span.split_once("::"))
-        .filter(|(_, test)| test.contains('_') && !test.contains("::"))
+        .filter(|(named, test)| *named == SDK || (test.contains('_') && !test.contains("::")))
 }
 
 fn exists(project: &Project, named: &str, test: &str) -> bool {
+    if named == SDK {
+        let call = format!("test('{test}'");
+        let mut files = project.files.iter();
+        return files.any(|file| file.path.starts_with(SDK_TESTS) && file.text.contains(&call));
+    }
     let folders = [
         format!("crates/peerwork-{named}/"),
         format!("crates/{named}/"),
@@ -74,5 +83,26 @@ mod tests {
             findings[0].what,
             "names `net::it_is_gone`, which is no test"
         );
+    }
+
+    #[test]
+    fn titles_of_the_tests_for_javascript_are_looked_up_too() {
+        let project = Project::from_texts(vec![
+            (
+                "docs/compatibility.md".into(),
+                "| `sdk::a page calls, and is answered`, `sdk::a page sleeps` |\n".into(),
+            ),
+            (
+                "sdk/js/test/integration/browser.test.ts".into(),
+                "test('a page calls, and is answered', async () => {})\n".into(),
+            ),
+            (
+                "sdk/js/src/index.ts".into(),
+                "test('a page sleeps', run)\n".into(),
+            ),
+        ]);
+        let findings = check(&project);
+        let what: Vec<&str> = findings.iter().map(|found| found.what.as_str()).collect();
+        assert_eq!(what, ["names `sdk::a page sleeps`, which is no test"]);
     }
 }

@@ -22,7 +22,8 @@ const FOLDERS_LEFT_OUT: &[&str] = &[
 
 /// The endings of files that the rules read; pictures, keys and lock files hold no prose.
 const ENDINGS: &[&str] = &[
-    "rs", "toml", "md", "txt", "proto", "html", "css", "js", "mjs", "ts", "py", "sh", "yml", "yaml",
+    "rs", "toml", "md", "txt", "proto", "html", "css", "js", "mjs", "ts", "go", "py", "sh", "yml",
+    "yaml",
 ];
 const NAMES: &[&str] = &[".gitignore", ".ci/run", "LICENSE-MIT", "LICENSE-APACHE"];
 

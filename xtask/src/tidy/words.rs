@@ -31,7 +31,7 @@ const TYPE_WORDS: &[&str] = &["struct", "enum", "trait", "type", "union"];
 /// The marks of comments in files other than Rust, by the end of the files' names.
 const MARKS: &[(&[&str], &[&str])] = &[
     (
-        &[".ts", ".mjs", ".js", ".css", ".proto"],
+        &[".ts", ".mjs", ".js", ".go", ".css", ".proto"],
         &["/**", "/*", "//", "*"],
     ),
     (&[".toml", ".py", ".sh", ".ci/run"], &["#"]),

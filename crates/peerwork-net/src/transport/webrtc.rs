@@ -28,6 +28,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod username;
 
 use std::{
     io,

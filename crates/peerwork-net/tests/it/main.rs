@@ -6,6 +6,7 @@
 
 mod connections;
 mod dht;
+mod go;
 mod gossip;
 mod gossip_forms;
 mod hostile;
@@ -18,6 +19,7 @@ mod parallel;
 mod quic;
 mod relay;
 mod resets;
+mod rust;
 mod serving;
 mod stopping;
 mod streams;

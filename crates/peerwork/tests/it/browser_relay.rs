@@ -17,7 +17,7 @@ use crate::{
     secure::certificate,
 };
 
-fn script(name: &str, arguments: &[&str]) -> Option<Child> {
+pub(crate) fn script(name: &str, arguments: &[&str]) -> Option<Child> {
     let folder = std::env::var_os("PEERWORK_TEST_JS").map(PathBuf::from)?;
     let child = Command::new("node")
         .arg("--import")
@@ -38,15 +38,15 @@ fn saw(child: Child) -> Value {
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn address(relay: &Node, has: impl Fn(&str) -> bool) -> &str {
+pub(crate) fn address(relay: &Node, has: impl Fn(&str) -> bool) -> &str {
     relay.at.p2p.iter().find(|address| has(address)).unwrap()
 }
 
-fn by_websocket(relay: &Node) -> &str {
+pub(crate) fn by_websocket(relay: &Node) -> &str {
     address(relay, |address| address.contains("/ws/"))
 }
 
-fn by_tcp(relay: &Node) -> &str {
+pub(crate) fn by_tcp(relay: &Node) -> &str {
     address(relay, |address| !address.contains("/ws/"))
 }
 

@@ -14,6 +14,9 @@ mod finding;
 mod flow;
 mod foreign;
 mod forward;
+mod go_libp2p;
+mod http_clients;
+mod js_versions;
 mod keys;
 mod network;
 mod node;
@@ -28,5 +31,7 @@ mod secure;
 mod signals;
 #[cfg(unix)]
 mod stopping;
+mod talk;
 mod weaknesses;
 mod webapp;
+mod webrtc_direct;

@@ -4,10 +4,13 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use prost::Message as _;
 
-/// Bytes of a message with its length.
+/// Bytes of a received message with its length.
 const FRAME_BYTES_MAX: usize = 16 * 1024;
-/// Bytes of payload in a message: the lengths and tags around it have at most eight.
-pub(super) const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX - 8;
+/// Bytes of a sent message with its length. go-libp2p reads the length and what comes with it into a
+/// buffer of 4096 bytes, and resets the stream when the message is larger (io.ErrShortBuffer).
+const SENT_FRAME_BYTES_MAX: usize = 4096;
+/// Bytes of payload in a sent message: the lengths and tags around it have at most eight.
+pub(super) const PAYLOAD_BYTES_MAX: usize = SENT_FRAME_BYTES_MAX - 8;
 /// A length has at most three bytes within the bound; more are not waited for.
 const LENGTH_BYTES_MAX: usize = 3;
 
@@ -130,13 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_message_fits_and_a_larger_one_is_malformed() {
+    fn the_largest_sent_message_fits_into_the_buffer_of_go_libp2p() {
         let largest = data(Bytes::from(vec![7; PAYLOAD_BYTES_MAX]));
-        assert!(largest.len() <= FRAME_BYTES_MAX, "{}", largest.len());
+        assert!(largest.len() <= SENT_FRAME_BYTES_MAX, "{}", largest.len());
+    }
+
+    #[test]
+    fn the_largest_received_message_fits_and_a_larger_one_is_malformed() {
+        let length = FRAME_BYTES_MAX - 8;
+        let largest = data(Bytes::from(vec![7; length]));
         let mut decoder = Decoder::default();
         decoder.push(&largest);
         let frame = decoder.next().unwrap().unwrap();
-        assert_eq!(frame.payload.len(), PAYLOAD_BYTES_MAX);
+        assert_eq!(frame.payload.len(), length);
         decoder.push(&data(Bytes::from(vec![7; FRAME_BYTES_MAX])));
         assert_eq!(decoder.next(), Err(Malformed));
     }

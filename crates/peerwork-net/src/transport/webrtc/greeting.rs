@@ -8,9 +8,8 @@ use std::net::SocketAddr;
 
 use is::{DefaultSha1HmacProvider, Sha1HmacProvider as _, stun::StunMessage};
 
-/// Beginnings of the user name, libp2p's specification of WebRTC-direct: in version 1 both sides have
-/// the same name and password, in version 2 the dialler's password follows.
-const VERSIONS: [&str; 2] = ["libp2p+webrtc+v1/", "libp2p+webrtc+v2/"];
+use super::username;
+
 /// An answer's bytes: header, address, integrity and fingerprint have less than half.
 const ANSWER_BYTES_MAX: usize = 256;
 
@@ -34,9 +33,8 @@ pub(super) fn read(datagram: &[u8], from: SocketAddr) -> Option<Greeting> {
         return None;
     }
     // This side's name comes first, and is its password too; both names have at most 513 bytes.
-    let (name, _) = request.split_username()?;
-    let known = VERSIONS.iter().any(|version| name.starts_with(version));
-    if !known || !request.verify(name.as_bytes(), hmac) {
+    let (name, dialler) = request.split_username()?;
+    if !username::is_well_formed(name, dialler) || !request.verify(name.as_bytes(), hmac) {
         return None;
     }
     let answer = StunMessage::binding_reply(request.trans_id(), from);
@@ -60,8 +58,15 @@ pub(super) mod tests {
 
     use super::*;
 
+    /// A password of a dialler of version 2 has at least 22 characters.
+    const V2: &str = "libp2p+webrtc+v2/+/3456789012345678901z";
+
     pub(crate) fn request(name: &str, password: &str) -> Vec<u8> {
-        let username = format!("{name}:dialler");
+        request_of(name, "dialler", password)
+    }
+
+    fn request_of(name: &str, dialler: &str, password: &str) -> Vec<u8> {
+        let username = format!("{name}:{dialler}");
         let request = StunMessage::binding_request(&username, TransId::new(), true, 7, 1, false);
         let mut bytes = vec![0; 1024];
         let length = request
@@ -78,7 +83,7 @@ pub(super) mod tests {
     #[test]
     fn a_dialler_of_either_version_is_answered_with_its_own_address() {
         let from: SocketAddr = "192.0.2.7:4711".parse().unwrap();
-        for name in ["libp2p+webrtc+v1/abcdef", "libp2p+webrtc+v2/secret"] {
+        for name in ["libp2p+webrtc+v1/abcdef", V2] {
             let request = request(name, name);
             let greeting = read(&request, from).unwrap();
             assert_eq!(greeting.name, name);
@@ -97,6 +102,19 @@ pub(super) mod tests {
         assert_eq!(read(&request("somebody", "somebody"), from), None);
         let greeting = read(&request(name, name), from).unwrap();
         assert_eq!(read(&greeting.answer, from), None, "an answer");
+    }
+
+    #[test]
+    fn a_name_that_is_not_well_formed_is_not_answered() {
+        let from: SocketAddr = "192.0.2.7:4711".parse().unwrap();
+        for (name, dialler) in [
+            ("libp2p+webrtc+v3/3456789012345678901234", "dialler"),
+            ("libp2p+webrtc+v2/too+short", "dialler"),
+            ("libp2p+webrtc+v1/a=b", "dialler"),
+            (V2, "\r\na=b"),
+        ] {
+            assert_eq!(read(&request_of(name, dialler, name), from), None, "{name}");
+        }
     }
 
     proptest! {

@@ -75,17 +75,18 @@ impl Answer for Reach {
 impl Reach {
     fn of(node: &Node, report: Option<RelayReport>) -> Self {
         let addresses = report.map(|report| report.addresses).unwrap_or_default();
-        let plain = node.p2p_addresses().into_iter().map(|a| a.to_string());
-        let programs = match addresses.programs.is_empty() {
-            true => plain.filter(|a| !for_browsers(a)).collect(),
-            false => addresses.programs,
-        };
+        // Without a port for browsers there is no report, and the lists are empty.
+        let own = node.p2p_addresses().into_iter().map(|a| a.to_string());
+        let (to_browsers, to_programs): (Vec<_>, Vec<_>) = own.partition(|a| for_browsers(a));
+        let or = |listed: Vec<String>, own| if listed.is_empty() { own } else { listed };
+        let browsers = or(addresses.browsers, to_browsers);
+        let programs = or(addresses.programs, to_programs);
         let page = node.addresses().front_url().map(|url| format!("{url}/"));
-        let first = addresses.browsers.first().or(programs.first());
+        let first = browsers.first().or(programs.first());
         Self {
             peer_id: node.node_id().to_string(),
             relay_address: first.cloned(),
-            browsers: addresses.browsers,
+            browsers,
             programs,
             page,
         }
