@@ -44,15 +44,15 @@ impl Progress {
 
 /// The body of a request on its way to the app.
 pub(crate) struct Upload {
-    /// A recorded part of the body, which is sent before the rest.
-    first: Recorded,
+    /// A recorded part of the body, which is sent before the rest. Boxed, as the recording, because
+    /// requests are moved often and recorded bodies are rarely sent again.
+    first: Option<Box<Recorded>>,
     incoming: Option<Incoming>,
     progress: Arc<Progress>,
-    recording: Option<Recording>,
+    recording: Option<Box<Recording>>,
 }
 
 /// The frames of a body that were sent.
-#[derive(Default)]
 struct Recorded {
     data: Bytes,
     trailers: Option<HeaderMap>,
@@ -77,7 +77,7 @@ impl Recording {
 impl Upload {
     pub(crate) fn new(incoming: Incoming, progress: Arc<Progress>) -> Self {
         let upload = Self {
-            first: Recorded::default(),
+            first: None,
             incoming: Some(incoming).filter(|incoming| !incoming.is_end_stream()),
             progress,
             recording: None,
@@ -89,7 +89,7 @@ impl Upload {
     /// An empty body for a copy of a request without a body.
     pub(crate) fn empty(progress: Arc<Progress>) -> Self {
         Self {
-            first: Recorded::default(),
+            first: None,
             incoming: None,
             progress,
             recording: None,
@@ -100,11 +100,11 @@ impl Upload {
     /// body, unless more than [`RECORDED_BYTES_MAX`] bytes of it were sent or the client broke it off.
     pub(crate) fn record(&mut self) -> oneshot::Receiver<Self> {
         let (back, given) = oneshot::channel();
-        self.recording = Some(Recording {
+        self.recording = Some(Box::new(Recording {
             sent: Vec::new(),
             trailers: None,
             back,
-        });
+        }));
         given
     }
 
@@ -142,7 +142,7 @@ impl HttpBody for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
-        if let Some(frame) = this.first.take() {
+        if let Some(frame) = this.first.as_mut().and_then(|first| first.take()) {
             this.note(&frame);
             this.note_end();
             return Poll::Ready(Some(Ok(frame)));
@@ -168,13 +168,14 @@ impl HttpBody for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_empty() && self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.first.as_ref().is_none_or(|first| first.is_empty())
+            && self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let incoming = self.incoming.as_ref();
         let mut hint = incoming.map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint);
-        let first = self.first.data.len() as u64;
+        let first = self.first.as_ref().map_or(0, |first| first.data.len()) as u64;
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + first);
         }
@@ -187,10 +188,10 @@ impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(recording) = self.recording.take() {
             let again = Self {
-                first: Recorded {
+                first: Some(Box::new(Recorded {
                     data: recording.sent.into(),
                     trailers: recording.trailers,
-                },
+                })),
                 incoming: self.incoming.take(),
                 progress: Arc::clone(&self.progress),
                 recording: None,

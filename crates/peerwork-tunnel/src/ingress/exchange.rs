@@ -1,10 +1,15 @@
 //! Sends one request and receives its response head: on a kept connection, and again on a new one when
 //! the kept one was lost and the app has not got the request or may get it twice.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Method, Request, Response, Version};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout, timeout_at},
@@ -33,24 +38,14 @@ pub(crate) struct Exchange<'a> {
     pub(crate) phase: &'a mut Phase,
 }
 
-/// The outcome of a request on a kept connection.
-enum Kept {
-    Answered(Response<Incoming>, Connection),
-    /// The connection ended before the response.
-    Lost(Box<Lost>),
-}
-
-/// The parts of a request that was lost with its kept connection.
-struct Lost {
-    /// The request, if no byte of it was written.
-    unwritten: Option<Request<Upload>>,
+/// The means to send a request again when its kept connection is lost.
+struct Again {
     /// The request without its body.
     copy: Request<Upload>,
     /// The body of a request that must not reach the app twice.
     body: Option<oneshot::Receiver<Upload>>,
-    /// The place of the request on the lost connection.
+    /// The place of the request on the kept connection.
     place: Repeated,
-    error: hyper::Error,
 }
 
 impl Exchange<'_> {
@@ -60,89 +55,80 @@ impl Exchange<'_> {
         mut request: Request<Upload>,
         upgrade: bool,
     ) -> Result<(Response<Incoming>, Connection), Problem> {
-        let mut ready = None;
-        if !upgrade && let Some(kept) = self.kept(repeat(&request)).await {
-            match self.send_kept(kept, request).await? {
-                Kept::Answered(response, connection) => return Ok((response, connection)),
-                // Boxed: hyper moves a request's future, and these parts of it are large and rarely needed.
-                Kept::Lost(lost) => {
-                    (request, ready) = Box::pin(self.repeat(lost)).await?;
-                    self.shared.metrics.repeated.inc();
-                }
-            }
-        }
-        let mut connection = match ready {
-            Some(connection) => connection,
+        let repeat = repeat(&request);
+        let kept = match upgrade {
+            true => None,
+            false => self.kept(repeat).await,
+        };
+        // Boxed, as the rare paths below: hyper moves a request's future.
+        let again = match &kept {
+            Some(kept) => Some(Box::new(self.again(&mut request, repeat, kept))),
+            None => None,
+        };
+        let mut connection = match kept {
+            Some(kept) => kept,
             None if upgrade => Box::pin(self.fresh(Opening::upgrade(self.request_id))).await?,
             None => Box::pin(self.fresh(Opening::kept(self.request_id, None))).await?,
         };
         *self.phase = Phase::Forward;
-        let sent = connection.sender.try_send_request(request);
+        let sent = pin!(connection.sender.try_send_request(request));
+        match (self.respond(sent).await?, again) {
+            (Ok(response), _) => Ok((response, connection)),
+            (Err(failed), None) => Err(self.classify(&failed.into_error())),
+            (Err(failed), Some(again)) => Box::pin(self.repeat(failed, *again)).await,
+        }
+    }
+
+    /// Prepares for the loss of a kept connection.
+    fn again(&self, request: &mut Request<Upload>, repeat: Repeat, kept: &Connection) -> Again {
+        Again {
+            copy: self.copy(request),
+            body: match repeat {
+                Repeat::Allowed => None,
+                Repeat::Forbidden => Some(request.body_mut().record()),
+            },
+            place: kept.next_request(),
+        }
+    }
+
+    /// Phase "repeat" of a request whose kept connection ended before the response: sends it on a new
+    /// connection, unless it must not reach the app twice and may have done so once.
+    async fn repeat(
+        &mut self,
+        mut failed: TrySendError<Request<Upload>>,
+        again: Again,
+    ) -> Result<(Response<Incoming>, Connection), Problem> {
+        let Again { copy, body, place } = again;
+        // hyper returns the message when no byte of it was written.
+        let unwritten = failed.take_message();
+        let error = failed.into_error();
+        let (request, repeats) = match (unwritten, body) {
+            (Some(request), _) => (request, None),
+            (None, None) => (copy, None),
+            (None, Some(body)) => {
+                self.shared.pool.distrust(self.to);
+                let Ok(Ok(body)) = timeout(BODY_BACK_DEADLINE, body).await else {
+                    return Err(self.classify(&error));
+                };
+                body.begin_again();
+                (copy.map(|_| body), Some(place))
+            }
+        };
+        let opening = Opening::kept(self.request_id, repeats);
+        let mut connection = match self.fresh(opening).await {
+            Ok(connection) => connection,
+            Err(problem) if repeats.is_some() => {
+                tracing::debug!(detail = %problem.detail, "a request is not sent again");
+                return Err(self.classify(&error));
+            }
+            Err(problem) => return Err(problem),
+        };
+        self.shared.metrics.repeated.inc();
+        *self.phase = Phase::Forward;
+        let sent = pin!(connection.sender.try_send_request(request));
         match self.respond(sent).await? {
             Ok(response) => Ok((response, connection)),
             Err(failed) => Err(self.classify(&failed.into_error())),
-        }
-    }
-
-    /// Phase "forward" on a kept connection.
-    async fn send_kept(
-        &mut self,
-        mut connection: Connection,
-        mut request: Request<Upload>,
-    ) -> Result<Kept, Problem> {
-        *self.phase = Phase::Forward;
-        let copy = self.copy(&request);
-        let body = match repeat(&request) {
-            Repeat::Allowed => None,
-            Repeat::Forbidden => Some(request.body_mut().record()),
-        };
-        let place = connection.next_request();
-        let sent = connection.sender.try_send_request(request);
-        let mut failed = match self.respond(sent).await? {
-            Ok(response) => return Ok(Kept::Answered(response, connection)),
-            Err(failed) => failed,
-        };
-        Ok(Kept::Lost(Box::new(Lost {
-            // hyper returns the message when no byte of it was written.
-            unwritten: failed.take_message(),
-            copy,
-            body,
-            place,
-            error: failed.into_error(),
-        })))
-    }
-
-    /// Phase "repeat" of a request whose kept connection ended before the response: gives the request
-    /// again, and the connection for it where the edge had to vouch that it did not reach the app.
-    async fn repeat(
-        &mut self,
-        lost: Box<Lost>,
-    ) -> Result<(Request<Upload>, Option<Connection>), Problem> {
-        let Lost {
-            unwritten,
-            copy,
-            body,
-            place,
-            error,
-        } = *lost;
-        if let Some(request) = unwritten {
-            return Ok((request, None));
-        }
-        let Some(body) = body else {
-            return Ok((copy, None));
-        };
-        self.shared.pool.distrust(self.to);
-        let Ok(Ok(body)) = timeout(BODY_BACK_DEADLINE, body).await else {
-            return Err(self.classify(&error));
-        };
-        body.begin_again();
-        let opening = Opening::kept(self.request_id, Some(place));
-        match self.fresh(opening).await {
-            Ok(connection) => Ok((copy.map(|_| body), Some(connection))),
-            Err(problem) => {
-                tracing::debug!(detail = %problem.detail, "a request is not sent again");
-                Err(self.classify(&error))
-            }
         }
     }
 
@@ -175,8 +161,10 @@ impl Exchange<'_> {
     }
 
     /// Waits for the response's head. The deadline starts again whenever the upload makes progress.
-    async fn respond(&self, sent: impl Future<Output = Sent>) -> Result<Sent, Problem> {
-        let mut sent = std::pin::pin!(sent);
+    async fn respond(
+        &self,
+        mut sent: Pin<&mut impl Future<Output = Sent>>,
+    ) -> Result<Sent, Problem> {
         let limit = self.shared.deadlines.response;
         let mut seen = self.progress.bytes();
         loop {
