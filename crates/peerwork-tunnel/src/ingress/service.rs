@@ -9,6 +9,7 @@ use peerwork_listener::{HEADER_BYTES_MAX, Interim, header_bytes};
 
 use super::{
     activity::{KeyUse, UnderWay},
+    app,
     authorize::authorize,
     config::AppPaths,
     cors,
@@ -19,6 +20,7 @@ use super::{
     headers::{self, Client, REQUEST_ID, Rewrite},
     host,
     path::{self, RequestPath, Target},
+    port::Port,
     prefix::Prefix,
     recent::Recent,
     shared::Shared,
@@ -34,20 +36,22 @@ use crate::{
 
 /// Handles one request; failures become responses too.
 pub(crate) async fn handle(
-    shared: Arc<Shared>,
+    port: Arc<Port>,
     client: Arc<Client>,
     recent: Arc<Recent>,
     under_way: UnderWay,
     request: Request<Incoming>,
 ) -> Response<Body> {
+    let shared = &port.shared;
     let request_id = RequestId::random();
     let id_value = headers::request_id_value(request_id);
     let allowed = shared.cors.allowed(&request);
     let method = request.method().clone();
-    let begun = Finish::begin(Arc::clone(&shared), request_id, method, under_way);
+    let begun = Finish::begin(Arc::clone(shared), request_id, method, under_way);
     let mut finish = Some(begun);
     let call = Call {
-        shared: &shared,
+        port: &port,
+        shared,
         client: &client,
         recent: &recent,
         request_id,
@@ -67,6 +71,13 @@ pub(crate) async fn handle(
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id_value);
     cors::decorate(headers, allowed);
+    response
+}
+
+/// Counts a request that the ingress itself answered.
+fn done(response: Response<Body>, finish: &mut Finish) -> Response<Body> {
+    finish.complete();
+    finish.status = response.status().as_u16();
     response
 }
 
@@ -100,6 +111,7 @@ fn check_size<B>(request: &Request<B>) -> Result<(), Problem> {
 }
 
 struct Call<'a> {
+    port: &'a Port,
     shared: &'a Arc<Shared>,
     client: &'a Client,
     recent: &'a Recent,
@@ -132,11 +144,13 @@ impl Call<'_> {
             RequestPath::Root => return self.root(&request, finish),
             RequestPath::App(target) => target,
         };
+        let https = self.port.app.is_some_and(|app| app.https);
+        if https && !self.client.is_https() {
+            return app::to_https(&request).map(|response| done(response, finish));
+        }
         finish.app = Some((target.node, target.port));
         if let Some(response) = self.shared.cors.preflight(&request) {
-            finish.complete();
-            finish.status = response.status().as_u16();
-            return Ok(response);
+            return Ok(done(response, finish));
         }
         let Prepared {
             request,
@@ -188,6 +202,9 @@ impl Call<'_> {
             return Err(Problem::new(Failure::Connect, detail));
         }
         framing::check(request)?;
+        if let Some(app) = &self.port.app {
+            return app.target(request).map(RequestPath::App);
+        }
         let path = request.uri().path_and_query();
         let path = path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?;
         path::parse_with(path, |node| self.recent.parse(node))
@@ -203,12 +220,10 @@ impl Call<'_> {
             let detail = "apps are at /edge/{node}/{port}/…";
             return Err(Problem::new(Failure::Method, detail));
         }
-        finish.complete();
-        finish.status = 200;
         let mut response = Response::new(Body::from(Bytes::clone(&self.shared.about)));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        Ok(response)
+        Ok(done(response, finish))
     }
 
     /// Authorizes the request and rewrites it for the app.
@@ -243,6 +258,7 @@ impl Call<'_> {
             client: self.client,
             host,
             prefix: prefix.text.clone(),
+            at_own_port: self.port.app.is_some(),
             port,
             request_id: self.id_value,
             version: parts.version,

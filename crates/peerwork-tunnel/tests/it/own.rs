@@ -38,9 +38,9 @@ impl Both {
         let connector = Connector::new(network.clone(), Arc::new(Known::default()));
         let connector = connector.with_own_edge(edge.own());
         let listen = ([127, 0, 0, 1], 0).into();
-        let bound = Ingress::bind(listen).await.unwrap();
         let settings = ingress::Config::new(listen, ingress::About::default());
-        let ingress = Ingress::serve(bound, settings, connector.clone(), &mut metrics)
+        let ports = Ingress::bind(&settings).await.unwrap();
+        let ingress = Ingress::serve(ports, settings, connector.clone(), &mut metrics)
             .await
             .unwrap();
         Self {
