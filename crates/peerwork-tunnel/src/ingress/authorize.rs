@@ -8,7 +8,7 @@ use http::{
 };
 use peerwork_identity::NodeId;
 
-use super::headers::EDGE_KEY;
+use super::headers::{EDGE_KEY, RELAY_KEY};
 use crate::{
     keys::{Denied, KeyStore, KeyText},
     problem::{Failure, Problem},
@@ -38,7 +38,9 @@ pub(crate) fn authorize(
     if let Some(keys) = keys {
         authorized.relay_key = Some(check(headers, keys, node, port)?);
         // Neither edge nor app may see the relay's key.
-        headers.remove(AUTHORIZATION);
+        if headers.remove(RELAY_KEY).is_none() {
+            headers.remove(AUTHORIZATION);
+        }
     }
     if let Some(value) = headers.remove(EDGE_KEY) {
         let text = value
@@ -61,21 +63,27 @@ pub(crate) fn authorize(
 
 /// Verifies the bearer key for the port of the node, and gives the key's id.
 fn check(headers: &HeaderMap, keys: &KeyStore, node: NodeId, port: u16) -> Result<String, Problem> {
-    if !headers.contains_key(AUTHORIZATION) {
+    let invalid = |detail: String| Problem::new(Failure::KeyInvalid, detail);
+    for name in [RELAY_KEY, AUTHORIZATION] {
+        if headers.get_all(&name).iter().count() > 1 {
+            return Err(invalid(format!("{name} was sent more than once")));
+        }
+    }
+    let own = headers.get(RELAY_KEY);
+    if own.is_none() && !headers.contains_key(AUTHORIZATION) {
         let detail = if headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             "browsers send no key with a CORS preflight; this relay answers only the preflights of \
              origins that its operator named (--access-control-allow-origins)"
         } else {
-            "send Authorization: Bearer with a key of this relay"
+            "send a key of this relay as Authorization: Bearer, or as Peerwork-Key where Authorization is \
+             the app's"
         };
         return Err(Problem::new(Failure::KeyMissing, detail));
     }
-    if headers.get_all(AUTHORIZATION).iter().count() > 1 {
-        let detail = "Authorization was sent more than once";
-        return Err(Problem::new(Failure::KeyInvalid, detail));
-    }
-    let invalid = |detail: String| Problem::new(Failure::KeyInvalid, detail);
-    let text = bearer(headers).ok_or_else(|| invalid("the scheme is not Bearer".into()))?;
+    let text = match own {
+        Some(value) => value.to_str().unwrap_or_default().trim(),
+        None => bearer(headers).ok_or_else(|| invalid("the scheme is not Bearer".into()))?,
+    };
     let key: KeyText = text.parse().map_err(|error| invalid(format!("{error}")))?;
     match keys.verify(&key, node, port) {
         Ok(()) => Ok(key.id()),

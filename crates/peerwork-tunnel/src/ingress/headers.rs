@@ -27,6 +27,8 @@ use crate::wire::RequestId;
 
 /// The header with the id of a request, in all responses of an ingress and in requests to apps.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("peerwork-request-id");
+/// The header with the bearer key for the relay, which leaves `Authorization` to the app.
+pub const RELAY_KEY: HeaderName = HeaderName::from_static("peerwork-key");
 /// The header with the bearer key for an edge, beside an `Authorization` for the relay or the app.
 pub const EDGE_KEY: HeaderName = HeaderName::from_static("peerwork-edge-key");
 
@@ -225,7 +227,7 @@ fn strip_claims(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     // hyper answers the expectation as soon as the body is read.
-    for name in [EXPECT, EDGE_KEY] {
+    for name in [EXPECT, RELAY_KEY, EDGE_KEY] {
         headers.remove(name);
     }
 }
