@@ -5,6 +5,7 @@
 //!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (admission.rs)
 //!  (accept, TLS,         → route, connect or take from the pool (exchange.rs) → forward
 //!   deadlines)           → body (download.rs) or upgrade (upgrade.rs)
+//!                         └─ login of browsers, at an app's own port (login.rs)
 //!                                  └──▶ finish.rs, in every case
 //! ```
 //! The ingress accepts HTTP/1.1 and HTTP/2, with or without TLS, and calls apps by HTTP/1.1. A client
@@ -24,6 +25,7 @@ mod finish;
 mod framing;
 pub mod headers;
 mod host;
+mod login;
 pub mod path;
 mod port;
 mod prefix;
@@ -50,6 +52,7 @@ use crate::{
 };
 use admission::Requests;
 use app::App;
+use login::Login;
 use port::Port;
 use shared::Shared;
 
@@ -110,6 +113,7 @@ impl Ingress {
         let shared = Arc::new(Shared {
             connector,
             keys: config.auth,
+            login: Login::new(),
             cors,
             app_paths: config.app_paths,
             about: about(&config.about),
@@ -191,7 +195,8 @@ async fn listen(
     for (bound, app) in ports.apps.into_iter().zip(apps) {
         let mut http = http.clone();
         http.preamble.tls = http.preamble.tls.filter(|_| app.https);
-        listener(bound, Some(App::new(app)), http).start_beside(&first);
+        let app = App::new(app, bound.address());
+        listener(bound, Some(app), http).start_beside(&first);
     }
     Ok(())
 }

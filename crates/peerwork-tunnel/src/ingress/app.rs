@@ -1,5 +1,7 @@
 //! An app that has a port of its own, and the targets of requests at that port.
 
+use std::net::SocketAddr;
+
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery,
 };
@@ -13,15 +15,18 @@ use crate::problem::{Failure, Problem};
 pub(crate) struct App {
     pub(crate) node: NodeId,
     pub(crate) port: u16,
+    /// The address of the port.
+    pub(crate) at: SocketAddr,
     /// Whether plain HTTP is redirected to TLS on the same port.
     pub(crate) https: bool,
 }
 
 impl App {
-    pub(crate) fn new(app: &AppPort) -> Self {
+    pub(crate) fn new(app: &AppPort, at: SocketAddr) -> Self {
         Self {
             node: app.node,
             port: app.port,
+            at,
             https: app.https,
         }
     }

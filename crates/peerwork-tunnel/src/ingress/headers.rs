@@ -89,6 +89,11 @@ impl Client {
         }
     }
 
+    /// `https` when the client used TLS, else `http`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
     /// Counts the client's requests for a network address.
     pub(crate) fn counted_for(mut self, origin: Option<Origin>) -> Self {
         self.origin = origin;

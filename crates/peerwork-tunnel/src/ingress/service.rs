@@ -10,7 +10,7 @@ use peerwork_listener::{HEADER_BYTES_MAX, Interim, header_bytes};
 use super::{
     activity::{KeyUse, UnderWay},
     app,
-    authorize::authorize,
+    authorize::{Door, authorize},
     config::AppPaths,
     cors,
     download::{Body, Download},
@@ -19,6 +19,7 @@ use super::{
     framing,
     headers::{self, Client, REQUEST_ID, Rewrite},
     host,
+    login::{self, Credentials, Visit, Visitor},
     path::{self, RequestPath, Target},
     port::Port,
     prefix::Prefix,
@@ -49,6 +50,7 @@ pub(crate) async fn handle(
     let method = request.method().clone();
     let begun = Finish::begin(Arc::clone(shared), request_id, method, under_way);
     let mut finish = Some(begun);
+    let visitor = port.app.as_ref().map(|_| Visitor::of(&request));
     let call = Call {
         port: &port,
         shared,
@@ -64,7 +66,11 @@ pub(crate) async fn handle(
             if let Some(finish) = &mut finish {
                 finish.failed(problem.failure, &problem.detail);
             }
-            let response = problem.response(request_id, node.map(|(node, _)| node));
+            let node = node.map(|(node, _)| node);
+            let response = match &visitor {
+                Some(visitor) => visitor.answer(&problem, request_id, node),
+                None => problem.response(request_id, node),
+            };
             response.map(Body::from)
         }
     };
@@ -152,6 +158,10 @@ impl Call<'_> {
         if let Some(response) = self.shared.cors.preflight(&request) {
             return Ok(done(response, finish));
         }
+        let request = match self.login(request, finish).await? {
+            Ok(response) => return Ok(response),
+            Err(request) => request,
+        };
         let Prepared {
             request,
             to,
@@ -226,6 +236,46 @@ impl Call<'_> {
         Ok(done(response, finish))
     }
 
+    /// Answers a request for the login of browsers, which exists at apps' own ports; gives back all other
+    /// requests.
+    async fn login(
+        &self,
+        request: Request<Incoming>,
+        finish: &mut Finish,
+    ) -> Result<Result<Response<Body>, Request<Incoming>>, Problem> {
+        let Some(app) = &self.port.app else {
+            return Ok(Err(request));
+        };
+        let visit = Visit {
+            shared: self.shared,
+            app,
+            client: self.client,
+            request_id: self.request_id,
+        };
+        if !visit.is_meant(&request) {
+            return Ok(Err(request));
+        }
+        finish.phase = Phase::Authorize;
+        // Boxed: logins are rare, and every request would carry the future of one.
+        let answered = Box::pin(visit.answer(request)).await?;
+        let response = answered.response.map(Body::from);
+        if let Some(problem) = answered.problem {
+            finish.failed(problem.failure, &problem.detail);
+            return Ok(Ok(response));
+        }
+        Ok(Ok(done(response, finish)))
+    }
+
+    /// Reads the keys that the browser of a request sent by itself, and removes the cookies of logins.
+    fn credentials(&self, request: &mut Request<Incoming>) -> Credentials {
+        let Shared { login, keys, .. } = &**self.shared;
+        let headers = request.headers_mut();
+        let app = self.port.app.as_ref();
+        let sent = app.map(|app| Credentials::of(login, headers, app, keys.as_ref()));
+        login::strip(headers);
+        sent.unwrap_or_default()
+    }
+
     /// Authorizes the request and rewrites it for the app.
     fn prepare(
         &self,
@@ -236,12 +286,13 @@ impl Call<'_> {
         finish.phase = Phase::Authorize;
         let (node, port) = (target.node, target.port);
         let connector = &self.shared.connector;
-        let authorized = authorize(
-            request.headers_mut(),
-            self.shared.keys.as_ref(),
-            (node, port),
-            || connector.requires_key(node),
-        )?;
+        let door = Door {
+            keys: self.shared.keys.as_ref(),
+            node,
+            port,
+            browser: self.credentials(&mut request),
+        };
+        let authorized = authorize(request.headers_mut(), door, || connector.requires_key(node))?;
         if let Some(id) = authorized.relay_key {
             finish.under_way.uses(KeyUse { id, node, port });
         }
@@ -252,6 +303,10 @@ impl Call<'_> {
         };
         let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
         let host = headers::requested_host(&request);
+        if let Some(by) = authorized.by {
+            let own = (self.client.scheme(), host.as_ref());
+            login::check_origin(request.headers(), own, by, upgrade.is_some())?;
+        }
         let (mut parts, incoming) = request.into_parts();
         let prefix = self.prefix(parts.uri.path(), &target, host.as_ref());
         let rewrite = Rewrite {

@@ -100,6 +100,36 @@ fn an_app_port_speaks_https_with_the_certificate_of_the_relay() {
 }
 
 #[test]
+fn a_browser_logs_in_with_a_key_of_the_program_until_the_key_is_revoked() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let app = format!("{}:{port}", world.keys("edge"));
+    let relay = world.relay("relay", &[], &format!("--app-listen 127.0.0.1:0={app}"));
+    let _edge = world.edge_with_keys("edge", &[relay.p2p()], port, "--app-no-auth");
+    let created = world.run("key create --data-dir relay --label browser --json");
+    let created: serde_json::Value = serde_json::from_str(&created).unwrap();
+    let [key, id] = ["key", "id"].map(|field| created[field].as_str().unwrap());
+    let jar = world.path().join("jar");
+    let jar = jar.to_str().unwrap();
+    let browser = ["-H", "accept: text/html", "-b", jar, "-c", jar];
+    let home = format!("{}/home", url(&relay, &app));
+    let page = curl(&home, &browser).unwrap();
+    assert_eq!(page.status, 401);
+    assert!(page.body.contains("<label for=\"key\">"), "{page:?}");
+    let by_link = [&browser[..], &["-L"]].concat();
+    let answer = eventually("the app behind the login", || {
+        let answer = curl(&format!("{home}?key={key}"), &by_link)?;
+        (answer.status == 200).then_some(answer)
+    });
+    assert!(!answer.body.contains("<label for=\"key\">"), "{answer:?}");
+    assert_eq!(curl(&home, &browser).unwrap().status, 200);
+    world.run(&format!("key revoke {id} --data-dir relay"));
+    eventually("the end of the login", || {
+        (curl(&home, &browser)?.status == 401).then_some(())
+    });
+}
+
+#[test]
 fn a_wrong_or_taken_app_port_is_an_error_that_names_the_flag() {
     let world = World::new();
     let node = world.keys("d");
