@@ -184,7 +184,8 @@ impl Shared {
             counters: self.metrics.connections_of(purpose.name()),
             lifetime: self.lifetime.clone(),
         };
-        Ok(listener.start().await?)
+        listener.start().await?;
+        Ok(())
     }
 
     fn admin(&self) -> Admin {

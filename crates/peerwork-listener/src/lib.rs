@@ -44,7 +44,7 @@ pub use connection::HEADERS_MAX;
 pub use counters::Counters;
 pub use header_bytes::{HEADER_BYTES_MAX, header_bytes};
 pub use lifetime::{Lifetime, Stopped};
-pub use listener::Listener;
+pub use listener::{Listener, Started};
 pub use messages::Interim;
 pub use proxies::{Client, Proxies};
 pub use serve::Serve;

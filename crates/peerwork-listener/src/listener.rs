@@ -39,6 +39,14 @@ pub struct Listener<S> {
     pub lifetime: Lifetime,
 }
 
+/// The places and the certificate of a started port. Further ports can share them, so that the bounds
+/// hold for all of these ports together.
+#[derive(Debug, Clone)]
+pub struct Started {
+    admission: Arc<Admission>,
+    certificates: Option<Arc<Certificates>>,
+}
+
 struct Port<S> {
     name: &'static str,
     admission: Arc<Admission>,
@@ -54,32 +62,45 @@ impl<S: Serve> Listener<S> {
     ///
     /// # Errors
     /// [`CertificateError`] when the certificate cannot be used; the port is not served then.
-    pub async fn start(self) -> Result<(), CertificateError> {
-        let certificates = match &self.config.preamble.tls {
-            Some(files) => Some(Certificates::load(files.clone()).await?),
-            None => None,
-        };
+    pub async fn start(self) -> Result<Started, CertificateError> {
         let Config {
             preamble, bounds, ..
         } = &self.config;
-        let port = Arc::new(Port {
-            name: self.name,
-            admission: Admission::new(bounds, preamble.proxies.clone(), self.counters),
-            opening: Opening::new(&self.config, self.wire, certificates.as_ref()),
-            http: HttpServer::new(self.wire, &self.config, &self.lifetime),
-            refusal: Refusal::new(self.wire),
-            serve: self.serve,
-            lifetime: self.lifetime,
-        });
-        let lifetime = port.lifetime.clone();
-        if let Some(certificates) = certificates {
-            let stop = lifetime.stop.clone();
-            lifetime.spawn(async move {
+        let certificates = match &preamble.tls {
+            Some(files) => Some(Certificates::load(files.clone()).await?),
+            None => None,
+        };
+        let counters = self.counters.clone();
+        let started = Started {
+            admission: Admission::new(bounds, preamble.proxies.clone(), counters),
+            certificates,
+        };
+        if let Some(certificates) = started.certificates.clone() {
+            let stop = self.lifetime.stop.clone();
+            self.lifetime.spawn(async move {
                 stop.run_until_cancelled(certificates.keep_fresh()).await;
             });
         }
-        lifetime.spawn(accept(port, self.bound));
-        Ok(())
+        self.start_beside(&started);
+        Ok(started)
+    }
+
+    /// Accepts and serves connections as [`Listener::start`] does, with the places, the counters and the
+    /// certificate of `first`. The port speaks TLS where its own settings and those of `first` have TLS;
+    /// bounds, counters and files in its own settings do not matter.
+    pub fn start_beside(self, first: &Started) {
+        let certificates = first.certificates.as_ref();
+        let certificates = certificates.filter(|_| self.config.preamble.tls.is_some());
+        let port = Arc::new(Port {
+            name: self.name,
+            admission: Arc::clone(&first.admission),
+            opening: Opening::new(&self.config, self.wire, certificates),
+            http: HttpServer::new(self.wire, &self.config, &self.lifetime),
+            refusal: Refusal::new(self.wire),
+            serve: self.serve,
+            lifetime: self.lifetime.clone(),
+        });
+        self.lifetime.spawn(accept(port, self.bound));
     }
 }
 

@@ -185,8 +185,16 @@ impl Connector {
         }
     }
 
-    /// Whether the directory says that the node's edge demands a key.
+    /// Whether the node is this one, with an edge of its own.
+    pub(crate) fn is_own(&self, node: NodeId) -> bool {
+        self.own_edge.is_some() && node == self.network.node_id()
+    }
+
+    /// Whether the node's edge demands a key, as the directory says of other nodes.
     pub(crate) fn requires_key(&self, node: NodeId) -> bool {
+        if let Some(own) = self.own_edge.as_ref().filter(|_| self.is_own(node)) {
+            return own.requires_key();
+        }
         self.routes.find(node).is_some_and(|f| f.requires_key)
     }
 

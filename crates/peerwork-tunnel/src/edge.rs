@@ -159,6 +159,11 @@ impl std::fmt::Debug for Own {
 }
 
 impl Own {
+    /// Whether the edge demands a key.
+    pub(crate) fn requires_key(&self) -> bool {
+        self.shared.config.auth.is_some()
+    }
+
     /// Opens a tunnel and gives the caller's end of it; the caller then sends the head.
     pub(crate) fn open(&self) -> Result<Pipe, ConnectError> {
         if self.shared.stop.is_cancelled() {

@@ -17,6 +17,20 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The address of an app's own port cannot be bound.
+    #[error(
+        "cannot listen on {address} for the app {app}; end what listens there, or change the address in \
+         app-listen"
+    )]
+    AppListen {
+        /// The address that was to be bound.
+        address: SocketAddr,
+        /// The app, as `node:port`.
+        app: String,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
     /// The certificate of the ingress cannot be read or used.
     #[error("TLS of the ingress")]
     Certificate(#[from] peerwork_listener::CertificateError),

@@ -1,9 +1,11 @@
-//! The HTTP server of a relay: `/edge/{node}/{port}/…` leads to an app behind an edge.
+//! The HTTP server of a relay: `/edge/{node}/{port}/…` leads to an app behind an edge, and a port may
+//! belong to one app.
 //!
 //! ```text
 //!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (admission.rs)
 //!  (accept, TLS,         → route, connect or take from the pool (exchange.rs) → forward
 //!   deadlines)           → body (download.rs) or upgrade (upgrade.rs)
+//!                         └─ login of browsers, at an app's own port (login.rs)
 //!                                  └──▶ finish.rs, in every case
 //! ```
 //! The ingress accepts HTTP/1.1 and HTTP/2, with or without TLS, and calls apps by HTTP/1.1. A client
@@ -13,6 +15,7 @@
 
 mod activity;
 mod admission;
+mod app;
 mod authorize;
 pub mod config;
 mod cors;
@@ -22,7 +25,9 @@ mod finish;
 mod framing;
 pub mod headers;
 mod host;
+mod login;
 pub mod path;
+mod port;
 mod prefix;
 mod recent;
 mod service;
@@ -39,17 +44,22 @@ use peerwork_net::Network;
 use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 
-pub use config::{About, AppPaths, Config, Deadlines, Limits};
+pub use config::{APP_PORTS_MAX, About, AppPaths, AppPort, Config, Deadlines, Limits};
+pub use port::Ports;
 
 use crate::{
     connect::Connector, error::StartError, metrics::IngressMetrics, pool::Pool, routes::Routes,
 };
 use admission::Requests;
+use app::App;
+use login::Login;
+use port::Port;
 use shared::Shared;
 
 /// A running ingress. Dropping it closes all connections; [`Ingress::stop`] lets requests finish first.
 pub struct Ingress {
     address: SocketAddr,
+    apps: Vec<SocketAddr>,
     shared: Arc<Shared>,
 }
 
@@ -73,30 +83,29 @@ impl Ingress {
         routes: Arc<dyn Routes>,
         metrics: &mut Registry,
     ) -> Result<Self, StartError> {
-        let bound = Self::bind(config.listen).await?;
-        Self::serve(bound, config, Connector::new(network, routes), metrics).await
+        let ports = Self::bind(&config).await?;
+        Self::serve(ports, config, Connector::new(network, routes), metrics).await
     }
 
-    /// Binds `address` for [`Ingress::serve`]; port 0 takes a free port.
+    /// Binds the ports of `config` for [`Ingress::serve`]; port 0 takes a free port.
     ///
     /// # Errors
-    /// [`StartError::Listen`] when the address cannot be listened on.
-    pub async fn bind(address: SocketAddr) -> Result<Bound, StartError> {
-        let bound = Bound::take(address).await;
-        bound.map_err(|source| StartError::Listen { address, source })
+    /// [`StartError`] when an address cannot be listened on, or a setting is out of bounds.
+    pub async fn bind(config: &Config) -> Result<Ports, StartError> {
+        Ports::bind(config).await
     }
 
-    /// Serves HTTP at `bound`, and forwards requests over the tunnels of `connector`.
+    /// Serves HTTP at `ports`, which were bound for the same settings, and forwards requests over the
+    /// tunnels of `connector`.
     ///
     /// # Errors
     /// [`StartError`] when the certificate cannot be used, or a setting is out of bounds.
     pub async fn serve(
-        bound: Bound,
+        ports: Ports,
         config: Config,
         connector: Connector,
         metrics: &mut Registry,
     ) -> Result<Self, StartError> {
-        let address = bound.address();
         let cors = cors::Cors::new(&config.cors_origins).map_err(|reason| {
             let setting = "cors_origins";
             StartError::Setting { setting, reason }
@@ -104,6 +113,7 @@ impl Ingress {
         let shared = Arc::new(Shared {
             connector,
             keys: config.auth,
+            login: Login::new(),
             cors,
             app_paths: config.app_paths,
             about: about(&config.about),
@@ -116,28 +126,30 @@ impl Ingress {
             pool: Pool::new(config.http.header_case),
             lifetime: Lifetime::default(),
         });
-        let listener = Listener {
-            name: "ingress",
-            bound,
-            config: config.http,
-            wire: Wire::Both,
-            serve: Arc::clone(&shared),
-            counters: shared.metrics.connections.clone(),
-            lifetime: shared.lifetime.clone(),
-        };
-        listener.start().await?;
+        let (address, apps) = (ports.address(), ports.apps().collect());
+        listen(ports, &shared, (&config.apps, config.http)).await?;
         let Lifetime { tasks, stop, .. } = &shared.lifetime;
         tasks.spawn(sweep(Arc::clone(&shared)));
         if let Some(keys) = &shared.keys {
             tasks.spawn(keys.clone().keep_fresh(stop.clone()));
         }
-        Ok(Self { address, shared })
+        Ok(Self {
+            address,
+            apps,
+            shared,
+        })
     }
 
-    /// The address that the ingress listens on.
+    /// The address of the port of the shared prefix.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The addresses of the apps' own ports, in the order of [`Config::apps`].
+    #[must_use]
+    pub fn app_addresses(&self) -> &[SocketAddr] {
+        &self.apps
     }
 
     /// Gives a function that counts the requests under way, upgraded ones included.
@@ -159,6 +171,34 @@ impl Drop for Ingress {
         self.shared.lifetime.cut_now();
         self.shared.pool.close();
     }
+}
+
+/// Starts the listeners of all ports, which share the places for connections and the certificate.
+async fn listen(
+    ports: Ports,
+    shared: &Arc<Shared>,
+    (apps, http): (&[AppPort], peerwork_listener::Config),
+) -> Result<(), StartError> {
+    let listener = |bound: Bound, app: Option<App>, config| Listener {
+        name: "ingress",
+        bound,
+        config,
+        wire: Wire::Both,
+        serve: Arc::new(Port {
+            shared: Arc::clone(shared),
+            app,
+        }),
+        counters: shared.metrics.connections.clone(),
+        lifetime: shared.lifetime.clone(),
+    };
+    let first = listener(ports.shared, None, http.clone()).start().await?;
+    for (bound, app) in ports.apps.into_iter().zip(apps) {
+        let mut http = http.clone();
+        http.preamble.tls = http.preamble.tls.filter(|_| app.https);
+        let app = App::new(app, bound.address());
+        listener(bound, Some(app), http).start_beside(&first);
+    }
+    Ok(())
 }
 
 fn about(about: &About) -> Bytes {

@@ -15,6 +15,8 @@ use crate::{
 
 /// The `Retry-After` of responses that refuse a request because a node is full.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// The `Retry-After` of responses that refuse to try a further key.
+const LOGIN_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("6");
 
 /// The party that has to fix a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -90,6 +92,10 @@ failures! {
     KeyInvalid: "key-invalid", UNAUTHORIZED, Client, "The key is not valid";
     /// The key is valid for another node or port only.
     KeyElsewhere: "key-elsewhere", FORBIDDEN, Client, "The key is not for this node and port";
+    /// A page of another origin made a request that its browser authorized by itself.
+    CrossOrigin: "cross-origin", FORBIDDEN, Client, "The request came from a page of another origin";
+    /// Too many keys were tried from the client's network address.
+    LoginTooOften: "login-too-often", TOO_MANY_REQUESTS, Client, "Too many keys were tried from your address";
     /// The first segment of the path is unknown.
     NotFound: "not-found", NOT_FOUND, Client, "There is nothing at this path";
     /// The node is neither known nor connected.
@@ -206,6 +212,9 @@ impl Problem {
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, LOGIN_AFTER_SECONDS);
             }
             StatusCode::METHOD_NOT_ALLOWED => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use multiaddr::Multiaddr;
+use peerwork_identity::NodeId;
 
 /// The listen addresses of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,6 +13,8 @@ pub struct Addresses {
     pub p2p: Vec<Multiaddr>,
     /// The HTTP ingress.
     pub ingress: Option<SocketAddr>,
+    /// The ports of the ingress that belong to one app each.
+    pub apps: Vec<AppAddress>,
     /// The JSON-RPC API with node events.
     pub jsonrpc: Option<SocketAddr>,
     /// The operator gRPC API.
@@ -22,6 +25,27 @@ pub struct Addresses {
     pub front: Option<SocketAddr>,
     /// The HTTP ports that have a certificate.
     pub tls: TlsPorts,
+}
+
+/// A port of the ingress that belongs to one app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppAddress {
+    /// The address of the port.
+    pub address: SocketAddr,
+    /// The edge.
+    pub node: NodeId,
+    /// The app's port at the edge.
+    pub port: u16,
+    /// Whether the port speaks TLS.
+    pub https: bool,
+}
+
+impl AppAddress {
+    /// The URL of the app without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url("http", self.https, self.address)
+    }
 }
 
 /// The HTTP ports that speak TLS; each of them speaks plain HTTP on the same port too.

@@ -1,8 +1,11 @@
 //! These tests fill the places of a port: in all, by network address, and with connections that
 //! send no request.
 
-use peerwork_listener::{Proxies, Wire};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use peerwork_listener::{Config, Proxies, Wire};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::port::{PATIENCE, Port, get, rest};
 
@@ -115,4 +118,23 @@ async fn after_a_flood_of_callers_all_places_are_free() {
         .all(&format!("{}{REQUEST}", proxied("192.0.2.1")))
         .await;
     assert!(served.starts_with("HTTP/1.1 200"), "{served}");
+}
+
+#[tokio::test]
+async fn ports_beside_each_other_share_their_places() {
+    let port = Port::start(Wire::Both, |config| config.bounds.connections_max = 2).await;
+    let further = port.beside(Wire::Both, Config::default()).await;
+    let first = port.proven("").await;
+    let _second = further.proven("").await;
+    for full in [&port, &further] {
+        let refused = full.all(REQUEST).await;
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    }
+    assert_eq!(port.counters.refused.get(), 2);
+    drop(first);
+    port.open_becomes(1).await;
+    let served = further.all(REQUEST).await;
+    assert!(served.starts_with("HTTP/1.1 200"), "{served}");
+    port.lifetime.cut().await;
+    assert!(TcpStream::connect(further.address).await.is_err());
 }

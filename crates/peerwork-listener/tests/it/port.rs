@@ -19,7 +19,8 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use peerwork_listener::{
-    Bound, Caller, Config, Counters, Interim, Lifetime, Listener, Place, Proxies, Serve, Wire,
+    Bound, Caller, Config, Counters, Interim, Lifetime, Listener, Place, Proxies, Serve, Started,
+    Wire,
 };
 use peerwork_testkit::eventually;
 use tokio::{
@@ -128,6 +129,7 @@ pub(crate) struct Port {
     pub(crate) service: Arc<ClientReporter>,
     pub(crate) counters: Counters,
     pub(crate) lifetime: Lifetime,
+    started: Started,
 }
 
 impl Port {
@@ -135,28 +137,48 @@ impl Port {
         let mut config = Config::default();
         config.bounds.local_places = 0;
         change(&mut config);
-        let bound = Bound::take(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let port = Self {
-            address: bound.address(),
-            service: Arc::new(ClientReporter {
+        let listener = Listener {
+            name: "test",
+            bound: Bound::take(([127, 0, 0, 1], 0).into()).await.unwrap(),
+            wire,
+            serve: Arc::new(ClientReporter {
                 proxies: config.preamble.proxies.clone(),
                 endless: Arc::default(),
                 go: Notify::new(),
                 requests: AtomicUsize::default(),
             }),
+            config,
             counters: Counters::default(),
             lifetime: Lifetime::default(),
         };
+        Self {
+            address: listener.bound.address(),
+            service: Arc::clone(&listener.serve),
+            counters: listener.counters.clone(),
+            lifetime: listener.lifetime.clone(),
+            started: listener.start().await.unwrap(),
+        }
+    }
+
+    /// Starts a further port for the same service, with the places and the certificate of this one.
+    pub(crate) async fn beside(&self, wire: Wire, config: Config) -> Self {
         let listener = Listener {
-            name: "test",
-            bound,
-            config,
+            name: "further",
+            bound: Bound::take(([127, 0, 0, 1], 0).into()).await.unwrap(),
             wire,
-            serve: Arc::clone(&port.service),
-            counters: port.counters.clone(),
-            lifetime: port.lifetime.clone(),
+            serve: Arc::clone(&self.service),
+            config,
+            counters: Counters::default(),
+            lifetime: self.lifetime.clone(),
         };
-        listener.start().await.unwrap();
+        let port = Self {
+            address: listener.bound.address(),
+            service: Arc::clone(&self.service),
+            counters: self.counters.clone(),
+            lifetime: self.lifetime.clone(),
+            started: self.started.clone(),
+        };
+        listener.start_beside(&self.started);
         port
     }
 

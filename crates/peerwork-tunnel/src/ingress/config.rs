@@ -2,15 +2,23 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use peerwork_identity::NodeId;
 use peerwork_listener as listener;
 
 use crate::keys::KeyStore;
 
+/// The most apps of an ingress that can have a port of their own.
+pub const APP_PORTS_MAX: usize = 64;
+
 /// Settings of an ingress.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The address to listen on; port 0 takes a free port.
+    /// The address of the port for all apps, below the prefix `/edge/{node}/{port}`; port 0 takes a free
+    /// port.
     pub listen: SocketAddr,
+    /// Ports that belong to one app each, at most [`APP_PORTS_MAX`]. They share the bounds, keys and
+    /// metrics of the ingress.
+    pub apps: Vec<AppPort>,
     /// TLS, trusted proxies, and bounds and deadlines of connections. A connection without a request
     /// under way is closed after `deadlines.head`, at the latest after twice as long.
     pub http: peerwork_listener::Config,
@@ -36,6 +44,7 @@ impl Config {
     pub fn new(listen: SocketAddr, about: About) -> Self {
         Self {
             listen,
+            apps: Vec::new(),
             http: http(),
             auth: None,
             cors_origins: Vec::new(),
@@ -55,6 +64,21 @@ pub enum AppPaths {
     UnderPrefix,
     /// Paths pass as the app wrote them.
     Kept,
+}
+
+/// A port of the relay that belongs to one app: every request at it goes to that app, with its path and
+/// `Host` as the client sent them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppPort {
+    /// The address to listen on; port 0 takes a free port.
+    pub listen: SocketAddr,
+    /// The edge. It need not be known when the ingress starts.
+    pub node: NodeId,
+    /// The app's port at the edge, never 0.
+    pub port: u16,
+    /// Whether the port speaks TLS with the certificate of the ingress; requests by plain HTTP are
+    /// redirected to TLS then. Without it the port speaks plain HTTP alone.
+    pub https: bool,
 }
 
 /// The response to `GET /`: `{"name","networkID","version"}`.

@@ -8,7 +8,8 @@
 //!   against DNS rebinding accept only that, and the relay's host name is unknown to an app. An
 //!   `Origin` that equals the client's own `Host` becomes the same, so that a page of the app still
 //!   counts as same-origin. Apps that build links find the outside host and path in `X-Forwarded-Host`
-//!   and `X-Forwarded-Prefix`.
+//!   and `X-Forwarded-Prefix`. At a port that belongs to one app, `Host` and `Origin` stay as the client
+//!   sent them.
 
 use std::{fmt::Write as _, net::SocketAddr};
 
@@ -26,6 +27,8 @@ use crate::wire::RequestId;
 
 /// The header with the id of a request, in all responses of an ingress and in requests to apps.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("peerwork-request-id");
+/// The header with the bearer key for the relay, which leaves `Authorization` to the app.
+pub const RELAY_KEY: HeaderName = HeaderName::from_static("peerwork-key");
 /// The header with the bearer key for an edge, beside an `Authorization` for the relay or the app.
 pub const EDGE_KEY: HeaderName = HeaderName::from_static("peerwork-edge-key");
 
@@ -86,6 +89,11 @@ impl Client {
         }
     }
 
+    /// `https` when the client used TLS, else `http`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
     /// Counts the client's requests for a network address.
     pub(crate) fn counted_for(mut self, origin: Option<Origin>) -> Self {
         self.origin = origin;
@@ -137,6 +145,8 @@ pub(crate) struct Rewrite<'a> {
     /// The path before the app's own in the client's URL: `/edge/<node>/<port>` as the client wrote it,
     /// behind the prefixes of trusted proxies. Empty when the app is called at its root.
     pub(crate) prefix: HeaderValue,
+    /// Whether the call came to a port of the app's own, where `Host` and `Origin` stay as they are.
+    pub(crate) at_own_port: bool,
     pub(crate) port: u16,
     pub(crate) request_id: &'a HeaderValue,
     /// The version of HTTP in which the client sent the request.
@@ -153,10 +163,9 @@ pub(crate) fn to_app(headers: &mut HeaderMap, rewrite: Rewrite<'_>) {
     strip_hop_by_hop(headers);
     strip_claims(headers);
     join_cookies(headers);
-    let own = value(format!("localhost:{}", rewrite.port));
     set_forwarding(headers, &rewrite);
-    own_origin(headers, rewrite.host.as_ref(), &own);
-    headers.insert(HOST, own);
+    let host = own_host(headers, &rewrite);
+    headers.insert(HOST, host);
     if let Some(host) = rewrite.host {
         headers.insert(FORWARDED_HOST, host);
     }
@@ -223,7 +232,7 @@ fn strip_claims(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     // hyper answers the expectation as soon as the body is read.
-    for name in [EXPECT, EDGE_KEY] {
+    for name in [EXPECT, RELAY_KEY, EDGE_KEY] {
         headers.remove(name);
     }
 }
@@ -278,6 +287,17 @@ fn set_forwarding(headers: &mut HeaderMap, rewrite: &Rewrite<'_>) {
     if !rewrite.prefix.is_empty() {
         headers.insert(FORWARDED_PREFIX, rewrite.prefix.clone());
     }
+}
+
+/// The `Host` for the app. Where it is not the client's, `Origin` changes with it.
+fn own_host(headers: &mut HeaderMap, rewrite: &Rewrite<'_>) -> HeaderValue {
+    let local = || value(format!("localhost:{}", rewrite.port));
+    if rewrite.at_own_port {
+        return rewrite.host.clone().unwrap_or_else(local);
+    }
+    let own = local();
+    own_origin(headers, rewrite.host.as_ref(), &own);
+    own
 }
 
 fn own_origin(headers: &mut HeaderMap, host: Option<&HeaderValue>, own: &HeaderValue) {

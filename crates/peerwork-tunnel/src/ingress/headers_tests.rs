@@ -17,6 +17,7 @@ fn rewritten(pairs: &[(&str, &str)], upgrade: Option<&'static str>) -> HeaderMap
         client: &client,
         host: headers.get(HOST).cloned(),
         prefix: HeaderValue::from_static("/edge/N/80"),
+        at_own_port: false,
         port: 80,
         request_id: &HeaderValue::from_static("id"),
         version: Version::HTTP_11,
@@ -61,12 +62,46 @@ fn forged_forwarding_headers_are_replaced() {
 }
 
 #[test]
+fn host_and_origin_stay_as_they_are_without_a_prefix() {
+    let run = |pairs: &[(&'static str, &'static str)]| {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let name = HeaderName::from_static(name);
+            (name, HeaderValue::from_static(value))
+        });
+        let mut headers: HeaderMap = pairs.collect();
+        let rewrite = Rewrite {
+            client: &Client::new("192.0.2.1:5".parse().unwrap(), false),
+            host: headers.get(HOST).cloned(),
+            prefix: HeaderValue::from_static(""),
+            at_own_port: true,
+            port: 80,
+            request_id: &HeaderValue::from_static("id"),
+            version: Version::HTTP_11,
+            upgrade: None,
+        };
+        to_app(&mut headers, rewrite);
+        headers
+    };
+    let headers = run(&[
+        ("host", "app.test:8081"),
+        ("origin", "http://app.test:8081"),
+        ("x-forwarded-prefix", "/forged"),
+    ]);
+    assert_eq!(all(&headers, "host"), ["app.test:8081"]);
+    assert_eq!(all(&headers, "origin"), ["http://app.test:8081"]);
+    assert_eq!(all(&headers, "x-forwarded-host"), ["app.test:8081"]);
+    assert!(!headers.contains_key("x-forwarded-prefix"));
+    assert_eq!(all(&run(&[]), "host"), ["localhost:80"]);
+}
+
+#[test]
 fn the_forwarded_scheme_of_https_is_https() {
     let mut headers = HeaderMap::new();
     let rewrite = Rewrite {
         client: &Client::new("192.0.2.1:5".parse().unwrap(), true),
         host: None,
         prefix: HeaderValue::from_static("/edge/N/80"),
+        at_own_port: false,
         port: 80,
         request_id: &HeaderValue::from_static("id"),
         version: Version::HTTP_2,
@@ -92,6 +127,7 @@ fn via_names_the_version_in_which_each_message_arrived() {
             client: &Client::new("192.0.2.1:5".parse().unwrap(), false),
             host: None,
             prefix: HeaderValue::from_static("/edge/N/80"),
+            at_own_port: false,
             port: 80,
             request_id: &HeaderValue::from_static("id"),
             version,

@@ -9,7 +9,8 @@ use peerwork_listener::{HEADER_BYTES_MAX, Interim, header_bytes};
 
 use super::{
     activity::{KeyUse, UnderWay},
-    authorize::authorize,
+    app,
+    authorize::{Door, authorize},
     config::AppPaths,
     cors,
     download::{Body, Download},
@@ -18,7 +19,9 @@ use super::{
     framing,
     headers::{self, Client, REQUEST_ID, Rewrite},
     host,
+    login::{self, Credentials, Visit, Visitor},
     path::{self, RequestPath, Target},
+    port::Port,
     prefix::Prefix,
     recent::Recent,
     shared::Shared,
@@ -34,20 +37,23 @@ use crate::{
 
 /// Handles one request; failures become responses too.
 pub(crate) async fn handle(
-    shared: Arc<Shared>,
+    port: Arc<Port>,
     client: Arc<Client>,
     recent: Arc<Recent>,
     under_way: UnderWay,
     request: Request<Incoming>,
 ) -> Response<Body> {
+    let shared = &port.shared;
     let request_id = RequestId::random();
     let id_value = headers::request_id_value(request_id);
     let allowed = shared.cors.allowed(&request);
     let method = request.method().clone();
-    let begun = Finish::begin(Arc::clone(&shared), request_id, method, under_way);
+    let begun = Finish::begin(Arc::clone(shared), request_id, method, under_way);
     let mut finish = Some(begun);
+    let visitor = port.app.as_ref().map(|_| Visitor::of(&request));
     let call = Call {
-        shared: &shared,
+        port: &port,
+        shared,
         client: &client,
         recent: &recent,
         request_id,
@@ -60,13 +66,24 @@ pub(crate) async fn handle(
             if let Some(finish) = &mut finish {
                 finish.failed(problem.failure, &problem.detail);
             }
-            let response = problem.response(request_id, node.map(|(node, _)| node));
+            let node = node.map(|(node, _)| node);
+            let response = match &visitor {
+                Some(visitor) => visitor.answer(&problem, request_id, node),
+                None => problem.response(request_id, node),
+            };
             response.map(Body::from)
         }
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id_value);
     cors::decorate(headers, allowed);
+    response
+}
+
+/// Counts a request that the ingress itself answered.
+fn done(response: Response<Body>, finish: &mut Finish) -> Response<Body> {
+    finish.complete();
+    finish.status = response.status().as_u16();
     response
 }
 
@@ -100,6 +117,7 @@ fn check_size<B>(request: &Request<B>) -> Result<(), Problem> {
 }
 
 struct Call<'a> {
+    port: &'a Port,
     shared: &'a Arc<Shared>,
     client: &'a Client,
     recent: &'a Recent,
@@ -132,12 +150,18 @@ impl Call<'_> {
             RequestPath::Root => return self.root(&request, finish),
             RequestPath::App(target) => target,
         };
+        let https = self.port.app.is_some_and(|app| app.https);
+        if https && !self.client.is_https() {
+            return app::to_https(&request).map(|response| done(response, finish));
+        }
         finish.app = Some((target.node, target.port));
         if let Some(response) = self.shared.cors.preflight(&request) {
-            finish.complete();
-            finish.status = response.status().as_u16();
-            return Ok(response);
+            return Ok(done(response, finish));
         }
+        let request = match self.login(request, finish).await? {
+            Ok(response) => return Ok(response),
+            Err(request) => request,
+        };
         let Prepared {
             request,
             to,
@@ -188,6 +212,9 @@ impl Call<'_> {
             return Err(Problem::new(Failure::Connect, detail));
         }
         framing::check(request)?;
+        if let Some(app) = &self.port.app {
+            return app.target(request).map(RequestPath::App);
+        }
         let path = request.uri().path_and_query();
         let path = path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?;
         path::parse_with(path, |node| self.recent.parse(node))
@@ -203,12 +230,50 @@ impl Call<'_> {
             let detail = "apps are at /edge/{node}/{port}/…";
             return Err(Problem::new(Failure::Method, detail));
         }
-        finish.complete();
-        finish.status = 200;
         let mut response = Response::new(Body::from(Bytes::clone(&self.shared.about)));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        Ok(response)
+        Ok(done(response, finish))
+    }
+
+    /// Answers a request for the login of browsers, which exists at apps' own ports; gives back all other
+    /// requests.
+    async fn login(
+        &self,
+        request: Request<Incoming>,
+        finish: &mut Finish,
+    ) -> Result<Result<Response<Body>, Request<Incoming>>, Problem> {
+        let Some(app) = &self.port.app else {
+            return Ok(Err(request));
+        };
+        let visit = Visit {
+            shared: self.shared,
+            app,
+            client: self.client,
+            request_id: self.request_id,
+        };
+        if !visit.is_meant(&request) {
+            return Ok(Err(request));
+        }
+        finish.phase = Phase::Authorize;
+        // Boxed: logins are rare, and every request would carry the future of one.
+        let answered = Box::pin(visit.answer(request)).await?;
+        let response = answered.response.map(Body::from);
+        if let Some(problem) = answered.problem {
+            finish.failed(problem.failure, &problem.detail);
+            return Ok(Ok(response));
+        }
+        Ok(Ok(done(response, finish)))
+    }
+
+    /// Reads the keys that the browser of a request sent by itself, and removes the cookies of logins.
+    fn credentials(&self, request: &mut Request<Incoming>) -> Credentials {
+        let Shared { login, keys, .. } = &**self.shared;
+        let headers = request.headers_mut();
+        let app = self.port.app.as_ref();
+        let sent = app.map(|app| Credentials::of(login, headers, app, keys.as_ref()));
+        login::strip(headers);
+        sent.unwrap_or_default()
     }
 
     /// Authorizes the request and rewrites it for the app.
@@ -221,12 +286,13 @@ impl Call<'_> {
         finish.phase = Phase::Authorize;
         let (node, port) = (target.node, target.port);
         let connector = &self.shared.connector;
-        let authorized = authorize(
-            request.headers_mut(),
-            self.shared.keys.as_ref(),
-            (node, port),
-            || connector.requires_key(node),
-        )?;
+        let door = Door {
+            keys: self.shared.keys.as_ref(),
+            node,
+            port,
+            browser: self.credentials(&mut request),
+        };
+        let authorized = authorize(request.headers_mut(), door, || connector.requires_key(node))?;
         if let Some(id) = authorized.relay_key {
             finish.under_way.uses(KeyUse { id, node, port });
         }
@@ -237,12 +303,17 @@ impl Call<'_> {
         };
         let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
         let host = headers::requested_host(&request);
+        if let Some(by) = authorized.by {
+            let own = (self.client.scheme(), host.as_ref());
+            login::check_origin(request.headers(), own, by, upgrade.is_some())?;
+        }
         let (mut parts, incoming) = request.into_parts();
         let prefix = self.prefix(parts.uri.path(), &target, host.as_ref());
         let rewrite = Rewrite {
             client: self.client,
             host,
             prefix: prefix.text.clone(),
+            at_own_port: self.port.app.is_some(),
             port,
             request_id: self.id_value,
             version: parts.version,

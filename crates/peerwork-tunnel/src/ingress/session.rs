@@ -13,6 +13,7 @@ use super::{
     activity::Activity,
     download::Body,
     headers::{self, Client},
+    port::Port,
     recent::Recent,
     service,
     shared::Shared,
@@ -67,15 +68,16 @@ fn unparsed(status: StatusCode) -> Problem {
     }
 }
 
-impl Serve for Shared {
+impl Serve for Port {
     type Session = Session;
     type Body = Body;
 
     fn begin(&self, caller: Caller, place: Place) -> Session {
-        let is_proxy = self.proxies.contain(caller.address.ip());
+        let shared = &self.shared;
+        let is_proxy = shared.proxies.contain(caller.address.ip());
         Session {
             activity: Arc::new(Activity::new(place)),
-            client: Arc::new(self.client(caller.address, caller.https)),
+            client: Arc::new(shared.client(caller.address, caller.https)),
             recent: Arc::default(),
             proxy: is_proxy.then_some(caller),
         }
@@ -88,9 +90,10 @@ impl Serve for Shared {
     ) -> impl Future<Output = Response<Body>> + Send + 'static {
         let client = match &session.proxy {
             Some(proxy) => {
-                let client = self.proxies.client(proxy, request.headers());
-                let prefix = self.proxies.prefix(proxy, request.headers());
-                Arc::new(self.client(client.address, client.https).below(prefix))
+                let shared = &self.shared;
+                let client = shared.proxies.client(proxy, request.headers());
+                let prefix = shared.proxies.prefix(proxy, request.headers());
+                Arc::new(shared.client(client.address, client.https).below(prefix))
             }
             None => Arc::clone(&session.client),
         };
@@ -101,7 +104,9 @@ impl Serve for Shared {
 
     fn unparsed(&self, _: &Session, status: StatusCode) -> Option<Response<Bytes>> {
         let problem = unparsed(status);
-        self.metrics.counted(Outcome::Failed(problem.failure));
+        self.shared
+            .metrics
+            .counted(Outcome::Failed(problem.failure));
         tracing::debug!(status = status.as_u16(), detail = %problem.detail, "a request is malformed");
         let id = RequestId::random();
         let mut response = problem.response(id, None);
@@ -111,10 +116,11 @@ impl Serve for Shared {
     }
 
     async fn ended(&self, session: &Session) -> Duration {
+        let shared = &self.shared;
         tokio::select! {
             biased;
-            () = session.activity.revoked(self.keys.as_ref()) => REVOKED_GRACE,
-            () = session.activity.idle(self.idle) => LEAVE_DEADLINE,
+            () = session.activity.revoked(shared.keys.as_ref()) => REVOKED_GRACE,
+            () = session.activity.idle(shared.idle) => LEAVE_DEADLINE,
         }
     }
 }

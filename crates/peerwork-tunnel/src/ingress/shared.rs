@@ -9,6 +9,7 @@ use super::{
     admission::Requests,
     config::{AppPaths, Deadlines},
     cors::Cors,
+    login::Login,
 };
 use crate::{connect::Connector, keys::KeyStore, metrics::IngressMetrics, pool::Pool};
 
@@ -16,6 +17,7 @@ use crate::{connect::Connector, keys::KeyStore, metrics::IngressMetrics, pool::P
 pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) keys: Option<KeyStore>,
+    pub(crate) login: Login,
     pub(crate) cors: Cors,
     pub(crate) app_paths: AppPaths,
     pub(crate) about: Bytes,

@@ -51,6 +51,48 @@ async fn a_relay_with_keys_accepts_only_calls_with_a_valid_key() {
     problem(response, 403, "key-elsewhere", "client").await;
 }
 
+#[tokio::test]
+async fn a_relay_key_in_its_own_header_leaves_authorization_to_the_app() {
+    let (_folder, store) = store();
+    let world = World::with(|setup| setup.ingress.auth = Some(store.clone())).await;
+    let key = store.create(NewKey::default()).unwrap().secret;
+    let app = [
+        ("peerwork-key", key.as_str()),
+        ("authorization", "Bearer of-the-app"),
+    ];
+    let lines = text(with(&world, "/headers", &app).await).await;
+    assert!(
+        lines.contains("authorization: Bearer of-the-app\n"),
+        "{lines}"
+    );
+    assert!(!lines.contains("peerwork-key"), "{lines}");
+    let bearer = format!("Bearer {key}");
+    for wrong in ["", "pwk_x", &bearer] {
+        let both = [("peerwork-key", wrong), ("authorization", &bearer)];
+        problem(
+            with(&world, "/echo", &both).await,
+            401,
+            "key-invalid",
+            "client",
+        )
+        .await;
+    }
+    let twice = [("peerwork-key", key.as_str()); 2];
+    problem(
+        with(&world, "/echo", &twice).await,
+        401,
+        "key-invalid",
+        "client",
+    )
+    .await;
+    let open = World::start().await;
+    let lines = text(with(&open, "/headers", &[("peerwork-key", &key)]).await).await;
+    assert!(
+        lines.contains("host:") && !lines.contains("pwk_"),
+        "{lines}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_key_is_401() {
     let (folder, store) = store();

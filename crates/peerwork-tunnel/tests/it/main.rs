@@ -4,9 +4,11 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+mod app_port;
 mod apps;
 mod cors;
 mod cutting;
+mod desk;
 mod failures;
 mod flood;
 mod framing;
@@ -15,6 +17,10 @@ mod heads;
 mod heads_http2;
 mod kept;
 mod keys;
+mod login;
+mod login_browser;
+mod login_foreign;
+mod login_keys;
 mod memory;
 mod own;
 mod passing;

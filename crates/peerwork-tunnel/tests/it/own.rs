@@ -19,9 +19,9 @@ use tokio::{
 use crate::world::{Known, SOON, full, network, none, problem, send, text};
 
 /// A node with an ingress and an edge.
-struct Both {
+pub(crate) struct Both {
     app: WebApp,
-    ingress: Ingress,
+    pub(crate) ingress: Ingress,
     edge: Edge,
     connector: Connector,
     network: Network,
@@ -29,6 +29,14 @@ struct Both {
 
 impl Both {
     async fn start(change: impl FnOnce(&mut edge::Config)) -> Self {
+        Self::start_with(change, |_, _, _| ()).await
+    }
+
+    /// Starts the node; the second change gets the node's id and the app's port.
+    pub(crate) async fn start_with(
+        change: impl FnOnce(&mut edge::Config),
+        change_ingress: impl FnOnce(&mut ingress::Config, NodeId, u16),
+    ) -> Self {
         let app = WebApp::start().await;
         let network = network().await;
         let mut metrics = Registry::default();
@@ -38,9 +46,10 @@ impl Both {
         let connector = Connector::new(network.clone(), Arc::new(Known::default()));
         let connector = connector.with_own_edge(edge.own());
         let listen = ([127, 0, 0, 1], 0).into();
-        let bound = Ingress::bind(listen).await.unwrap();
-        let settings = ingress::Config::new(listen, ingress::About::default());
-        let ingress = Ingress::serve(bound, settings, connector.clone(), &mut metrics)
+        let mut settings = ingress::Config::new(listen, ingress::About::default());
+        change_ingress(&mut settings, network.node_id(), app.address().port());
+        let ports = Ingress::bind(&settings).await.unwrap();
+        let ingress = Ingress::serve(ports, settings, connector.clone(), &mut metrics)
             .await
             .unwrap();
         Self {

@@ -15,7 +15,7 @@ use peerwork_net::{
 use peerwork_testkit::{DEADLINE, WebApp, link::Links, node};
 use peerwork_tunnel::{
     Edge, Ingress, edge,
-    ingress::{self, About},
+    ingress::{self, About, AppPort},
     routes::{Found, Routes},
 };
 use prometheus_client::registry::Registry;
@@ -119,6 +119,8 @@ pub(crate) struct Setup {
     pub(crate) ingress: ingress::Config,
     pub(crate) edge: edge::Config,
     pub(crate) requires_key: bool,
+    /// The ports that belong to the web app, each with whether it speaks TLS.
+    pub(crate) app_ports: Vec<bool>,
     pub(crate) over: Over,
     /// How often the relay pings its connections.
     pub(crate) ping_interval: Duration,
@@ -157,6 +159,7 @@ impl World {
             ingress: ingress::Config::new(([127, 0, 0, 1], 0).into(), about),
             edge: edge::Config::new("127.0.0.1", [port]),
             requires_key: false,
+            app_ports: Vec::new(),
             over: Over::Tcp,
             ping_interval: Duration::from_secs(5),
             limits: Limits::default(),
@@ -172,6 +175,15 @@ impl World {
         .await;
         let (edge_network, between) = setup.over.edge(common).await;
         let edge = Edge::start(setup.edge, &edge_network, &mut metrics).unwrap();
+        setup
+            .ingress
+            .apps
+            .extend(setup.app_ports.iter().map(|https| AppPort {
+                listen: ([127, 0, 0, 1], 0).into(),
+                node: edge_network.node_id(),
+                port,
+                https: *https,
+            }));
         let known = Arc::new(Known::default());
         let found = Found {
             addresses: edge_network.listen_addresses().borrow().clone(),

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::{
+    app_listen::node_and_port,
     command::{Call, Command},
     operator::{connect, refused},
     output::{Answer, Form},
@@ -60,12 +61,8 @@ fn local(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn target(text: &str) -> Result<Target, String> {
-    let (node, port) = text.rsplit_once(':').ok_or("write it like NODE:PORT")?;
-    let port = port.parse().ok().filter(|port| *port != 0);
-    Ok(Target {
-        node: node.parse().map_err(|error| format!("{error}"))?,
-        port: port.ok_or("the port is a number from 1 to 65535")?,
-    })
+    let (node, port) = node_and_port(text)?;
+    Ok(Target { node, port })
 }
 
 /// The output of a running forward: the local address and its target.

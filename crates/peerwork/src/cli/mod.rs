@@ -17,6 +17,7 @@
 //! | [`nodes`], [`probe`] | finding the running node, and telling a node from another program |
 //! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
 
+mod app_listen;
 mod apps;
 mod command;
 mod demo;

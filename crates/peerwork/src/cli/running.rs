@@ -112,6 +112,10 @@ pub(crate) fn tell_listeners(bound: &Addresses) {
     if let Some(url) = bound.ingress_url() {
         tracing::info!("apps behind edges: {url}/edge/NODE/PORT/PATH");
     }
+    for app in &bound.apps {
+        let (node, port, url) = (app.node, app.port, app.url());
+        tracing::info!("the app {node}:{port} alone: {url}/");
+    }
     if let Some([http, web_socket]) = bound.jsonrpc_urls() {
         tracing::info!("JSON-RPC: {http}/ and {web_socket}/edge_ws");
     }

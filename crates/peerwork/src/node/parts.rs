@@ -9,7 +9,12 @@ use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{KeyStore, edge, ingress};
 
 use super::error::StartError;
-use crate::{Config, addresses::TlsPorts, config, data_dir::DataDir};
+use crate::{
+    Config,
+    addresses::{AppAddress, TlsPorts},
+    config,
+    data_dir::DataDir,
+};
 
 /// The name of the file with the bearer keys in the data directory.
 const KEYS_FILE: &str = "keys.json";
@@ -117,6 +122,23 @@ pub(super) fn tls_ports(config: &Config) -> TlsPorts {
         jsonrpc: config.api.json_rpc.as_ref().is_some_and(|at| has(&at.http)),
         front: front.is_some_and(|front| has(&front.settings)),
     }
+}
+
+/// The apps with ports of their own, at the addresses that were bound.
+pub(super) fn app_addresses(config: &Config, ports: Option<&ingress::Ports>) -> Vec<AppAddress> {
+    let ingress = config
+        .relay
+        .as_ref()
+        .and_then(|relay| relay.ingress.as_ref());
+    let apps = ingress.iter().flat_map(|ingress| &ingress.settings.apps);
+    let bound = ports.into_iter().flat_map(ingress::Ports::apps);
+    let of = |(app, address): (&ingress::AppPort, _)| AppAddress {
+        address,
+        node: app.node,
+        port: app.port,
+        https: app.https,
+    };
+    apps.zip(bound).map(of).collect()
 }
 
 /// The settings of the relay's ingress.

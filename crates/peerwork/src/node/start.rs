@@ -20,7 +20,7 @@ use peerwork_directory::Directory;
 use peerwork_identity::advice;
 use peerwork_listener::Bound;
 use peerwork_net::Network;
-use peerwork_tunnel::{Edge, Ingress, connect::Connector};
+use peerwork_tunnel::{Edge, Ingress, connect::Connector, ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
@@ -93,7 +93,7 @@ pub(super) struct Handles {
 /// Bound ports that are not served yet.
 struct Ports {
     front: Option<Bound>,
-    ingress: Option<Bound>,
+    ingress: Option<ingress::Ports>,
 }
 
 /// The parts that the HTTP servers depend on.
@@ -111,7 +111,8 @@ impl Starting<'_> {
         let ports = self.ports().await?;
         certificate::provide(&mut self.config, data_dir.as_deref())?;
         let front_at = ports.front.as_ref().map(Bound::address);
-        let ingress_at = ports.ingress.as_ref().map(Bound::address);
+        let ingress_at = ports.ingress.as_ref().map(ingress::Ports::address);
+        let apps = parts::app_addresses(&self.config, ports.ingress.as_ref());
         let listeners = front_at.map(|at| self.front_listeners(at));
         let network = self.network(listeners.as_ref()).await?;
         let mut core = self.core(network, ingress_at).await?;
@@ -120,6 +121,7 @@ impl Starting<'_> {
         let front = listeners.map(|listeners| self.front(&core.network, listeners));
         let bound = Addresses {
             ingress: ingress_at,
+            apps,
             front: front_at,
             tls: parts::tls_ports(&self.config),
             ..Addresses::default()
@@ -171,7 +173,7 @@ impl Starting<'_> {
         };
         let ingress = match relay.and_then(|relay| relay.ingress.as_ref()) {
             Some(ingress) => Some(
-                Ingress::bind(ingress.settings.listen)
+                Ingress::bind(&ingress.settings)
                     .await
                     .map_err(StartError::Tunnel)?,
             ),
@@ -274,14 +276,18 @@ impl Starting<'_> {
         events
     }
 
-    async fn ingress(&mut self, bound: Option<Bound>, core: &mut Core) -> Result<(), StartError> {
+    async fn ingress(
+        &mut self,
+        ports: Option<ingress::Ports>,
+        core: &mut Core,
+    ) -> Result<(), StartError> {
         let wanted = self.config.relay.as_ref().and_then(|r| r.ingress.as_ref());
-        let (Some(wanted), Some(bound)) = (wanted, bound) else {
+        let (Some(wanted), Some(ports)) = (wanted, ports) else {
             return Ok(());
         };
         let settings = parts::ingress(&self.config, wanted)?;
         let connector = core.connector.clone();
-        let ingress = Ingress::serve(bound, settings, connector, &mut self.registry).await;
+        let ingress = Ingress::serve(ports, settings, connector, &mut self.registry).await;
         let ingress = ingress.map_err(StartError::Tunnel)?;
         core.tunnels.push(Arc::new(ingress.counter()));
         self.stack

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod app_listen;
 #[cfg(unix)]
 mod apps;
 mod browser_relay;

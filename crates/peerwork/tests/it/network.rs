@@ -177,6 +177,17 @@ impl World {
     /// Starts an edge that holds reservations at `relays`.
     pub(crate) fn edge(&self, name: &str, relays: &[&str], port: u16, more: &str) -> Node {
         self.keys(name);
+        self.edge_with_keys(name, relays, port, more)
+    }
+
+    /// Starts an edge whose keys were made before.
+    pub(crate) fn edge_with_keys(
+        &self,
+        name: &str,
+        relays: &[&str],
+        port: u16,
+        more: &str,
+    ) -> Node {
         let network = self.network_file(name, "--relaynode", relays);
         let ip = self.ip;
         self.server(

@@ -112,7 +112,12 @@ fn listens(config: &Config) -> Vec<Listens> {
         let address = at?.to_string();
         Some(Listens { what, address })
     });
-    nodes.chain(http).collect()
+    let apps = ingress.iter().flat_map(|ingress| &ingress.settings.apps);
+    let apps = apps.map(|app| Listens {
+        what: "one app",
+        address: app.listen.to_string(),
+    });
+    nodes.chain(http).chain(apps).collect()
 }
 
 fn offers(config: &Config) -> Vec<String> {

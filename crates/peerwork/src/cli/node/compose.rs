@@ -9,6 +9,7 @@ use peerwork_listener::Proxies;
 
 use super::flags::{NodeFlags, P2pFlags, RelayFlags};
 use crate::cli::{
+    app_listen,
     apps::AppFlags,
     listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
     running::{Found, ORIGIN_BYTES_MAX, nodes, tokens},
@@ -30,6 +31,7 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
     let grpc = grpc(found.grpc_address, &mut mistakes);
     let ingress = flags.relay.relay_ingress.address();
     let ingress = ingress.filter(|_| flags.relay.relay);
+    check_apps(&flags.relay, ingress, &mut mistakes);
     mistakes.extend(clashes(&claims(flags, &listeners, grpc, ingress)));
     let relay = relay(flags, ingress, &mut mistakes);
     let edge = edge(flags, &mut mistakes);
@@ -145,7 +147,25 @@ fn claims(
         .iter()
         .filter_map(Claim::p2p)
         .chain(http)
+        .chain(APP_LISTEN.claims(&flags.relay.relay_app_listen))
         .collect()
+}
+
+/// The names of the flags around `--relay-app-listen`.
+const APP_LISTEN: app_listen::Flags = app_listen::Flags {
+    app_listen: "--relay-app-listen",
+    ingress: "--relay-ingress",
+    tls: "--relay-tls",
+    relay: "--relay",
+};
+
+fn check_apps(flags: &RelayFlags, ingress: Option<SocketAddr>, mistakes: &mut Vec<String>) {
+    let given = app_listen::Given {
+        is_relay: flags.relay,
+        has_ingress: ingress.is_some(),
+        has_certificate: flags.relay_tls_cert.is_some(),
+    };
+    APP_LISTEN.check(&flags.relay_app_listen, &given, mistakes);
 }
 
 fn relay(flags: &NodeFlags, ingress: Option<SocketAddr>, mistakes: &mut Vec<String>) -> Relay {
@@ -180,6 +200,7 @@ fn ingress_at(listen: SocketAddr, flags: &RelayFlags, origins: &[String]) -> Ing
     ingress.auth = !flags.relay_open;
     let settings = &mut ingress.settings;
     settings.cors_origins = origins.to_vec();
+    settings.apps.clone_from(&flags.relay_app_listen);
     settings.http.header_case = header_case(flags.relay_keep_header_case);
     settings.app_paths = app_paths(flags.relay_keep_paths);
     settings.deadlines.response = flags.relay_response_timeout;

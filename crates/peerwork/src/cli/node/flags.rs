@@ -11,9 +11,10 @@ use ipnet::IpNet;
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeAddress;
 use peerwork_net::config::{Limits, RelayServer};
-use peerwork_tunnel::ingress;
+use peerwork_tunnel::ingress::{self, AppPort};
 
 use crate::cli::{
+    app_listen::app_listen,
     apps::{OfferedPort, offered_port},
     preamble::PreambleFlags,
     values::{
@@ -113,6 +114,11 @@ pub(crate) struct RelayFlags {
     /// The address of the HTTP ingress, which takes calls to the apps behind edges, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50005")]
     pub(crate) relay_ingress: Listen,
+    /// A port that belongs to one app: [https://]HOST:PORT=NODE:PORT, with the certificate of --relay-tls-cert for
+    /// https (repeatable). The app gets paths, Host and cookies unchanged there, and browsers see an
+    /// origin of its own
+    #[arg(long, value_name = "HOST:PORT=NODE:PORT", value_parser = app_listen)]
+    pub(crate) relay_app_listen: Vec<AppPort>,
     /// Accept HTTP calls without a bearer key (`peerwork key create` makes keys)
     #[arg(long)]
     pub(crate) relay_open: bool,

@@ -6,7 +6,7 @@ mod flags;
 mod init;
 
 use clap::{Args, Subcommand};
-use peerwork::Node;
+use peerwork::{Node, addresses::AppAddress};
 use peerwork_identity::{InitOptions, KeyType, SecretName, SecretsDir};
 use serde::Serialize;
 
@@ -123,7 +123,24 @@ struct Running {
     addresses: Vec<String>,
     ingress: Option<String>,
     ingress_url: Option<String>,
+    apps: Vec<AppUrl>,
     grpc: Option<String>,
+}
+
+/// An app with a port of its own.
+#[derive(Serialize)]
+struct AppUrl {
+    app: String,
+    url: String,
+}
+
+impl AppUrl {
+    fn of(app: &AppAddress) -> Self {
+        Self {
+            app: format!("{}:{}", app.node, app.port),
+            url: app.url(),
+        }
+    }
 }
 
 impl Running {
@@ -140,6 +157,7 @@ impl Running {
                 .collect(),
             ingress: shown(at.ingress),
             ingress_url: at.ingress_url(),
+            apps: at.apps.iter().map(AppUrl::of).collect(),
             grpc: shown(at.grpc),
         }
     }
@@ -154,6 +172,8 @@ impl Answer for Running {
         rows.extend(self.addresses.iter().map(|at| ("Address", at.clone())));
         let ingress = self.ingress_url.iter();
         rows.extend(ingress.map(|url| ("Ingress", format!("{url}/edge/NODE/PORT/PATH"))));
+        let apps = self.apps.iter();
+        rows.extend(apps.map(|app| ("App", format!("{}/ is {} alone", app.url, app.app))));
         rows.extend(self.grpc.iter().map(|at| ("Operator API", at.clone())));
         block("NODE", &rows)
     }

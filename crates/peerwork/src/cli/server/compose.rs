@@ -13,6 +13,7 @@ use super::{
     listeners::listeners,
 };
 use crate::cli::{
+    app_listen,
     apps::AppFlags,
     listen::{Claim, Listener, announced, clashes, loopback_only},
     nodes::DEFAULT_ADDRESS,
@@ -36,10 +37,12 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
     let mut mistakes = Vec::new();
     let listeners = listeners(&flags.p2p, flags.running_mode);
     let http = HttpListeners::new(flags, found.grpc_address, &mut mistakes);
+    check_apps(flags, &http, &mut mistakes);
     let claims: Vec<Claim> = listeners
         .iter()
         .filter_map(Claim::p2p)
         .chain(http.claims())
+        .chain(APP_LISTEN.claims(&flags.relay.app_listen))
         .collect();
     mistakes.extend(clashes(&claims));
     let p2p = &flags.p2p;
@@ -83,6 +86,23 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
     Ok(config)
 }
 
+/// The names of the flags around `--app-listen`.
+const APP_LISTEN: app_listen::Flags = app_listen::Flags {
+    app_listen: "--app-listen",
+    ingress: "--trans-proxy",
+    tls: "--tls",
+    relay: "--running-mode full",
+};
+
+fn check_apps(flags: &ServerFlags, http: &HttpListeners, mistakes: &mut Vec<String>) {
+    let given = app_listen::Given {
+        is_relay: flags.running_mode == RunningMode::Full,
+        has_ingress: http.ingress.is_some(),
+        has_certificate: flags.preamble.tls_cert.is_some(),
+    };
+    APP_LISTEN.check(&flags.relay.app_listen, &given, mistakes);
+}
+
 fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -> Relay {
     let relay = &flags.relay;
     Relay {
@@ -102,6 +122,7 @@ fn relay(flags: &ServerFlags, ingress: Option<SocketAddr>, preamble: Preamble) -
             settings
                 .cors_origins
                 .clone_from(&relay.access_control_allow_origins);
+            settings.apps.clone_from(&relay.app_listen);
             settings.http.header_case = header_case(relay.keep_header_case);
             settings.app_paths = app_paths(relay.keep_paths);
             settings.deadlines.response = relay.response_timeout;

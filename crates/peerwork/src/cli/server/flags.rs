@@ -7,9 +7,10 @@ use clap::Args;
 use multiaddr::Multiaddr;
 use peerwork_api::config::JsonRpcLimits;
 use peerwork_net::config::{Limits, RelayServer};
-use peerwork_tunnel::ingress;
+use peerwork_tunnel::ingress::{self, AppPort};
 
 use crate::cli::{
+    app_listen::app_listen,
     apps::{OfferedPort, offered_port},
     preamble::PreambleFlags,
     values::{
@@ -132,6 +133,11 @@ pub(crate) struct RelayFlags {
     /// The address of the HTTP ingress, which takes calls to the apps behind edges, or off
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50005")]
     pub(crate) trans_proxy: Listen,
+    /// A port that belongs to one app: [https://]HOST:PORT=NODE:PORT, with the certificate of --tls-cert for
+    /// https (repeatable). The app gets paths, Host and cookies unchanged there, and browsers see an
+    /// origin of its own
+    #[arg(long, value_name = "HOST:PORT=NODE:PORT", value_parser = app_listen)]
+    pub(crate) app_listen: Vec<AppPort>,
     /// The address of JSON-RPC and its WebSocket (/edge_ws), or off
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:50002")]
     pub(crate) jsonrpc: Listen,

@@ -57,6 +57,8 @@ const STEPS: &[(&str, Step)] = &[
     ("reach SSH on a node", rows::forward),
     ("run a node that is relay and edge", rows::node),
     ("use a settings file", rows::settings_file),
+    ("give an app a port of its own", rows::app_port),
+    ("enter an app in a browser", rows::browser),
     ("serve HTTP calls over TLS", rows::tls),
     ("put a reverse proxy in front", rows::proxy),
     ("watch a node with Prometheus", rows::metrics),
@@ -66,6 +68,7 @@ const STEPS: &[(&str, Step)] = &[
     ("403", statuses::closed_port),
     ("404", statuses::unknown),
     ("405, 501", statuses::page_and_connect),
+    ("429", statuses::login_too_often),
     ("502", statuses::app_down),
     ("503", |_, _| {}), // needs a full node: the tests of peerwork-tunnel fill one
     ("504", |_, _| {}), // needs an app that is slow for a minute: the tests of peerwork-tunnel have one

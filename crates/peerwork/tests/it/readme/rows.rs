@@ -20,11 +20,27 @@ fn commands<'a, const N: usize>(item: &'a Item, starts: [&str; N]) -> [&'a str; 
     found
 }
 
+/// The app's own port in the README.
+const APP_PORT: &str = "0.0.0.0:8081=$EDGE:9527";
+
 /// Starts the first relay again, with flags behind the README's command.
 fn restart_relay(reader: &mut Reader, flags: &str) {
     reader.shell.end("relay 1");
     let command = format!("{} {flags}", reader.relay_command.trim_end());
     reader.start("relay 1", &command, PREPARED);
+}
+
+/// Starts the first relay again, with the app at a port of its own, and asks callers for keys.
+pub(super) fn relay_with_keys(reader: &mut Reader) {
+    reader.shell.end("relay 1");
+    let open = reader.relay_command.replace("--app-no-auth", "");
+    let command = format!("{} --app-listen {APP_PORT}", open.trim_end());
+    reader.start("relay 1", &command, PREPARED);
+}
+
+/// Starts the first relay again, as the README does.
+pub(super) fn relay_as_written(reader: &mut Reader) {
+    restart_relay(reader, "");
 }
 
 /// Starts the edge again, with the command that `change` makes of the README's.
@@ -184,6 +200,37 @@ pub(super) fn settings_file(reader: &mut Reader, item: &Item) {
     reader.shell.end("relay 1");
     let command = reader.relay_command.clone();
     reader.start("relay 1", &command, PREPARED);
+}
+
+pub(super) fn app_port(reader: &mut Reader, item: &Item) {
+    let [flag, secure] = commands(item, ["--app-listen ", "https://0.0.0.0:8443="]);
+    let (_, app) = flag.split_once('=').unwrap();
+    assert!(flag.ends_with(APP_PORT), "{flag}");
+    restart_relay(reader, flag);
+    reader.status_becomes(200, "http://127.0.0.1:8081/home");
+    certificate(reader.shell.folder());
+    let secure = secure.replace('…', app);
+    let flags = format!("--tls-cert cert.pem --tls-key key.pem --app-listen {secure}");
+    restart_relay(reader, &flags);
+    reader.status_becomes(200, "-k https://127.0.0.1:8443/home");
+}
+
+/// curl stands for the browser, with its cookies in a file.
+pub(super) fn browser(reader: &mut Reader, item: &Item) {
+    let [_, query, basic] = commands(item, ["--app-listen", "?key=KEY", "curl -u any:KEY"]);
+    relay_with_keys(reader);
+    let created = reader.succeeds("peerwork key create --data-dir node_1 --label browser");
+    let key = created.lines().find_map(|line| line.strip_prefix("Key = "));
+    let key = key.unwrap();
+    let browser = "-H 'accept: text/html' -b cookies -c cookies -L http://127.0.0.1:8081/home";
+    reader.status_becomes(401, browser);
+    // A running node reads the file of keys again within a second.
+    let basic = basic.replace("curl ", "").replace("KEY", key);
+    reader.status_becomes(200, &format!("{basic} http://127.0.0.1:8081/home"));
+    let query = query.replace("KEY", key);
+    reader.status_becomes(200, &format!("{browser}'{query}'"));
+    reader.status_becomes(200, browser);
+    relay_as_written(reader);
 }
 
 /// The certificate is one that nobody signed, so curl does not check it.

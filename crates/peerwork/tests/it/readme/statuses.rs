@@ -1,6 +1,10 @@
 //! The rows of the README's table of statuses, each with a call that fails so.
 
-use super::{PREPARED, Reader, text::Item};
+use super::{
+    PREPARED, Reader,
+    rows::{relay_as_written, relay_with_keys},
+    text::Item,
+};
 
 /// The port of the README's app, behind its edge and at its first relay.
 const APP: &str = "http://127.0.0.1:50005/edge/$EDGE/9527/home";
@@ -54,6 +58,14 @@ pub(super) fn page_and_connect(reader: &mut Reader, _: &Item) {
     // curl sends the authority of its target, as clients of a proxy do.
     let connect = "-X CONNECT --request-target example.org:443 http://127.0.0.1:50005/";
     fails(reader, 501, connect);
+}
+
+pub(super) fn login_too_often(reader: &mut Reader, _: &Item) {
+    relay_with_keys(reader);
+    let form = "-d key=pwk_x http://127.0.0.1:8081/.well-known/peerwork/login";
+    fails(reader, 429, form);
+    relay_as_written(reader);
+    reader.status_becomes(200, APP);
 }
 
 pub(super) fn app_down(reader: &mut Reader, _: &Item) {

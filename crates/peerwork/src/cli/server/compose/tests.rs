@@ -206,3 +206,45 @@ fn ipv6_and_off_are_understood_everywhere() {
             .any(|address| address.to_string() == "/ip6/::1/tcp/7")
     );
 }
+
+#[test]
+fn an_app_has_a_port_of_its_own_at_a_relay() {
+    let node = Keypair::generate(KeyType::Ed25519).node_id();
+    let ports = |count: usize| format!(" --app-listen 127.0.0.1:0={node}:9527").repeat(count);
+    let settings = relay(&ports(1)).ingress.unwrap().settings;
+    assert_eq!((settings.apps[0].node, settings.apps[0].port), (node, 9527));
+    let most = peerwork_tunnel::ingress::APP_PORTS_MAX;
+    assert_eq!(
+        relay(&ports(most)).ingress.unwrap().settings.apps.len(),
+        most
+    );
+    for (line, parts) in [
+        (ports(most + 1), ["65 times", "at most 64"]),
+        (
+            format!("--running-mode edge{}", ports(1)),
+            ["--app-listen", "--running-mode full"],
+        ),
+        (
+            format!("--trans-proxy off{}", ports(1)),
+            ["--app-listen", "--trans-proxy is off"],
+        ),
+        (
+            format!("--app-listen https://:0={node}:1"),
+            ["--app-listen", "--tls-cert"],
+        ),
+        (
+            format!("--app-listen :50005={node}:1"),
+            ["--trans-proxy and --app-listen", "50005"],
+        ),
+        (
+            format!("--app-listen :81={node}:1 --app-listen :81={node}:2"),
+            ["--app-listen and --app-listen", "81"],
+        ),
+    ] {
+        let error = built(&line).unwrap_err().to_string();
+        assert!(
+            parts.iter().all(|part| error.contains(part)),
+            "{line}: {error}"
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! The pages of the login: HTML without scripts and without resources from elsewhere.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
+};
+use sha2::{Digest as _, Sha256};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The headers of every page. `strict-origin` keeps paths, which may hold a key, out of `Referer`, and still
+/// lets the browser name its `Origin` with the form. There is no `form-action`: browsers apply it to the
+/// redirects behind the form too, and the app's first answer may lead to another origin.
+static HEADERS: LazyLock<[(HeaderName, HeaderValue); 6]> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    let policy = HeaderValue::try_from(policy).expect("invariant: base64 is visible ASCII");
+    let fixed = HeaderValue::from_static;
+    [
+        (CONTENT_TYPE, fixed("text/html; charset=utf-8")),
+        (CACHE_CONTROL, fixed("no-store")),
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
+        (X_FRAME_OPTIONS, fixed("DENY")),
+        (REFERRER_POLICY, fixed("strict-origin")),
+    ]
+});
+
+/// The node that asks for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskedBy {
+    Relay,
+    Edge,
+}
+
+/// The content of a page.
+#[derive(Debug)]
+pub(super) enum Page<'a> {
+    /// Asks for a key.
+    Ask {
+        by: AskedBy,
+        /// The path to go to after the login.
+        to: &'a str,
+        /// The mistake in the key before.
+        mistake: Option<&'a str>,
+        /// Whether a browser that is logged in may have come without its cookie, because a page of
+        /// another origin led to this one.
+        may_be_in: bool,
+    },
+    /// Offers to open the app to a user whom a page of another origin led here.
+    Open,
+    /// Leads to the path by itself. A page is the origin of its next request, a redirect is not.
+    Forward { to: &'a str },
+    /// Offers to log out.
+    LogOut,
+}
+
+impl Page<'_> {
+    /// Sets the headers of a page, and gives its text.
+    pub(super) fn write(&self, headers: &mut HeaderMap) -> Bytes {
+        for (name, value) in HEADERS.iter() {
+            headers.insert(name, value.clone());
+        }
+        let (title, refresh) = match self {
+            Self::Ask { .. } => ("Log in", String::new()),
+            Self::Open => ("Open the app", String::new()),
+            Self::Forward { to } => {
+                let to = escaped(to);
+                let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url={to}\">\n");
+                ("Logged in", refresh)
+            }
+            Self::LogOut => ("Log out", String::new()),
+        };
+        let body = self.body();
+        let html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"robots\" content=\"noindex\">\n{refresh}<title>{title}</title>\n\
+             <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n\
+             </body>\n</html>\n"
+        );
+        Bytes::from(html)
+    }
+
+    fn body(&self) -> String {
+        match self {
+            Self::Ask {
+                by,
+                to,
+                mistake,
+                may_be_in,
+            } => ask(*by, to, *mistake, *may_be_in),
+            Self::Open => {
+                "<p>A page of another site led you here. The app opens only when you say so.\
+                           </p>\n<a class=\"act\" href=\"\">Open the app</a>\n"
+                    .to_owned()
+            }
+            Self::Forward { to } => {
+                let to = escaped(to);
+                format!("<a class=\"act\" href=\"{to}\">Open the app</a>\n")
+            }
+            Self::LogOut => "<p>This browser needs a key again afterwards.</p>\n\
+                             <form method=\"post\"><button>Log out</button></form>\n"
+                .to_owned(),
+        }
+    }
+}
+
+fn ask(by: AskedBy, to: &str, mistake: Option<&str>, may_be_in: bool) -> String {
+    let (asks, name) = match by {
+        AskedBy::Relay => ("This relay asks for a key.", "relay"),
+        AskedBy::Edge => (
+            "The node behind which the app runs asks for a key of its own.",
+            "edge",
+        ),
+    };
+    let (described, alert) = match mistake {
+        Some(mistake) => (
+            "hint mistake",
+            format!(
+                "<p class=\"bad\" id=\"mistake\" role=\"alert\">{}</p>\n",
+                escaped(&sentence(mistake))
+            ),
+        ),
+        None => ("hint", String::new()),
+    };
+    let invalid = if mistake.is_some() {
+        " aria-invalid=\"true\""
+    } else {
+        ""
+    };
+    let mut body = format!(
+        "<p id=\"hint\">{asks} It begins with <code>pwk_</code>.</p>\n\
+         <form method=\"post\" action=\"{}\">\n\
+         <input type=\"hidden\" name=\"to\" value=\"{}\">\n\
+         <input type=\"hidden\" name=\"for\" value=\"{name}\">\n\
+         <label for=\"key\">Key</label>\n\
+         <input id=\"key\" name=\"key\" type=\"password\" autocomplete=\"current-password\" \
+         autocapitalize=\"none\" spellcheck=\"false\" required autofocus \
+         aria-describedby=\"{described}\"{invalid}>\n{alert}<button>Log in</button>\n</form>\n",
+        super::LOGIN,
+        escaped(to),
+    );
+    if may_be_in {
+        body.push_str(
+            "<p class=\"soft\">Logged in here before? <a href=\"\">Open the app</a></p>\n",
+        );
+    }
+    body
+}
+
+/// The text with a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string());
+    let rest = chars.as_str().trim_end_matches('.');
+    format!("{}{rest}.", first.unwrap_or_default())
+}
+
+/// The text for HTML, also within quotation marks.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' | '<' | '>' | '"' | '\'' => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(page: &Page<'_>) -> (String, HeaderMap) {
+        let mut headers = HeaderMap::new();
+        let bytes = page.write(&mut headers);
+        (String::from_utf8_lossy(&bytes).into_owned(), headers)
+    }
+
+    #[test]
+    fn a_page_has_no_scripts_and_text_from_elsewhere_is_escaped() {
+        let hostile = "/\"><script>alert('x')</script>&amp;";
+        let pages = [
+            Page::Ask {
+                by: AskedBy::Edge,
+                to: hostile,
+                mistake: Some(hostile),
+                may_be_in: true,
+            },
+            Page::Forward { to: hostile },
+            Page::Open,
+            Page::LogOut,
+        ];
+        for page in pages {
+            let (html, headers) = text(&page);
+            assert!(
+                !html.contains("<script") && !html.contains("alert('"),
+                "{html}"
+            );
+            assert!(!html.contains("://"), "{html}");
+            let policy = headers[CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap_or_default();
+            for part in ["default-src 'none'", "frame-ancestors 'none'", "'sha256-"] {
+                assert!(policy.contains(part), "{policy}");
+            }
+            assert_eq!(headers[CACHE_CONTROL], "no-store");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_shown_as_a_sentence() {
+        assert_eq!(sentence("the key is unknown"), "The key is unknown.");
+        assert_eq!(sentence("Ends."), "Ends.");
+        assert_eq!(sentence(""), ".");
+    }
+}
