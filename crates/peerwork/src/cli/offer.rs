@@ -70,7 +70,7 @@ impl Offer {
         let groups = by_app.map(|group| {
             let ports: Vec<_> = group.iter().map(|port| port.port.to_string()).collect();
             let app = &group[0].app;
-            let relation = if app.contains("://") { "as" } else { "of" };
+            let relation = if app.contains(":/") { "as" } else { "of" };
             format!("{} {relation} {app}", ports.join(", "))
         });
         let mut text = groups.collect::<Vec<_>>().join(", ");
