@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         wanted.is_none_or(|wanted| wanted == *name)
     });
     for (_, package, filter) in named {
-        let test = ["test", "--release", "--package", package, "--", filter];
+        let test = ["test", "--package", package, "--", filter];
         shell::run(shell::command("cargo", &test).env(WHOLE, "1"))?;
     }
     Ok(())
