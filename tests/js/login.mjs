@@ -100,7 +100,8 @@ await page.getByRole("button", { name: "Log out" }).click();
 await page.getByLabel("Key").waitFor();
 assert.equal((await page.goto(`${app}/headers`)).status(), 401);
 
-// A link with a key logs in without typing, from the address bar and from a page of another origin.
+// A link with a key logs in without typing, from the address bar and from a page of another origin. That
+// page cannot make the browser open a path of the app as if the app's own page did.
 await page.goto(`${app}/headers?key=${key}&y`);
 await page.waitForURL(`${app}/headers?y`);
 assert.match(await text(page), /^host: /m);
@@ -108,6 +109,9 @@ const led = await open();
 await logIn(led, `${other}/headers`);
 await led.waitForURL(`${other}/headers`);
 await led.evaluate((url) => { location.href = url; }, `${app}/headers?key=${key}`);
+await led.getByRole("heading", { name: "Logged in" }).waitFor();
+if (pictures) await led.screenshot({ path: `${pictures}/logged-in.png` });
+await led.getByRole("link", { name: "Open the app" }).click();
 await led.waitForURL(`${app}/headers`);
 assert.match(await text(led), /^host: /m);
 assert.doesNotMatch(await text(led), /pwk_/);

@@ -111,6 +111,15 @@ impl DataDir {
     }
 }
 
+/// Whether a running node holds the directory; also true where the system does not tell. The look holds the
+/// lock for a moment, in which a node that starts would be refused: use it where that is worth it.
+pub(crate) fn is_held(path: &Path) -> bool {
+    match File::open(path.join(LOCK_FILE)) {
+        Ok(lock) => lock.try_lock_shared().is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 #[cfg(feature = "webrtc")]
 impl DataDir {
     /// Reads the certificate of WebRTC-direct listeners, or makes it when there is none.
@@ -155,12 +164,15 @@ mod tests {
     #[test]
     fn a_directory_is_held_by_one_node_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
+        assert!(!is_held(dir.path()));
         let held = DataDir::take(dir.path()).unwrap();
+        assert!(is_held(dir.path()));
         assert!(matches!(
             DataDir::take(dir.path()),
             Err(DataDirError::InUse(_))
         ));
         drop(held);
+        assert!(!is_held(dir.path()));
         DataDir::take(dir.path()).unwrap();
     }
 

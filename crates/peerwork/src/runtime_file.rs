@@ -10,6 +10,8 @@ use std::{
 use peerwork_identity::{WriteMode, atomic_write, read_bounded};
 use serde::{Deserialize, Serialize};
 
+use crate::{addresses::reachable, data_dir::is_held};
+
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "node.json";
 /// The largest file that is read; a node writes far smaller files.
@@ -81,6 +83,15 @@ impl RuntimeFile {
             .map_err(|error| content(error.to_string()))
     }
 
+    /// Whether commands may ask the node for its status at the address that it left. Where the address is
+    /// not loopback, commands send the operator token, and after a crash another machine or program may
+    /// have that address; so the node must still hold its data directory.
+    #[must_use]
+    pub fn may_be_asked(&self, data_dir: &Path) -> bool {
+        let local = |at: SocketAddr| reachable(at).ip().to_canonical().is_loopback();
+        self.grpc.is_none_or(local) || is_held(data_dir)
+    }
+
     /// Writes the file.
     ///
     /// # Errors
@@ -115,6 +126,34 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::data_dir::DataDir;
+
+    #[test]
+    fn an_address_that_may_be_another_machines_is_asked_only_while_the_node_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let may_be_asked = |grpc: &str| {
+            let node = RuntimeFile {
+                pid: 7,
+                node_id: "16U".into(),
+                grpc: Some(grpc.parse().unwrap()),
+                jsonrpc: None,
+                ingress: None,
+                front: None,
+                p2p: Vec::new(),
+                started_at: 1,
+            };
+            node.may_be_asked(dir.path())
+        };
+        let asked = || ["192.0.2.1:1", "[2001:db8::1]:1"].map(may_be_asked);
+        assert_eq!(asked(), [false; 2]);
+        for local in ["127.0.0.1:1", "[::1]:1", "0.0.0.0:1", "[::]:1"] {
+            assert!(may_be_asked(local), "{local}");
+        }
+        let held = DataDir::take(dir.path()).unwrap();
+        assert_eq!(asked(), [true; 2]);
+        drop(held);
+        assert_eq!(asked(), [false; 2]);
+    }
 
     #[test]
     fn a_written_file_is_loaded_and_absent_after_removal() {

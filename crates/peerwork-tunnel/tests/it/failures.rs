@@ -1,11 +1,14 @@
 //! Each failure has its own HTTP status, and a body that names the failing side.
 
-use std::time::Duration;
+use std::{net::Ipv6Addr, time::Duration};
 
 use peerwork_identity::{KeyType, Keypair};
 use peerwork_testkit::{ClosedPort, RawApp, eventually, link::Conditions, node::soon};
 use peerwork_tunnel::routes::Found;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+};
 
 use crate::world::{Over, World, network, none, problem, text};
 
@@ -149,7 +152,36 @@ async fn an_app_that_is_down_is_a_502() {
     let port = closed.address().port();
     let world = World::with(|setup| setup.edge.ports = [port].into()).await;
     let path = format!("/edge/{}/{port}/", world.node());
-    problem(ask(&world, &path).await, 502, "app-unreachable", "app").await;
+    let body = problem(ask(&world, &path).await, 502, "app-unreachable", "app").await;
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("127.0.0.1:{port}: ")), "{detail}");
+}
+
+#[tokio::test]
+async fn an_app_of_this_machine_that_is_down_is_a_502_with_both_addresses() {
+    // Bound on both addresses and listening on neither, so that no other test takes the port.
+    let (closed, _other) = (0..20)
+        .find_map(|_| {
+            let closed = ClosedPort::bind().unwrap();
+            let other = TcpSocket::new_v6().unwrap();
+            let at = (Ipv6Addr::LOCALHOST, closed.address().port());
+            other.bind(at.into()).ok().map(|()| (closed, other))
+        })
+        .unwrap();
+    let port = closed.address().port();
+    let world = World::with(|setup| {
+        setup.edge.app_host = "localhost".into();
+        setup.edge.ports = [port].into();
+    })
+    .await;
+    let path = format!("/edge/{}/{port}/", world.node());
+    let body = problem(ask(&world, &path).await, 502, "app-unreachable", "app").await;
+    let detail = body["detail"].as_str().unwrap();
+    let places = ["127.0.0.1", "[::1]"].map(|host| detail.find(&format!("{host}:{port}: ")));
+    assert!(
+        matches!(places, [Some(first), Some(second)] if first < second),
+        "{detail}"
+    );
 }
 
 #[tokio::test]

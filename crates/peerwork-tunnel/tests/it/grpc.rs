@@ -39,8 +39,11 @@ use crate::{
     world::{SOON, World, full, none, problem, text},
 };
 
+pub(crate) const SERVING: health_check_response::ServingStatus =
+    health_check_response::ServingStatus::Serving;
+
 /// Starts a gRPC server with the services of health and reflection; gives its port.
-async fn grpc_app() -> (u16, HealthReporter) {
+pub(crate) async fn grpc_app() -> (u16, HealthReporter) {
     let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -64,7 +67,7 @@ async fn channel(world: &World) -> (tonic::transport::Channel, Uri) {
     (endpoint.connect().await.unwrap(), prefix)
 }
 
-fn asked(service: &str) -> HealthCheckRequest {
+pub(crate) fn asked(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
         service: service.into(),
     }
@@ -81,8 +84,7 @@ async fn grpc_passes_unary_and_streaming_with_its_trailers() {
         .await
         .unwrap()
         .unwrap();
-    let serving = health_check_response::ServingStatus::Serving;
-    assert_eq!(answer.into_inner().status(), serving);
+    assert_eq!(answer.into_inner().status(), SERVING);
     let status = health.check(asked("no.such.Service")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound, "{status:?}");
     // A stream of answers; each comes before the next event.
@@ -91,7 +93,7 @@ async fn grpc_passes_unary_and_streaming_with_its_trailers() {
         .await;
     let mut watch = health.watch(asked("app")).await.unwrap().into_inner();
     let first = timeout(SOON, watch.message()).await.unwrap().unwrap();
-    assert_eq!(first.unwrap().status(), serving);
+    assert_eq!(first.unwrap().status(), SERVING);
     reporter
         .set_service_status("app", ServingStatus::NotServing)
         .await;

@@ -153,6 +153,11 @@ async fn a_request_without_a_host_with_two_or_with_a_malformed_host_is_a_400() {
             is_problem(&exchange(&world, &request).await, 400, "bad-host");
         }
     }
+    for authority in ["user@x", "x:port"] {
+        let line = format!("GET http://{authority}{path} HTTP/1.1\r\n");
+        let request = format!("{line}host: x\r\nconnection: close\r\n\r\n");
+        is_problem(&exchange(&world, &request).await, 400, "bad-host");
+    }
     for request in [
         format!("GET {path} HTTP/1.0\r\n\r\n"),
         format!("GET {path} HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n"),

@@ -135,6 +135,12 @@ async fn over_http2_the_mistakes_of_a_request_have_problems() {
         (call("/other"), 404, "not-found"),
         (two, 400, "bad-host"),
         (call(&path).header("host", "a b"), 400, "bad-host"),
+        (call(&path).header("host", "other.test"), 400, "bad-host"),
+        (
+            Request::get(format!("http://user@relay.test{path}")),
+            400,
+            "bad-host",
+        ),
         (
             Request::post("http://relay.test/"),
             405,
@@ -144,4 +150,6 @@ async fn over_http2_the_mistakes_of_a_request_have_problems() {
         let response = send(&mut sender, request).await.unwrap();
         problem(response, status, name, "client").await;
     }
+    let same = call(&path).header("host", "RELAY.test");
+    assert_eq!(send(&mut sender, same).await.unwrap().status(), 200);
 }

@@ -13,6 +13,7 @@ mod failures;
 mod flood;
 mod framing;
 mod grpc;
+mod grpc_port;
 mod heads;
 mod heads_http2;
 mod kept;

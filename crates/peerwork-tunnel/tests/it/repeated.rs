@@ -151,8 +151,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_post_to_an_app_that_has_closed_its_kept_connection_arrives_once() {
-    // The links of the test kit slow no QUIC, so that the news of the close comes before the POST.
-    for over in Over::ALL.into_iter().filter(|over| *over != Over::Quic) {
+    for over in Over::ALL {
         let scene = Scene::begin(over).await;
         scene.keep_connections().await;
         scene.app.close_all().await;
@@ -165,7 +164,12 @@ async fn a_post_to_an_app_that_has_closed_its_kept_connection_arrives_once() {
         assert_eq!(scene.app.uploads(), before + 1, "{over:?}");
         let bytes = scene.app.counts.bytes.load(Ordering::SeqCst);
         assert!(bytes > upload.len(), "{over:?}: {bytes}");
-        assert_eq!(scene.repeated(), repeated + 1.0, "{over:?}");
+        // The links of the test kit slow no QUIC, so there the news of the close may come before the POST.
+        let times = scene.repeated() - repeated;
+        assert!(
+            times == 1.0 || (over == Over::Quic && times == 0.0),
+            "{over:?}"
+        );
     }
 }
 

@@ -113,6 +113,9 @@ async fn ask(record: &Record) -> Asked {
     let Some(at) = record.node.grpc else {
         return Asked::Gone;
     };
+    if !record.node.may_be_asked(&record.data_dir) {
+        return Asked::Gone;
+    }
     let at = reachable(at).to_string();
     match probe(&at, &record.data_dir, DEADLINE).await {
         Ok(Probed::Node(status, _)) if status.node_id == record.node.node_id => Asked::Runs(status),

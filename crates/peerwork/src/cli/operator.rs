@@ -71,6 +71,11 @@ impl Found {
                 "the node of {shown} runs without an operator API: start it with --grpc-address"
             )
         })?;
+        anyhow::ensure!(
+            node.may_be_asked(&data_dir),
+            "the node of {shown} does not run, and the address that it left, {address}, may be another \
+             machine's now: start the node, or name one by --grpc-address"
+        );
         Ok(Self {
             address: reachable(address).to_string(),
             how: format!("the address was left in {shown} by a node"),

@@ -13,7 +13,8 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The bounds of a table. Beyond them the oldest login ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// The logins in all.
+    /// The logins in all. Beyond them a login at the app's port with most logins ends: an edge that takes
+    /// any key as its own could fill the table, and then ends only logins of its own app.
     pub(super) all: usize,
     /// The logins by the same keys, so that the holder of one key ends no login by another.
     pub(super) of_keys: usize,
@@ -74,7 +75,8 @@ impl Logins {
             end_oldest(&mut logins, same);
         }
         if logins.len() >= self.bounds.all {
-            end_oldest(&mut logins, |_| true);
+            let most = fullest(&logins);
+            end_oldest(&mut logins, |login| Some(login.at) == most);
         }
         let since = now;
         logins.insert(hash(&token), Login { at, keys, since });
@@ -92,6 +94,16 @@ impl Logins {
     pub(super) fn end(&self, token: &str) {
         self.by_hash.lock().remove(&hash(token));
     }
+}
+
+/// The app's port with most logins.
+fn fullest(logins: &HashMap<[u8; 32], Login>) -> Option<SocketAddr> {
+    let mut counts = HashMap::<_, usize>::new();
+    for login in logins.values() {
+        *counts.entry(login.at).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map(|(at, _)| at)
 }
 
 fn end_oldest(logins: &mut HashMap<[u8; 32], Login>, which: impl Fn(&Login) -> bool) {
@@ -155,5 +167,22 @@ mod tests {
         let fourth = begin("c", 4);
         assert_eq!([false, false, true], tokens.each_ref().map(alive));
         assert!(alive(&third) && alive(&fourth));
+    }
+
+    #[test]
+    fn an_app_whose_logins_fill_the_table_ends_no_login_at_another_port() {
+        let bounds = Bounds { all: 3, of_keys: 2 };
+        let logins = Logins {
+            bounds,
+            ..Logins::default()
+        };
+        let now = Instant::now();
+        let first = logins.begin(AT, relay("a"), now);
+        let mut other = AT;
+        other.set_port(2);
+        let full = ["b", "c", "d", "e"].map(|id| logins.begin(other, relay(id), now));
+        assert!(logins.find(&first, AT, now).is_some());
+        let alive = full.iter().filter(|t| logins.find(t, other, now).is_some());
+        assert_eq!(alive.count(), bounds.all - 1);
     }
 }

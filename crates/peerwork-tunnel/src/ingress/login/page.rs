@@ -58,8 +58,10 @@ pub(super) enum Page<'a> {
     },
     /// Offers to open the app to a user whom a page of another origin led here.
     Open,
-    /// Leads to the path by itself. A page is the origin of its next request, a redirect is not.
-    Forward { to: &'a str },
+    /// Offers to open the path to a user whom the link of another origin logged in. A page that led on by
+    /// itself would make the request one of the app's own origin, so the other origin could have any path
+    /// requested with the app's `SameSite` cookies.
+    LoggedIn { to: &'a str },
     /// Offers to log out.
     LogOut,
 }
@@ -70,21 +72,17 @@ impl Page<'_> {
         for (name, value) in HEADERS.iter() {
             headers.insert(name, value.clone());
         }
-        let (title, refresh) = match self {
-            Self::Ask { .. } => ("Log in", String::new()),
-            Self::Open => ("Open the app", String::new()),
-            Self::Forward { to } => {
-                let to = escaped(to);
-                let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url={to}\">\n");
-                ("Logged in", refresh)
-            }
-            Self::LogOut => ("Log out", String::new()),
+        let title = match self {
+            Self::Ask { .. } => "Log in",
+            Self::Open => "Open the app",
+            Self::LoggedIn { .. } => "Logged in",
+            Self::LogOut => "Log out",
         };
         let body = self.body();
         let html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"robots\" content=\"noindex\">\n{refresh}<title>{title}</title>\n\
+             <meta name=\"robots\" content=\"noindex\">\n<title>{title}</title>\n\
              <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n\
              </body>\n</html>\n"
         );
@@ -99,20 +97,21 @@ impl Page<'_> {
                 mistake,
                 may_be_in,
             } => ask(*by, to, *mistake, *may_be_in),
-            Self::Open => {
-                "<p>A page of another site led you here. The app opens only when you say so.\
-                           </p>\n<a class=\"act\" href=\"\">Open the app</a>\n"
-                    .to_owned()
-            }
-            Self::Forward { to } => {
-                let to = escaped(to);
-                format!("<a class=\"act\" href=\"{to}\">Open the app</a>\n")
-            }
+            Self::Open => open(""),
+            Self::LoggedIn { to } => open(to),
             Self::LogOut => "<p>This browser needs a key again afterwards.</p>\n\
                              <form method=\"post\"><button>Log out</button></form>\n"
                 .to_owned(),
         }
     }
+}
+
+fn open(to: &str) -> String {
+    let to = escaped(to);
+    format!(
+        "<p>A page of another site led you here. The app opens only when you say so.</p>\n\
+         <a class=\"act\" href=\"{to}\">Open the app</a>\n"
+    )
 }
 
 fn ask(by: AskedBy, to: &str, mistake: Option<&str>, may_be_in: bool) -> String {
@@ -201,7 +200,7 @@ mod tests {
                 mistake: Some(hostile),
                 may_be_in: true,
             },
-            Page::Forward { to: hostile },
+            Page::LoggedIn { to: hostile },
             Page::Open,
             Page::LogOut,
         ];

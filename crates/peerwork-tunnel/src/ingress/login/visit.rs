@@ -133,7 +133,7 @@ impl Visit<'_> {
         let to = way(visitor.to());
         // A redirect would go on as a request of the page that had the link, without the cookie.
         let mut answered = match by_link && visitor.is_led() {
-            true => page(&Page::Forward { to: &to }),
+            true => page(&Page::LoggedIn { to: &to }),
             false => redirect(&to),
         };
         if let Some(token) = token {

@@ -68,6 +68,7 @@ const STEPS: &[(&str, Step)] = &[
     ("403", statuses::closed_port),
     ("404", statuses::unknown),
     ("405, 501", statuses::page_and_connect),
+    ("414, 431", statuses::too_long),
     ("429", statuses::login_too_often),
     ("502", statuses::app_down),
     ("503", |_, _| {}), // needs a full node: the tests of peerwork-tunnel fill one

@@ -28,6 +28,7 @@ pub(super) fn no_such_target(reader: &mut Reader, _: &Item) {
             &format!("http://127.0.0.1:50005/edge/{target}"),
         );
     }
+    fails(reader, 400, &format!("-H 'Host: a b' {APP}"));
 }
 
 pub(super) fn key_missing(reader: &mut Reader, _: &Item) {
@@ -58,6 +59,11 @@ pub(super) fn page_and_connect(reader: &mut Reader, _: &Item) {
     // curl sends the authority of its target, as clients of a proxy do.
     let connect = "-X CONNECT --request-target example.org:443 http://127.0.0.1:50005/";
     fails(reader, 501, connect);
+}
+
+pub(super) fn too_long(reader: &mut Reader, _: &Item) {
+    fails(reader, 414, &format!("{APP}/$(printf %065536d 0)"));
+    fails(reader, 431, &format!("$(seq -f '-H x-%g:1' 257) {APP}"));
 }
 
 pub(super) fn login_too_often(reader: &mut Reader, _: &Item) {
