@@ -12,6 +12,7 @@ mod desk;
 mod failures;
 mod flood;
 mod framing;
+mod goaway;
 mod grpc;
 mod heads;
 mod heads_http2;
