@@ -22,6 +22,7 @@ mod login;
 mod login_browser;
 mod login_foreign;
 mod login_keys;
+mod login_lost;
 mod memory;
 mod own;
 mod passing;
