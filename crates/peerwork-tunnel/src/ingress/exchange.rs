@@ -61,10 +61,8 @@ impl Exchange<'_> {
             false => self.kept(repeat).await,
         };
         // Boxed, as the rare paths below: hyper moves a request's future.
-        let again = match &kept {
-            Some(kept) => Some(Box::new(self.again(&mut request, repeat, kept))),
-            None => None,
-        };
+        let again = kept.as_ref();
+        let again = again.map(|kept| Box::new(self.again(&mut request, repeat, kept)));
         let mut connection = match kept {
             Some(kept) => kept,
             None if upgrade => Box::pin(self.fresh(Opening::upgrade(self.request_id))).await?,

@@ -129,3 +129,7 @@ fn rewrite_cookies(headers: &mut HeaderMap, site: &Site<'_>) {
 #[cfg(test)]
 #[path = "prefix_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "prefix_site_tests.rs"]
+mod site_tests;
