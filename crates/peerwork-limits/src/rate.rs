@@ -34,6 +34,11 @@ impl Bucket {
         }
         allowed
     }
+
+    /// Gives a token back that was taken.
+    pub fn give_back(&mut self, rate: Rate) {
+        self.full_at = self.full_at.saturating_sub(rate.interval);
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +61,20 @@ mod tests {
         assert!(bucket.take(now + SECOND, RATE));
         assert!(!bucket.take(now + SECOND, RATE));
         assert!((0..3).all(|_| bucket.take(now + SECOND * 9, RATE)));
+    }
+
+    #[test]
+    fn a_token_that_was_given_back_can_be_taken_again() {
+        let mut bucket = Bucket::default();
+        let now = SECOND * 100;
+        assert!((0..3).all(|_| bucket.take(now, RATE)));
+        bucket.give_back(RATE);
+        assert!(bucket.take(now, RATE));
+        assert!(!bucket.take(now, RATE));
+        // Much later the bucket is full, and not fuller.
+        let later = now + SECOND * 9;
+        bucket.give_back(RATE);
+        assert!((0..3).all(|_| bucket.take(later, RATE)));
+        assert!(!bucket.take(later, RATE));
     }
 }

@@ -39,6 +39,13 @@ impl<K: Copy + Eq + Hash> Rates<K> {
         self.buckets.entry(key).or_default().take(now, rate)
     }
 
+    /// Takes an action back that [`Rates::take`] counted.
+    pub fn give_back(&mut self, key: K, rate: Rate) {
+        if let Some(bucket) = self.buckets.get_mut(&key) {
+            bucket.give_back(rate);
+        }
+    }
+
     /// The number of keys that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use peerwork_identity::NodeId;
 use peerwork_net::{
     Network,
     error::OpenError,
+    peers::ConnectionInfo,
     streams::{SILENT_AFTER, Stream},
 };
 use tokio::time::{Instant, timeout, timeout_at};
@@ -228,21 +229,31 @@ impl Connector {
     /// Opens a stream on the connections that there are, and on a further one when they stay silent.
     async fn open_once(&self, node: NodeId, deadline: Instant) -> Result<Stream, OpenError> {
         let protocol = PROTOCOL;
+        let known = self.network.peer(node);
         let mut open = pin!(self.network.open(node, &protocol, deadline));
         if let Ok(opened) = timeout(DIAL_AGAIN_AFTER, &mut open).await {
             return opened;
         }
-        let mut further = pin!(self.open_on_further(node, deadline));
+        let known = known.map(|peer| peer.connections.clone());
+        let known = known.unwrap_or_default();
+        let mut further = pin!(self.open_on_further(node, known, deadline));
         tokio::select! {
             opened = &mut open => opened,
             Some(stream) = &mut further => Ok(stream),
         }
     }
 
-    /// Dials a node that is connected already, and opens a stream; `None` when that fails.
-    async fn open_on_further(&self, node: NodeId, deadline: Instant) -> Option<Stream> {
+    /// Opens a stream beside the `known` connections, and dials the node for it unless another call has
+    /// done so meanwhile; `None` when that fails.
+    async fn open_on_further(
+        &self,
+        node: NodeId,
+        known: Vec<ConnectionInfo>,
+        deadline: Instant,
+    ) -> Option<Stream> {
         let found = self.routes.find(node)?;
-        let dialled = self.network.dial_again(node, found.addresses, deadline);
+        let network = &self.network;
+        let dialled = network.dial_beyond(node, found.addresses, known, deadline);
         if let Err(error) = dialled.await {
             tracing::debug!(%node, %error, "a silent node was dialled once more in vain");
             return None;

@@ -46,6 +46,13 @@ impl AppAddress {
     pub fn url(&self) -> String {
         url("http", self.https, self.address)
     }
+
+    /// The port and its app as the setting `app-listen` writes them, with the address that was bound.
+    #[must_use]
+    pub fn setting(&self) -> String {
+        let https = if self.https { "https://" } else { "" };
+        format!("{https}{}={}:{}", self.address, self.node, self.port)
+    }
 }
 
 /// The HTTP ports that speak TLS; each of them speaks plain HTTP on the same port too.

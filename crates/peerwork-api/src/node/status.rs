@@ -64,7 +64,7 @@ impl Reachability {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The purpose of the endpoint: `trans-proxy` (the HTTP ingress), `json-rpc`, `browsers`,
-    /// `operator`, `metrics`.
+    /// `operator`, `metrics`, or `app-listen HOST:PORT=NODE:PORT` for a port that belongs to an app.
     pub name: String,
     /// The address on which the endpoint listens.
     pub address: SocketAddr,

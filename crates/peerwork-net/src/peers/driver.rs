@@ -53,6 +53,13 @@ pub(crate) enum Command {
         addresses: Vec<Multiaddr>,
         reply: Waiter,
     },
+    /// Makes a further connection as `DialAgain` does, unless the node has one beside the known ones.
+    DialBeyond {
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
+        known: Vec<ConnectionInfo>,
+        reply: Waiter,
+    },
     /// Connects to the node at an address; the handshake tells the node's id.
     DialAddress {
         address: Multiaddr,
@@ -131,6 +138,19 @@ impl Driver {
                 let peer = *node.as_peer_id();
                 self.dials.dial_again(swarm, peer, addresses, reply);
             }
+            Command::DialBeyond {
+                node,
+                addresses,
+                known,
+                reply,
+            } => {
+                if self.has_beyond(node, &known) {
+                    let _ = reply.send(Ok(()));
+                    return;
+                }
+                let peer = *node.as_peer_id();
+                self.dials.dial_again(swarm, peer, addresses, reply);
+            }
             Command::DialAddress { address, reply } => {
                 self.dials.dial_address(swarm, address, reply);
             }
@@ -203,6 +223,13 @@ impl Driver {
     }
 
     // === connections ===
+
+    /// Whether a node has a connection that is not among `known`.
+    fn has_beyond(&self, node: NodeId, known: &[ConnectionInfo]) -> bool {
+        let connections = self.connections.values().map(|live| &live.connection);
+        let mut of_node = connections.filter(|connection| connection.node == node);
+        of_node.any(|connection| !known.contains(&connection.info))
+    }
 
     pub(crate) fn on_established(
         &mut self,

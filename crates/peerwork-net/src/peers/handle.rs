@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Change, Command, ConnectionEvents, Event, PeerInfo, Reachability};
+use super::{Change, Command, ConnectionEvents, ConnectionInfo, Event, PeerInfo, Reachability};
 use crate::{
     call::ask,
     error::{CallError, DialError, HandOverError},
@@ -60,6 +60,28 @@ impl Network {
         self.ask_dial(deadline, |reply| Command::DialAgain {
             node,
             addresses,
+            reply,
+        })
+        .await
+    }
+
+    /// Makes a further connection as [`Network::dial_again`] does, unless the node has a connection by now
+    /// that is not among `known`: of callers that gave the same connections up one after the other, one
+    /// dials.
+    ///
+    /// # Errors
+    /// As [`Network::dial`].
+    pub async fn dial_beyond(
+        &self,
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
+        known: Vec<ConnectionInfo>,
+        deadline: Instant,
+    ) -> Result<(), DialError> {
+        self.ask_dial(deadline, |reply| Command::DialBeyond {
+            node,
+            addresses,
+            known,
             reply,
         })
         .await

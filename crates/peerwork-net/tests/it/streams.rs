@@ -159,6 +159,25 @@ async fn callers_that_dial_a_connected_node_again_at_once_share_one_connection()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_give_the_same_connections_up_in_turn_share_one_further_connection() {
+    let (server, client) = (start(config()).await, start(config()).await);
+    connect(&client, &server).await;
+    let (node, addresses) = (server.node_id(), vec![address(&server).transport]);
+    let known = client.peer(node).unwrap().connections.clone();
+    let count = || client.peer(node).unwrap().connections.len();
+    for _ in 0..3 {
+        let dialled = client.dial_beyond(node, addresses.clone(), known.clone(), soon());
+        dialled.await.unwrap();
+        assert_eq!(count(), 2);
+    }
+    // A caller that knows both of them gets a third.
+    let known = client.peer(node).unwrap().connections.clone();
+    let dialled = client.dial_beyond(node, addresses, known, soon());
+    dialled.await.unwrap();
+    assert_eq!(count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unserved_protocol_is_unsupported() {
     let (server, client) = (start(config()).await, start(config()).await);
     connect(&client, &server).await;

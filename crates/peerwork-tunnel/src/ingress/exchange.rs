@@ -105,12 +105,16 @@ impl Exchange<'_> {
             (Some(request), _) => (request, None),
             (None, None) => (copy, None),
             (None, Some(body)) => {
-                self.shared.pool.distrust(self.to);
+                // Where the app itself says that it has not processed the request, the edge need not tell.
+                let place = (!is_unprocessed(&error)).then_some(place);
+                if place.is_some() {
+                    self.shared.pool.distrust(self.to);
+                }
                 let Ok(Ok(body)) = timeout(BODY_BACK_DEADLINE, body).await else {
                     return Err(self.classify(&error));
                 };
                 body.begin_again();
-                (copy.map(|_| body), Some(place))
+                (copy.map(|_| body), place)
             }
         };
         let opening = Opening::kept(self.request_id, repeats);
@@ -205,6 +209,18 @@ impl Exchange<'_> {
         };
         Problem::new(failure, detail)
     }
+}
+
+/// Whether an app over HTTP/2 says that it has not processed the request: it ended the connection with an
+/// earlier request as the last one (RFC 9113 section 6.8), or refused the stream (section 8.7). h2 fails
+/// only the streams behind the last one with the error of GOAWAY.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let error = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| {
+        let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (error.is_go_away() || is_refused)
+    })
 }
 
 /// Whether a request may be sent twice: an idempotent method (RFC 9110 section 9.2.2) without a body.

@@ -1,6 +1,8 @@
 //! Rewrites headers between client and app (RFC 9110 section 7.6, RFC 7239).
 //!
 //! * Hop-by-hop headers, and the headers that `Connection` names, are removed in both directions.
+//! * `Alt-Svc` of an app is removed: it names ports of the app's machine, and the client would look for them
+//!   at the relay.
 //! * `Via` gets an entry in both directions, with the version of HTTP in which the message arrived.
 //! * Headers that name the client are set here, and never taken from the client. The scheme is `https`
 //!   when the ingress terminated TLS or a trusted proxy says that it did.
@@ -16,7 +18,7 @@ use std::{fmt::Write as _, net::SocketAddr};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Version,
     header::{
-        CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, ORIGIN, PROXY_AUTHENTICATE,
+        ALT_SVC, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, ORIGIN, PROXY_AUTHENTICATE,
         PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
@@ -188,6 +190,7 @@ pub(crate) fn to_app(headers: &mut HeaderMap, rewrite: Rewrite<'_>) {
 /// the app answered; `upgrade` is the protocol where the app switched protocols.
 pub(crate) fn to_client(headers: &mut HeaderMap, version: Version, upgrade: Option<HeaderValue>) {
     strip_hop_by_hop(headers);
+    headers.remove(ALT_SVC);
     headers.append(VIA, via(version));
     if let Some(protocol) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -43,7 +43,7 @@ const RESERVED: &str = "/.well-known/peerwork/";
 const LOGIN: &str = "/.well-known/peerwork/login";
 const LOGOUT: &str = "/.well-known/peerwork/logout";
 
-/// The attempts to log in of one network address: ten at once, then one each six seconds. Callers of this
+/// The attempts with wrong keys of one network address: ten at once, then one each six seconds. Callers of this
 /// machine count together, and so do the clients of a proxy that the operator did not name.
 const ATTEMPTS: Rate = Rate {
     burst: 10,
@@ -77,6 +77,12 @@ impl Login {
         }
         let detail = "too many keys were tried from your network address; wait a few seconds";
         Err(Problem::new(Failure::LoginTooOften, detail))
+    }
+
+    /// Takes an attempt back whose key was right: only wrong keys count, because many browsers may share one
+    /// network address.
+    fn succeeded(&self, origin: Option<Origin>) {
+        self.attempts.lock().give_back(origin, ATTEMPTS);
     }
 
     /// The keys of the login whose cookie a request carries. A login by a key of the relay is over when

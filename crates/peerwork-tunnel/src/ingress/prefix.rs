@@ -6,6 +6,12 @@
 //! `prefix/refresh.rs`) and `Set-Cookie` (`prefix/cookie.rs`). An app that reads `X-Forwarded-Prefix` writes
 //! paths under the prefix itself, and they stay.
 //!
+//! Headers that speak for the whole host or origin (`WHOLE_SITE`) are removed: the relay's other apps are
+//! there too.
+//!
+//! At a port of the app's own there is no prefix. Only redirects change there that no client could follow
+//! (`prefix/reference.rs`).
+//!
 //! `Link` stays as it is, in early hints too: it names what the page refers to, and bodies are not
 //! rewritten.
 
@@ -16,7 +22,7 @@ mod site;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_LOCATION, Entry, LOCATION, REFRESH, SET_COOKIE},
+    header::{CONTENT_LOCATION, Entry, LOCATION, REFRESH, SET_COOKIE, STRICT_TRANSPORT_SECURITY},
     uri::PathAndQuery,
 };
 
@@ -29,6 +35,15 @@ const VALUE_BYTES_MAX: usize = 65_534;
 
 /// The scope of a page's service worker; a scope above the prefix would contain other apps.
 const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
+
+/// Headers by which an app speaks for the whole host or origin: it forces TLS on all ports of the host,
+/// deletes the cookies and data of all apps, and gets reports of the calls to them.
+const WHOLE_SITE: [HeaderName; 4] = [
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+    STRICT_TRANSPORT_SECURITY,
+];
 
 /// The path prefix of a call, with what tells the app's own URLs from others.
 #[derive(Debug, Clone)]
@@ -49,8 +64,7 @@ pub(crate) struct Prefix {
 impl Prefix {
     /// Puts the paths of an answer under the prefix.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        // An empty prefix is the root of a port of the app's own.
-        let Some(prefix) = self.text.to_str().ok().filter(|text| !text.is_empty()) else {
+        let Ok(prefix) = self.text.to_str() else {
             return;
         };
         let site = Site {
@@ -61,10 +75,20 @@ impl Prefix {
             path: self.target.path().as_bytes(),
             bare: self.bare,
         };
-        for name in [LOCATION, CONTENT_LOCATION, SERVICE_WORKER_ALLOWED] {
+        for name in [LOCATION, CONTENT_LOCATION] {
             rewrite(headers, name, |value| reference::under(&site, value));
         }
         rewrite(headers, REFRESH, |value| refresh::under(&site, value));
+        // An empty prefix is the root of a port of the app's own.
+        if prefix.is_empty() {
+            return;
+        }
+        rewrite(headers, SERVICE_WORKER_ALLOWED, |value| {
+            reference::under(&site, value)
+        });
+        for name in &WHOLE_SITE {
+            headers.remove(name);
+        }
         rewrite_cookies(headers, &site);
     }
 }
@@ -105,3 +129,7 @@ fn rewrite_cookies(headers: &mut HeaderMap, site: &Site<'_>) {
 #[cfg(test)]
 #[path = "prefix_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "prefix_site_tests.rs"]
+mod site_tests;

@@ -11,7 +11,7 @@ const PREFIX: &str = "/edge/N/8080";
 
 /// A call of `target` at an app with port 8080, by an http client that knows the relay as
 /// `relay.test:50005`.
-fn call(target: &str) -> Prefix {
+pub(super) fn call(target: &str) -> Prefix {
     Prefix {
         text: HeaderValue::from_static(PREFIX),
         host: Some(HeaderValue::from_static("relay.test:50005")),
@@ -30,7 +30,7 @@ fn bare() -> Prefix {
     }
 }
 
-fn rewritten(call: &Prefix, name: &'static str, values: &[&str]) -> Vec<String> {
+pub(super) fn rewritten(call: &Prefix, name: &'static str, values: &[&str]) -> Vec<String> {
     let mut headers = HeaderMap::new();
     for value in values {
         headers.append(name, value.parse().unwrap());
@@ -42,7 +42,7 @@ fn rewritten(call: &Prefix, name: &'static str, values: &[&str]) -> Vec<String> 
         .collect()
 }
 
-fn location(call: &Prefix, value: &str) -> String {
+pub(super) fn location(call: &Prefix, value: &str) -> String {
     rewritten(call, "location", &[value]).remove(0)
 }
 
@@ -70,6 +70,8 @@ fn paths_and_urls_of_the_app_go_under_the_prefix() {
         ("HTTP://127.0.0.1:8080/x", "/edge/N/8080/x"),
         ("http://[::1]:8080/x", "/edge/N/8080/x"),
         ("//localhost:8080/x", "/edge/N/8080/x"),
+        ("http://0.0.0.0:8080/x", "/edge/N/8080/x"),
+        ("https://[::]:8080/x", "/edge/N/8080/x"),
         ("http://relay.test:50005/x", "/edge/N/8080/x"),
         ("//Relay.Test:50005/x", "/edge/N/8080/x"),
         // The app sends its client from http to https.

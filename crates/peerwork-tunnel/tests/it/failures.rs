@@ -3,11 +3,13 @@
 use std::{net::Ipv6Addr, time::Duration};
 
 use peerwork_identity::{KeyType, Keypair};
+use peerwork_net::streams::SILENT_AFTER;
 use peerwork_testkit::{ClosedPort, RawApp, eventually, link::Conditions, node::soon};
 use peerwork_tunnel::routes::Found;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
+    time::timeout,
 };
 
 use crate::world::{Over, World, network, none, problem, text};
@@ -106,6 +108,23 @@ async fn a_call_over_a_connection_that_fell_silent_is_carried_by_a_new_one() {
         assert_eq!(response.status(), 200, "{}", text(response).await);
     }
     // The silent connection has not ended: the calls did not wait for its pings to fail.
+    let connections = relay.peer(edge).map(|peer| peer.connections.len());
+    assert_eq!(connections, Some(2));
+}
+
+/// The second call begins while the first waits for the silent connection, and notices the silence after the
+/// first has dialled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_notice_a_silent_connection_in_turn_share_a_new_one() {
+    let world = World::with(|setup| setup.ping_interval = Duration::from_secs(60)).await;
+    let (relay, edge) = (&world.relay_network, world.node());
+    peerwork_testkit::node::connect(relay, &world.edge_network).await;
+    world.links.forget(relay.node_id(), edge);
+    let path = world.path("/headers");
+    let mut first = std::pin::pin!(ask(&world, &path));
+    assert!(timeout(SILENT_AFTER / 2, &mut first).await.is_err());
+    let (first, second) = tokio::join!(first, ask(&world, &path));
+    assert_eq!([first.status(), second.status()], [200, 200]);
     let connections = relay.peer(edge).map(|peer| peer.connections.len());
     assert_eq!(connections, Some(2));
 }

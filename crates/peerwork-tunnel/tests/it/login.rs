@@ -189,6 +189,10 @@ async fn a_key_in_the_query_logs_in_once_and_leaves_the_url() {
 async fn keys_may_be_tried_ten_times_and_then_slowly() {
     let desk = Desk::new();
     let (_world, base, _store, key) = with_relay_key(&desk).await;
+    // Logins with right keys do not count: an office has one network address.
+    for _ in 0..12 {
+        assert_eq!(desk.log_in(&base, &key.secret, &[]).await.status, 303);
+    }
     for _ in 0..10 {
         assert_eq!(desk.log_in(&base, "pwk_wrong", &[]).await.status, 401);
     }

@@ -153,11 +153,12 @@ impl Answer for Status {
                 .iter()
                 .map(|address| ("Listens on", address.clone())),
         );
-        rows.extend(
-            self.endpoints
-                .iter()
-                .map(|(name, address)| (row_of(name), self.endpoint_shown(name, address))),
-        );
+        rows.extend(self.endpoints.iter().map(|(name, address)| {
+            match name.strip_prefix("app-listen ") {
+                Some(setting) => ("App port", setting.to_owned()),
+                None => (row_of(name), self.endpoint_shown(name, address)),
+            }
+        }));
         if let Some(edge) = &self.edge {
             rows.push(("Offers", edge.ports()));
             rows.push(("Keys", edge.callers()));
@@ -296,7 +297,11 @@ mod tests {
             tls,
         };
         let status = Status::from(ServerStatus {
-            endpoints: vec![endpoint("trans-proxy", true), endpoint("json-rpc", false)],
+            endpoints: vec![
+                endpoint("trans-proxy", true),
+                endpoint("json-rpc", false),
+                endpoint("app-listen https://0.0.0.0:1=16U:80", true),
+            ],
             ..ServerStatus::default()
         });
         let text = status.text();
@@ -305,8 +310,16 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("json-rpc          = 0.0.0.0:1\n"), "{text}");
+        assert!(
+            text.contains("App port          = https://0.0.0.0:1=16U:80\n"),
+            "{text}"
+        );
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["endpoints"]["trans-proxy"], "0.0.0.0:1");
-        assert_eq!(json["tls_endpoints"], serde_json::json!(["trans-proxy"]));
+        let app = "app-listen https://0.0.0.0:1=16U:80";
+        assert_eq!(
+            json["tls_endpoints"],
+            serde_json::json!([app, "trans-proxy"])
+        );
     }
 }

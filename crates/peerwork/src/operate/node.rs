@@ -41,13 +41,16 @@ impl Node {
             ("operator", at.grpc, false),
             ("metrics", at.metrics, false),
         ];
-        named
-            .into_iter()
-            .filter_map(|(name, address, tls)| {
-                let name = name.to_owned();
-                address.map(|address| Endpoint { name, address, tls })
-            })
-            .collect()
+        let named = named.into_iter().filter_map(|(name, address, tls)| {
+            let name = name.to_owned();
+            address.map(|address| Endpoint { name, address, tls })
+        });
+        let apps = at.apps.iter().map(|app| Endpoint {
+            name: format!("app-listen {}", app.setting()),
+            address: app.address,
+            tls: app.https,
+        });
+        named.chain(apps).collect()
     }
 }
 

@@ -88,6 +88,9 @@ fn an_app_port_speaks_https_with_the_certificate_of_the_relay() {
     let relay = world.relay("relay", &[], &more);
     let at = url(&relay, &app);
     let port = at.strip_prefix("https://127.0.0.1:").unwrap();
+    let status = world.run("status --data-dir relay");
+    let shown = format!("= https://127.0.0.1:{port}={app}\n");
+    assert!(status.contains(&shown), "{status}");
     let pem = world.path().join("cert.pem");
     let trusted = ["--cacert", pem.to_str().unwrap(), "--http1.1"];
     // The edge does not run: the call itself says so.

@@ -1,7 +1,10 @@
 //! Finds requests that a page of another origin made. Browsers send cookies and Basic credentials by
 //! themselves, so such a page could use them without its user.
 
-use http::{HeaderMap, HeaderName, header::ORIGIN};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ORIGIN, USER_AGENT},
+};
 
 use crate::problem::{Failure, Problem};
 
@@ -24,9 +27,13 @@ pub(super) fn is_said(headers: &HeaderMap) -> bool {
     sites.any(|site| site != "same-origin" && site != "none")
 }
 
-/// Whether the request has headers that browsers send and other programs do not.
+/// Whether a browser made the request, as far as its headers tell. By plain HTTP to other machines, browsers
+/// send neither `Sec-Fetch-Site` nor, with GET, `Origin`; the name of every browser begins with `Mozilla/`.
 pub(super) fn is_of_browser(headers: &HeaderMap) -> bool {
-    headers.contains_key(SEC_FETCH_SITE) || headers.contains_key(ORIGIN)
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    headers.contains_key(SEC_FETCH_SITE)
+        || headers.contains_key(ORIGIN)
+        || agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"))
 }
 
 /// Refuses a request that a page of another origin than `own` made. Old browsers do not send

@@ -1,4 +1,7 @@
-//! The pages of the login: HTML without scripts and without resources from elsewhere.
+//! The pages of the login: HTML without resources from elsewhere, that works without scripts too.
+//!
+//! The scripts keep the fragment of the URL, which browsers do not send: apps with a router in the browser
+//! have their paths there.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -14,14 +17,20 @@ use http::{
 use sha2::{Digest as _, Sha256};
 
 const STYLE: &str = include_str!("page.css");
+/// Adds the fragment to the URL that the form is sent to; the redirect behind the form inherits it.
+const KEEP_FRAGMENT: &str = "document.forms[0].action+=location.hash";
+/// Adds the fragment to the link of the page, which the user follows by a click.
+const LINK_FRAGMENT: &str = "document.links[0].href+=location.hash";
 
 /// The headers of every page. `strict-origin` keeps paths, which may hold a key, out of `Referer`, and still
 /// lets the browser name its `Origin` with the form. There is no `form-action`: browsers apply it to the
 /// redirects behind the form too, and the app's first answer may lead to another origin.
 static HEADERS: LazyLock<[(HeaderName, HeaderValue); 6]> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    let [style, form, link] = [STYLE, KEEP_FRAGMENT, LINK_FRAGMENT]
+        .map(|text| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text))));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src {style}; script-src {form} {link}; base-uri 'none'; \
+         frame-ancestors 'none'"
     );
     let policy = HeaderValue::try_from(policy).expect("invariant: base64 is visible ASCII");
     let fixed = HeaderValue::from_static;
@@ -55,6 +64,8 @@ pub(super) enum Page<'a> {
         /// Whether a browser that is logged in may have come without its cookie, because a page of
         /// another origin led to this one.
         may_be_in: bool,
+        /// Whether the browser sent a form of the app, which was not passed on.
+        has_sent: bool,
     },
     /// Offers to open the app to a user whom a page of another origin led here.
     Open,
@@ -67,6 +78,11 @@ pub(super) enum Page<'a> {
 }
 
 impl Page<'_> {
+    /// Whether the page asks for a key.
+    pub(super) fn is_ask(&self) -> bool {
+        matches!(self, Self::Ask { .. })
+    }
+
     /// Sets the headers of a page, and gives its text.
     pub(super) fn write(&self, headers: &mut HeaderMap) -> Bytes {
         for (name, value) in HEADERS.iter() {
@@ -96,9 +112,14 @@ impl Page<'_> {
                 to,
                 mistake,
                 may_be_in,
-            } => ask(*by, to, *mistake, *may_be_in),
+                has_sent,
+            } => {
+                let asked = ask(*by, to, *mistake, *has_sent);
+                let open = if *may_be_in { MAY_BE_IN } else { "" };
+                format!("{asked}{open}<script>{KEEP_FRAGMENT}</script>\n")
+            }
             Self::Open => open(""),
-            Self::LoggedIn { to } => open(to),
+            Self::LoggedIn { to } => format!("{}<script>{LINK_FRAGMENT}</script>\n", open(to)),
             Self::LogOut => "<p>This browser needs a key again afterwards.</p>\n\
                              <form method=\"post\"><button>Log out</button></form>\n"
                 .to_owned(),
@@ -114,7 +135,13 @@ fn open(to: &str) -> String {
     )
 }
 
-fn ask(by: AskedBy, to: &str, mistake: Option<&str>, may_be_in: bool) -> String {
+const MAY_BE_IN: &str =
+    "<p class=\"soft\">Logged in here before? <a href=\"\">Open the app</a></p>\n";
+/// The way to send a form again: browsers offer it when they load the page of a form again.
+const HAS_SENT: &str = "<p class=\"bad\">What you sent has not reached the app. The login opens a new \
+                        window; then load this page again to send it once more.</p>\n";
+
+fn ask(by: AskedBy, to: &str, mistake: Option<&str>, has_sent: bool) -> String {
     let (asks, name) = match by {
         AskedBy::Relay => ("This relay asks for a key.", "relay"),
         AskedBy::Edge => (
@@ -137,9 +164,13 @@ fn ask(by: AskedBy, to: &str, mistake: Option<&str>, may_be_in: bool) -> String 
     } else {
         ""
     };
-    let mut body = format!(
-        "<p id=\"hint\">{asks} It begins with <code>pwk_</code>.</p>\n\
-         <form method=\"post\" action=\"{}\">\n\
+    let (sent, target) = match has_sent {
+        true => (HAS_SENT, " target=\"_blank\""),
+        false => ("", ""),
+    };
+    format!(
+        "{sent}<p id=\"hint\">{asks} It begins with <code>pwk_</code>.</p>\n\
+         <form method=\"post\" action=\"{}\"{target}>\n\
          <input type=\"hidden\" name=\"to\" value=\"{}\">\n\
          <input type=\"hidden\" name=\"for\" value=\"{name}\">\n\
          <label for=\"key\">Key</label>\n\
@@ -148,13 +179,7 @@ fn ask(by: AskedBy, to: &str, mistake: Option<&str>, may_be_in: bool) -> String 
          aria-describedby=\"{described}\"{invalid}>\n{alert}<button>Log in</button>\n</form>\n",
         super::LOGIN,
         escaped(to),
-    );
-    if may_be_in {
-        body.push_str(
-            "<p class=\"soft\">Logged in here before? <a href=\"\">Open the app</a></p>\n",
-        );
-    }
-    body
+    )
 }
 
 /// The text with a capital and a full stop.
@@ -191,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_no_scripts_and_text_from_elsewhere_is_escaped() {
+    fn a_page_has_only_its_own_script_and_text_from_elsewhere_is_escaped() {
         let hostile = "/\"><script>alert('x')</script>&amp;";
         let pages = [
             Page::Ask {
@@ -199,6 +224,7 @@ mod tests {
                 to: hostile,
                 mistake: Some(hostile),
                 may_be_in: true,
+                has_sent: true,
             },
             Page::LoggedIn { to: hostile },
             Page::Open,
@@ -206,8 +232,12 @@ mod tests {
         ];
         for page in pages {
             let (html, headers) = text(&page);
+            let own = [KEEP_FRAGMENT, LINK_FRAGMENT].map(|text| format!("<script>{text}</script>"));
+            let rest = own
+                .iter()
+                .fold(html.clone(), |html, own| html.replace(own, ""));
             assert!(
-                !html.contains("<script") && !html.contains("alert('"),
+                !rest.contains("<script") && !rest.contains("alert('"),
                 "{html}"
             );
             assert!(!html.contains("://"), "{html}");

@@ -81,6 +81,7 @@ impl Visit<'_> {
                 to: "/",
                 mistake: None,
                 may_be_in: false,
+                has_sent: false,
             })),
             (LOGIN, &Method::POST) => self.form(request).await,
             (LOGOUT, _) if reading => Ok(page(&Page::LogOut)),
@@ -156,6 +157,7 @@ impl Visit<'_> {
         let known = shared.login.keys(headers, app, shared.keys.as_ref());
         let known = known.unwrap_or_default();
         let checked = self.check(text, &known, is_for_edge).await?;
+        shared.login.succeeded(self.client.origin);
         Ok(checked.map(|keys| {
             shared.login.end(headers, app);
             shared.login.logins.begin(app.at, keys, Instant::now())

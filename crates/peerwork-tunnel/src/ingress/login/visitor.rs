@@ -24,6 +24,8 @@ const TO_BYTES_MAX: usize = 2048;
 pub(crate) struct Visitor {
     /// Whether the client is shown pages: it navigates, and accepts HTML.
     wants_page: bool,
+    /// Whether the client sent a form of the app by navigating, which is shown a page too.
+    has_sent: bool,
     /// Whether a page of another origin led here.
     is_led: bool,
     is_browser: bool,
@@ -36,11 +38,14 @@ pub(crate) struct Visitor {
 impl Visitor {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
-        let to = request.uri().path_and_query();
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        // The path of a form is seldom a page.
+        let to = request.uri().path_and_query().filter(|_| reads);
         let to = to.map(http::uri::PathAndQuery::as_str);
+        let html = accepts_html(headers);
         Self {
-            wants_page: matches!(*request.method(), Method::GET | Method::HEAD)
-                && accepts_html(headers),
+            wants_page: reads && html,
+            has_sent: *request.method() == Method::POST && html,
             is_led: foreign::is_said(headers),
             is_browser: foreign::is_of_browser(headers),
             has_tried: false,
@@ -52,6 +57,7 @@ impl Visitor {
     pub(super) fn of_form(headers: &HeaderMap, to: &str) -> Self {
         Self {
             wants_page: accepts_html(headers),
+            has_sent: false,
             is_led: false,
             is_browser: foreign::is_of_browser(headers),
             has_tried: true,
@@ -88,7 +94,8 @@ impl Visitor {
         node: Option<NodeId>,
     ) -> Response<Bytes> {
         let mut response = problem.response(request_id, node);
-        let page = self.page(problem).filter(|_| self.wants_page);
+        let page = self.page(problem);
+        let page = page.filter(|page| self.wants_page || (self.has_sent && page.is_ask()));
         if let Some(page) = page {
             *response.body_mut() = page.write(response.headers_mut());
             return response;
@@ -127,7 +134,8 @@ impl Visitor {
             by,
             to: &self.to,
             mistake,
-            may_be_in: self.is_led,
+            may_be_in: self.is_led && !self.has_sent,
+            has_sent: self.has_sent,
         })
     }
 }

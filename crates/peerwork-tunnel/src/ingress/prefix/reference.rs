@@ -8,6 +8,13 @@
 //! | `path`, `?query`, `#fragment` | the same, unless it leads out of the prefix |
 //! | a URL with another scheme or authority | the same |
 //!
+//! At a port of the app's own, where there is no prefix, only these change:
+//!
+//! | reference | becomes |
+//! |---|---|
+//! | a URL with the authority of the app's own machine | the path |
+//! | a URL from https to http at the client's authority | the same with https |
+//!
 //! Scheme and authority go because only the client knows them for certain: a proxy in front of the
 //! ingress may have others, and an app may ignore `X-Forwarded-Proto`.
 //!
@@ -23,6 +30,9 @@ use super::site::{NamedBy, Site};
 pub(super) fn under(site: &Site<'_>, reference: &[u8]) -> Option<Vec<u8>> {
     let reference = without_tabs(reference);
     let reference = reference.trim_ascii();
+    if site.prefix.is_empty() {
+        return at_own_port(site, reference);
+    }
     match form(reference) {
         Form::Url {
             https,
@@ -48,6 +58,29 @@ pub(super) fn under(site: &Site<'_>, reference: &[u8]) -> Option<Vec<u8>> {
         Form::Root => Some(put(site, reference)).filter(|put| put != reference),
         Form::Relative => put_relative(site, reference),
         Form::Other => None,
+    }
+}
+
+/// Mends a reference at a port of the app's own; `None` for a reference that stays as it is. An app that
+/// knows nothing of the client's https redirects to http, which browsers block within an https page. An app
+/// that knows its machine alone redirects to that, which is another machine to the client.
+fn at_own_port(site: &Site<'_>, reference: &[u8]) -> Option<Vec<u8>> {
+    let Form::Url {
+        https,
+        authority,
+        rest,
+    } = form(reference)
+    else {
+        return None;
+    };
+    match site.named_by(authority, https)? {
+        NamedBy::App if rest.starts_with(b"//") || rest.contains(&b'\\') => None,
+        NamedBy::App if rest.starts_with(b"/") => Some(rest.to_vec()),
+        NamedBy::App => Some([b"/", rest].concat()),
+        NamedBy::Client if site.https && https == Some(false) => {
+            Some([b"https://", authority, rest].concat())
+        }
+        NamedBy::Client => None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! `Site` is the place of an app among URLs, as its client and as the app itself see it.
 
-/// The hosts by which an app knows its own machine.
-const LOCAL_HOSTS: [&[u8]; 3] = [b"localhost", b"127.0.0.1", b"[::1]"];
+/// The hosts by which an app knows its own machine. Some apps take the address that they listen on.
+const LOCAL_HOSTS: [&[u8]; 5] = [b"localhost", b"127.0.0.1", b"[::1]", b"0.0.0.0", b"[::]"];
 
 /// The place of an app in one call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Site<'a> {
-    /// The path prefix of the app at the client: not empty, with a slash before and none behind.
+    /// The path prefix of the app at the client, with a slash before and none behind; empty at a port of
+    /// the app's own.
     pub(super) prefix: &'a str,
     /// The authority that the client addressed, which the app gets as `X-Forwarded-Host`.
     pub(super) host: Option<&'a [u8]>,
