@@ -35,8 +35,10 @@ reasons! {
         /// The node's score is so low, for forged or rejected messages, that none of its messages is
         /// taken.
         Muted = "muted",
-        /// The message is larger than the hub forwards.
+        /// The message is larger than the hub forwards, or its frame is larger than a node reads.
         Size = "size",
+        /// The frame has more messages, subscriptions or control messages than a node reads.
+        Frame = "frame",
         /// The node sends more on this topic than the hub forwards for one node.
         SenderRate = "sender-rate",
         /// All nodes together send more on this topic than the hub forwards.
@@ -55,7 +57,8 @@ impl DropReason {
             | Self::Signature
             | Self::SequenceNumber
             | Self::Author
-            | Self::Muted => None,
+            | Self::Muted
+            | Self::Frame => None,
         }
     }
 }
@@ -69,7 +72,10 @@ impl From<ValidationError> for DropReason {
             }
             ValidationError::InvalidPeerId => Self::Author,
             ValidationError::Graylisted => Self::Muted,
-            ValidationError::MessageSizeTooLargeForTopic => Self::Size,
+            ValidationError::MessageSizeTooLargeForTopic | ValidationError::FrameTooLarge => {
+                Self::Size
+            }
+            ValidationError::TooManyInFrame => Self::Frame,
             // The others belong to modes and transformations that this node does not use.
             ValidationError::InvalidSignature
             | ValidationError::SignaturePresent
@@ -95,14 +101,16 @@ impl Drops {
         }
     }
 
-    /// Counts a message that `sender` sent, and logs it at a bounded rate.
+    /// Counts a message that `sender` sent, and logs it at a bounded rate. The topic is empty for a frame
+    /// that was not read.
     pub(crate) fn add(&mut self, now: Duration, sender: NodeId, topic: &str, reason: DropReason) {
         if !self.count(now, sender, reason) {
             return;
         }
         let topic: String = topic.chars().take(TOPIC_CHARS_MAX).collect();
+        let topic = (!topic.is_empty()).then(|| tracing::field::debug(topic));
         let (flag, reason) = (reason.flag(), reason.name());
-        tracing::warn!(node = %sender, ?topic, reason, flag, "gossip dropped");
+        tracing::warn!(node = %sender, topic, reason, flag, "gossip dropped");
     }
 
     /// Counts a message; gives whether the rate has room for a log line.
