@@ -1,4 +1,5 @@
-//! Counts gossip messages that are dropped before a service or a hub takes them, and logs them.
+//! Counts gossip messages that are dropped before a service or a hub takes them, and logs them and the
+//! topics that a hub does not follow.
 //!
 //! The counts are exact; the log has one line for each node and minute, because a client whose settings
 //! are wrong sends such messages without end.
@@ -86,11 +87,24 @@ impl From<ValidationError> for DropReason {
     }
 }
 
+/// The bound for which a hub does not follow a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfollowed {
+    /// The name is empty or too long.
+    Name,
+    /// The hub follows as many topics as it may.
+    Full,
+    /// The hub follows as many topics as it may for this node.
+    Node,
+}
+
 /// The dropped messages since the start.
 #[derive(Debug)]
 pub(crate) struct Drops {
     counts: Counted<DropReason>,
     logged: Rates<NodeId>,
+    /// The rate of the lines about topics that are not followed.
+    topics_logged: Rates<NodeId>,
 }
 
 impl Drops {
@@ -98,6 +112,7 @@ impl Drops {
         Self {
             counts: Counted::new(DropReason::ALL),
             logged: Rates::new(NODES_MAX),
+            topics_logged: Rates::new(NODES_MAX),
         }
     }
 
@@ -107,10 +122,22 @@ impl Drops {
         if !self.count(now, sender, reason) {
             return;
         }
-        let topic: String = topic.chars().take(TOPIC_CHARS_MAX).collect();
+        let topic = shown(topic);
         let topic = (!topic.is_empty()).then(|| tracing::field::debug(topic));
         let (flag, reason) = (reason.flag(), reason.name());
         tracing::warn!(node = %sender, topic, reason, flag, "gossip dropped");
+    }
+
+    /// Logs a topic of `node` that the hub does not follow, at a bounded rate.
+    pub(crate) fn topic(&mut self, now: Duration, node: NodeId, topic: &str, why: Unfollowed) {
+        if self.topics_logged.take(now, node, LOGGED) {
+            let (reason, flag) = match why {
+                Unfollowed::Name => ("name", None),
+                Unfollowed::Full => ("full", Some("--max-topics")),
+                Unfollowed::Node => ("node", Some("--max-topics-per-peer")),
+            };
+            tracing::warn!(%node, topic = ?shown(topic), reason, flag, "gossip topic not forwarded");
+        }
     }
 
     /// Counts a message; gives whether the rate has room for a log line.
@@ -123,6 +150,11 @@ impl Drops {
     pub(crate) fn counts(&self) -> Vec<(DropReason, u64)> {
         self.counts.all()
     }
+}
+
+/// The begin of a topic's name.
+fn shown(topic: &str) -> String {
+    topic.chars().take(TOPIC_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
