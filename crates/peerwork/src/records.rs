@@ -182,7 +182,7 @@ mod tests {
             ..record("16U", 1)
         };
         written.write(dir.path()).unwrap();
-        assert_eq!(Record::all(dir.path()), [written.clone()]);
+        assert_eq!(Record::all(dir.path()), std::slice::from_ref(&written));
         written.remove(dir.path());
         assert!(Record::all(dir.path()).is_empty());
     }
