@@ -23,7 +23,7 @@ type Body = BoxBody<Bytes, Infallible>;
 /// Serves the web app until the process is killed.
 pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await?;
-    println!("{}", listener.local_addr()?);
+    crate::say::line(listener.local_addr()?)?;
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;

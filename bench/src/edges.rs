@@ -78,7 +78,7 @@ pub(crate) async fn hold(network: &Path, count: usize) -> anyhow::Result<()> {
             .await
             .context("an edge got no place")??;
     }
-    println!("ready");
+    crate::say::line("ready")?;
     std::future::pending().await
 }
 

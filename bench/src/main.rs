@@ -10,7 +10,6 @@
 //! ```
 //! `relay` measures the relay for browsers beside one of js-libp2p, see [`relay`].
 //! Every box is a process of its own, so that the system counts its CPU time and memory apart.
-#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod app;
 mod body;
@@ -20,6 +19,7 @@ mod load;
 mod proxy;
 mod relay;
 mod report;
+mod say;
 mod tls;
 mod topology;
 
@@ -82,8 +82,8 @@ async fn run(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Tunnel(args) => tunnel(args).await,
         Bench::Relay(args) => {
-            print!("{}", relay::measure(&args).await?);
-            Ok(())
+            let figures = relay::measure(&args).await?;
+            Ok(say::line(figures.to_string().trim_end())?)
         }
         Bench::App { listen } => app::serve(listen).await,
         Bench::Proxy(args) => proxy::serve(args).await,
@@ -99,9 +99,8 @@ async fn tunnel(args: TunnelArgs) -> anyhow::Result<()> {
         body_bytes: args.body_mib << 20,
     };
     let figures = report::measure(&routes, &plan).await?;
-    print!("{figures}");
+    say::line(figures.to_string().trim_end())?;
     drop(routes);
     let cost = edges::measure(&args.program, args.edges).await?;
-    println!("\n{cost}");
-    Ok(())
+    Ok(say::line(format_args!("\n{cost}"))?)
 }

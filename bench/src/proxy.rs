@@ -39,7 +39,7 @@ pub(crate) struct ProxyArgs {
 pub(crate) async fn serve(args: ProxyArgs) -> anyhow::Result<()> {
     let acceptor = args.tls_in.as_deref().map(tls::acceptor).transpose()?;
     let listener = TcpListener::bind(args.listen).await?;
-    println!("{}", listener.local_addr()?);
+    crate::say::line(listener.local_addr()?)?;
     let builder = Client::builder(TokioExecutor::new());
     match args.tls_out.as_deref().map(tls::connector).transpose()? {
         None => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::compiler::Compiler;
-use crate::{commits, shell, test, tidy};
+use crate::{commits, say, shell, test, tidy};
 
 /// One phase: its name, its function, and the command by which a person runs it alone.
 struct Phase {
@@ -57,11 +57,11 @@ pub(crate) fn run() -> Result<()> {
 fn run_phases(phases: &[Phase]) -> Result<()> {
     let mut passed = Vec::new();
     for phase in phases {
-        println!("ci: {} …", phase.name);
+        say::line(format!("ci: {} …", phase.name));
         let start = Instant::now();
         let result = (phase.run)();
         let took = start.elapsed();
-        println!("ci: {} took {}", phase.name, seconds(took));
+        say::line(format!("ci: {} took {}", phase.name, seconds(took)));
         if let Err(error) = result {
             print_summary(&passed, Some((phase.name, took)));
             bail!(
@@ -77,12 +77,12 @@ fn run_phases(phases: &[Phase]) -> Result<()> {
 }
 
 fn print_summary(passed: &[(&str, Duration)], failed: Option<(&str, Duration)>) {
-    println!("\nci summary");
+    say::line("\nci summary");
     for (name, took) in passed {
-        println!("  passed  {name:<8}{:>10}", seconds(*took));
+        say::line(format!("  passed  {name:<8}{:>10}", seconds(*took)));
     }
     if let Some((name, took)) = failed {
-        println!("  FAILED  {name:<8}{:>10}", seconds(took));
+        say::line(format!("  FAILED  {name:<8}{:>10}", seconds(took)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell;
+use crate::{say, shell};
 
 /// Commits before this second (2026-11-21 18:34:18 UTC) may have longer subjects.
 /// The rule begins at a time and not at a commit, because a shallow clone lacks old commits, and a
@@ -55,7 +55,7 @@ impl Commit<'_> {
 pub(crate) fn run() -> Result<()> {
     let inside = ["rev-parse", "--is-inside-work-tree"];
     if !shell::succeeds(&mut shell::command("git", &inside)) {
-        println!("commits: no git repository, nothing to check");
+        say::line("commits: no git repository, nothing to check");
         return Ok(());
     }
     let output = shell::command("git", &["log", "--format=%ct%x09%h%x09%P%x09%s"])
@@ -67,7 +67,7 @@ pub(crate) fn run() -> Result<()> {
     let log = String::from_utf8_lossy(&output.stdout);
     let faults = faults(&log);
     for fault in &faults {
-        println!("{fault}");
+        say::line(fault);
     }
     if !faults.is_empty() {
         bail!(

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::shell;
+use crate::{say, shell};
 
 /// The tasks with the fuzz targets.
 #[derive(clap::Subcommand)]
@@ -41,14 +41,14 @@ pub(crate) fn run(task: &Task) -> Result<()> {
 
 fn install() -> Result<()> {
     if !shell::succeeds(&mut nightly(&["--version"])) {
-        println!("fuzz: installing a nightly compiler");
+        say::line("fuzz: installing a nightly compiler");
         shell::run(&mut shell::command(
             "rustup",
             &["toolchain", "install", "nightly", "--profile", "minimal"],
         ))?;
     }
     if !shell::succeeds(&mut nightly(&["fuzz", "--version"])) {
-        println!("fuzz: installing cargo-fuzz");
+        say::line("fuzz: installing cargo-fuzz");
         shell::run(&mut shell::command(
             "cargo",
             &["install", "cargo-fuzz", "--locked"],

@@ -1,17 +1,13 @@
 //! The project's own chores: `cargo xtask TASK`.
 //!
 //! Each task is one module; this file reads the command line and calls the task's module.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a chore talks to the person who started it"
-)]
 
 mod bench;
 mod ci;
 mod commits;
 mod compiler;
 mod fuzz;
+mod say;
 mod setup;
 mod shell;
 mod soak;
@@ -66,7 +62,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say::failure(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -36,7 +36,7 @@ pub use held_link::HeldLink;
 pub use mesh::{Mesh, Plan};
 pub use ports::{ClosedPort, own_loopback};
 pub use raw_app::RawApp;
-pub use raw_gossip::{RawGossip, RawMessage};
+pub use raw_gossip::{RawFrame, RawGossip, RawMessage};
 pub use repetitions::repetitions;
 pub use wait::{DEADLINE, eventually, eventually_async};
 pub use web_app::WebApp;

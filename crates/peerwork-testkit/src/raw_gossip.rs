@@ -1,7 +1,7 @@
 //! A pubsub client below the gossip of `peerwork-net`: it writes messages in any form, also those that
 //! are malformed or not signed.
 
-use peerwork_identity::{Keypair, NodeAddress};
+use peerwork_identity::{Keypair, NodeAddress, NodeId};
 use peerwork_net::{Network, Protocol, Stream};
 use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
@@ -61,16 +61,80 @@ impl RawMessage {
     }
 }
 
+/// A subscription to a topic.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Rpc {
+struct Subscription {
+    #[prost(bool, optional, tag = "1")]
+    subscribe: Option<bool>,
+    #[prost(string, optional, tag = "2")]
+    topic: Option<String>,
+}
+
+/// A frame of pubsub, which may have messages, subscriptions and padding.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RawFrame {
+    #[prost(message, repeated, tag = "1")]
+    subscriptions: Vec<Subscription>,
+    /// The messages.
     #[prost(message, repeated, tag = "2")]
-    publish: Vec<RawMessage>,
+    pub publish: Vec<RawMessage>,
+    /// The content of a field that no implementation knows.
+    #[prost(bytes = "vec", optional, tag = "1000")]
+    pub padding: Option<Vec<u8>>,
+}
+
+impl RawFrame {
+    /// A frame with subscriptions to `topics`.
+    #[must_use]
+    pub fn subscribing(topics: impl IntoIterator<Item = String>) -> Self {
+        let subscription = |topic| Subscription {
+            subscribe: Some(true),
+            topic: Some(topic),
+        };
+        Self {
+            subscriptions: topics.into_iter().map(subscription).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A frame with one message.
+    #[must_use]
+    pub fn publishing(message: RawMessage) -> Self {
+        Self {
+            publish: vec![message],
+            ..Self::default()
+        }
+    }
+
+    /// The bytes of the frame behind its length.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.encoded_len()
+    }
+
+    /// Adds padding, so that the frame has `bytes` bytes behind its length.
+    ///
+    /// # Panics
+    /// When the frame has more bytes already.
+    #[must_use]
+    pub fn padded_to(mut self, bytes: usize) -> Self {
+        // The padding's own length has the more bytes the longer it is.
+        let fits = (0..=bytes).rev().find(|padding| {
+            let head = prost::encoding::key_len(1000) + prost::length_delimiter_len(*padding);
+            self.encoded_len() + head + padding <= bytes
+        });
+        self.padding = fits.map(|padding| vec![0; padding]);
+        assert_eq!(self.encoded_len(), bytes, "no padding gives this length");
+        self
+    }
 }
 
 /// A node that sends pubsub messages to one other node.
 #[derive(Debug)]
 pub struct RawGossip {
     network: Network,
+    to: NodeId,
+    protocol: Protocol,
     stream: Stream,
 }
 
@@ -103,7 +167,12 @@ impl RawGossip {
         .await;
         let stream = network.open(to.node, protocol, soon()).await;
         let stream = stream.unwrap_or_else(|error| panic!("no stream: {error:?}"));
-        Self { network, stream }
+        Self {
+            network,
+            to: to.node,
+            protocol: protocol.clone(),
+            stream,
+        }
     }
 
     /// The node that sends.
@@ -117,15 +186,30 @@ impl RawGossip {
     /// # Panics
     /// When the stream has ended.
     pub async fn send(&mut self, message: RawMessage) {
-        let rpc = Rpc {
-            publish: vec![message],
-        };
-        let frame = rpc.encode_length_delimited_to_vec();
-        let sent = async {
-            self.stream.write_all(&frame).await?;
-            self.stream.flush().await
-        };
-        let sent: std::io::Result<()> = sent.await;
-        sent.unwrap_or_else(|error| panic!("the message is not sent: {error}"));
+        self.send_frame(&RawFrame::publishing(message)).await;
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Panics
+    /// When the stream has ended.
+    pub async fn send_frame(&mut self, frame: &RawFrame) {
+        let sent = self.write(&frame.encode_length_delimited_to_vec()).await;
+        sent.unwrap_or_else(|error| panic!("the frame is not sent: {error}"));
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    /// Ends the stream and opens another one on the same connection.
+    ///
+    /// # Panics
+    /// When the other node takes no further stream.
+    pub async fn open_anew(&mut self) {
+        let _ = self.stream.shutdown().await;
+        let stream = self.network.open(self.to, &self.protocol, soon()).await;
+        self.stream = stream.unwrap_or_else(|error| panic!("no stream: {error:?}"));
     }
 }

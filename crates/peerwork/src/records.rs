@@ -24,6 +24,7 @@ const EXTENSION: &str = "json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The node's data directory, as an absolute path.
+    #[serde(with = "written_path")]
     pub data_dir: PathBuf,
     /// The addresses of the node.
     pub node: RuntimeFile,
@@ -85,6 +86,41 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
+/// The form of a path in a record: a text, or its bytes where they are no UTF-8.
+mod written_path {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(PathBuf),
+        #[cfg(unix)]
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        #[cfg(unix)]
+        if path.to_str().is_none() {
+            use std::os::unix::ffi::OsStrExt as _;
+            return Written::Bytes(path.as_os_str().as_bytes().to_vec()).serialize(to);
+        }
+        Written::Text(path.to_owned()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(path) => path,
+            #[cfg(unix)]
+            Written::Bytes(bytes) => {
+                use std::os::unix::ffi::OsStringExt as _;
+                std::ffi::OsString::from_vec(bytes).into()
+            }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -133,6 +169,22 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&folder), 0o700);
         assert_eq!(mode(&folder.join("16U.json")), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_data_directory_whose_name_is_no_utf_8_has_a_record() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let name = std::ffi::OsString::from_vec(b"/data/caf\xe9".to_vec());
+        let written = Record {
+            data_dir: name.into(),
+            ..record("16U", 1)
+        };
+        written.write(dir.path()).unwrap();
+        assert_eq!(Record::all(dir.path()), std::slice::from_ref(&written));
+        written.remove(dir.path());
+        assert!(Record::all(dir.path()).is_empty());
     }
 
     #[test]

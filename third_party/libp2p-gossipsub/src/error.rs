@@ -120,6 +120,11 @@ pub enum ValidationError {
     TransformFailed,
     /// Message size was too large for topic
     MessageSizeTooLargeForTopic,
+    // Peerwork: frames above a bound are skipped, and the application is told.
+    /// The frame is larger than all messages may be.
+    FrameTooLarge,
+    /// The frame has more messages, or more bytes of control messages and subscriptions, than are read.
+    TooManyInFrame,
 }
 
 impl ValidationError {
@@ -128,7 +133,11 @@ impl ValidationError {
     pub(crate) fn is_forgery(self) -> bool {
         !matches!(
             self,
-            Self::MissingSignature | Self::EmptySequenceNumber | Self::InvalidSequenceNumber
+            Self::MissingSignature
+                | Self::EmptySequenceNumber
+                | Self::InvalidSequenceNumber
+                | Self::FrameTooLarge
+                | Self::TooManyInFrame
         )
     }
 }

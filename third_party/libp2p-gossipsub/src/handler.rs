@@ -73,10 +73,10 @@ pub enum HandlerIn {
     LeftMesh,
 }
 
-/// The maximum number of inbound or outbound substreams attempts we allow.
+/// The maximum number of outbound substreams attempts we allow.
 ///
 /// Gossipsub is supposed to have a single long-lived inbound and outbound substream. On failure we
-/// attempt to recreate these. This imposes an upper bound of new substreams before we consider the
+/// attempt to recreate the latter. This imposes an upper bound of new substreams before we consider the
 /// connection faulty and disable the handler. This also prevents against potential substream
 /// creation loops.
 const MAX_SUBSTREAM_ATTEMPTS: usize = 5;
@@ -108,11 +108,9 @@ pub struct EnabledHandler {
     /// requests.
     outbound_substream_establishing: bool,
 
-    /// The number of outbound substreams we have requested.
+    // Peerwork: attempts that led to a message sent are no longer counted.
+    /// The number of outbound substreams we have requested since the latest message was sent.
     outbound_substream_attempts: usize,
-
-    /// The number of inbound substreams that have been created by the peer.
-    inbound_substream_attempts: usize,
 
     /// The type of peer this handler is associated to.
     peer_kind: Option<PeerKind>,
@@ -136,8 +134,8 @@ pub enum DisabledHandler {
         /// Keeps track on whether we have sent the peer kind to the behaviour.
         peer_kind_sent: bool,
     },
-    /// The maximum number of inbound or outbound substream attempts have happened and thereby the
-    /// handler has been disabled.
+    /// The maximum number of outbound substream attempts have happened and thereby the handler has
+    /// been disabled.
     MaxSubstreamAttempts,
 }
 
@@ -177,7 +175,6 @@ impl Handler {
             outbound_substream: None,
             outbound_substream_establishing: false,
             outbound_substream_attempts: 0,
-            inbound_substream_attempts: 0,
             message_queue,
             peer_kind: None,
             peer_kind_sent: false,
@@ -319,6 +316,7 @@ impl EnabledHandler {
                     match Sink::poll_flush(Pin::new(&mut substream), cx) {
                         Poll::Ready(Ok(())) => {
                             self.last_io_activity = Instant::now();
+                            self.outbound_substream_attempts = 0;
                             self.outbound_substream =
                                 Some(OutboundSubstreamState::WaitingOutput(substream))
                         }
@@ -479,18 +477,8 @@ impl ConnectionHandler for Handler {
     ) {
         match self {
             Handler::Enabled(handler) => {
-                if event.is_inbound() {
-                    handler.inbound_substream_attempts += 1;
-
-                    if handler.inbound_substream_attempts == MAX_SUBSTREAM_ATTEMPTS {
-                        tracing::warn!(
-                            "The maximum number of inbound substreams attempts has been exceeded"
-                        );
-                        *self = Handler::Disabled(DisabledHandler::MaxSubstreamAttempts);
-                        return;
-                    }
-                }
-
+                // Peerwork: a peer may open its stream as often as its pubsub starts again. Only the
+                // latest stream is kept, so a further one costs as little as that of any protocol.
                 if event.is_outbound() {
                     handler.outbound_substream_establishing = false;
 

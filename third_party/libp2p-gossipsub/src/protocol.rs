@@ -22,13 +22,13 @@ use std::{collections::HashMap, convert::Infallible, io, pin::Pin};
 
 use asynchronous_codec::{Decoder, Encoder, Framed};
 use byteorder::{BigEndian, ByteOrder};
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use futures::prelude::*;
 use libp2p_core::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p_identity::{PeerId, PublicKey};
 use libp2p_swarm::StreamProtocol;
 use prost::Message;
-use prost_codec::{consume_message, consume_message_prefix, decode_field_tag};
+use prost_codec::{consume_message, decode_field_tag};
 
 #[cfg(feature = "partial-messages")]
 use crate::extensions::partial_messages::PartialMessage;
@@ -205,6 +205,24 @@ pub struct GossipsubCodec {
     /// The max byte size of each control message (IHAVE/IWANT/IDONTWANT/GRAFT/PRUNE) and
     /// subscription in a single RPC. Messages exceeding this size will be rejected.
     max_control_message_size: usize,
+    // Peerwork: a frame that is too large is skipped, because its sender does not know the bound and
+    // does not open its stream again.
+    /// The bytes of a frame that are still to be skipped.
+    skipped: usize,
+}
+
+// Peerwork: a length above this is no frame of pubsub, and ends the stream.
+/// The largest frame that is skipped.
+const MAX_SKIPPED_SIZE: usize = 64 << 20;
+
+/// The result of looking at the begin of the buffer.
+enum Begin {
+    /// The frame is not there as a whole.
+    Incomplete,
+    /// The frame is there, and within the bounds.
+    Frame,
+    /// The frame is skipped.
+    Skipped(ValidationError),
 }
 
 impl GossipsubCodec {
@@ -223,7 +241,45 @@ impl GossipsubCodec {
             max_transmit_sizes,
             max_publish_messages,
             max_control_message_size,
+            skipped: 0,
         }
+    }
+
+    // Peerwork: the bounds cost their sender the frame, and not the stream.
+    /// Looks at the begin of `src`, and skips a frame that is above a bound.
+    fn begin(&mut self, src: &mut BytesMut) -> io::Result<Begin> {
+        if self.skipped > 0 {
+            self.skip(src);
+            return Ok(Begin::Incomplete);
+        }
+        let Some((prefix, length)) = frame_length(src)? else {
+            return Ok(Begin::Incomplete);
+        };
+        if length > self.global_max_transmit_size {
+            if length > MAX_SKIPPED_SIZE {
+                let reason = format!("a frame of {length}b is above {MAX_SKIPPED_SIZE}b");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+            self.skipped = prefix + length;
+            self.skip(src);
+            return Ok(Begin::Skipped(ValidationError::FrameTooLarge));
+        }
+        let frame = src.get(prefix..).and_then(|rest| rest.get(..length));
+        let Some(frame) = frame else {
+            return Ok(Begin::Incomplete);
+        };
+        let limits = (self.max_publish_messages, self.max_control_message_size);
+        if is_within_rpc_limits(frame, limits)? {
+            return Ok(Begin::Frame);
+        }
+        src.advance(prefix + length);
+        Ok(Begin::Skipped(ValidationError::TooManyInFrame))
+    }
+
+    fn skip(&mut self, src: &mut BytesMut) {
+        let here = self.skipped.min(src.len());
+        src.advance(here);
+        self.skipped -= here;
     }
 
     /// Get the max transmit size for a given topic if it exists.
@@ -291,26 +347,27 @@ impl Encoder for GossipsubCodec {
     }
 }
 
+// Peerwork: the length is looked at before the frame is there.
+/// The bytes of the length at the begin of `buf`, and the length; `None` when it is not there yet.
+fn frame_length(buf: &[u8]) -> io::Result<Option<(usize, usize)>> {
+    // A length has at most ten bytes, of which each but the last has the highest bit.
+    let Some(last) = buf.iter().take(10).position(|byte| byte & 0x80 == 0) else {
+        return if buf.len() < 10 {
+            Ok(None)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "no length of a frame"))
+        };
+    };
+    let length = prost::decode_length_delimiter(&buf[..=last])
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(Some((last + 1, length)))
+}
+
 /// Validate RPC limits by parsing the wire format without allocating.
-fn validate_rpc_limits(
+fn is_within_rpc_limits(
     mut buf: &[u8],
-    max_message_size: usize,
-    max_publish_messages: usize,
-    max_control_message_size: usize,
+    (max_publish_messages, max_control_message_size): (usize, usize),
 ) -> io::Result<bool> {
-    let message_length = buf.len();
-    if message_length > max_message_size {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("message with {message_length}b exceeds maximum of {max_message_size}b",),
-        ));
-    }
-
-    // Consume length prefix and get message bytes from length-prefixed buffer for validation
-    if !consume_message_prefix(&mut buf)? {
-        return Ok(false);
-    }
-
     let mut publish_count = 0;
     let mut control_size = 0;
     while !buf.is_empty() {
@@ -319,31 +376,38 @@ fn validate_rpc_limits(
         consume_message(wire_type, tag, &mut buf)?;
         match tag {
             // Publish (2) - count messages
-            2 => {
-                publish_count += 1;
-                if publish_count > max_publish_messages {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "too many publish messages",
-                    ));
-                }
-            }
+            2 => publish_count += 1,
             // Control message - validate and accumulate size
-            1 | 3 => {
-                let field_size = field_start.len() - buf.len();
-                control_size += field_size;
-                if control_size > max_control_message_size {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "rpc control size exceeds max control message size",
-                    ));
-                }
-            }
+            1 | 3 => control_size += field_start.len() - buf.len(),
             // Unknown fields - skip
             _ => {}
         }
     }
-    Ok(true)
+    Ok(publish_count <= max_publish_messages && control_size <= max_control_message_size)
+}
+
+/// The event about a frame that is skipped; its topics are not known.
+fn skipped_frame(error: ValidationError) -> HandlerEvent {
+    let message = RawMessage {
+        source: None,
+        data: Vec::new(),
+        sequence_number: None,
+        form: MessageForm::default(),
+        topic: TopicHash::from_raw(""),
+        signature: None,
+        key: None,
+        validated: false,
+    };
+    HandlerEvent::Message {
+        rpc: RpcIn {
+            messages: Vec::new(),
+            subscriptions: Vec::new(),
+            control_msgs: Vec::new(),
+            #[cfg(feature = "partial-messages")]
+            partial_message: None,
+        },
+        invalid_messages: vec![(message, error)],
+    }
 }
 
 impl Decoder for GossipsubCodec {
@@ -351,15 +415,11 @@ impl Decoder for GossipsubCodec {
     type Error = prost_codec::Error;
 
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Self::Item>, Self::Error> {
-        // Pre-validate: discard if limits exceeded
-        if !validate_rpc_limits(
-            src.as_ref(),
-            self.global_max_transmit_size,
-            self.max_publish_messages,
-            self.max_control_message_size,
-        )? {
-            return Ok(None);
-        };
+        match self.begin(src)? {
+            Begin::Incomplete => return Ok(None),
+            Begin::Skipped(error) => return Ok(Some(skipped_frame(error))),
+            Begin::Frame => {}
+        }
 
         // Safe to decode with prost
         let Some(mut rpc) = self.codec.decode(src)? else {

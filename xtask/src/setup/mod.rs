@@ -17,7 +17,7 @@ pub(crate) use go::interop_program;
 pub(crate) use node::{packages_folder as js_packages, sdk_folder};
 pub(crate) use tools::Tools;
 
-use crate::shell;
+use crate::{say, shell};
 
 /// A tool, package or library that tests need.
 struct Need {
@@ -132,12 +132,15 @@ pub(crate) fn install_all() -> Result<Tools> {
         return Ok(tools);
     }
     for need in &missing {
-        println!("setup: missing {}, needed by {}", need.what, need.used_by);
+        say::line(format!(
+            "setup: missing {}, needed by {}",
+            need.what, need.used_by
+        ));
     }
     apt::install(&packages(&missing))?;
     for need in &missing {
         if let Install::Step(step) = need.install {
-            println!("setup: installing {}", need.what);
+            say::line(format!("setup: installing {}", need.what));
             step(&tools)?;
         }
     }

@@ -9,7 +9,7 @@ use std::io;
 use anyhow::{Result, bail};
 
 use crate::compiler::Compiler;
-use crate::setup;
+use crate::{say, setup};
 use outcome::Sum;
 
 /// The arguments of `cargo xtask test`.
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, compiler: Compiler) -> Result<()> {
         passed: sum.passed + outcome.sum.passed,
         failed: sum.failed + outcome.sum.failed,
     });
-    println!("\n{} passed, {} failed", sum.passed, sum.failed);
+    say::line(format!("\n{} passed, {} failed", sum.passed, sum.failed));
     let problems: Vec<String> = outcomes.into_iter().filter_map(|it| it.problem).collect();
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));

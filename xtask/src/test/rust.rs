@@ -9,7 +9,7 @@ use cargo_metadata::Message;
 
 use super::outcome::{Outcome, Sum};
 use crate::compiler::Compiler;
-use crate::{setup, shell};
+use crate::{say, setup, shell};
 
 impl Sum {
     /// Adds the counts of `line`, when it is the last line of a test binary.
@@ -49,7 +49,7 @@ pub(super) fn run(
 ) -> Result<Outcome> {
     let mut command = cargo_test(arguments, compiler, tools);
     let line = shell::command_line(&command);
-    println!("test: {line}");
+    say::line(format!("test: {line}"));
 
     let mut child = command
         .stdout(Stdio::piped())

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use super::outcome::{Outcome, Sum};
 use super::rust;
 use crate::compiler::Compiler;
-use crate::setup;
+use crate::{say, setup};
 
 /// The command by which a person repeats the run.
 const BY_HAND: &str = "(cd sdk/js && PEERWORK_BIN=../../target/debug/peerwork npm test)";
@@ -95,7 +95,7 @@ pub(super) fn run(tools: &setup::Tools, compiler: Compiler) -> Result<Outcome> {
     if report.exists() {
         fs::remove_file(&report).with_context(|| format!("removing {}", report.display()))?;
     }
-    println!("test: {BY_HAND}");
+    say::line(format!("test: {BY_HAND}"));
     let mut command = tools.command("npm", &["test"]);
     command
         .current_dir(setup::sdk_folder())

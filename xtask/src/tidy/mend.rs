@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::finding::Finding;
 use super::project::{File, Project};
 use super::{allow, bytes, dependencies};
+use crate::say;
 
 /// Writes the files of `project` that mending changes, below `root`, and prints their names.
 ///
@@ -22,7 +23,7 @@ pub(super) fn write(root: &Path, project: &Project, findings: &[Finding]) -> Res
         if mended != file.text {
             fs::write(root.join(&file.path), mended)
                 .with_context(|| format!("writing {}", file.path))?;
-            println!("mended {}", file.path);
+            say::line(format!("mended {}", file.path));
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ mod words;
 
 use anyhow::{Result, bail};
 
-use crate::shell;
+use crate::{say, shell};
 use finding::{Finding, report};
 use project::Project;
 
@@ -69,17 +69,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let project = Project::read(&root)?;
     let applied = allow::apply(&project, findings(&project));
-    print!("{}", report(&applied.remaining));
+    say::print(&report(&applied.remaining));
     for (rule, count) in &applied.allowed {
-        println!("tidy: {count} allowed exceptions from {rule}");
+        say::line(format!("tidy: {count} allowed exceptions from {rule}"));
     }
-    println!(
+    say::line(format!(
         "tidy: {} files, {} findings; {} Rust files over {} lines",
         project.files.len(),
         applied.remaining.len(),
         sizes::long_files(&project),
         sizes::FILE_LINES_TYPICAL,
-    );
+    ));
     if !applied.remaining.is_empty() {
         bail!(
             "{} places break the project's rules",

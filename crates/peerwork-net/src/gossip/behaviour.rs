@@ -20,11 +20,12 @@ const SUBSCRIPTIONS_MAX: usize = 2048;
 /// nodes wait for IHAVE messages, and with thirty nodes half of the messages never arrive.
 const HUB_MESH: usize = 4096;
 
-/// Bytes that a frame may have beside the data of its message. The bound of libp2p counts all of them:
-/// the message's author, key, signature and topic (at most 4 KiB), the control messages that other
-/// implementations put into the same frame (16 KiB), and the beginning of the next frame as far as it
-/// was read together with this one (8 KiB).
-const FRAME_BYTES_BESIDE_DATA: usize = 32 * 1024;
+/// Bytes of subscriptions and control messages that a frame may have. A client names all its topics in
+/// its first frame, and a frame of IHAVE may name thousands of messages.
+const CONTROL_BYTES_MAX: usize = 128 << 10;
+/// Bytes that a frame may have beside the data of its message: the message's author, key, signature and
+/// topic (at most 4 KiB), and the control messages that other implementations put into the same frame.
+const FRAME_BYTES_BESIDE_DATA: usize = CONTROL_BYTES_MAX + (16 << 10);
 
 fn wrong(reason: impl ToString) -> StartError {
     StartError::Behaviour {
@@ -47,6 +48,7 @@ pub(crate) fn build(keypair: &Keypair, config: &config::Gossip) -> Result<Behavi
     let settings = settings
         .validate_messages()
         .validation_mode(ValidationMode::Strict)
+        .max_control_message_size(CONTROL_BYTES_MAX)
         .max_transmit_size(config.message_bytes_max + FRAME_BYTES_BESIDE_DATA)
         .heartbeat_interval(config.heartbeat)
         .flood_publish(true)

@@ -216,9 +216,16 @@ impl Driver {
     /// Tells the hub of a subscriber, unless a service of this node has joined the topic.
     fn on_subscribed(&mut self, swarm: &mut Swarm<Behaviour>, peer: PeerId, topic: &TopicHash) {
         let joined = self.is_subscribed(topic);
-        let hub = self.hub.as_mut().filter(|_| !joined);
-        if hub.is_some_and(|hub| hub.subscribed(peer, topic.as_str())) {
+        let Some(hub) = self.hub.as_mut().filter(|_| !joined) else {
+            return;
+        };
+        let why = hub.unfollowed(peer, topic.as_str());
+        if hub.subscribed(peer, topic.as_str()) {
             subscribe(swarm, topic.as_str());
+        }
+        if let Some(why) = why {
+            let (now, node) = (self.started.elapsed(), NodeId::from_peer_id(peer));
+            self.drops.topic(now, node, topic.as_str(), why);
         }
     }
 

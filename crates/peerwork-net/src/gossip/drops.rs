@@ -1,4 +1,5 @@
-//! Counts gossip messages that are dropped before a service or a hub takes them, and logs them.
+//! Counts gossip messages that are dropped before a service or a hub takes them, and logs them and the
+//! topics that a hub does not follow.
 //!
 //! The counts are exact; the log has one line for each node and minute, because a client whose settings
 //! are wrong sends such messages without end.
@@ -35,8 +36,10 @@ reasons! {
         /// The node's score is so low, for forged or rejected messages, that none of its messages is
         /// taken.
         Muted = "muted",
-        /// The message is larger than the hub forwards.
+        /// The message is larger than the hub forwards, or its frame is larger than a node reads.
         Size = "size",
+        /// The frame has more messages, subscriptions or control messages than a node reads.
+        Frame = "frame",
         /// The node sends more on this topic than the hub forwards for one node.
         SenderRate = "sender-rate",
         /// All nodes together send more on this topic than the hub forwards.
@@ -55,7 +58,8 @@ impl DropReason {
             | Self::Signature
             | Self::SequenceNumber
             | Self::Author
-            | Self::Muted => None,
+            | Self::Muted
+            | Self::Frame => None,
         }
     }
 }
@@ -69,7 +73,10 @@ impl From<ValidationError> for DropReason {
             }
             ValidationError::InvalidPeerId => Self::Author,
             ValidationError::Graylisted => Self::Muted,
-            ValidationError::MessageSizeTooLargeForTopic => Self::Size,
+            ValidationError::MessageSizeTooLargeForTopic | ValidationError::FrameTooLarge => {
+                Self::Size
+            }
+            ValidationError::TooManyInFrame => Self::Frame,
             // The others belong to modes and transformations that this node does not use.
             ValidationError::InvalidSignature
             | ValidationError::SignaturePresent
@@ -80,11 +87,24 @@ impl From<ValidationError> for DropReason {
     }
 }
 
+/// The bound for which a hub does not follow a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfollowed {
+    /// The name is empty or too long.
+    Name,
+    /// The hub follows as many topics as it may.
+    Full,
+    /// The hub follows as many topics as it may for this node.
+    Node,
+}
+
 /// The dropped messages since the start.
 #[derive(Debug)]
 pub(crate) struct Drops {
     counts: Counted<DropReason>,
     logged: Rates<NodeId>,
+    /// The rate of the lines about topics that are not followed.
+    topics_logged: Rates<NodeId>,
 }
 
 impl Drops {
@@ -92,17 +112,32 @@ impl Drops {
         Self {
             counts: Counted::new(DropReason::ALL),
             logged: Rates::new(NODES_MAX),
+            topics_logged: Rates::new(NODES_MAX),
         }
     }
 
-    /// Counts a message that `sender` sent, and logs it at a bounded rate.
+    /// Counts a message that `sender` sent, and logs it at a bounded rate. The topic is empty for a frame
+    /// that was not read.
     pub(crate) fn add(&mut self, now: Duration, sender: NodeId, topic: &str, reason: DropReason) {
         if !self.count(now, sender, reason) {
             return;
         }
-        let topic: String = topic.chars().take(TOPIC_CHARS_MAX).collect();
+        let topic = shown(topic);
+        let topic = (!topic.is_empty()).then(|| tracing::field::debug(topic));
         let (flag, reason) = (reason.flag(), reason.name());
-        tracing::warn!(node = %sender, ?topic, reason, flag, "gossip dropped");
+        tracing::warn!(node = %sender, topic, reason, flag, "gossip dropped");
+    }
+
+    /// Logs a topic of `node` that the hub does not follow, at a bounded rate.
+    pub(crate) fn topic(&mut self, now: Duration, node: NodeId, topic: &str, why: Unfollowed) {
+        if self.topics_logged.take(now, node, LOGGED) {
+            let (reason, flag) = match why {
+                Unfollowed::Name => ("name", None),
+                Unfollowed::Full => ("full", Some("--max-topics")),
+                Unfollowed::Node => ("node", Some("--max-topics-per-peer")),
+            };
+            tracing::warn!(%node, topic = ?shown(topic), reason, flag, "gossip topic not forwarded");
+        }
     }
 
     /// Counts a message; gives whether the rate has room for a log line.
@@ -115,6 +150,11 @@ impl Drops {
     pub(crate) fn counts(&self) -> Vec<(DropReason, u64)> {
         self.counts.all()
     }
+}
+
+/// The begin of a topic's name.
+fn shown(topic: &str) -> String {
+    topic.chars().take(TOPIC_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

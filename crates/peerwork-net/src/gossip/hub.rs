@@ -13,7 +13,10 @@ use libp2p::PeerId;
 use peerwork_identity::NodeId;
 use peerwork_limits::Bucket;
 
-use super::{Forwarded, TopicCounts, TopicInfo, drops::DropReason};
+use super::{
+    Forwarded, TopicCounts, TopicInfo,
+    drops::{DropReason, Unfollowed},
+};
 use crate::config;
 
 #[derive(Debug)]
@@ -63,31 +66,46 @@ impl Hub {
 
     /// Notes that a node subscribes; gives whether the topic is to be joined now.
     pub(crate) fn subscribed(&mut self, peer: PeerId, topic: &str) -> bool {
-        if self.config.hubs.contains(&NodeId::from_peer_id(peer)) {
+        if self.is_hub(peer) {
             return false;
         }
         let new = !self.topics.contains_key(topic);
-        if new && !self.may_join(topic) {
+        if (new && !self.is_wanted(topic)) || self.unfollowed(peer, topic).is_some() {
             return false;
         }
         let topics = self.nodes.entry(peer).or_default();
-        if topics.len() >= self.config.topics_per_node_max {
-            tracing::debug!(%peer, topic, "a topic is not followed: its node has too many");
-            return false;
-        }
         topics.insert(topic.to_owned());
         let followed = self.topics.entry(topic.to_owned()).or_default();
         followed.subscribers.insert(peer);
         new
     }
 
-    fn may_join(&self, topic: &str) -> bool {
-        let wanted = self.config.follow.iter().any(|p| topic.starts_with(p));
-        let room = self.topics.len() < self.config.topics_max;
-        if wanted && !room {
-            tracing::debug!(topic, "a topic is not followed: there are too many");
+    fn is_hub(&self, peer: PeerId) -> bool {
+        self.config.hubs.contains(&NodeId::from_peer_id(peer))
+    }
+
+    /// Whether the operator lets the hub join the topic.
+    fn is_wanted(&self, topic: &str) -> bool {
+        self.config.follow.iter().any(|p| topic.starts_with(p))
+    }
+
+    /// The bound for which the hub does not follow a topic that the operator lets it join.
+    pub(crate) fn unfollowed(&self, peer: PeerId, topic: &str) -> Option<Unfollowed> {
+        let new = !self.topics.contains_key(topic);
+        if self.is_hub(peer) || (new && !self.is_wanted(topic)) {
+            return None;
         }
-        wanted && room && topic.len() <= config::TOPIC_BYTES_MAX
+        let own = self.nodes.get(&peer);
+        if own.is_some_and(|topics| topics.contains(topic)) {
+            None
+        } else if new && !(1..=config::TOPIC_BYTES_MAX).contains(&topic.len()) {
+            Some(Unfollowed::Name)
+        } else if new && self.topics.len() >= self.config.topics_max {
+            Some(Unfollowed::Full)
+        } else {
+            let many = own.is_some_and(|topics| topics.len() >= self.config.topics_per_node_max);
+            many.then_some(Unfollowed::Node)
+        }
     }
 
     /// Notes that a node no longer subscribes; gives whether the topic is to be left now.
@@ -257,12 +275,41 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_above_a_bound_has_its_reason_and_one_at_the_bound_none() {
+        let mut hub = hub(|config| {
+            config.topics_max = 4;
+            config.topics_per_node_max = 2;
+        });
+        let [a, b] = peers();
+        let name = |bytes| "x".repeat(bytes);
+        assert_eq!(hub.unfollowed(a, ""), Some(Unfollowed::Name));
+        let longest = config::TOPIC_BYTES_MAX;
+        assert_eq!(hub.unfollowed(a, &name(longest)), None);
+        let too_long = name(longest + 1);
+        assert_eq!(hub.unfollowed(a, &too_long), Some(Unfollowed::Name));
+        assert!(hub.subscribed(a, "1") && hub.subscribed(a, "2"));
+        assert_eq!(hub.unfollowed(a, "2"), None, "it is followed already");
+        assert_eq!(hub.unfollowed(a, "3"), Some(Unfollowed::Node));
+        assert_eq!(hub.unfollowed(b, "3"), None);
+        assert!(hub.subscribed(b, "3"));
+        assert_eq!(hub.unfollowed(b, "4"), Some(Unfollowed::Full));
+        assert_eq!(hub.unfollowed(b, "1"), None, "the topic is there");
+        hub.config.follow = vec!["app-".to_owned()];
+        assert_eq!(
+            hub.unfollowed(b, "4"),
+            None,
+            "the operator does not want it"
+        );
+    }
+
+    #[test]
     fn other_hubs_do_not_keep_a_topic() {
         let [other, node] = peers();
         let mut hub = hub(|config| {
             config.hubs = [NodeId::from_peer_id(other)].into();
         });
         assert!(!hub.subscribed(other, "room"));
+        assert_eq!(hub.unfollowed(other, ""), None);
         assert!(hub.subscribed(node, "room"));
         assert!(!hub.subscribed(other, "room"));
         assert!(hub.unsubscribed(node, "room"));

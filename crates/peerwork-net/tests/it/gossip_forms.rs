@@ -12,27 +12,27 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use crate::node::{address, config, connect, soon, start};
 
-const ROOM: &str = "room";
+pub(crate) const ROOM: &str = "room";
 
 async fn join(network: &Network) -> Topic {
     let joined = network.topic(ROOM, Mode::Subscribe, |_| Verdict::Accept, soon());
     joined.await.unwrap()
 }
 
-async fn next(topic: &mut Topic) -> Message {
+pub(crate) async fn next(topic: &mut Topic) -> Message {
     let message = tokio::time::timeout_at(soon(), topic.next()).await;
     message.unwrap().unwrap()
 }
 
 /// A hub whose topic has a subscriber.
-struct Room {
-    hub: Network,
-    metrics: Registry,
+pub(crate) struct Room {
+    pub(crate) hub: Network,
+    pub(crate) metrics: Registry,
     _subscriber: Network,
-    topic: Topic,
+    pub(crate) topic: Topic,
 }
 
-async fn room() -> Room {
+pub(crate) async fn room() -> Room {
     let mut settings = config();
     settings.gossip.hub = Some(Hub::default());
     let mut metrics = Registry::default();
@@ -54,7 +54,7 @@ async fn room() -> Room {
 }
 
 /// The messages that a node dropped for a reason.
-fn drops(metrics: &Registry, reason: &str) -> u64 {
+pub(crate) fn drops(metrics: &Registry, reason: &str) -> u64 {
     let mut text = String::new();
     encode(&mut text, metrics).unwrap();
     let series = format!("peerwork_net_gossip_drops_total{{reason=\"{reason}\"}} ");

@@ -9,6 +9,7 @@ mod dht;
 mod go;
 mod gossip;
 mod gossip_forms;
+mod gossip_frames;
 mod hostile;
 mod hub;
 mod interop;

@@ -38,8 +38,15 @@ pub(crate) fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<(
     })
 }
 
-/// A flag with a path, as a shell reads it.
+/// A flag with a path, as a shell reads it; a path that is no UTF-8 in the form of bash and zsh.
 pub(crate) fn flag(name: &str, path: &Path) -> String {
+    #[cfg(unix)]
+    if path.to_str().is_none() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let bytes = path.as_os_str().as_bytes().iter();
+        let written: String = bytes.map(|byte| format!("\\x{byte:02x}")).collect();
+        return format!("{name} $'{written}'");
+    }
     let path = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=".contains(c);
     match path.chars().all(plain) {
@@ -58,5 +65,11 @@ mod tests {
         assert_eq!(flag("/data/node_1"), "--to /data/node_1");
         assert_eq!(flag("/my data"), "--to '/my data'");
         assert_eq!(flag("/it's"), r"--to '/it'\''s'");
+        #[cfg(unix)]
+        {
+            use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+            let path = Path::new(OsStr::from_bytes(b"/d\xe9"));
+            assert_eq!(super::flag("--to", path), r"--to $'\x2f\x64\xe9'");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Follows `README.md` word for word: each block and each row of its tables is run in a shell, in order,
 //! or is named with the reason why it is not.
 //!
-//! The addresses of the README are replaced by one of this test alone, and its ports by free ones
-//! ([`text::Local`]); everything else is run as it is written.
+//! The addresses of the README are replaced by one of this test alone, its ports by free ones, and its
+//! Unix socket by one in the test's folder ([`text::Local`]); everything else is run as it is written.
 
+mod apps;
 mod rows;
 mod shell;
 mod statuses;
@@ -53,6 +54,7 @@ const STEPS: &[(&str, Step)] = &[
     ("see the state of a node", rows::status),
     ("see and add peers", rows::peers),
     ("allow more ports on an edge", rows::more_ports),
+    ("name where a port's app is", apps::urls),
     ("require a key", rows::keys),
     ("reach SSH on a node", rows::forward),
     ("run a node that is relay and edge", rows::node),
@@ -61,6 +63,7 @@ const STEPS: &[(&str, Step)] = &[
     ("enter an app in a browser", rows::browser),
     ("serve HTTP calls over TLS", rows::tls),
     ("put a reverse proxy in front", rows::proxy),
+    ("serve apps that redirect", apps::redirects),
     ("watch a node with Prometheus", rows::metrics),
     ("get completions and man pages", rows::completions),
     ("400", statuses::no_such_target),
@@ -91,7 +94,7 @@ impl Reader {
     fn new(home: &std::path::Path, items: &[Item]) -> Self {
         Self {
             shell: Shell::start(home),
-            local: Local::new(items),
+            local: Local::new(home, items),
             output: String::new(),
             edge_command: String::new(),
             relay_command: String::new(),

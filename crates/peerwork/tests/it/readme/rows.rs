@@ -9,7 +9,7 @@ use super::{PREPARED, Reader, text::Item};
 use crate::{network::eventually, secure::certificate};
 
 /// The texts between backticks of a row, of which the first `N` are checked by their beginnings.
-fn commands<'a, const N: usize>(item: &'a Item, starts: [&str; N]) -> [&'a str; N] {
+pub(super) fn commands<'a, const N: usize>(item: &'a Item, starts: [&str; N]) -> [&'a str; N] {
     let spans = item.spans();
     assert!(spans.len() >= N, "{spans:?}");
     let mut found = [""; N];
@@ -24,7 +24,7 @@ fn commands<'a, const N: usize>(item: &'a Item, starts: [&str; N]) -> [&'a str; 
 const APP_PORT: &str = "0.0.0.0:8081=$EDGE:9527";
 
 /// Starts the first relay again, with flags behind the README's command.
-fn restart_relay(reader: &mut Reader, flags: &str) {
+pub(super) fn restart_relay(reader: &mut Reader, flags: &str) {
     reader.shell.end("relay 1");
     let command = format!("{} {flags}", reader.relay_command.trim_end());
     reader.start("relay 1", &command, PREPARED);
@@ -44,7 +44,7 @@ pub(super) fn relay_as_written(reader: &mut Reader) {
 }
 
 /// Starts the edge again, with the command that `change` makes of the README's.
-fn restart_edge(reader: &mut Reader, change: impl FnOnce(&str) -> String) {
+pub(super) fn restart_edge(reader: &mut Reader, change: impl FnOnce(&str) -> String) {
     reader.shell.end("edge");
     let command = change(reader.edge_command.trim_end());
     reader.start("edge", &command, PREPARED);

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
 };
 
 use peerwork_testkit::own_loopback;
@@ -86,16 +87,20 @@ fn row(line: &str) -> Item {
     }
 }
 
-/// The addresses and ports that stand for those of the README: an address that this test has for itself,
-/// and ports outside of the range from which systems take free ports.
+/// The Unix socket of the README.
+const SOCKET: &str = "/run/app.sock";
+
+/// The addresses, ports and the Unix socket that stand for those of the README: an address that this test
+/// has for itself, ports outside of the range from which systems take free ports, and a socket in `home`.
 pub(super) struct Local {
     ip: Ipv4Addr,
     ports: BTreeMap<u16, u16>,
+    home: PathBuf,
 }
 
 impl Local {
     /// Takes a free port for each port in the commands of the README.
-    pub(super) fn new(items: &[Item]) -> Self {
+    pub(super) fn new(home: &Path, items: &[Item]) -> Self {
         let ip = own_loopback();
         let mut named = BTreeSet::new();
         for item in items {
@@ -114,13 +119,20 @@ impl Local {
             (port, free)
         });
         let ports = taken.collect();
-        Self { ip, ports }
+        let home = home.to_owned();
+        Self { ip, ports, home }
     }
 
-    /// Replaces the addresses and ports in a text of the README.
+    /// The path of the Unix socket.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.home.join("app.sock")
+    }
+
+    /// Replaces the addresses, ports and the socket in a text of the README.
     pub(super) fn apply(&self, text: &str) -> String {
         let text = replace_numbers(text, |port| self.ports.get(&port).copied());
         let ip = self.ip.to_string();
+        let text = text.replace(SOCKET, &self.socket().display().to_string());
         ["127.0.0.1", "0.0.0.0", "localhost"]
             .into_iter()
             .fold(text, |text, host| text.replace(host, &ip))
