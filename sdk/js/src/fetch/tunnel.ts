@@ -61,7 +61,8 @@ const REASONS: Array<[ErrorCode, string]> = [
   ['app-unreachable', 'nothing answers at the port behind the edge'],
   ['app-timeout', 'the app took no connection in time'],
   ['edge-busy', 'the edge carries as many tunnels as it may'],
-  ['edge-busy', 'the edge is stopping']
+  ['edge-busy', 'the edge is stopping'],
+  ['edge-refused', 'the app may have got the request already']
 ]
 
 /**
