@@ -51,12 +51,13 @@ pub(crate) struct Relay {
     pub(crate) ingress: SocketAddr,
 }
 
-/// The reach of a relay's announced address.
+/// The reach of a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
     /// Every node that learns of the relay can connect to it.
     ToAll,
-    /// No node can connect to the relay; the relay itself connects to other relays.
+    /// The relay listens on no address; it connects to other relays itself. An announced address that
+    /// nobody answers at is not enough: identify tells the real one, and edges connect to it.
     ToRelaysOnly,
 }
 
@@ -82,7 +83,10 @@ pub(crate) fn relay(
     arguments.extend(
         [
             "--libp2p",
-            &format!("127.0.0.1:{p2p}"),
+            &match open {
+                Open::ToAll => format!("127.0.0.1:{p2p}"),
+                Open::ToRelaysOnly => "off".to_owned(),
+            },
             "--relay-libp2p",
             "off",
             "--max-reservations",
@@ -94,10 +98,6 @@ pub(crate) fn relay(
         ]
         .map(String::from),
     );
-    if open == Open::ToRelaysOnly {
-        // An edge that learns of this relay cannot connect to this address.
-        arguments.extend(["--announce", "/ip4/127.0.0.1/tcp/1"].map(String::from));
-    }
     Ok(Relay {
         process: Process::start(name, program, &arguments)?,
         address,
