@@ -47,13 +47,8 @@ pub(crate) enum Command {
         addresses: Vec<Multiaddr>,
         reply: Waiter,
     },
-    /// Makes a further connection to a connected node, at these addresses only.
-    DialAgain {
-        node: NodeId,
-        addresses: Vec<Multiaddr>,
-        reply: Waiter,
-    },
-    /// Makes a further connection as `DialAgain` does, unless the node has one beside the known ones.
+    /// Makes a further connection to a node, at these addresses only, unless it has one beside the known
+    /// ones.
     DialBeyond {
         node: NodeId,
         addresses: Vec<Multiaddr>,
@@ -130,14 +125,6 @@ impl Driver {
                 addresses,
                 reply,
             } => self.dial(swarm, node, addresses, reply),
-            Command::DialAgain {
-                node,
-                addresses,
-                reply,
-            } => {
-                let peer = *node.as_peer_id();
-                self.dials.dial_again(swarm, peer, addresses, reply);
-            }
             Command::DialBeyond {
                 node,
                 addresses,

@@ -46,26 +46,8 @@ impl Network {
         .await
     }
 
-    /// Makes a further connection even when one exists, for instance a direct one beside a circuit.
-    /// Only the given addresses are tried.
-    ///
-    /// # Errors
-    /// As [`Network::dial`].
-    pub async fn dial_again(
-        &self,
-        node: NodeId,
-        addresses: Vec<Multiaddr>,
-        deadline: Instant,
-    ) -> Result<(), DialError> {
-        self.ask_dial(deadline, |reply| Command::DialAgain {
-            node,
-            addresses,
-            reply,
-        })
-        .await
-    }
-
-    /// Makes a further connection as [`Network::dial_again`] does, unless the node has a connection by now
+    /// Makes a further connection to a node that may be connected already, for instance a direct one beside
+    /// a circuit. Only the given addresses are tried. The call does nothing when the node has a connection
     /// that is not among `known`: of callers that gave the same connections up one after the other, one
     /// dials.
     ///

@@ -81,8 +81,9 @@ async fn a_direct_connection_is_preferred_over_a_circuit() {
         .unwrap();
     assert_eq!(caller.path(edge.node_id()), Some(Path::Relayed));
     let direct = vec![address(&edge).transport];
+    let relayed = caller.peer(edge.node_id()).unwrap().connections.clone();
     caller
-        .dial_again(edge.node_id(), direct, soon())
+        .dial_beyond(edge.node_id(), direct, relayed, soon())
         .await
         .unwrap();
     assert_eq!(caller.path(edge.node_id()), Some(Path::Direct));

@@ -132,7 +132,8 @@ async fn a_stream_opens_on_an_older_connection_when_the_youngest_is_silent() {
     let client = start(config()).await;
     connect(&client, &server).await;
     let node = server.node_id();
-    let further = client.dial_again(node, vec![through_link], soon());
+    let known = client.peer(node).unwrap().connections.clone();
+    let further = client.dial_beyond(node, vec![through_link], known, soon());
     further.await.unwrap();
     echo_once(&client, node, b"over the link").await;
     link.set_open(false);
@@ -151,7 +152,9 @@ async fn callers_that_dial_a_connected_node_again_at_once_share_one_connection()
     let (server, client) = (start(config()).await, start(config()).await);
     connect(&client, &server).await;
     let (node, addresses) = (server.node_id(), vec![address(&server).transport]);
-    let dials = (0..50).map(|_| client.dial_again(node, addresses.clone(), soon()));
+    let known = client.peer(node).unwrap().connections.clone();
+    let dial = |_| client.dial_beyond(node, addresses.clone(), known.clone(), soon());
+    let dials = (0..50).map(dial);
     for dialled in futures::future::join_all(dials).await {
         dialled.unwrap();
     }

@@ -59,7 +59,7 @@ async fn errors(network: &Network, deadline: impl Fn() -> Instant) -> Vec<String
     );
     note(
         &network
-            .dial_again(node, addresses(), deadline())
+            .dial_beyond(node, addresses(), Vec::new(), deadline())
             .await
             .unwrap_err(),
     );
