@@ -87,6 +87,24 @@ fn done(response: Response<Body>, finish: &mut Finish) -> Response<Body> {
     response
 }
 
+/// Answers a request for the login of browsers.
+async fn login(
+    visit: Visit<'_>,
+    request: Request<Incoming>,
+    finish: &mut Finish,
+) -> Result<Response<Body>, Problem> {
+    finish.phase = Phase::Authorize;
+    let answered = visit.answer(request).await?;
+    let response = answered.response.map(Body::from);
+    match answered.problem {
+        Some(problem) => {
+            finish.failed(problem.failure, &problem.detail);
+            Ok(response)
+        }
+        None => Ok(done(response, finish)),
+    }
+}
+
 /// Passes the app's interim responses to the client, except 100: hyper itself answers the expectation.
 fn pass_interim(request: &mut Request<Upload>, interim: Interim, prefix: Option<Prefix>) {
     hyper::ext::on_informational(request, move |response| {
@@ -158,10 +176,10 @@ impl Call<'_> {
         if let Some(response) = self.shared.cors.preflight(&request) {
             return Ok(done(response, finish));
         }
-        let request = match self.login(request, finish).await? {
-            Ok(response) => return Ok(response),
-            Err(request) => request,
-        };
+        if let Some(visit) = self.visit(&request) {
+            // Boxed: logins are rare, and every request would carry the future of one.
+            return Box::pin(login(visit, request, finish)).await;
+        }
         let Prepared {
             request,
             to,
@@ -179,7 +197,7 @@ impl Call<'_> {
             request_id: self.request_id,
             phase: &mut finish.phase,
         };
-        let (mut response, sender) = exchange.run(request, upgrade.is_some()).await?;
+        let (mut response, connection) = exchange.run(request, upgrade.is_some()).await?;
         finish.status = response.status().as_u16();
         put_under(prefix.as_ref(), response.headers_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -198,7 +216,7 @@ impl Call<'_> {
         *response.version_mut() = Version::HTTP_11;
         let shared = Arc::clone(self.shared);
         let body = |incoming| {
-            let download = Download::new(incoming, finish, shared, to, sender);
+            let download = Download::new(incoming, finish, shared, to, connection);
             Body::App(Box::new(download))
         };
         Ok(response.map(body))
@@ -236,34 +254,15 @@ impl Call<'_> {
         Ok(done(response, finish))
     }
 
-    /// Answers a request for the login of browsers, which exists at apps' own ports; gives back all other
-    /// requests.
-    async fn login(
-        &self,
-        request: Request<Incoming>,
-        finish: &mut Finish,
-    ) -> Result<Result<Response<Body>, Request<Incoming>>, Problem> {
-        let Some(app) = &self.port.app else {
-            return Ok(Err(request));
-        };
+    /// The visit to the login of browsers, which exists at apps' own ports; `None` for all other requests.
+    fn visit(&self, request: &Request<Incoming>) -> Option<Visit<'_>> {
         let visit = Visit {
             shared: self.shared,
-            app,
+            app: self.port.app.as_ref()?,
             client: self.client,
             request_id: self.request_id,
         };
-        if !visit.is_meant(&request) {
-            return Ok(Err(request));
-        }
-        finish.phase = Phase::Authorize;
-        // Boxed: logins are rare, and every request would carry the future of one.
-        let answered = Box::pin(visit.answer(request)).await?;
-        let response = answered.response.map(Body::from);
-        if let Some(problem) = answered.problem {
-            finish.failed(problem.failure, &problem.detail);
-            return Ok(Ok(response));
-        }
-        Ok(Ok(done(response, finish)))
+        visit.is_meant(request).then_some(visit)
     }
 
     /// Reads the keys that the browser of a request sent by itself, and removes the cookies of logins.
