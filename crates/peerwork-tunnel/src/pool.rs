@@ -43,7 +43,7 @@ const IDLE_PER_DESTINATION_MAX: usize = 64;
 /// The most kept connections in all; each costs about 30 KiB here, so 120 MiB at worst.
 const IDLE_MAX: usize = 4096;
 /// How long an unused connection is kept.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// HTTP on a tunnel to an app.
 pub(crate) struct Connection {

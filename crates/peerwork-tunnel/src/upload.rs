@@ -65,15 +65,6 @@ struct Recording {
     back: oneshot::Sender<Upload>,
 }
 
-impl Recording {
-    fn note(&mut self, frame: &Frame<Bytes>) {
-        match frame.data_ref() {
-            Some(data) => self.sent.extend_from_slice(data),
-            None => self.trailers = frame.trailers_ref().cloned(),
-        }
-    }
-}
-
 impl Upload {
     pub(crate) fn new(incoming: Incoming, progress: Arc<Progress>) -> Self {
         let upload = Self {
@@ -114,15 +105,17 @@ impl Upload {
         self.progress.done.store(done, Ordering::Release);
     }
 
+    /// Records a frame, or ends the recording of a body that is too long.
     fn note(&mut self, frame: &Frame<Bytes>) {
         let Some(recording) = &mut self.recording else {
             return;
         };
-        let more = frame.data_ref().map_or(0, Bytes::len);
-        if recording.sent.len() + more > RECORDED_BYTES_MAX {
-            self.recording = None;
-        } else {
-            recording.note(frame);
+        match frame.data_ref() {
+            Some(data) if recording.sent.len() + data.len() > RECORDED_BYTES_MAX => {
+                self.recording = None;
+            }
+            Some(data) => recording.sent.extend_from_slice(data),
+            None => recording.trailers = frame.trailers_ref().cloned(),
         }
     }
 
@@ -143,7 +136,6 @@ impl HttpBody for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
         if let Some(frame) = this.first.as_mut().and_then(|first| first.take()) {
-            this.note(&frame);
             this.note_end();
             return Poll::Ready(Some(Ok(frame)));
         }

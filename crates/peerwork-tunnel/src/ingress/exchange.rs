@@ -55,13 +55,13 @@ impl Exchange<'_> {
         mut request: Request<Upload>,
         upgrade: bool,
     ) -> Result<(Response<Incoming>, Connection), Problem> {
-        let repeat = repeat(&request);
+        let repeat = may_repeat(&request);
         let kept = match upgrade {
             true => None,
             false => self.kept(repeat).await,
         };
         // Boxed, as the rare paths below: hyper moves a request's future.
-        let again = kept
+        let mut again = kept
             .as_ref()
             .map(|kept| Box::new(self.again(&mut request, repeat, kept)));
         let mut connection = match kept {
@@ -69,12 +69,14 @@ impl Exchange<'_> {
             None if upgrade => Box::pin(self.fresh(Opening::upgrade(self.request_id))).await?,
             None => Box::pin(self.fresh(Opening::kept(self.request_id, None))).await?,
         };
-        *self.phase = Phase::Forward;
-        let sent = pin!(connection.sender.try_send_request(request));
-        match (self.respond(sent).await?, again) {
-            (Ok(response), _) => Ok((response, connection)),
-            (Err(failed), None) => Err(self.classify(&failed.into_error())),
-            (Err(failed), Some(again)) => Box::pin(self.repeat(failed, *again)).await,
+        loop {
+            *self.phase = Phase::Forward;
+            let sent = pin!(connection.sender.try_send_request(request));
+            (request, connection) = match (self.respond(sent).await?, again.take()) {
+                (Ok(response), _) => return Ok((response, connection)),
+                (Err(failed), None) => return Err(self.classify(&failed.into_error())),
+                (Err(failed), Some(again)) => Box::pin(self.repeat(failed, *again)).await?,
+            };
         }
     }
 
@@ -90,13 +92,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// Phase "repeat" of a request whose kept connection ended before the response: sends it on a new
-    /// connection, unless it must not reach the app twice and may have done so once.
+    /// Phase "repeat" of a request whose kept connection ended before the response: gives the request with
+    /// a new connection, unless it must not reach the app twice and may have done so once.
     async fn repeat(
         &mut self,
         mut failed: TrySendError<Request<Upload>>,
         again: Again,
-    ) -> Result<(Response<Incoming>, Connection), Problem> {
+    ) -> Result<(Request<Upload>, Connection), Problem> {
         let Again { copy, body, place } = again;
         // hyper returns the message when no byte of it was written.
         let unwritten = failed.take_message();
@@ -118,7 +120,7 @@ impl Exchange<'_> {
             }
         };
         let opening = Opening::kept(self.request_id, repeats);
-        let mut connection = match self.fresh(opening).await {
+        let connection = match self.fresh(opening).await {
             Ok(connection) => connection,
             Err(problem) if repeats.is_some() => {
                 tracing::debug!(detail = %problem.detail, "a request is not sent again");
@@ -127,12 +129,7 @@ impl Exchange<'_> {
             Err(problem) => return Err(problem),
         };
         self.shared.metrics.repeated.inc();
-        *self.phase = Phase::Forward;
-        let sent = pin!(connection.sender.try_send_request(request));
-        match self.respond(sent).await? {
-            Ok(response) => Ok((response, connection)),
-            Err(failed) => Err(self.classify(&failed.into_error())),
-        }
+        Ok((request, connection))
     }
 
     async fn kept(&self, repeat: Repeat) -> Option<Connection> {
@@ -224,7 +221,7 @@ fn is_unprocessed(error: &hyper::Error) -> bool {
 }
 
 /// Whether a request may be sent twice: an idempotent method (RFC 9110 section 9.2.2) without a body.
-fn repeat(request: &Request<Upload>) -> Repeat {
+fn may_repeat(request: &Request<Upload>) -> Repeat {
     let idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE

@@ -43,8 +43,8 @@ const RESERVED: &str = "/.well-known/peerwork/";
 const LOGIN: &str = "/.well-known/peerwork/login";
 const LOGOUT: &str = "/.well-known/peerwork/logout";
 
-/// The attempts with wrong keys of one network address: ten at once, then one each six seconds. Callers of this
-/// machine count together, and so do the clients of a proxy that the operator did not name.
+/// The attempts with wrong keys of one network address: ten at once, then one each six seconds. Callers
+/// of this machine count together, and so do the clients of a proxy that the operator did not name.
 const ATTEMPTS: Rate = Rate {
     burst: 10,
     interval: Duration::from_secs(6),

@@ -94,8 +94,8 @@ impl Handshakes {
         }
     }
 
-    /// Starts the version of HTTP that the app speaks; `written` counts the bytes to the tunnel. The connection's task ends when the sender is
-    /// dropped, either side closes, or the lifetime is cancelled.
+    /// Starts the version of HTTP that the app speaks; `written` counts the bytes to the tunnel. The
+    /// connection's task ends when the sender is dropped, either side closes, or the lifetime is cancelled.
     pub(super) async fn shake(
         &self,
         opened: Opened,
