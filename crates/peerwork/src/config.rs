@@ -66,6 +66,12 @@ impl Config {
             api: peerwork_api::config::Config::default(),
         }
     }
+
+    /// The HTTP ingress, which only a relay may have.
+    #[must_use]
+    pub fn ingress(&self) -> Option<&Ingress> {
+        self.relay.as_ref()?.ingress.as_ref()
+    }
 }
 
 /// Settings of the relay role.

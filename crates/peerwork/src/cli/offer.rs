@@ -83,14 +83,19 @@ impl Offer {
 
     /// The conditions for callers.
     pub(crate) fn callers(&self) -> String {
-        let keys = match self.keys_needed {
-            true => "callers need a key of this node (`peerwork key create`)",
-            false => "callers need no key of this node",
-        };
+        let keys = keys(self.keys_needed);
         match self.callers_allowed {
             Some(nodes) => format!("{keys}; only {nodes} calling nodes are allowed"),
             None => keys.to_owned(),
         }
+    }
+}
+
+/// Whether callers need a key of the node.
+pub(crate) fn keys(needed: bool) -> &'static str {
+    match needed {
+        true => "callers need a key of this node (`peerwork key create`)",
+        false => "callers need no key of this node",
     }
 }
 

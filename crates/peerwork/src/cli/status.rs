@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     command::{Call, Command},
-    offer::Offer,
+    offer::{self, Offer},
     operator::{connect, refused},
     output::{Answer, Form, block},
     runtime::block_on,
@@ -164,13 +164,8 @@ impl Answer for Status {
             rows.push(("Keys", edge.callers()));
             rows.push(("Share", edge.reached_at()));
         }
-        rows.extend(self.ingress_keys_needed.map(|needed| {
-            let text = match needed {
-                true => "callers need a key of this node (`peerwork key create`)",
-                false => "callers need no key of this node",
-            };
-            ("Ingress keys", text.to_owned())
-        }));
+        let ingress_keys = self.ingress_keys_needed.map(offer::keys);
+        rows.extend(ingress_keys.map(|text| ("Ingress keys", text.to_owned())));
         block("STATUS", &rows)
     }
 }

@@ -114,11 +114,12 @@ pub(super) fn api(
 /// The HTTP ports that have a certificate.
 pub(super) fn tls_ports(config: &Config) -> TlsPorts {
     let relay = config.relay.as_ref();
-    let ingress = relay.and_then(|relay| relay.ingress.as_ref());
     let front = relay.and_then(|relay| relay.front.as_ref());
     let has = |http: &peerwork_listener::Config| http.preamble.tls.is_some();
     TlsPorts {
-        ingress: ingress.is_some_and(|ingress| has(&ingress.settings.http)),
+        ingress: config
+            .ingress()
+            .is_some_and(|ingress| has(&ingress.settings.http)),
         jsonrpc: config.api.json_rpc.as_ref().is_some_and(|at| has(&at.http)),
         front: front.is_some_and(|front| has(&front.settings)),
     }
@@ -126,11 +127,10 @@ pub(super) fn tls_ports(config: &Config) -> TlsPorts {
 
 /// The apps with ports of their own, at the addresses that were bound.
 pub(super) fn app_addresses(config: &Config, ports: Option<&ingress::Ports>) -> Vec<AppAddress> {
-    let ingress = config
-        .relay
-        .as_ref()
-        .and_then(|relay| relay.ingress.as_ref());
-    let apps = ingress.iter().flat_map(|ingress| &ingress.settings.apps);
+    let apps = config
+        .ingress()
+        .into_iter()
+        .flat_map(|ingress| &ingress.settings.apps);
     let bound = ports.into_iter().flat_map(ingress::Ports::apps);
     let of = |(app, address): (&ingress::AppPort, _)| AppAddress {
         address,

@@ -171,7 +171,7 @@ impl Starting<'_> {
             Some(front) => Some(bind_front(front.listen).await.map_err(StartError::Api)?),
             None => None,
         };
-        let ingress = match relay.and_then(|relay| relay.ingress.as_ref()) {
+        let ingress = match self.config.ingress() {
             Some(ingress) => Some(
                 Ingress::bind(&ingress.settings)
                     .await
@@ -374,8 +374,8 @@ impl Starting<'_> {
         Ok(side.write_config(&wanted.config_folders)?)
     }
 
-    /// Writes `node.json` and the record of the node. A failure is only a warning in the log: the node works, and only commands do
-    /// not find it by its data directory.
+    /// Writes `node.json` and the record of the node. A failure is only a warning in the log: the node
+    /// works, and only commands do not find it by its data directory.
     fn runtime_file(&mut self, data_dir: &Arc<DataDir>, network: &Network, at: &Addresses) {
         let node = network.node_id();
         let full = at.p2p.iter().map(|at| format!("{at}/p2p/{node}"));

@@ -29,9 +29,7 @@ impl About {
             },
             reservations_max: relay.map(|relay| relay.server.reservations_max),
             edge: config.edge.as_ref().map(Edge::offer),
-            ingress_keys_needed: relay
-                .and_then(|relay| relay.ingress.as_ref())
-                .map(|ingress| ingress.auth),
+            ingress_keys_needed: config.ingress().map(|ingress| ingress.auth),
             reserves: config.directory.keep_reservations,
         }
     }

@@ -97,10 +97,7 @@ fn listens(config: &Config) -> Vec<Listens> {
         what: "nodes",
         address: at.to_string(),
     });
-    let ingress = config
-        .relay
-        .as_ref()
-        .and_then(|relay| relay.ingress.as_ref());
+    let ingress = config.ingress();
     let api = &config.api;
     let http = [
         ("HTTP calls", ingress.map(|ingress| ingress.settings.listen)),
@@ -169,8 +166,9 @@ fn contacts(config: &Config) -> Vec<String> {
 
 fn remarks(config: &Config) -> Vec<&'static str> {
     let relay = config.relay.as_ref();
-    let ingress = relay.and_then(|relay| relay.ingress.as_ref());
-    let open = ingress.is_some_and(|i| !i.auth && !i.settings.listen.ip().is_loopback());
+    let open = config
+        .ingress()
+        .is_some_and(|i| !i.auth && !i.settings.listen.ip().is_loopback());
     let alone = contacts(config).is_empty() && relay.is_none();
     let unreachable = config.edge.is_some()
         && relay.is_none()
