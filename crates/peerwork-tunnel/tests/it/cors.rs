@@ -20,9 +20,7 @@ async fn world(answer: &'static [u8], origins: &[&str]) -> (World, RawApp) {
         }
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| {
-        setup.edge.ports = [port].into();
+    let world = World::before(&app, |setup| {
         setup.ingress.cors_origins = origins.iter().map(ToString::to_string).collect();
     })
     .await;

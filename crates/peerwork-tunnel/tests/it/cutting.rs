@@ -57,13 +57,8 @@ async fn a_body_without_a_length_is_complete_only_when_the_app_ended_it() {
             }
         })
         .await;
-        let port = app.address().port();
-        let world = World::with(|setup| {
-            setup.edge.ports = [port].into();
-            setup.over = over;
-        })
-        .await;
-        let path = format!("/edge/{}/{port}/", world.node());
+        let world = World::before(&app, |setup| setup.over = over).await;
+        let path = world.path("/");
         let request = hyper::Request::get(&path).header("host", "x");
         let mut response = world.send(request.body(none()).unwrap()).await;
         let first = timeout(SOON, response.frame()).await.unwrap();
@@ -118,13 +113,8 @@ async fn an_upload_that_breaks_off_never_looks_complete_to_the_app() {
             }
         })
         .await;
-        let port = app.address().port();
-        let world = World::with(|setup| {
-            setup.edge.ports = [port].into();
-            setup.over = over;
-        })
-        .await;
-        let path = format!("/edge/{}/{port}/", world.node());
+        let world = World::before(&app, |setup| setup.over = over).await;
+        let path = world.path("/");
         let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
         let mut client = world.raw(&head).await;
         client.write_all(b"5\r\nhello\r\n").await.unwrap();
@@ -155,9 +145,8 @@ async fn an_app_that_closed_a_kept_connection_is_called_again() {
         let _ = stream.read(&mut [0; 4096]).await;
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     for _ in 0..5 {
         let request = hyper::Request::get(&path).header("host", "x");
         let response = world.send(request.body(none()).unwrap()).await;

@@ -211,9 +211,8 @@ async fn an_app_that_answers_nonsense_or_hangs_up_is_a_502() {
         let _ = stream.write_all(answers[number % 3]).await;
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     for _ in 0..3 {
         problem(ask(&world, &path).await, 502, "app-broken", "app").await;
     }

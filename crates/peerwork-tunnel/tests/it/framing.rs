@@ -1,15 +1,13 @@
 //! The framing of messages: lengths, transfer codings, and header lines that a proxy has to mend.
 
-use hyper::{Request, Response, body::Incoming, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{Request, Response, body::Incoming};
 use peerwork_testkit::RawApp;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
-use crate::world::{SOON, World, none, problem, text};
+use crate::world::{SOON, World, http2, none, problem, text};
 
 /// A world with an app that answers each connection's first request with `answer`, and closes.
 async fn world(answer: &str) -> (World, RawApp) {
@@ -22,28 +20,17 @@ async fn world(answer: &str) -> (World, RawApp) {
         }
     })
     .await;
-    let port = app.address().port();
-    (
-        World::with(|setup| setup.edge.ports = [port].into()).await,
-        app,
-    )
+    (World::before(&app, |_| ()).await, app)
 }
 
-fn path(world: &World, app: &RawApp) -> String {
-    format!("/edge/{}/{}/", world.node(), app.address().port())
-}
-
-async fn over_http1(world: &World, app: &RawApp) -> Response<Incoming> {
-    let request = Request::get(path(world, app)).header("host", "x");
+async fn over_http1(world: &World) -> Response<Incoming> {
+    let request = Request::get(world.path("/")).header("host", "x");
     world.send(request.body(none()).unwrap()).await
 }
 
-async fn over_http2(world: &World, app: &RawApp) -> Response<Incoming> {
-    let stream = TcpStream::connect(world.address()).await.unwrap();
-    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
-    let request = Request::get(format!("http://relay.test{}", path(world, app)));
+async fn over_http2(world: &World) -> Response<Incoming> {
+    let mut sender = http2(world.address()).await;
+    let request = Request::get(format!("http://relay.test{}", world.path("/")));
     let sent = sender.send_request(request.body(none()).unwrap());
     timeout(SOON, sent).await.unwrap().unwrap()
 }
@@ -55,11 +42,8 @@ async fn a_chunked_answer_with_a_content_length_arrives_whole_and_without_the_le
         "transfer-encoding: Chunked\r\ncontent-length: 3",
     ] {
         let answer = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
-        let (world, app) = world(&answer).await;
-        let answers = [
-            over_http1(&world, &app).await,
-            over_http2(&world, &app).await,
-        ];
+        let (world, _app) = world(&answer).await;
+        let answers = [over_http1(&world).await, over_http2(&world).await];
         for response in answers {
             assert_eq!(response.headers().get("content-length"), None);
             assert_eq!(text(response).await, "hello", "{lengths}");
@@ -76,8 +60,8 @@ async fn an_answer_with_a_transfer_coding_beside_chunked_is_a_502_that_says_so()
         "transfer-encoding: gzip",
     ] {
         let answer = format!("HTTP/1.1 200 OK\r\n{coding}\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
-        let (world, app) = world(&answer).await;
-        let response = over_http1(&world, &app).await;
+        let (world, _app) = world(&answer).await;
+        let response = over_http1(&world).await;
         let body = problem(response, 502, "app-broken", "app").await;
         let detail = body["detail"].as_str().unwrap();
         assert!(detail.contains("transfer coding"), "{detail}");
@@ -87,17 +71,17 @@ async fn an_answer_with_a_transfer_coding_beside_chunked_is_a_502_that_says_so()
 #[tokio::test]
 async fn an_answer_in_the_identity_coding_ends_with_its_connection() {
     let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ncontent-length: 3\r\n\r\nhello";
-    let (world, app) = world(answer).await;
-    assert_eq!(text(over_http1(&world, &app).await).await, "hello");
-    assert_eq!(text(over_http2(&world, &app).await).await, "hello");
+    let (world, _app) = world(answer).await;
+    assert_eq!(text(over_http1(&world).await).await, "hello");
+    assert_eq!(text(over_http2(&world).await).await, "hello");
 }
 
 #[tokio::test]
 async fn blanks_before_a_colon_and_folded_lines_of_an_answer_are_mended() {
     let answer =
         "HTTP/1.1 200 OK\r\nx-blank : 1\r\nx-folded: a\r\n  b\r\ncontent-length : 2\r\n\r\nok";
-    let (world, app) = world(answer).await;
-    let response = over_http1(&world, &app).await;
+    let (world, _app) = world(answer).await;
+    let response = over_http1(&world).await;
     assert_eq!(response.headers()["x-blank"], "1");
     let folded = response.headers()["x-folded"].to_str().unwrap();
     assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), ["a", "b"]);
@@ -111,11 +95,8 @@ async fn a_repeated_content_length_of_an_answer_arrives_once() {
         "content-length: 2, 2",
     ] {
         let answer = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok");
-        let (world, app) = world(&answer).await;
-        let answers = [
-            over_http1(&world, &app).await,
-            over_http2(&world, &app).await,
-        ];
+        let (world, _app) = world(&answer).await;
+        let answers = [over_http1(&world).await, over_http2(&world).await];
         for response in answers {
             let lengths: Vec<_> = response
                 .headers()
@@ -127,8 +108,8 @@ async fn a_repeated_content_length_of_an_answer_arrives_once() {
         }
     }
     let unequal = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok?";
-    let (world, app) = world(unequal).await;
-    let response = over_http1(&world, &app).await;
+    let (world, _app) = world(unequal).await;
+    let response = over_http1(&world).await;
     problem(response, 502, "app-broken", "app").await;
 }
 
@@ -136,7 +117,7 @@ async fn a_repeated_content_length_of_an_answer_arrives_once() {
 async fn an_upload_with_a_transfer_coding_beside_chunked_is_a_501_and_never_reaches_the_app() {
     let (world, app) = world("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     for (coding, status) in [("gzip, chunked", 501), ("chunked", 200)] {
-        let request = Request::post(path(&world, &app))
+        let request = Request::post(world.path("/"))
             .header("host", "x")
             .header("transfer-encoding", coding);
         let response = world

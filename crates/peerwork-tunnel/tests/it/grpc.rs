@@ -5,10 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    HeaderMap, Request, Response, Uri, Version, body::Incoming, client::conn::http2,
-    service::service_fn,
-};
+use hyper::{HeaderMap, Request, Response, Uri, Version, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use peerwork_net::Stream;
 use peerwork_testkit::{RawApp, eventually, node::soon};
@@ -18,7 +15,7 @@ use peerwork_tunnel::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Notify, mpsc},
     time::timeout,
 };
@@ -36,7 +33,7 @@ use tonic_reflection::pb::v1::{
 
 use crate::{
     apps::{OFFERED, calling, reset_when_dropped},
-    world::{SOON, World, full, none, problem, text},
+    world::{SOON, World, full, http2, none, problem, text},
 };
 
 pub(crate) const SERVING: health_check_response::ServingStatus =
@@ -213,10 +210,7 @@ async fn trailers_and_te_pass_in_both_directions() {
     let (app, mut received) = http2_app().await;
     let url = format!("h2c://127.0.0.1:{}", app.address().port());
     let world = calling(&url, Trust::default()).await;
-    let stream = TcpStream::connect(world.address()).await.unwrap();
-    let io = TokioIo::new(stream);
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = http2(world.address()).await;
     let mut trailers = HeaderMap::new();
     trailers.insert("client-trailer", "1".parse().unwrap());
     let body = Full::new(Bytes::from("hello"));
@@ -440,10 +434,7 @@ async fn a_client_of_a_forward_speaks_http_2_with_the_app_itself() {
     let url = format!("h2c://localhost:{}", app.address().port());
     let world = calling(&url, Trust::default()).await;
     let forwarder = crate::apps::forwarder(&world).await;
-    let stream = TcpStream::connect(forwarder.address()).await.unwrap();
-    let io = TokioIo::new(stream);
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = http2(forwarder.address()).await;
     let request = Request::get("http://localhost/direct")
         .body(none())
         .unwrap();

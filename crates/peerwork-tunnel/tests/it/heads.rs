@@ -69,13 +69,8 @@ pub(crate) async fn reflecting(change: impl FnOnce(&mut Setup)) -> (World, RawAp
         let _ = stream.write_all(&head).await;
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| {
-        setup.edge.ports = [port].into();
-        change(setup);
-    })
-    .await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, change).await;
+    let path = world.path("/");
     (world, app, path)
 }
 
@@ -119,9 +114,8 @@ async fn an_answer_with_256_headers_passes_and_257_are_a_502() {
             let _ = stream.write_all(head.as_bytes()).await;
         })
         .await;
-        let port = app.address().port();
-        let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-        let path = format!("/edge/{}/{port}/", world.node());
+        let world = World::before(&app, |_| ()).await;
+        let path = world.path("/");
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         let answer = exchange(&world, &request).await;
         assert!(
@@ -224,9 +218,8 @@ async fn early_hints_of_the_app_arrive_before_its_answer() {
     let hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\
         link: </a.css>; rel=preload\r\nset-cookie: a=1; Path=/\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
     let (app, go) = slow_app(hints).await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let mut stream = world.raw(&request).await;
     // Hints name what the page refers to; the page passes as it is, and so do they.
@@ -252,12 +245,8 @@ async fn early_hints_of_the_app_arrive_before_its_answer() {
 #[tokio::test]
 async fn a_client_that_half_closes_after_its_request_gets_the_answer_of_a_slow_app() {
     let (app, go) = slow_app(b"").await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let head = format!(
-        "POST /edge/{}/{port}/ HTTP/1.1\r\nhost: x\r\n",
-        world.node()
-    );
+    let world = World::before(&app, |_| ()).await;
+    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\n", world.path("/"));
     let mut stream = world
         .raw(&format!("{head}content-length: 2\r\n\r\nhi"))
         .await;

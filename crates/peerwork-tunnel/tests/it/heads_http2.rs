@@ -1,26 +1,14 @@
 //! The heads of requests over HTTP/2: their sizes, and requests that cannot be parsed.
 
 use http::request;
-use hyper::{
-    Request, Response,
-    body::Incoming,
-    client::conn::http2::{self, SendRequest},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{Request, Response, body::Incoming, client::conn::http2::SendRequest};
 use peerwork_listener::{HEADER_BYTES_MAX, header_bytes};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     heads::{HEADERS_MAX, reflecting},
-    world::{Body, SOON, World, none, problem, text},
+    world::{Body, SOON, World, http2, none, problem, text},
 };
-
-async fn connect(world: &World) -> SendRequest<Body> {
-    let io = TokioIo::new(TcpStream::connect(world.address()).await.unwrap());
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(connection);
-    sender
-}
 
 async fn send(
     sender: &mut SendRequest<Body>,
@@ -52,7 +40,9 @@ async fn over_http2_a_request_with_256_headers_passes() {
         let value = "a value of usual length, and then some more";
         request = request.header(format!("x-{number}"), value);
     }
-    let response = send(&mut connect(&world).await, request).await.unwrap();
+    let response = send(&mut http2(world.address()).await, request)
+        .await
+        .unwrap();
     assert_eq!(response.status(), 200);
     let body = text(response).await;
     assert!(body.contains("x-255: a value of usual length"), "{body}");
@@ -61,7 +51,7 @@ async fn over_http2_a_request_with_256_headers_passes() {
 #[tokio::test]
 async fn over_http2_headers_of_64_kib_pass_and_a_byte_more_is_a_431_with_a_problem() {
     let (world, app, path) = reflecting(|_| ()).await;
-    let mut sender = connect(&world).await;
+    let mut sender = http2(world.address()).await;
     let most = of_size(&path, HEADER_BYTES_MAX);
     let response = send(&mut sender, most).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -82,7 +72,7 @@ async fn over_http2_headers_of_64_kib_pass_and_a_byte_more_is_a_431_with_a_probl
 #[tokio::test]
 async fn over_http2_headers_of_twice_the_limit_are_a_431_and_the_connection_goes_on() {
     let (world, _app, path) = reflecting(|_| ()).await;
-    let mut sender = connect(&world).await;
+    let mut sender = http2(world.address()).await;
     let twice = of_size(&path, 2 * HEADER_BYTES_MAX);
     // The answer of the HTTP/2 library, before any request is made of the headers.
     assert_eq!(send(&mut sender, twice).await.unwrap().status(), 431);
@@ -93,7 +83,7 @@ async fn over_http2_headers_of_twice_the_limit_are_a_431_and_the_connection_goes
 #[tokio::test]
 async fn over_http2_a_malformed_request_resets_its_stream_and_the_connection_goes_on() {
     let (world, app, path) = reflecting(|_| ()).await;
-    let mut sender = connect(&world).await;
+    let mut sender = http2(world.address()).await;
     let call = || Request::get(format!("http://relay.test{path}"));
     // RFC 9113 section 8.1.1 asks for a reset, and the HTTP/2 library makes no request of these.
     let malformed = call().header("content-length", "x");
@@ -106,7 +96,7 @@ async fn over_http2_a_malformed_request_resets_its_stream_and_the_connection_goe
 #[tokio::test]
 async fn over_http2_the_target_counts_with_the_headers() {
     let (world, app, path) = reflecting(|_| ()).await;
-    let mut sender = connect(&world).await;
+    let mut sender = http2(world.address()).await;
     // The longest URI that the client can write.
     let long = "x".repeat(65_534 - "http://relay.test".len() - path.len());
     let call = Request::get(format!("http://relay.test{path}{long}"));
@@ -118,7 +108,7 @@ async fn over_http2_the_target_counts_with_the_headers() {
 #[tokio::test]
 async fn over_http2_the_mistakes_of_a_request_have_problems() {
     let world = World::start().await;
-    let mut sender = connect(&world).await;
+    let mut sender = http2(world.address()).await;
     let path = world.path("/headers");
     let call = |path: &str| Request::get(format!("http://relay.test{path}"));
     let two = call(&path)

@@ -67,9 +67,8 @@ async fn posts_succeed_at_an_app_that_closes_its_connections_at_the_worst_moment
     for (idle_ms, count) in [(0, 2000), (1, 2000), (150, 200)] {
         let count = repetitions(count);
         let (app, mut closings) = closing_app(Duration::from_millis(idle_ms)).await;
-        let port = app.address().port();
-        let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-        let path = format!("/edge/{}/{port}/", world.node());
+        let world = World::before(&app, |_| ()).await;
+        let path = world.path("/");
         let mut failed = Vec::new();
         for _ in 0..count {
             let request = Request::post(&path).header("host", "x");
@@ -91,9 +90,8 @@ async fn posts_succeed_at_an_app_that_closes_its_connections_at_the_worst_moment
 #[tokio::test]
 async fn posts_share_kept_connections_once_an_app_is_known_to_keep_them() {
     let (app, _closings) = closing_app(SOON).await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     let opened = || world.metric("peerwork_ingress_tunnels_opened_total");
     let deadline = tokio::time::Instant::now() + SOON;
     let mut alike = 0;
@@ -136,9 +134,8 @@ async fn a_connection_whose_answer_began_before_its_upload_ended_is_not_used_aga
         }
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     let mut stream = world
         .raw(&format!("{head}content-length: 6\r\n\r\nthe"))

@@ -5,7 +5,7 @@ use hyper::{Response, body::Incoming};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::world::{World, full, none, text};
+use crate::world::{World, full, http2, none, text};
 
 fn header<'a>(response: &'a Response<Incoming>, name: &str) -> &'a str {
     response.headers()[name].to_str().unwrap()
@@ -202,15 +202,7 @@ async fn requests_share_a_kept_tunnel() {
 #[tokio::test]
 async fn http2_without_tls_passes() {
     let world = World::start().await;
-    let stream = tokio::net::TcpStream::connect(world.address())
-        .await
-        .unwrap();
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let mut sender = http2(world.address()).await;
     let uri = format!("http://relay.test{}", world.path("/headers"));
     let request = hyper::Request::get(uri).body(none()).unwrap();
     let response = sender.send_request(request).await.unwrap();

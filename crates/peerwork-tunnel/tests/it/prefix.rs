@@ -1,18 +1,16 @@
 //! The paths in an app's answers are under the path prefix of the call, over HTTP/1.1 and HTTP/2.
 
 use http::HeaderMap;
-use hyper::{Request, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::Request;
 use peerwork_listener::Proxies;
 use peerwork_testkit::RawApp;
 use peerwork_tunnel::ingress::AppPaths;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
-use crate::world::{SOON, Setup, World, none, send, text};
+use crate::world::{SOON, Setup, World, http2, none, send, text};
 
 /// Headers of an app that takes itself for the whole site. The place of its port is `PORT`.
 const HEADERS: &str = "location: http://localhost:PORT/login?next=/\r\n\
@@ -34,17 +32,7 @@ async fn world(first_line: &'static str, change: impl FnOnce(&mut Setup)) -> (Wo
         let _ = stream.write_all(answer.as_bytes()).await;
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| {
-        setup.edge.ports = [port].into();
-        change(setup);
-    })
-    .await;
-    (world, app)
-}
-
-fn path(world: &World, app: &RawApp) -> String {
-    format!("/edge/{}/{}", world.node(), app.address().port())
+    (World::before(&app, change).await, app)
 }
 
 async fn over_http1(world: &World, path: &str, headers: &[(&str, &str)]) -> HeaderMap {
@@ -57,10 +45,7 @@ async fn over_http1(world: &World, path: &str, headers: &[(&str, &str)]) -> Head
 }
 
 async fn over_http2(world: &World, path: &str) -> HeaderMap {
-    let stream = TcpStream::connect(world.address()).await.unwrap();
-    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = http2(world.address()).await;
     let request = Request::get(format!("http://relay.test{path}"));
     let sent = sender.send_request(request.body(none()).unwrap());
     let answer = timeout(SOON, sent).await.unwrap().unwrap();
@@ -93,8 +78,8 @@ fn assert_under(prefix: &str, headers: &HeaderMap) {
 #[tokio::test]
 async fn redirects_and_cookies_of_an_app_are_under_its_prefix_over_http1_and_http2() {
     for first_line in ["302 Found", "201 Created", "200 OK", "404 Not Found"] {
-        let (world, app) = world(first_line, |_| ()).await;
-        let prefix = path(&world, &app);
+        let (world, _app) = world(first_line, |_| ()).await;
+        let prefix = world.path("");
         let path = format!("{prefix}/a/b");
         assert_under(&prefix, &over_http1(&world, &path, &[]).await);
         assert_under(&prefix, &over_http2(&world, &path).await);
@@ -105,7 +90,7 @@ async fn redirects_and_cookies_of_an_app_are_under_its_prefix_over_http1_and_htt
 async fn redirects_and_cookies_pass_as_they_are_where_the_operator_keeps_paths() {
     let keep = |setup: &mut Setup| setup.ingress.app_paths = AppPaths::Kept;
     let (world, app) = world("302 Found", keep).await;
-    let path = format!("{}/a", path(&world, &app));
+    let path = format!("{}/a", world.path(""));
     let location = format!("http://localhost:{}/login?next=/", app.address().port());
     for headers in [
         over_http1(&world, &path, &[]).await,
@@ -127,8 +112,8 @@ async fn redirects_and_cookies_pass_as_they_are_where_the_operator_keeps_paths()
 #[tokio::test]
 async fn the_answer_to_a_websocket_handshake_keeps_its_cookies_under_the_prefix() {
     let line = "101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo";
-    let (world, app) = world(line, |_| ()).await;
-    let prefix = path(&world, &app);
+    let (world, _app) = world(line, |_| ()).await;
+    let prefix = world.path("");
     let upgrade = [("connection", "upgrade"), ("upgrade", "echo")];
     let headers = over_http1(&world, &format!("{prefix}/a"), &upgrade).await;
     assert_eq!(all(&headers, "upgrade"), ["echo"]);
@@ -137,8 +122,8 @@ async fn the_answer_to_a_websocket_handshake_keeps_its_cookies_under_the_prefix(
 
 #[tokio::test]
 async fn a_cookie_without_a_path_does_not_reach_the_other_ports_of_its_node() {
-    let (world, app) = world("200 OK", |_| ()).await;
-    let prefix = path(&world, &app);
+    let (world, _app) = world("200 OK", |_| ()).await;
+    let prefix = world.path("");
     // The default path of a cookie is the folder of the URL: here /edge/{node}, without the port.
     for url in [prefix.clone(), format!("{prefix}?query")] {
         let headers = over_http1(&world, &url, &[]).await;
@@ -160,8 +145,8 @@ async fn the_prefix_of_a_trusted_proxy_is_part_of_the_apps_prefix_and_nobody_els
                 trust(setup);
             }
         };
-        let (world, app) = world("302 Found", change).await;
-        let own = path(&world, &app);
+        let (world, _app) = world("302 Found", change).await;
+        let own = world.path("");
         let headers = over_http1(&world, &format!("{own}/a"), &outer).await;
         assert_under(&format!("{before}{own}"), &headers);
         // Without the header there is no outer prefix.

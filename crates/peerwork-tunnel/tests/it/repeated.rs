@@ -104,13 +104,11 @@ struct Scene {
 impl Scene {
     async fn begin(over: Over) -> Self {
         let app = KeepingApp::start().await;
-        let port = app.app.address().port();
-        let world = World::with(|setup| {
-            setup.edge.ports = [port].into();
+        let world = World::before(&app.app, |setup| {
             setup.over = over;
         })
         .await;
-        let path = format!("/edge/{}/{port}/", world.node());
+        let path = world.path("/");
         Self { world, app, path }
     }
 

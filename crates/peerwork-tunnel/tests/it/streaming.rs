@@ -45,9 +45,8 @@ async fn an_unfinished_last_sse_line_arrives() {
         let _ = stream.write_all(answer).await;
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     let request = hyper::Request::get(path).header("host", "x");
     let response = world
         .send(request.body(crate::world::none()).unwrap())
@@ -71,9 +70,8 @@ async fn chunks_of_any_body_pass_without_buffering() {
         }
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     let request = hyper::Request::get(path).header("host", "x");
     let request = request.body(crate::world::none()).unwrap();
     let mut response = world.send(request).await;
@@ -118,9 +116,8 @@ async fn a_client_that_does_not_read_slows_the_app_by_backpressure() {
         }
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     let client = world
         .raw(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
         .await;
@@ -169,9 +166,8 @@ async fn an_answer_may_come_before_the_end_of_the_upload() {
         let _ = rest.as_mut();
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nstart");
     let mut stream = world.raw(&head).await;
     let mut answer = vec![0; 4096];
@@ -210,9 +206,8 @@ async fn the_response_of_an_app_that_stops_reading_the_upload_is_delivered() {
         let _ = stream.write_all(answer).await;
     })
     .await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let path = format!("/edge/{}/{port}/", world.node());
+    let world = World::before(&app, |_| ()).await;
+    let path = world.path("/");
     for _ in 0..40 {
         let request = hyper::Request::post(&path).header("host", "x");
         let request = request.body(crate::world::full(vec![7; 8 * MIB])).unwrap();

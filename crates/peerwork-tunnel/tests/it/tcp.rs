@@ -50,9 +50,8 @@ async fn count(forwarder: &Forwarder, bytes: usize) -> std::io::Result<String> {
 #[tokio::test]
 async fn plain_tcp_is_carried_with_half_close() {
     let app = counting().await;
-    let port = app.address().port();
-    let world = World::with(|setup| setup.edge.ports = [port].into()).await;
-    let forwarder = forwarder(&world, port, None).await;
+    let world = World::before(&app, |_| ()).await;
+    let forwarder = forwarder(&world, world.port, None).await;
     for bytes in [0, 1, 5_000_000] {
         assert_eq!(count(&forwarder, bytes).await.unwrap(), bytes.to_string());
     }
@@ -88,13 +87,8 @@ async fn a_reset_of_the_app_or_of_the_client_is_a_reset_at_the_other_end() {
             }
         })
         .await;
-        let port = app.address().port();
-        let world = World::with(|setup| {
-            setup.edge.ports = [port].into();
-            setup.over = over;
-        })
-        .await;
-        let forwarder = forwarder(&world, port, None).await;
+        let world = World::before(&app, |setup| setup.over = over).await;
+        let forwarder = forwarder(&world, world.port, None).await;
         let mut client = TcpStream::connect(forwarder.address()).await.unwrap();
         client.write_all(b"send").await.unwrap();
         client.read_exact(&mut [0; 4]).await.unwrap();
@@ -129,12 +123,8 @@ async fn tcp_needs_the_edges_key_too() {
     let folder = tempfile::tempdir().unwrap();
     let store = KeyStore::open(&folder.path().join("keys.json")).unwrap();
     let app = counting().await;
-    let port = app.address().port();
-    let world = World::with(|setup| {
-        setup.edge.ports = [port].into();
-        setup.edge.auth = Some(store.clone());
-    })
-    .await;
+    let world = World::before(&app, |setup| setup.edge.auth = Some(store.clone())).await;
+    let port = world.port;
     let without = forwarder(&world, port, None).await;
     assert!(count(&without, 10).await.is_err());
     let key = store.create(NewKey::default()).unwrap().secret;

@@ -2,16 +2,11 @@
 
 use futures::{SinkExt, StreamExt};
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::http2::{self, SendRequest},
-    ext::Protocol,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{body::Incoming, client::conn::http2::SendRequest, ext::Protocol};
+use hyper_util::rt::TokioIo;
 use peerwork_testkit::{RawApp, eventually};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -19,12 +14,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::Role},
 };
 
-use crate::world::{Body, SOON, World, none, problem};
+use crate::world::{Body, SOON, World, http2, none, problem};
 
 async fn connect(world: &World) -> SendRequest<Body> {
-    let io = TokioIo::new(TcpStream::connect(world.address()).await.unwrap());
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = http2(world.address()).await;
     // Behind an answer the client knows from the server's settings that it may ask.
     let root = Request::get("http://relay.test/").body(none()).unwrap();
     let sent = sender.send_request(root);

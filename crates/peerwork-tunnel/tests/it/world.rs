@@ -4,15 +4,20 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
-use hyper::{Request, Response, body::Incoming, client::conn::http1, http::request};
-use hyper_util::rt::TokioIo;
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::{http1, http2},
+    http::request,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use peerwork_identity::NodeId;
 use peerwork_net::{
     Config, Network,
     config::{Limits, RelayServer},
     relay::Reservation,
 };
-use peerwork_testkit::{DEADLINE, WebApp, link::Links, node};
+use peerwork_testkit::{DEADLINE, RawApp, WebApp, link::Links, node};
 use peerwork_tunnel::{
     Edge, Ingress, edge,
     ingress::{self, About, AppPort},
@@ -208,6 +213,19 @@ impl World {
         }
     }
 
+    /// A world whose edge offers the port of `app` alone, to which [`World::path`] leads.
+    pub(crate) async fn before(app: &RawApp, change: impl FnOnce(&mut Setup)) -> Self {
+        let port = app.address().port();
+        let world = Self::with(|setup| {
+            setup.edge.ports = [port].into();
+            change(setup);
+        });
+        Self {
+            port,
+            ..world.await
+        }
+    }
+
     pub(crate) fn node(&self) -> NodeId {
         self.edge_network.node_id()
     }
@@ -275,6 +293,18 @@ pub(crate) async fn send(
     tokio::time::timeout(SOON, sender.send_request(request))
         .await
         .unwrap()
+}
+
+/// A client's connection of HTTP/2.
+pub(crate) async fn http2<B>(to: SocketAddr) -> http2::SendRequest<B>
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let io = TokioIo::new(TcpStream::connect(to).await.unwrap());
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }
 
 pub(crate) fn none() -> Body {
