@@ -38,7 +38,7 @@ pub struct Authority {
     pub port: u16,
 }
 
-/// The reason why an URL names no app of this machine.
+/// The reason why a URL names no app of this machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -84,11 +84,11 @@ pub enum UrlError {
 }
 
 impl AppUrl {
-    /// Parses an URL. `port` is the port at which the edge offers the app: an URL without a port means
+    /// Parses a URL. `port` is the port at which the edge offers the app: a URL without a port means
     /// the same one.
     ///
     /// # Errors
-    /// [`UrlError`] says how an URL is written. The host is not looked up: see [`AppUrl::check_host`].
+    /// [`UrlError`] says how a URL is written. The host is not looked up: see [`AppUrl::check_host`].
     pub fn parse(text: &str, port: u16) -> Result<Self, UrlError> {
         if let Some(path) = text.strip_prefix("unix:") {
             return socket(path);

@@ -1,4 +1,4 @@
-//! Apps that are called by an URL of their own: TLS with certificates, and Unix sockets.
+//! Apps that are called by a URL of their own: TLS with certificates, and Unix sockets.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::world::{SOON, World, none, problem, text};
 /// The port at which an edge offers an app. The app itself is elsewhere; no program listens here.
 pub(crate) const OFFERED: u16 = 9999;
 
-/// Starts a relay and an edge whose one app has an URL.
+/// Starts a relay and an edge whose one app has a URL.
 pub(crate) async fn calling(url: &str, trust: Trust) -> World {
     let url = AppUrl::parse(url, OFFERED).unwrap();
     let mut world = World::with(|setup| {
