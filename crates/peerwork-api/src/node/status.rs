@@ -88,7 +88,7 @@ pub struct EdgeOffer {
 pub struct OfferedPort {
     /// The port that callers name.
     pub port: u16,
-    /// The host of the app, as in `localhost`.
+    /// The host of the app, as in `localhost`, or its URL where the port has one of its own.
     pub app: String,
 }
 
