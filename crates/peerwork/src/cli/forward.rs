@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::{
     app_listen::node_and_port,
     command::{Call, Command},
+    network_file::Sources,
     operator::{connect, refused},
     output::{Answer, Form},
     runtime::block_on,
@@ -33,7 +34,8 @@ pub(crate) struct ForwardFlags {
     /// The port to reach: NODE:PORT
     #[arg(value_name = "NODE:PORT", value_parser = target)]
     target: Target,
-    /// The network file; without it, the running node of the data directory names the network
+    /// The network file [default: network.json of the data directory; without it, the running node names
+    /// the network]
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
     /// The bearer key that the edge demands (`peerwork key create` there)
@@ -123,8 +125,12 @@ async fn run(flags: ForwardFlags, resolved: &Resolved, form: Form) -> anyhow::Re
 
 /// Joins the network and listens on the local port.
 async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node, Forwarded)> {
-    let network = match &flags.network {
-        Some(file) => NetworkFile::load(file)?,
+    let sources = Sources {
+        named: flags.network.as_deref(),
+        data_dir: &resolved.data_dir,
+    };
+    let network = match sources.choose()? {
+        Some(chosen) => chosen.network,
         None => network_of_running_node(resolved).await?,
     };
     let node = Node::start(peer(network)).await?;

@@ -28,6 +28,7 @@ mod genesis;
 mod key;
 mod listen;
 mod logging;
+mod network_file;
 mod node;
 mod nodes;
 mod offer;

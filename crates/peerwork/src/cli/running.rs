@@ -10,10 +10,11 @@ use peerwork::{
     addresses::reachable,
     config::{Edge, RelayToken},
 };
-use peerwork_identity::{Keypair, NetworkFile, NodeId, SecretsDir};
+use peerwork_identity::{Keypair, NodeId, SecretsDir};
 
 use super::{
     logging::{self, Log},
+    network_file::Chosen,
     offer::Offer,
     output::Form,
     settings::Resolved,
@@ -27,7 +28,7 @@ pub(crate) struct Found<'a> {
     pub(crate) data_dir: PathBuf,
     pub(crate) grpc_address: Option<&'a str>,
     pub(crate) keypair: Keypair,
-    pub(crate) network: NetworkFile,
+    pub(crate) network: Chosen,
 }
 
 impl<'a> Found<'a> {
@@ -38,7 +39,7 @@ impl<'a> Found<'a> {
     /// When the key cannot be read or made, or the network file cannot be loaded.
     pub(crate) fn new(
         resolved: &'a Resolved<impl Sized>,
-        network: impl FnOnce() -> anyhow::Result<NetworkFile>,
+        network: impl FnOnce() -> anyhow::Result<Chosen>,
     ) -> anyhow::Result<Self> {
         let keys = SecretsDir::new(&resolved.data_dir);
         for exposed in keys.permissions_too_open() {

@@ -33,7 +33,7 @@ pub(super) fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<
         data_dir: resolved.data_dir.clone(),
         grpc_address: resolved.global.grpc_address.as_deref(),
         keypair: keypair.unwrap_or_else(|| Keypair::generate(KeyType::default())),
-        network: network(&resolved.own)?,
+        network: network(&resolved.own, &resolved.data_dir)?,
     };
     let config = config(&resolved.own, found)?;
     form.show(&Checked {

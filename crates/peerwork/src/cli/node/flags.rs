@@ -27,7 +27,8 @@ use crate::cli::{
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct NodeFlags {
-    /// The network file [default: none, for the network with the id 0]
+    /// The network file [default: network.json of the data directory; without it, a network of its own
+    /// where nothing else is configured, else the network with the id 0]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
     /// A relay or other node to stay connected to, beside those of the network file (repeatable)

@@ -71,7 +71,7 @@ impl Command for NodeArgs {
 fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
     make_missing_keys(&SecretsDir::new(&resolved.data_dir))?;
-    let found = Found::new(resolved, || compose::network(flags))?;
+    let found = Found::new(resolved, || compose::network(flags, &resolved.data_dir))?;
     let mut config = compose::config(flags, found)?;
     config.records = records_folder();
     block_on(async move {

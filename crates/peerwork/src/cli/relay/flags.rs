@@ -42,7 +42,8 @@ pub(crate) struct RelayNodeFlags {
     /// The DNS name of this machine to announce: example.org, or dns4/… or dns6/…
     #[arg(long, value_name = "NAME")]
     pub(crate) dns: Option<DnsName>,
-    /// The network file of the network to join [default: none, for a network of this relay alone]
+    /// The network file of the network to join [default: network.json of the data directory, or none, for
+    /// a network of this relay alone]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
     /// Another relay to stay connected to, so that their clients find each other (repeatable)
