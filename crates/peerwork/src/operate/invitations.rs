@@ -5,13 +5,16 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use multiaddr::{Multiaddr, Protocol};
 use peerwork_api::{
-    ErrorKind, ServiceError,
+    ServiceError,
     invitations::{self as dto, Invitation, InvitationsService, Wanted},
 };
 use peerwork_directory::{Directory, advertisement::Role};
 use peerwork_identity::{Keypair, NetworkFile, NodeAddress, NodeId};
 use peerwork_net::{DialPolicy, Network, Path, dial_policy::is_private_address};
-use peerwork_ticket::{Issuer, LIFETIME_DEFAULT, Pass, RELAYS_MAX, Terms, Ticket, Token};
+use peerwork_ticket::{
+    Issuer, Pass, Terms, Ticket, Token,
+    bounds::{LIFETIME_DEFAULT, RELAYS_MAX},
+};
 
 use crate::network_now::NetworkNow;
 
