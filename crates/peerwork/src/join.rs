@@ -95,7 +95,7 @@ pub fn without_redemption(ticket: &Ticket) -> NetworkFile {
 }
 
 /// Puts `first` in front of a list, and removes them behind.
-pub(crate) fn add_first(list: &mut Vec<NodeAddress>, first: &[NodeAddress]) {
+pub fn add_first(list: &mut Vec<NodeAddress>, first: &[NodeAddress]) {
     let rest = list.drain(..).filter(|entry| !first.contains(entry));
     let joined: Vec<_> = first.iter().cloned().chain(rest).collect();
     *list = joined;

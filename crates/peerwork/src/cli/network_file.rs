@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use peerwork_identity::NetworkFile;
 
+use super::join;
+
 /// The name of a data directory's network file, which `peerwork join` writes.
 pub(crate) const FILE_NAME: &str = "network.json";
 
@@ -58,19 +60,52 @@ impl Chosen {
 pub(crate) struct Sources<'a> {
     /// The network file of `--network`.
     pub(crate) named: Option<&'a Path>,
+    /// The ticket of `--join`.
+    pub(crate) ticket: Option<&'a str>,
     pub(crate) data_dir: &'a Path,
 }
 
 impl Sources<'_> {
-    /// Reads the named network file, else that of the data directory; `None` when there is neither.
+    /// Joins the network of the ticket where there is one and the data directory is of no network yet.
+    /// This is the step before a start: [`Sources::choose`] finds the written file.
     ///
     /// # Errors
-    /// When the file cannot be read or has mistakes.
+    /// When the ticket cannot be used, or contradicts a named network file or the data directory.
+    pub(crate) fn join(self) -> anyhow::Result<()> {
+        refuse_both(self.named, self.ticket)?;
+        let join = |ticket| join::before_the_start(ticket, self.data_dir);
+        self.ticket.map_or(Ok(()), join)
+    }
+
+    /// Reads the named network file, else that of the data directory, else the network as the ticket
+    /// describes it; `None` when there is none of them.
+    ///
+    /// # Errors
+    /// When a file cannot be read or has mistakes, or as [`Sources::join`].
     pub(crate) fn choose(self) -> anyhow::Result<Option<Chosen>> {
-        let of_data_dir = || found_in(self.data_dir);
-        let file = self.named.map(Path::to_owned).or_else(of_data_dir);
+        refuse_both(self.named, self.ticket)?;
+        let of_data_dir = found_in(self.data_dir);
+        if let (Some(ticket), None) = (self.ticket, &of_data_dir) {
+            let network = join::described(ticket, self.data_dir)?;
+            let file = None;
+            return Ok(Some(Chosen { network, file }));
+        }
+        let file = self.named.map(Path::to_owned).or(of_data_dir);
         file.map(|file| Chosen::load(&file)).transpose()
     }
+}
+
+/// Refuses a network file beside a ticket.
+///
+/// # Errors
+/// When both are given.
+pub(crate) fn refuse_both(named: Option<&Path>, ticket: Option<&str>) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        named.is_none() || ticket.is_none(),
+        "--join and --network contradict each other: a ticket brings its own network file; leave out one \
+         of them"
+    );
+    Ok(())
 }
 
 #[cfg(test)]
@@ -93,7 +128,12 @@ mod tests {
         let named = dir.path().join("named.json");
         let chosen = |named| {
             let data_dir = dir.path();
-            let chosen = Sources { named, data_dir }.choose().unwrap();
+            let sources = Sources {
+                named,
+                ticket: None,
+                data_dir,
+            };
+            let chosen = sources.choose().unwrap();
             chosen.map(|chosen| (chosen.network.network_id, chosen.file.unwrap()))
         };
         assert_eq!(chosen(None), None);
@@ -103,9 +143,15 @@ mod tests {
         assert_eq!(chosen(None), Some((1, own)));
         assert_eq!(chosen(Some(&named)), Some((2, named.clone())));
         std::fs::remove_file(&named).unwrap();
-        let data_dir = dir.path();
-        let named = Some(named.as_path());
-        let error = Sources { named, data_dir }.choose().unwrap_err();
+        let mut sources = Sources {
+            named: Some(&named),
+            ticket: None,
+            data_dir: dir.path(),
+        };
+        let error = sources.choose().unwrap_err();
         assert!(error.to_string().contains("named.json"), "{error}");
+        sources.ticket = Some("x");
+        let error = sources.choose().unwrap_err();
+        assert!(error.to_string().contains("contradict"), "{error}");
     }
 }

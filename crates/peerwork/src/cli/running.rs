@@ -10,7 +10,7 @@ use peerwork::{
     addresses::reachable,
     config::{Edge, RelayToken},
 };
-use peerwork_identity::{Keypair, NodeId, SecretsDir};
+use peerwork_identity::{InitOptions, KeyType, Keypair, NodeId, SecretName, SecretsDir};
 
 use super::{
     logging::{self, Log},
@@ -52,6 +52,23 @@ impl<'a> Found<'a> {
             network: network()?,
         })
     }
+}
+
+/// Makes the keys of a data directory that are missing, and the data directory itself.
+///
+/// # Errors
+/// When a key cannot be made.
+pub(crate) fn make_missing_keys(keys: &SecretsDir) -> anyhow::Result<()> {
+    let options = InitOptions {
+        validator: !keys.contains(SecretName::ValidatorKey),
+        network: !keys.contains(SecretName::NetworkKey),
+        key_type: KeyType::default(),
+    };
+    if options.validator || options.network {
+        keys.init(options)?;
+        tracing::info!(data_dir = %keys.root().display(), "made the keys of this node");
+    }
+    Ok(())
 }
 
 /// Starts the log of a node, and logs the sources of its settings.

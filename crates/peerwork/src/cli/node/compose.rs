@@ -81,13 +81,21 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
 /// # Errors
 /// When a network file cannot be loaded.
 pub(super) fn network(flags: &NodeFlags, data_dir: &Path) -> anyhow::Result<Chosen> {
-    let named = flags.network.as_deref();
-    let chosen = Sources { named, data_dir }.choose()?;
+    let chosen = sources(flags, data_dir).choose()?;
     let mut chosen = chosen.unwrap_or_else(Chosen::without_a_file);
     let network = &mut chosen.network;
     network.bootnodes.extend(flags.bootnode.iter().cloned());
     network.relaynodes.extend(flags.relaynode.iter().cloned());
     Ok(chosen)
+}
+
+/// The sources of the node's network.
+pub(super) fn sources<'a>(flags: &'a NodeFlags, data_dir: &'a Path) -> Sources<'a> {
+    Sources {
+        named: flags.network.as_deref(),
+        ticket: flags.join.as_deref(),
+        data_dir,
+    }
 }
 
 /// The names of the node's roles.

@@ -46,6 +46,10 @@ pub(crate) struct RelayNodeFlags {
     /// a network of this relay alone]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
+    /// A ticket (`peerwork invite`): the node joins its network at the first start, and later just starts;
+    /// - reads it from standard input. It stands in the list of processes: PEERWORK_JOIN does not
+    #[arg(long, value_name = "TICKET", hide_env_values = true)]
+    pub(crate) join: Option<String>,
     /// Another relay to stay connected to, so that their clients find each other (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) peer: Vec<NodeAddress>,

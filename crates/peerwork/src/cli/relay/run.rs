@@ -31,8 +31,13 @@ pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Re
 
 /// Loads the network. Without a network file, this relay is the only node of the network with the id 0.
 fn network(flags: &RelayNodeFlags, data_dir: &Path) -> anyhow::Result<Chosen> {
-    let named = flags.network.as_deref();
-    let chosen = Sources { named, data_dir }.choose()?;
+    let sources = Sources {
+        named: flags.network.as_deref(),
+        ticket: flags.join.as_deref(),
+        data_dir,
+    };
+    sources.join()?;
+    let chosen = sources.choose()?;
     Ok(chosen.unwrap_or_else(Chosen::without_a_file))
 }
 

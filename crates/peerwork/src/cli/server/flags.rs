@@ -47,6 +47,10 @@ pub(crate) struct ServerFlags {
     /// data directory, or ./genesis.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
+    /// A ticket (`peerwork invite`): the node joins its network at the first start, and later just starts;
+    /// - reads it from standard input. It stands in the list of processes: PEERWORK_JOIN does not
+    #[arg(long, value_name = "TICKET", hide_env_values = true)]
+    pub(crate) join: Option<String>,
     /// The node's role: full (a relay node), edge, or peer (only calls other nodes)
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = running_mode)]
     pub(crate) running_mode: RunningMode,

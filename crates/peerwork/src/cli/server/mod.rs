@@ -76,6 +76,8 @@ fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
     if let Some(path) = &flags.secrets_config {
         check_secrets_config(path)?;
     }
+    // A ticket makes the keys too.
+    sources(flags, &resolved.data_dir).join()?;
     // The validator key, which gives the owner's address, must exist before the node joins the network.
     SecretsDir::new(&resolved.data_dir).validator_key()?;
     let found = Found::new(resolved, || network(flags, &resolved.data_dir))?;
@@ -84,10 +86,17 @@ fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+fn sources<'a>(flags: &'a ServerFlags, data_dir: &'a Path) -> Sources<'a> {
+    Sources {
+        named: flags.network.as_deref(),
+        ticket: flags.join.as_deref(),
+        data_dir,
+    }
+}
+
 /// Loads the network. `./genesis.json` is the default of EdgeMatrix.
 fn network(flags: &ServerFlags, data_dir: &Path) -> anyhow::Result<Chosen> {
-    let named = flags.network.as_deref();
-    match (Sources { named, data_dir }).choose()? {
+    match sources(flags, data_dir).choose()? {
         Some(chosen) => Ok(chosen),
         None => Chosen::load(Path::new(GENESIS)).with_context(|| {
             let own = network_file::path_in(data_dir);
