@@ -321,7 +321,8 @@ mod tests {
             (CLOCK_SLACK + Duration::from_secs(1), Err(Refusal::Unknown)),
         ] {
             let token = issuer.issue(terms(LIFETIME_MAX), now() + ahead).unwrap();
-            let checked = MacKeys::of(&key).check(&token, NETWORK, &[secret.clone()], now());
+            let checked =
+                MacKeys::of(&key).check(&token, NETWORK, std::slice::from_ref(&secret), now());
             assert_eq!(checked, valid);
         }
     }
@@ -334,7 +335,7 @@ mod tests {
         let token = issuer.issue(terms(HOUR), now()).unwrap();
         let keys = MacKeys::of(&key);
         let check = |secrets: &[NetworkSecret]| keys.check(&token, NETWORK, secrets, now());
-        assert_eq!(check(&[old.clone()]), Ok(()));
+        assert_eq!(check(std::slice::from_ref(&old)), Ok(()));
         assert_eq!(check(&[new.clone(), old]), Ok(()));
         assert_eq!(check(&[new]), Err(Refusal::Unknown));
         assert_eq!(check(&[]), Err(Refusal::Unknown));
