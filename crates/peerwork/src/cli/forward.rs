@@ -16,7 +16,7 @@ use super::{
     app_listen::node_and_port,
     command::{Call, Command},
     join,
-    network_file::{Sources, refuse_both},
+    network_sources::{Sources, refuse_both},
     operator::{connect, refused},
     output::{Answer, Form},
     runtime::block_on,

@@ -13,7 +13,7 @@
 //! | [`offer`] | the text about an edge's ports |
 //! | [`apps`] | the ports of an edge and the URLs of its apps |
 //! | [`listen`] | addresses and ports that flags ask for |
-//! | [`network_file`] | the network that a node takes part in |
+//! | [`network_file`], [`network_sources`] | the network that a node takes part in |
 //! | [`operator`] | asking the running node |
 //! | [`nodes`], [`probe`] | finding the running node, and telling a node from another program |
 //! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
@@ -33,6 +33,7 @@ mod listen;
 mod logging;
 mod network;
 mod network_file;
+mod network_sources;
 mod node;
 mod nodes;
 mod offer;

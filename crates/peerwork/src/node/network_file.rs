@@ -87,13 +87,12 @@ async fn apply(file: NetworkFile, network_id: i64, path: &Path, network: &Networ
     let count = file.secrets.len();
     let deadline = Instant::now() + APPLY_DEADLINE;
     match network.change_secrets(file.secrets, deadline).await {
-        Ok(()) => tracing::info!(
-            file = %path.display(),
-            secrets = count,
-            "the network's secrets were read again"
-        ),
+        Ok(()) => {
+            let file = path.display();
+            tracing::info!(%file, secrets = count, "the network's secrets were read again");
+        }
         Err(error) => {
-            tracing::warn!(%error, "the change of the network's secrets is not confirmed")
+            tracing::warn!(%error, "the change of the network's secrets is not confirmed");
         }
     }
 }

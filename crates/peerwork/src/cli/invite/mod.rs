@@ -226,7 +226,7 @@ fn shown(time: Duration) -> String {
     let units = [(86_400, "d"), (3600, "h"), (60, "min")];
     let whole = units
         .iter()
-        .find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
+        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
     match whole {
         Some((unit, name)) => format!("{} {name}", seconds / unit),
         None => format!("{seconds} s"),

@@ -75,7 +75,7 @@ fn load(flag: &FileFlag, resolved: &Resolved) -> anyhow::Result<(PathBuf, Networ
 
 fn show(flag: &FileFlag, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
     let (path, file) = load(flag, resolved)?;
-    form.show(&Shown::of(&path, &file))
+    form.show(&Contents::of(&path, &file))
 }
 
 fn new_secret(flag: &FileFlag, resolved: &Resolved, form: Form) -> anyhow::Result<()> {
@@ -106,7 +106,7 @@ fn drop_secret(flag: &FileFlag, resolved: &Resolved, form: Form) -> anyhow::Resu
 
 /// The contents of a network file, without its secrets.
 #[derive(Serialize)]
-struct Shown {
+struct Contents {
     file: String,
     name: String,
     network_id: i64,
@@ -115,7 +115,7 @@ struct Shown {
     secrets: usize,
 }
 
-impl Shown {
+impl Contents {
     fn of(path: &Path, file: &NetworkFile) -> Self {
         let texts = |entries: &[peerwork_identity::NodeAddress]| {
             entries.iter().map(ToString::to_string).collect()
@@ -131,7 +131,7 @@ impl Shown {
     }
 }
 
-impl Answer for Shown {
+impl Answer for Contents {
     fn text(&self) -> String {
         let mut rows = vec![
             ("File", self.file.clone()),

@@ -91,28 +91,39 @@ fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<()> {
     })
 }
 
-/// Starts the node, and keeps the settings of the first start of a network of its own.
+/// Starts the node. The settings of the first start of a network of its own are written before it.
 async fn start(resolved: &Resolved<NodeFlags>) -> anyhow::Result<(Node, Config)> {
+    let is_first = own_network::settings(resolved).is_some();
+    if !is_first {
+        return started(&resolved.own, resolved).await;
+    }
+    let kept = own_network::Kept::new(resolved)?;
     let mut attempts = PORT_ATTEMPTS;
     loop {
+        let flags = own_network::settings(resolved).unwrap_or_else(|| resolved.own.clone());
+        kept.iter().try_for_each(|kept| kept.write(&flags))?;
+        let outcome = started(&flags, resolved).await;
+        let Err(error) = outcome else {
+            return outcome;
+        };
+        kept.iter().for_each(own_network::Kept::undo);
         attempts -= 1;
-        let first = own_network::settings(resolved);
-        let flags = first.as_ref().unwrap_or(&resolved.own);
-        let found = Found::new(resolved, || compose::network(flags, &resolved.data_dir))?;
-        let mut config = compose::config(flags, found)?;
-        config.records = records_folder();
-        match (Node::start(config.clone()).await, &first) {
-            // Another program may have taken the chosen port meanwhile.
-            (Err(StartError::Network(_)), Some(_)) if attempts > 0 => {}
-            (started, _) => {
-                let node = started?;
-                if let Some(Err(error)) = first.map(|flags| own_network::keep(&flags, resolved)) {
-                    tracing::warn!("{error:#}");
-                }
-                return Ok((node, config));
-            }
+        // Another program may have taken the chosen port meanwhile.
+        let is_port = matches!(error.downcast_ref(), Some(StartError::Network(_)));
+        if !is_port || attempts == 0 {
+            return Err(error);
         }
     }
+}
+
+async fn started(
+    flags: &NodeFlags,
+    resolved: &Resolved<NodeFlags>,
+) -> anyhow::Result<(Node, Config)> {
+    let found = Found::new(resolved, || compose::network(flags, &resolved.data_dir))?;
+    let mut config = compose::config(flags, found)?;
+    config.records = records_folder();
+    Ok((Node::start(config.clone()).await?, config))
 }
 
 /// Whether the settings of `peerwork node` let callers pass without a key.

@@ -1,12 +1,13 @@
 //! A network of its own: the first start of `peerwork node` with nothing configured makes one.
 //!
-//! The node is the relay through which others join it. The first start keeps its port in
-//! `peerwork.toml`, because tickets name the port.
+//! The node is the relay through which others join it. The first start writes its port into
+//! `peerwork.toml` before anything listens there, because tickets name the port.
 
 use std::{
     fmt::Write as _,
+    io,
     net::{SocketAddr, TcpListener, UdpSocket},
-    path::Path,
+    path::PathBuf,
 };
 
 use anyhow::Context as _;
@@ -131,33 +132,60 @@ fn free_port(at: SocketAddr) -> Option<u16> {
     (0..PORT_ATTEMPTS).find_map(|_| attempt())
 }
 
-/// Writes the settings of the first start into `peerwork.toml`, behind the comments of a file that
-/// `peerwork node init` wrote.
-///
-/// # Errors
-/// When the file cannot be written.
-pub(super) fn keep(flags: &NodeFlags, resolved: &Resolved<NodeFlags>) -> anyhow::Result<()> {
-    let path = resolved.data_dir.join(FILE_NAME);
-    if resolved.file.as_ref().is_some_and(|file| *file != path) {
-        // Another settings file counts, which is the user's own.
-        return Ok(());
-    }
-    let former = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).with_context(|| unwritten(&path)),
-    };
-    let text = former + &text(flags);
-    // The file is readable by its owner alone, because it may get tokens.
-    atomic_write(&path, text.as_bytes(), WriteMode::Replace(0o600))
-        .map_err(|error| anyhow::anyhow!("{}: {error}; {}", unwritten(&path), advice(&error)))
+/// The settings file of the data directory, which gets the settings of the first start.
+pub(super) struct Kept {
+    path: PathBuf,
+    /// The content before the first start: the comments that `peerwork node init` wrote.
+    former: Option<String>,
 }
 
-fn unwritten(path: &Path) -> String {
-    format!(
-        "cannot write {}, so the next start takes another port",
-        path.display()
-    )
+impl Kept {
+    /// Reads the file. `None` where another settings file counts, which is the user's own.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn new(resolved: &Resolved<NodeFlags>) -> anyhow::Result<Option<Self>> {
+        let path = resolved.data_dir.join(FILE_NAME);
+        if resolved.file.as_ref().is_some_and(|file| *file != path) {
+            return Ok(None);
+        }
+        let former = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let shown = path.display();
+                return Err(error).with_context(|| format!("cannot read {shown}"));
+            }
+        };
+        Ok(Some(Self { path, former }))
+    }
+
+    /// Writes the settings behind the former content.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn write(&self, flags: &NodeFlags) -> anyhow::Result<()> {
+        let text = self.former.clone().unwrap_or_default() + &text(flags);
+        // The file is readable by its owner alone, because it may get tokens.
+        atomic_write(&self.path, text.as_bytes(), WriteMode::Replace(0o600)).map_err(|error| {
+            anyhow::anyhow!(
+                "cannot write {}: {error}; {}",
+                self.path.display(),
+                advice(&error)
+            )
+        })
+    }
+
+    /// Puts the former content back, after a start that failed.
+    pub(super) fn undo(&self) {
+        let undone = match &self.former {
+            Some(text) => atomic_write(&self.path, text.as_bytes(), WriteMode::Replace(0o600)),
+            None => std::fs::remove_file(&self.path),
+        };
+        if let Err(error) = undone {
+            tracing::warn!(file = %self.path.display(), %error, "cannot undo the settings");
+        }
+    }
 }
 
 fn text(flags: &NodeFlags) -> String {

@@ -10,7 +10,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{compose, flags::RelayNodeFlags, peer_log::log_peers};
 use crate::cli::{
-    network_file::{Chosen, Sources},
+    network_file::Chosen,
+    network_sources::Sources,
     nodes::records_folder,
     output::{Answer, Form},
     running::Found,

@@ -18,7 +18,8 @@ use self::{
 };
 use super::{
     command::{Call, Command},
-    network_file::{self, Chosen, Sources},
+    network_file::{self, Chosen},
+    network_sources::Sources,
     nodes::records_folder,
     running::{Found, start_log, tell_edge, tell_listeners},
     runtime::block_on,

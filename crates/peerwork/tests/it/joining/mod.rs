@@ -1,21 +1,20 @@
 //! Tickets with real processes: `peerwork invite`, `peerwork join` and `--join`.
 
-use std::{
-    io::Write as _,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+mod own_network;
+mod secrets;
+
+use std::{io::Write as _, path::PathBuf, process::Stdio};
 
 use peerwork_testkit::ClosedPort;
 use serde_json::Value;
 
 use crate::{
-    network::{Node, World, echo_succeeds, eventually},
+    network::{Node, World, eventually},
     program::{Ran, peerwork, run},
 };
 
 /// Starts a node with nothing configured but a loopback address: a network of its own.
-pub(crate) fn own_network(world: &World, name: &str) -> Node {
+fn own_network(world: &World, name: &str) -> Node {
     world.start(
         name,
         &format!("node --data-dir {name} --libp2p {}:0", world.ip),
@@ -30,7 +29,7 @@ fn again(world: &World, node: &mut Node, name: &str) {
 }
 
 /// The ticket that a running node prints.
-pub(crate) fn invite(world: &World, name: &str, flags: &str) -> String {
+fn invite(world: &World, name: &str, flags: &str) -> String {
     let printed = world.run(&format!("invite --data-dir {name} {flags}"));
     printed.lines().last().unwrap().to_owned()
 }
@@ -196,7 +195,7 @@ fn a_ticket_is_read_from_standard_input_and_from_pasted_pieces() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    write!(stdin, "> peerwork join `{}`.\n", ticket.to_uppercase()).unwrap();
+    writeln!(stdin, "> peerwork join `{}`.", ticket.to_uppercase()).unwrap();
     drop(stdin);
     Ran::from(child.wait_with_output().unwrap()).succeeded();
     let (start, end) = ticket.split_at(40);
@@ -398,187 +397,4 @@ fn a_qr_code_stands_before_the_ticket_and_only_where_it_is_wanted() {
     assert!(json["ticket"].as_str().unwrap().starts_with("peerwork1"));
     let error = run(world.path(), "invite --data-dir relay --qr --no-qr").failed();
     assert!(error.contains("contradict"), "{error}");
-}
-
-#[test]
-fn a_network_of_its_own_keeps_its_id_and_its_port_and_says_how_to_invite() {
-    let world = World::of_its_own_address();
-    let mut node = own_network(&world, "home");
-    let (id, port) = (
-        network(&world, "home")["NetworkId"].clone(),
-        node.p2p_port(),
-    );
-    let number = id.as_i64().unwrap();
-    assert!((1..1 << 53).contains(&number), "{number}");
-    let settings = std::fs::read_to_string(node.data().join("peerwork.toml")).unwrap();
-    assert!(
-        settings.contains(&format!("libp2p = \"{}:{port}\"", world.ip)),
-        "{settings}"
-    );
-    assert!(
-        settings.contains("[relay]") && settings.contains("ingress = \"off\""),
-        "{settings}"
-    );
-    node.process.kill();
-    std::fs::remove_file(node.data().join("node.json")).unwrap();
-    let mut child: Command = peerwork(world.path());
-    let child = child
-        .args(["node", "--data-dir", "home", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut child = crate::network::Running(child);
-    let mut line = String::new();
-    let stdout = child.0.stdout.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
-    let shown: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(shown["roles"], serde_json::json!(["relay"]));
-    assert_eq!(shown["own_network"]["network_id"], id);
-    assert_eq!(
-        shown["own_network"]["invite"],
-        "peerwork invite --data-dir home"
-    );
-    let again = shown["addresses"].to_string();
-    assert!(again.contains(&format!("/tcp/{port}/")), "{again}");
-    assert_eq!(shown["ingress"], Value::Null);
-}
-
-#[test]
-fn a_role_or_a_setting_keeps_a_node_in_the_network_without_a_file() {
-    let world = World::new();
-    for (name, flags) in [
-        ("edge", "--edge"),
-        ("mdns", "--mdns"),
-        ("relay", "--relay --relay-ingress off"),
-    ] {
-        let _node = world.start(
-            name,
-            &format!("node --data-dir {name} --libp2p 127.0.0.1:0 {flags}"),
-        );
-        assert!(!network_file(&world, name).exists(), "{name}");
-    }
-    let node = world.start(
-        "no",
-        "node --data-dir no --libp2p 127.0.0.1:0 --relay=false",
-    );
-    assert!(network_file(&world, "no").exists());
-    let status = world.run("status --data-dir no --json");
-    assert!(status.contains(r#""mode":"peer""#), "{status}");
-    let settings = std::fs::read_to_string(node.data().join("peerwork.toml")).unwrap();
-    assert!(!settings.contains("[relay]"), "{settings}");
-}
-
-#[test]
-fn a_data_directory_that_ran_a_node_before_networks_of_its_own_stays_in_its_network() {
-    let world = World::new();
-    std::fs::create_dir(world.path().join("old")).unwrap();
-    std::fs::write(world.path().join("old/node.lock"), "").unwrap();
-    let _node = own_network(&world, "old");
-    assert!(!network_file(&world, "old").exists());
-    let status = world.run("status --data-dir old --json");
-    assert!(status.contains(r#""mode":"peer""#), "{status}");
-}
-
-#[test]
-fn the_secret_changes_in_running_nodes_without_a_restart() {
-    let world = World::new();
-    let (_app, port) = world.webapp();
-    let ip = world.ip;
-    std::fs::create_dir(world.path().join("relay")).unwrap();
-    let text = format!("libp2p = '{ip}:0'\n[relay]\nopen = true\ningress = '{ip}:0'\n");
-    std::fs::write(world.path().join("relay/peerwork.toml"), text).unwrap();
-    world.run("genesis --dir relay/network.json --name N --network-id 7");
-    world.run("network new-secret --data-dir relay");
-    let shown = world.run("network show --data-dir relay");
-    assert!(
-        shown.contains("Secret     = one") && !shown.contains("pws_"),
-        "{shown}"
-    );
-    let relay = world.start("relay", "node --data-dir relay");
-    let first = invite(&world, "relay", "");
-    let line = format!(
-        "node --data-dir edge --libp2p off --edge --edge-open --edge-port {port} --join {first}"
-    );
-    let edge = world.start("edge", &line);
-    echo_succeeds(&relay, &edge.at.node_id, port);
-
-    let changed = world.run("network new-secret --data-dir relay");
-    assert!(
-        changed.contains("peerwork network drop-secret --data-dir relay"),
-        "{changed}"
-    );
-    let second = eventually("the ticket with the new secret", || {
-        let ticket = invite(&world, "relay", "");
-        (ticket != first).then_some(ticket)
-    });
-    echo_succeeds(&relay, &edge.at.node_id, port);
-    join(&world, "edge", &second).succeeded();
-    for name in ["edge", "relay"] {
-        world.run(&format!("network drop-secret --data-dir {name}"));
-    }
-    let error = run(world.path(), "network drop-secret --data-dir relay").failed();
-    assert!(error.contains("holds one secret"), "{error}");
-    // The first ticket, which carries the former secret alone, is dead.
-    let refused = eventually("the end of the former secret", || {
-        let ran = join(&world, "stranger", &first);
-        (ran.code == Some(1)).then_some(ran)
-    });
-    assert!(refused.stdout.contains("refused: "), "{refused:?}");
-    echo_succeeds(&relay, &edge.at.node_id, port);
-}
-
-/// Runs `join` in a shell in which files cannot grow: `trap` chooses whether a write fails, as on a full
-/// disk, or ends the process.
-#[cfg(unix)]
-fn join_without_room(world: &World, trap: &str, ticket: &str) -> Ran {
-    let script = format!("{trap} ulimit -f 0; exec \"$0\" join {ticket} --data-dir joined");
-    let program = peerwork(world.path());
-    let mut shell = Command::new("sh");
-    shell.current_dir(world.path()).arg("-c").arg(script);
-    shell.arg(program.get_program());
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell.output().unwrap().into()
-}
-
-#[cfg(unix)]
-#[test]
-fn a_join_without_room_on_the_disk_or_ended_in_the_middle_leaves_no_half_and_goes_on_later() {
-    let world = World::new();
-    let _relay = own_network(&world, "relay");
-    let ticket = invite(&world, "relay", "--once");
-    world.keys("joined");
-    let full = join_without_room(&world, "trap '' XFSZ;", &ticket);
-    assert_eq!(full.code, Some(1), "{full:?}");
-    assert!(
-        full.stderr
-            .contains("can be redeemed again with this data directory"),
-        "{full:?}"
-    );
-    assert!(!network_file(&world, "joined").exists());
-    let ended = join_without_room(&world, "", &ticket);
-    assert_eq!(ended.code, None, "a signal ends the process: {ended:?}");
-    assert!(!network_file(&world, "joined").exists());
-    // The ticket was used, and by this node.
-    let error = refused(&world, "other", &ticket);
-    assert!(error.contains("used by another node already"), "{error}");
-    join(&world, "joined", &ticket).succeeded();
-    // A member keeps its network file when the next one cannot be written.
-    let before = std::fs::read(network_file(&world, "joined")).unwrap();
-    world.run("network new-secret --data-dir relay");
-    let newer = eventually("the ticket with the new secret", || {
-        let ticket = invite(&world, "relay", "");
-        let full = join_without_room(&world, "trap '' XFSZ;", &ticket);
-        (full.code == Some(1)).then_some(ticket)
-    });
-    assert_eq!(
-        std::fs::read(network_file(&world, "joined")).unwrap(),
-        before
-    );
-    join(&world, "joined", &newer).succeeded();
 }
