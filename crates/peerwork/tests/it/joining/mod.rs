@@ -111,6 +111,11 @@ fn a_ticket_leads_a_fresh_machine_into_the_network_of_a_node_with_nothing_config
         third.contains(id) && third.contains("Nodes in the network = 2"),
         "{third}"
     );
+    // A member makes tickets with an end for a relay, by the secret of the network.
+    let once = invite(&world, "second", "--once --expires 1h");
+    join(&world, "fourth", &once).succeeded();
+    let error = refused(&world, "fifth", &once);
+    assert!(error.contains("used by another node already"), "{error}");
 }
 
 #[test]
@@ -381,6 +386,29 @@ fn a_node_without_a_relay_says_how_to_invite_and_a_ticket_with_an_end_needs_a_ke
     );
     let error = run(world.path(), "invite --data-dir peer --address nowhere").failed();
     assert!(error.contains("--address nowhere"), "{error}");
+    let silent = "node --data-dir silent --libp2p off --relay --relay-ingress off";
+    let _silent = world.start("silent", silent);
+    let error = run(world.path(), "invite --data-dir silent").failed();
+    assert!(error.contains("listens on no address"), "{error}");
+}
+
+#[test]
+fn a_relay_redeems_its_tickets_in_a_network_without_a_secret_too() {
+    let world = World::new();
+    let line = "node --data-dir open --libp2p 127.0.0.1:0 --relay --relay-ingress off";
+    let _relay = world.start("open", line);
+    let printed = run(world.path(), "invite --data-dir open --once");
+    assert!(
+        printed.stderr.contains("the network has no secret"),
+        "{printed:?}"
+    );
+    let printed = printed.succeeded();
+    let ticket = printed.lines().last().unwrap();
+    let joined = join(&world, "one", ticket).succeeded();
+    assert!(joined.contains("reachable: "), "{joined}");
+    assert_eq!(network(&world, "one")["NetworkId"], 0);
+    let error = refused(&world, "two", ticket);
+    assert!(error.contains("used by another node already"), "{error}");
 }
 
 #[test]
