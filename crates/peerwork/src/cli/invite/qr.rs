@@ -7,10 +7,10 @@ use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 pub(super) fn code(ticket: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(ticket.to_uppercase(), EcLevel::L).ok()?;
     let mut drawn = code.render::<Dense1x2>();
-    // Terminals are dark as a rule, so the light modules are the drawn ones.
+    // Terminals are dark as a rule, so the blocks of text stand for the light modules.
     let drawn = drawn
-        .dark_color(Dense1x2::Dark)
-        .light_color(Dense1x2::Light);
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark);
     Some(drawn.quiet_zone(true).build())
 }
 
@@ -25,6 +25,16 @@ mod tests {
         let bytes = QrCode::with_error_correction_level(&ticket, EcLevel::L);
         let of_bytes = bytes.map_or(0, |code| (code.width() + 8).div_ceil(2));
         assert!(lines.is_some_and(|lines| lines > 20 && lines < of_bytes));
+    }
+
+    #[test]
+    fn the_quiet_zone_is_light_on_a_dark_terminal() {
+        let code = code("peerwork1abc").unwrap_or_default();
+        let first = code.lines().next().unwrap_or_default();
+        assert!(
+            !first.is_empty() && first.chars().all(|module| module == '█'),
+            "{code}"
+        );
     }
 
     #[test]
