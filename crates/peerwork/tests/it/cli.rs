@@ -221,11 +221,52 @@ fn genesis_writes_the_network_file_byte_for_byte() {
         error.contains("genesis file at path (example.json) already exists"),
         "{error}"
     );
-    let text = run(dir.path(), "genesis --json").succeeded();
+    let text = run(dir.path(), "genesis --network-id 0 --json").succeeded();
     assert_eq!(
         text,
         "{\"message\":\"Genesis written to ./genesis.json\\n\"}\n"
     );
+}
+
+#[test]
+fn genesis_without_an_id_takes_a_random_one_and_prints_it() {
+    let dir = folder();
+    let id_in = |file: &str| {
+        let text = fs::read_to_string(dir.path().join(file)).unwrap();
+        let file = json(&text);
+        assert!(!file.as_object().unwrap().contains_key("secrets"));
+        file["NetworkId"].as_i64().unwrap()
+    };
+    let text = run(dir.path(), "genesis --dir one.json").succeeded();
+    let one = id_in("one.json");
+    assert!((1..1 << 53).contains(&one), "{one}");
+    assert_eq!(
+        text,
+        format!("\n[GENESIS SUCCESS]\nGenesis written to one.json\nNetwork id = {one}\n\n")
+    );
+    let value = json(&run(dir.path(), "genesis --dir two.json --json").succeeded());
+    let two = id_in("two.json");
+    assert_eq!(value["network_id"], two);
+    assert_ne!(one, two);
+}
+
+#[test]
+fn genesis_writes_a_new_secret_which_it_does_not_print() {
+    let dir = folder();
+    let mut secrets = Vec::new();
+    for (file, flag) in [("one.json", ""), ("two.json", "--json")] {
+        let line = format!("genesis --dir {file} --secret --network-id 1000 {flag}");
+        let text = run(dir.path(), &line).succeeded();
+        assert!(text.contains("ecret") && !text.contains("pws_"), "{text}");
+        let path = dir.path().join(file);
+        let written = json(&fs::read_to_string(&path).unwrap());
+        assert_eq!(written["secrets"].as_array().unwrap().len(), 1);
+        secrets.push(written["secrets"][0].as_str().unwrap().to_owned());
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert!(secrets.iter().all(|secret| secret.starts_with("pws_")));
+    assert_ne!(secrets[0], secrets[1]);
 }
 
 #[test]
