@@ -12,15 +12,15 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm,
+        ConnectionDenied, ConnectionHandler, ConnectionId, FromSwarm, NetworkBehaviour,
+        NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
     },
 };
 use peerwork_identity::NetworkSecret;
 
 use super::{
     exchange::Wanted,
-    handler::{Handler, Outcome},
+    handler::{Handler, LetIn, Outcome},
     standing::{Membership, Refusal},
 };
 use crate::streams::Registry;
@@ -38,6 +38,8 @@ pub(crate) struct Behaviour<B> {
     /// Bounded by the limits of connections.
     connections: HashMap<ConnectionId, Tracked>,
     events: VecDeque<(PeerId, ConnectionId, Option<Refusal>)>,
+    /// Connections whose handlers learn, after the event loop, that they are open.
+    let_in: VecDeque<(PeerId, ConnectionId)>,
 }
 
 struct Tracked {
@@ -77,6 +79,7 @@ impl<B> Behaviour<B> {
             local_dials: HashSet::new(),
             connections: HashMap::new(),
             events: VecDeque::new(),
+            let_in: VecDeque::new(),
         }
     }
 
@@ -103,7 +106,12 @@ impl<B> Behaviour<B> {
         }
     }
 
-    fn handler<H>(&mut self, inner: H, peer: PeerId, connection: ConnectionId) -> Handler<H> {
+    fn handler<H: ConnectionHandler>(
+        &mut self,
+        inner: H,
+        peer: PeerId,
+        connection: ConnectionId,
+    ) -> Handler<H> {
         let local = self.local_dials.remove(&connection);
         let wanted = match (self.membership.secrets().is_empty(), local) {
             (false, _) => Some(Wanted::Member),
@@ -219,7 +227,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Behaviour<B> {
                 self.inner
                     .on_connection_handler_event(peer, connection, event);
             }
-            Either::Left(Outcome::Opened(proven)) => {
+            Either::Left(Outcome::Proven(proven)) => {
                 if let Some(tracked) = self.connections.get_mut(&connection) {
                     tracked.open = true;
                     tracked.proven = proven;
@@ -230,6 +238,9 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Behaviour<B> {
                     }
                     let refusal = (!valid).then_some(Refusal::Changed);
                     self.events.push_back((peer, connection, refusal));
+                    if valid {
+                        self.let_in.push_back((peer, connection));
+                    }
                 }
             }
             Either::Left(Outcome::Refused(refusal)) => {
@@ -249,6 +260,14 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Behaviour<B> {
             };
             return Poll::Ready(ToSwarm::GenerateEvent(event));
         }
-        self.inner.poll(cx).map(|event| event.map_out(Event::Inner))
+        if let Some((peer_id, connection)) = self.let_in.pop_front() {
+            return Poll::Ready(ToSwarm::NotifyHandler {
+                peer_id,
+                handler: NotifyHandler::One(connection),
+                event: Either::Left(LetIn),
+            });
+        }
+        let polled = self.inner.poll(cx);
+        polled.map(|event| event.map_out(Event::Inner).map_in(Either::Right))
     }
 }

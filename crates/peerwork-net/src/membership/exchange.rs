@@ -1,15 +1,21 @@
 //! The IO of `/peerwork/network/1`: one stream carries one challenge, its answer and the verdict.
 
-use std::io;
+use std::{io, time::Duration};
 
 use libp2p::PeerId;
 use peerwork_identity::{NetworkSecret, network_secret::MAC_BYTES};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use super::{
     proof::{ACCEPTED, Answer, Kind, NONCE_BYTES, Parties, REFUSED, is_count, kind},
     standing::{Membership, Refusal},
 };
+
+/// How long a refused node has to read the refusal, before the connection is closed.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The kind of node that a challenger accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,10 @@ pub(super) async fn challenge<S: AsyncRead + AsyncWrite + Unpin>(
     stream.write_all(&[byte]).await?;
     // The verdict stands also when the other node is gone before the end of the stream.
     let _ = stream.shutdown().await;
+    if verdict.is_err() {
+        // A connection that is closed at once can lose its last bytes, and with them the reason.
+        let _ = timeout(FAREWELL, stream.read_u8()).await;
+    }
     Ok(verdict)
 }
 

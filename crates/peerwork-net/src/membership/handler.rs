@@ -1,9 +1,10 @@
 //! The handler of one connection: holds the handler of all other protocols back until the connection
 //! takes part in the network.
 //!
-//! Phases: held back, then open, guest or refused. A held-back connection may serve its protocols as
-//! soon as this node accepted the other one, because the other node opens streams once it has this
-//! node's verdict; it opens streams itself when it has the other node's verdict too.
+//! Phases: held back, proven, open; or guest; or refused. As soon as this node has accepted the other one
+//! it negotiates all protocols, because the other node opens streams once it has this node's verdict;
+//! the streams wait until the connection is open. The connection is proven when it has the other node's
+//! verdict too, and open when the behaviour has told the rest of the network of it.
 
 use std::{
     collections::VecDeque,
@@ -44,14 +45,16 @@ pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/peerwork/netwo
 const GUEST_TIMES: u32 = 3;
 /// Challenges that are answered on one connection. A node needs one; each costs two MACs.
 const ANSWERS_MAX: u8 = 4;
+/// Streams that wait until the connection is open: as many as a connection negotiates at once.
+const EARLY_MAX: usize = 1024;
 /// Requests for streams of a guest's connection that are turned down in one poll.
 const TURNED_DOWN_MAX: usize = 64;
 
 /// A decision of the handler, for the behaviour.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The connection takes part; the other node proved these secrets, none where none was asked.
-    Opened(Vec<NetworkSecret>),
+    /// Both nodes accepted each other; the other proved these secrets, none where none was asked.
+    Proven(Vec<NetworkSecret>),
     /// The connection must be closed.
     Refused(Refusal),
 }
@@ -64,10 +67,16 @@ enum Phase {
         verified: Option<Vec<NetworkSecret>>,
         accepted: bool,
     },
+    /// Both nodes have accepted each other, and the behaviour does not know it yet.
+    Proven,
     Open,
     Guest,
     Refused,
 }
+
+/// The behaviour's word that the network knows of the connection.
+#[derive(Debug)]
+pub(crate) struct LetIn;
 
 enum Challenge {
     Wanted(Wanted),
@@ -77,8 +86,10 @@ enum Challenge {
 }
 
 /// The handler of one connection.
-pub(crate) struct Handler<H> {
+pub(crate) struct Handler<H: ConnectionHandler> {
     inner: H,
+    /// Streams that came before the connection was open.
+    early: Vec<Negotiated<H>>,
     membership: Membership,
     registry: Registry,
     peer: PeerId,
@@ -86,12 +97,14 @@ pub(crate) struct Handler<H> {
     challenge: Challenge,
     answering: Option<BoxFuture<'static, io::Result<bool>>>,
     answers: u8,
+    /// Whether the other node refused this one.
+    refused_by_other: bool,
     patience: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     outcomes: VecDeque<Outcome>,
 }
 
-impl<H> Handler<H> {
+impl<H: ConnectionHandler> Handler<H> {
     /// Holds a connection back for at most `patience` when something is `wanted` of the other node.
     pub(super) fn new(
         inner: H,
@@ -114,6 +127,7 @@ impl<H> Handler<H> {
         let deadline = wanted.map(|_| Box::pin(tokio::time::sleep(patience)));
         Self {
             inner,
+            early: Vec::new(),
             membership,
             registry,
             peer,
@@ -121,6 +135,7 @@ impl<H> Handler<H> {
             challenge,
             answering: None,
             answers: 0,
+            refused_by_other: false,
             patience,
             deadline,
             outcomes: VecDeque::new(),
@@ -163,7 +178,7 @@ impl<H> Handler<H> {
 
     fn on_verdict(&mut self, accepted_by_other: bool) {
         if !accepted_by_other {
-            self.refuse(Refusal::ByOther);
+            self.refused_by_other = true;
         } else if let Phase::HeldBack { accepted, .. } = &mut self.phase {
             *accepted = true;
             self.open_if_ready();
@@ -177,18 +192,39 @@ impl<H> Handler<H> {
         } = &mut self.phase
             && let Some(proven) = verified.take()
         {
-            self.phase = Phase::Open;
+            self.phase = Phase::Proven;
             self.deadline = None;
-            self.outcomes.push_back(Outcome::Opened(proven));
+            self.outcomes.push_back(Outcome::Proven(proven));
         }
     }
 
     /// Whether all protocols are served.
     fn serves(&self) -> bool {
         match &self.phase {
-            Phase::Open => true,
+            Phase::Open | Phase::Proven => true,
             Phase::HeldBack { verified, .. } => verified.is_some(),
             Phase::Guest | Phase::Refused => false,
+        }
+    }
+
+    /// Takes an inbound stream of the other protocols. Streams that come before the connection is open
+    /// wait; one above the bound is reset.
+    fn on_inbound(&mut self, negotiated: Negotiated<H>) {
+        let waits = self.serves() && !matches!(self.phase, Phase::Open);
+        if !waits {
+            self.inner
+                .on_connection_event(ConnectionEvent::FullyNegotiatedInbound(negotiated));
+        } else if self.early.len() < EARLY_MAX {
+            self.early.push(negotiated);
+        }
+    }
+
+    fn on_let_in(&mut self) {
+        if matches!(self.phase, Phase::Proven) {
+            self.phase = Phase::Open;
+            for negotiated in std::mem::take(&mut self.early) {
+                self.on_inbound(negotiated);
+            }
         }
     }
 
@@ -214,6 +250,16 @@ impl<H> Handler<H> {
     }
 
     fn poll_exchanges(&mut self, cx: &mut Context<'_>) {
+        // The other node's verdict comes first: it may close the connection right behind it.
+        if let Some(answering) = &mut self.answering
+            && let Poll::Ready(ended) = answering.poll_unpin(cx)
+        {
+            self.answering = None;
+            // A stream that broke is no verdict: the connection breaks too, or the deadline ends it.
+            if let Ok(accepted) = ended {
+                self.on_verdict(accepted);
+            }
+        }
         if let Challenge::Running(running) = &mut self.challenge
             && let Poll::Ready(ended) = running.poll_unpin(cx)
         {
@@ -224,14 +270,9 @@ impl<H> Handler<H> {
                 Err(error) => self.refuse(refusal_of(&error)),
             }
         }
-        if let Some(answering) = &mut self.answering
-            && let Poll::Ready(ended) = answering.poll_unpin(cx)
-        {
-            self.answering = None;
-            // A stream that broke is no verdict: the connection breaks too, or the deadline ends it.
-            if let Ok(accepted) = ended {
-                self.on_verdict(accepted);
-            }
+        // The other node gets this node's verdict too, before the connection is closed.
+        if self.refused_by_other && matches!(self.challenge, Challenge::Over) {
+            self.refuse(Refusal::ByOther);
         }
         if let Some(deadline) = &mut self.deadline
             && deadline.poll_unpin(cx).is_ready()
@@ -247,12 +288,17 @@ impl<H> Handler<H> {
 
 /// The refusal of a node whose stream of the proof failed.
 fn refusal_of(error: &io::Error) -> Refusal {
-    match crate::streams::is_unsupported(error) {
-        true => Refusal::Unsupported,
-        false => Refusal::Silent,
+    match error.kind() {
+        _ if crate::streams::is_unsupported(error) => Refusal::Unsupported,
+        io::ErrorKind::InvalidData => Refusal::Silent,
+        _ => Refusal::Lost,
     }
 }
 
+type Negotiated<H> = FullyNegotiatedInbound<
+    <H as ConnectionHandler>::InboundProtocol,
+    <H as ConnectionHandler>::InboundOpenInfo,
+>;
 type Inbound<H> = SelectUpgrade<
     ReadyUpgrade<StreamProtocol>,
     Restricted<<H as ConnectionHandler>::InboundProtocol>,
@@ -295,7 +341,7 @@ fn outer<H: ConnectionHandler>(
 }
 
 impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
-    type FromBehaviour = H::FromBehaviour;
+    type FromBehaviour = Either<LetIn, H::FromBehaviour>;
     type ToBehaviour = ToBehaviour<H>;
     type InboundProtocol = Inbound<H>;
     type OutboundProtocol = Outbound<H>;
@@ -316,7 +362,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
         match self.phase {
             Phase::Open => self.inner.connection_keep_alive(),
             // The deadline ends it.
-            Phase::HeldBack { .. } | Phase::Guest => true,
+            Phase::HeldBack { .. } | Phase::Proven | Phase::Guest => true,
             Phase::Refused => false,
         }
     }
@@ -336,7 +382,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
         match self.phase {
             Phase::Open => self.inner.poll(cx).map(outer::<H>),
             Phase::Guest => self.poll_guest(cx),
-            Phase::HeldBack { .. } | Phase::Refused => Poll::Pending,
+            Phase::HeldBack { .. } | Phase::Proven | Phase::Refused => Poll::Pending,
         }
     }
 
@@ -347,7 +393,10 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
     }
 
     fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
-        self.inner.on_behaviour_event(event);
+        match event {
+            Either::Left(LetIn) => self.on_let_in(),
+            Either::Right(event) => self.inner.on_behaviour_event(event),
+        }
     }
 
     fn on_connection_event(
@@ -367,8 +416,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
                     future::Either::Left(stream) => return self.on_answer_stream(stream),
                     future::Either::Right(protocol) => protocol,
                 };
-                let negotiated = FullyNegotiatedInbound { protocol, info };
-                inner.on_connection_event(ConnectionEvent::FullyNegotiatedInbound(negotiated));
+                self.on_inbound(FullyNegotiatedInbound { protocol, info });
             }
             ConnectionEvent::FullyNegotiatedOutbound(negotiated) => match negotiated {
                 FullyNegotiatedOutbound {

@@ -266,6 +266,7 @@ async fn a_network_gets_a_secret_and_loses_it_while_it_runs() {
     let relay = start(with(relay_config(), &[])).await;
     let node = start(with(config(), &[])).await;
     connect(&node, &relay).await;
+    eventually("the relay knows the node", || relay.peer(node.node_id())).await;
     let closing = closed(events(&relay).await);
     let change = relay.change_secrets(vec![shared.clone()], soon());
     let (reason, changed) = tokio::join!(closing, change);

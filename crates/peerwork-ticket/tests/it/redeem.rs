@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use peerwork_identity::NetworkSecret;
 use peerwork_net::error::OpenError;
-use peerwork_testkit::node::{self, connect, key, soon};
+use peerwork_testkit::{
+    eventually,
+    node::{self, connect, key, soon},
+};
 use peerwork_ticket::{Issuer, RedeemError, Refusal, Terms, Ticket, UsedTokens, redeem};
 use peerwork_ticket::{Pass, bounds::LIFETIME_DEFAULT};
 
@@ -34,6 +37,17 @@ async fn a_guest_gets_the_contents_of_the_network_file_for_a_ticket() {
     let guest = guest(&relay).await;
     let file = redeem(&guest, token, soon()).await.unwrap();
     assert_eq!(file, home.file);
+    // With the secret that it got, the joiner is a member, which a guest is not.
+    let mut config = node::behind_nat_config();
+    config.membership.secrets = file.secrets;
+    let member = node::start(config).await;
+    connect(&member, &relay.network).await;
+    let known = || relay.network.peers().iter().map(|peer| peer.node).collect();
+    let known: Vec<_> = eventually("the member", || {
+        Some(known()).filter(|all: &Vec<_>| !all.is_empty())
+    })
+    .await;
+    assert_eq!(known, [member.node_id()]);
 }
 
 #[tokio::test]

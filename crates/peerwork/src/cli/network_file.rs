@@ -39,8 +39,7 @@ impl Chosen {
         })
     }
 
-    /// The network with the id 0, in which nodes without a network file are. It is the default of
-    /// `peerwork genesis`, except for its name.
+    /// The network with the id 0, which all nodes without a network file share.
     pub(crate) fn without_a_file() -> Self {
         Self {
             network: NetworkFile {
