@@ -7,6 +7,7 @@ mod forwarding;
 mod parts;
 mod stack;
 mod start;
+mod tickets;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -24,7 +24,7 @@ use peerwork_tunnel::{Edge, Ingress, connect::Connector, ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack};
+use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack, tickets};
 use crate::{
     Addresses, Config, access,
     addresses::reachable,
@@ -209,6 +209,13 @@ impl Starting<'_> {
                     // A stop that takes longer is cancelled and logged by the stack.
                     let _ = served.stop(Instant::now() + deadline::AT_ONCE).await;
                 });
+        }
+        if let Some(served) = tickets::serve(&network, &self.config)? {
+            let stop = move || async move {
+                let _ = served.stop(Instant::now() + deadline::AT_ONCE).await;
+            };
+            self.stack
+                .push_beside("redemption of tickets", deadline::AT_ONCE, stop);
         }
         Ok(network)
     }

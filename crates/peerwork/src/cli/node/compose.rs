@@ -79,7 +79,7 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
 pub(super) fn network(flags: &NodeFlags) -> anyhow::Result<NetworkFile> {
     let mut network = match &flags.network {
         Some(file) => NetworkFile::load(file)?,
-        // Without a file, the network is the default of `peerwork genesis`, except for its name.
+        // Without a file, the network has the id 0, which all such nodes share.
         None => NetworkFile {
             name: "peerwork".to_owned(),
             ..NetworkFile::default()

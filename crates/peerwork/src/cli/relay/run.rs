@@ -29,8 +29,8 @@ pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Re
     block_on(serve(config, flags, form))
 }
 
-/// Loads the network file. Without a file, the network is the default of `peerwork genesis` with this
-/// relay as its only node.
+/// Loads the network file. Without a file, the network has the id 0 and no other entry points than this
+/// relay.
 fn network(file: Option<&Path>) -> anyhow::Result<NetworkFile> {
     match file {
         Some(file) => Ok(NetworkFile::load(file)?),
