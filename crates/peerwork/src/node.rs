@@ -4,6 +4,7 @@ mod certificate;
 mod error;
 mod events;
 mod forwarding;
+mod network_file;
 mod parts;
 mod stack;
 mod start;
@@ -18,6 +19,7 @@ use peerwork_net::Network;
 use peerwork_tunnel::{Forwarder, connect::Connector};
 use tokio::time::Instant;
 
+pub(crate) use self::start::install_crypto_provider;
 pub use self::{error::StartError, forwarding::Forwarding};
 use self::{
     forwarding::ASK_DEADLINE,

@@ -20,6 +20,7 @@ use peerwork_api::{
     config::{Config, JsonRpcConfig, OperatorConfig, OperatorToken},
     directory::{self, DirectoryService, Query, Role},
     events::{EventsService, NodeEvent},
+    invitations::{Invitation, InvitationsService, Limits, Wanted},
     node::{
         Check, EdgeOffer, Endpoint, Mode, Network, NodeService, NodeStatus, OfferedPort,
         Reachability, Readiness,
@@ -216,6 +217,31 @@ pub(crate) fn known_node(number: u16) -> directory::Node {
     }
 }
 
+/// The ticket of every invitation.
+pub(crate) const TICKET: &str = "peerwork1aaaa";
+
+#[async_trait]
+impl InvitationsService for FakeNode {
+    async fn create(&self, wanted: Wanted) -> Result<Invitation, ServiceError> {
+        if wanted.addresses.is_empty() {
+            return Err(ServiceError::unavailable("no relay is known"));
+        }
+        let limits = wanted.expires.map(|expires| Limits {
+            relay: "n1".into(),
+            once: wanted.once,
+            expires_at: SystemTime::UNIX_EPOCH + expires,
+        });
+        Ok(Invitation {
+            ticket: TICKET.into(),
+            network_id: -7,
+            network_name: "net".into(),
+            relays: wanted.addresses,
+            has_secret: true,
+            limits,
+        })
+    }
+}
+
 impl EventsService for FakeNode {
     fn subscribe(&self) -> broadcast::Receiver<Arc<NodeEvent>> {
         self.events.subscribe()
@@ -243,6 +269,7 @@ pub(crate) fn services(node: &Arc<FakeNode>) -> NodeServices {
         peers: Some(node.clone()),
         relays: Some(node.clone()),
         directory: Some(node.clone()),
+        invitations: Some(node.clone()),
         events: Some(node.clone()),
     }
 }

@@ -5,6 +5,7 @@
 mod directory;
 mod fake;
 mod http;
+mod invitations;
 mod lifecycle;
 mod operator;
 mod page;

@@ -212,6 +212,7 @@ async fn reflection_lists_the_services_in_both_versions() {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "peerwork.directory.v1.Directory",
+        "peerwork.invitations.v1.Invitations",
         "v1.System",
     ];
 

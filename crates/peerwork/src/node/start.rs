@@ -24,7 +24,9 @@ use peerwork_tunnel::{Edge, Ingress, connect::Connector, ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack, tickets};
+use super::{
+    certificate, error::StartError, events::EventPump, network_file, parts, stack::Stack, tickets,
+};
 use crate::{
     Addresses, Config, access,
     addresses::reachable,
@@ -34,6 +36,7 @@ use crate::{
     records::Record,
     routes::DirectoryRoutes,
     runtime_file::RuntimeFile,
+    tasks::Tasks,
     time::millis_since_1970,
 };
 
@@ -115,6 +118,7 @@ impl Starting<'_> {
         let apps = parts::app_addresses(&self.config, ports.ingress.as_ref());
         let listeners = front_at.map(|at| self.front_listeners(at));
         let network = self.network(listeners.as_ref()).await?;
+        self.follow_network_file(&network);
         let mut core = self.core(network, ingress_at).await?;
         let events = self.events(&core);
         self.ingress(ports.ingress, &mut core).await?;
@@ -218,6 +222,20 @@ impl Starting<'_> {
                 .push_beside("redemption of tickets", deadline::AT_ONCE, stop);
         }
         Ok(network)
+    }
+
+    /// Reads the secrets of the network file again when it changes.
+    fn follow_network_file(&mut self, network: &Network) {
+        let Some(path) = self.config.network_file.clone() else {
+            return;
+        };
+        let id = self.config.network.network_id;
+        let tasks = Tasks::default();
+        tasks.spawn(network_file::follow(path, id, network.clone()));
+        self.stack
+            .push_beside("network file", deadline::AT_ONCE, move || async move {
+                tasks.stop().await;
+            });
     }
 
     /// Starts edge and directory on `network`. The edge starts before the directory, so it stops later:
@@ -342,6 +360,8 @@ impl Starting<'_> {
             events: events.sender(),
             tunnels: core.tunnels.clone(),
             addresses: Arc::clone(&shared_addresses),
+            network_file: self.config.network.clone(),
+            keypair: self.config.net.keypair.clone(),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));
         let settings = parts::api(&self.config, data_dir)?;
@@ -450,6 +470,6 @@ impl Starting<'_> {
 
 /// Installs the TLS provider of the process: two providers are linked, so rustls cannot choose by
 /// itself. A second call has no effect.
-fn install_crypto_provider() {
+pub(crate) fn install_crypto_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -18,6 +18,7 @@ mod forward;
 mod genesis;
 mod go_libp2p;
 mod http_clients;
+mod joining;
 mod js_versions;
 mod keys;
 mod network;
