@@ -28,6 +28,7 @@ pub(crate) async fn measure(program: &Path, count: usize) -> anyhow::Result<Stri
         network_id: 77,
         bootnodes: Vec::new(),
         relaynodes: vec![address.parse()?],
+        secrets: Vec::new(),
     };
     file.create_new(&network)?;
     process.settle().await?;

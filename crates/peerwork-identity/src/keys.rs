@@ -6,9 +6,10 @@
 use std::{fmt, str::FromStr};
 
 use libp2p_identity as libp2p;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::NodeId;
+use crate::{NetworkSecret, NodeId};
 
 /// The longest accepted protobuf private key, in bytes; an Ed25519 key has 68.
 pub const PRIVATE_KEY_BYTES_MAX: usize = 128;
@@ -108,6 +109,14 @@ impl Keypair {
         Zeroizing::new(
             bytes.expect("invariant: only RSA encoding can fail and no RSA key is wrapped"),
         )
+    }
+
+    /// Derives a secret that only the holder of this key can compute; another `label` gives another
+    /// secret, and none tells anything about the key.
+    pub fn derive_secret(&self, label: &str) -> NetworkSecret {
+        let hash = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(&*self.to_protobuf())));
+        let root = NetworkSecret::from_bytes(*hash);
+        NetworkSecret::from_bytes(root.mac("peerwork derived secret 1", &[label.as_bytes()]))
     }
 
     /// The key as libp2p's type.
@@ -250,6 +259,14 @@ mod tests {
             hex::encode(public.to_protobuf()),
             format!("08021221{point}")
         );
+    }
+
+    #[test]
+    fn derived_secrets_depend_on_key_and_label_alone() {
+        let (one, other) = BOTH.map(Keypair::generate).into();
+        assert_eq!(one.derive_secret("a"), one.clone().derive_secret("a"));
+        assert_ne!(one.derive_secret("a"), one.derive_secret("b"));
+        assert_ne!(one.derive_secret("a"), other.derive_secret("a"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! | [`envelope`] | [`SignedEnvelope`], libp2p RFC 0002 |
 //! | [`node_address`] | [`NodeAddress`], a multiaddress with the node id expected there |
 //! | [`network_file`] | [`NetworkFile`], the file that names a network and its first nodes |
+//! | [`network_secret`] | [`NetworkSecret`], the secret that the nodes of a network share |
 
 pub mod address;
 pub mod atomic_file;
@@ -23,6 +24,7 @@ pub mod envelope;
 pub mod key_file;
 pub mod keys;
 pub mod network_file;
+pub mod network_secret;
 pub mod node_address;
 pub mod node_id;
 pub mod secrets;
@@ -33,6 +35,7 @@ pub use atomic_file::{WriteMode, advice, atomic_write, read_bounded};
 pub use envelope::{EnvelopeError, SignedEnvelope};
 pub use keys::{KeyError, KeyType, Keypair, PublicKey, UnknownKeyType};
 pub use network_file::{NetworkFile, NetworkFileError};
+pub use network_secret::{NetworkSecret, ParseSecretError};
 pub use node_address::{NodeAddress, ParseNodeAddressError};
 pub use node_id::{NodeId, ParseNodeIdError};
 pub use secrets::{IdentitySummary, InitOptions, SecretName, SecretsDir, SecretsError};

@@ -1,7 +1,8 @@
 //! `NetworkFile` is the network file ("genesis"): the name and number of a network and the first
 //! nodes to dial.
 //!
-//! The format is that of EdgeMatrix, byte for byte. Unlike EdgeMatrix, this module checks every
+//! The format is that of EdgeMatrix, byte for byte, and one more field where the network has a
+//! secret. Unlike EdgeMatrix, this module checks every
 //! address on reading and on writing, and reports all mistakes at once.
 
 mod contents;
@@ -15,13 +16,18 @@ use std::{
 };
 
 pub use self::{
-    contents::{ENTRIES_MAX, FILE_BYTES_MAX, NAME_BYTES_MAX, NetworkFile},
+    contents::{ENTRIES_MAX, FILE_BYTES_MAX, NAME_BYTES_MAX, NetworkFile, SECRETS_MAX},
     problem::{Problem, Problems},
 };
+use zeroize::Zeroizing;
+
 use crate::atomic_file::{WriteMode, atomic_write, read_bounded};
 
 /// The permission bits of a written file, before the umask.
 pub const FILE_MODE: u32 = 0o660;
+
+/// The permission bits of a file that holds secrets.
+pub const SECRET_FILE_MODE: u32 = 0o600;
 
 /// The reason why a network file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +109,31 @@ impl NetworkFile {
     /// [`NetworkFileError::AlreadyExists`], or the reason why the file could not be written. A file
     /// that [`NetworkFile::load`] would refuse is not written.
     pub fn create_new(&self, path: &Path) -> Result<(), NetworkFileError> {
-        let json = self.to_json();
+        self.write(path, WriteMode::CreateNew(self.mode()))
+    }
+
+    /// Writes the file, and replaces one that exists; its directory must exist.
+    ///
+    /// # Errors
+    /// The reason why the file could not be written; the file that exists stays as it is then.
+    pub fn replace(&self, path: &Path) -> Result<(), NetworkFileError> {
+        self.write(path, WriteMode::Replace(self.mode()))
+    }
+
+    fn mode(&self) -> u32 {
+        match self.secrets.is_empty() {
+            true => FILE_MODE,
+            false => SECRET_FILE_MODE,
+        }
+    }
+
+    fn write(&self, path: &Path, mode: WriteMode) -> Result<(), NetworkFileError> {
+        let json = Zeroizing::new(self.to_json());
         Self::parse(json.as_bytes()).map_err(|problems| NetworkFileError::Invalid {
             path: path.to_owned(),
             problems,
         })?;
-        match atomic_write(path, json.as_bytes(), WriteMode::CreateNew(FILE_MODE)) {
+        match atomic_write(path, json.as_bytes(), mode) {
             Ok(()) => Ok(()),
             Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => {
                 Err(NetworkFileError::AlreadyExists {

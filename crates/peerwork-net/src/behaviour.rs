@@ -11,13 +11,23 @@ use libp2p::{
     upnp,
 };
 
-use crate::{config::Config, dht, error::StartError, gossip, peers::AddressLimits, streams};
+use crate::{
+    config::Config,
+    dht,
+    error::StartError,
+    gossip,
+    membership::{self, Membership},
+    peers::AddressLimits,
+    streams,
+};
 
 pub(crate) use boxed::Boxed;
 
-/// The handlers are boxed, because libp2p copies a connection's handler several times while the
+/// The membership gate stands before all parts. The handlers are boxed, because libp2p copies a connection's handler several times while the
 /// connection is set up, and keeps the memory.
-pub(crate) type Behaviour = Boxed<Parts, false>;
+pub(crate) type Behaviour = Boxed<membership::Behaviour<Parts>, false>;
+/// The events of all parts and of the gate.
+pub(crate) type Event = membership::Event<PartsEvent>;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Parts {
@@ -45,6 +55,7 @@ pub(crate) fn build(
     config: &Config,
     relay_client: relay::client::Behaviour,
     registry: streams::Registry,
+    membership: Membership,
 ) -> Result<Behaviour, StartError> {
     let keypair = config.keypair.libp2p();
     let this = keypair.public().to_peer_id();
@@ -60,14 +71,14 @@ pub(crate) fn build(
         .with_interval(config.ping_interval)
         .with_timeout(config.ping_interval);
     let autonat = |on: bool| on && config.autonat;
-    Ok(Boxed::new(Parts {
+    let parts = Parts {
         blocks: allow_block_list::Behaviour::default(),
         limits: connection_limits::Behaviour::new(connection_limits(config)),
         addresses: address_limits(config),
         memory: memory_connection_limits::Behaviour::with_max_percentage(
             config.limits.memory_share_max,
         ),
-        streams: streams::Behaviour::new(registry, config.limits.opens_per_connection_max),
+        streams: streams::Behaviour::new(registry.clone(), config.limits.opens_per_connection_max),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
         relay_client: Boxed::new(relay_client),
@@ -85,7 +96,10 @@ pub(crate) fn build(
         mdns: build_mdns(config)?.into(),
         gossip: gossip::build(&config.keypair, &config.gossip)?,
         kad: dht::build(this, &config.network, config.dht, config.dht_keys)?,
-    }))
+    };
+    let patience = config.limits.handshake_timeout;
+    let gated = membership::Behaviour::new(parts, membership, registry, patience);
+    Ok(Boxed::new(gated))
 }
 
 fn build_mdns(config: &Config) -> Result<Option<mdns::tokio::Behaviour>, StartError> {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use multiaddr::Multiaddr;
-use peerwork_identity::{Keypair, NodeId};
+use peerwork_identity::{Keypair, NetworkSecret, NodeId};
 use peerwork_limits::Rate;
 
 /// Settings of one node's network.
@@ -33,6 +33,8 @@ pub struct Config {
     pub link: Option<std::sync::Arc<dyn crate::link::Link>>,
     /// Offer circuit relay v2 to others.
     pub relay_server: Option<RelayServer>,
+    /// What the other nodes have to prove, and what this node can show.
+    pub membership: Membership,
     /// Gossip settings.
     pub gossip: Gossip,
     /// Connection limits.
@@ -59,6 +61,23 @@ pub struct Config {
     /// How long a connection without streams and without a reservation is kept. The gossip stream
     /// that this node opens on every connection counts as long as the other node has not refused it.
     pub idle_timeout: Duration,
+}
+
+/// Membership of a network. The default is a node without entry points and without a secret, which knows
+/// only the nodes that mDNS finds and those that services name.
+#[derive(Debug, Clone, Default)]
+pub struct Membership {
+    /// The secrets of the network, the newest first, at most
+    /// [`SECRETS_MAX`](peerwork_identity::network_file::SECRETS_MAX). With any, connections are held
+    /// back until both nodes have proven that they share one of them.
+    pub secrets: Vec<NetworkSecret>,
+    /// Whether the network file names entry points. A node without a secret and without entry points
+    /// dials all nodes that mDNS finds, and keeps the connections to those that have neither as well.
+    pub entries: bool,
+    /// Whether this node uses only the protocols for guests
+    /// ([`Protocol::for_guests`](crate::Protocol::for_guests)): it shows no secret and is not refused at
+    /// once for that.
+    pub guest: bool,
 }
 
 /// The most circuits of one node: each is a stream of its connection, which has room for 4096.
@@ -292,6 +311,7 @@ impl Config {
             #[cfg(feature = "testkit")]
             link: None,
             relay_server: None,
+            membership: Membership::default(),
             gossip: Gossip::default(),
             limits: Limits::default(),
             allow_private: false,

@@ -2,6 +2,8 @@
 
 use multiaddr::Multiaddr;
 
+pub use crate::membership::Refusal;
+
 /// Starting the network failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,6 +109,9 @@ pub enum DialError {
     /// None of the addresses worked.
     #[error("no connection to the node: {0}")]
     Failed(String),
+    /// The connection was established, and one side refused the other as no member of its network.
+    #[error("{0}")]
+    Refused(Refusal),
     /// The deadline passed.
     #[error("the deadline passed while dialling")]
     Deadline,

@@ -8,7 +8,12 @@ mod start;
 use std::{collections::HashSet, time::Duration};
 
 use futures::StreamExt;
-use libp2p::{Swarm, mdns, metrics::Recorder, swarm::SwarmEvent, upnp};
+use libp2p::{
+    PeerId, Swarm, mdns,
+    metrics::Recorder,
+    swarm::{ConnectionId, SwarmEvent},
+    upnp,
+};
 use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 use peerwork_limits::{Bucket, Rate};
@@ -19,8 +24,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    behaviour::{Behaviour, PartsEvent},
+    behaviour::{Behaviour, Event as BehaviourEvent, PartsEvent},
     dht, gossip,
+    membership::{self, Held, Refusal},
     metering::Meters,
     metrics::Metrics,
     peers::{self, Event, Path, PeerTable, Reachability},
@@ -70,6 +76,8 @@ struct EventLoop {
     started: Instant,
     /// Bounds the log lines about listeners that cannot accept.
     failure_log: Bucket,
+    /// Connections that do not take part in the network yet.
+    held: Held,
 }
 
 impl EventLoop {
@@ -132,16 +140,27 @@ impl EventLoop {
         self.metrics.refresh_drops(self.gossip.drops());
     }
 
-    fn on_event(&mut self, event: SwarmEvent<PartsEvent>) {
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         self.metrics.libp2p.record(&event);
         match event {
-            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::Behaviour(membership::Event::Inner(event)) => self.on_behaviour(event),
+            SwarmEvent::Behaviour(membership::Event::Opened(connection)) => {
+                if let Some((peer, endpoint)) = self.held.take(connection) {
+                    self.peers.on_established(peer, connection, &endpoint);
+                }
+            }
+            SwarmEvent::Behaviour(membership::Event::Refused(peer, connection, refusal)) => {
+                self.on_refused(peer, connection, refusal);
+            }
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 connection_id,
                 endpoint,
                 ..
-            } => self.peers.on_established(peer_id, connection_id, &endpoint),
+            } => match self.swarm.behaviour().is_open(connection_id) {
+                true => self.peers.on_established(peer_id, connection_id, &endpoint),
+                false => self.held.hold(connection_id, peer_id, endpoint),
+            },
             SwarmEvent::ConnectionClosed {
                 peer_id,
                 connection_id,
@@ -150,6 +169,10 @@ impl EventLoop {
                 ..
             } => {
                 self.end_if_gone(NodeId::from_peer_id(peer_id));
+                if self.held.take(connection_id).is_some() {
+                    self.peers
+                        .on_held_back_closed(peer_id, connection_id, Refusal::Lost);
+                }
                 if num_established == 0 {
                     self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
@@ -257,6 +280,17 @@ impl EventLoop {
         }
     }
 
+    /// Closes a connection that does not take part in the network.
+    fn on_refused(&mut self, peer: PeerId, connection: ConnectionId, refusal: Refusal) {
+        self.held.log(peer, refusal, self.started);
+        if self.held.take(connection).is_some() {
+            self.peers.on_held_back_closed(peer, connection, refusal);
+        } else {
+            self.peers.on_refused(connection, refusal);
+        }
+        self.swarm.close_connection(connection);
+    }
+
     fn on_reserved(&self, node: NodeId) {
         // The reservation may be gone again.
         if self.places.holds(node.as_peer_id()) {
@@ -283,7 +317,7 @@ impl EventLoop {
         self.peers.tell(Event::ReservationEnded(node));
     }
 
-    fn on_found(&mut self, found: Vec<(libp2p::PeerId, Multiaddr)>) {
+    fn on_found(&mut self, found: Vec<(PeerId, Multiaddr)>) {
         for (peer, address) in found.into_iter().take(MDNS_PEERS_MAX) {
             self.peers.dial_found(&mut self.swarm, peer, address);
         }

@@ -16,6 +16,8 @@
 //!   connections ([`peers`], [`relay`]).
 //! * [`Network::provide`], [`Network::unprovide`], [`Network::providers`], [`Network::addresses`]: the
 //!   DHT ([`dht`]).
+//! * [`config::Membership`], [`Network::change_secrets`]: the secret that keeps strangers out
+//!   (`membership`).
 //! * [`DialPolicy`]: which addresses from other nodes may be dialled ([`dial_policy`]).
 //! * [`Network::peers`], [`Network::events`], [`Network::connection_events`], [`Network::traffic`]:
 //!   observations ([`peers`], [`metering`]).
@@ -33,6 +35,7 @@ pub mod gossip;
 mod handle;
 #[cfg(feature = "testkit")]
 pub mod link;
+mod membership;
 pub mod metering;
 mod metrics;
 pub mod peers;

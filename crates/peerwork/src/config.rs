@@ -30,8 +30,8 @@ pub struct Config {
     /// The program's version, which JSON-RPC, the directory and libp2p identify report.
     pub version: String,
     /// The peer-to-peer side, with the node's key. The node itself sets what follows from its roles
-    /// and its network file: `agent`, `handed`, `certificate`, `relay_server`, `dht` and
-    /// `allow_private`.
+    /// and its network file: `agent`, `handed`, `certificate`, `relay_server`, `membership` except for
+    /// `guest`, `dht` and `allow_private`.
     pub net: peerwork_net::Config,
     /// The directory, with name and origin of the app in `me`, and in `keep_reservations` whether
     /// the node is reached through relays (`--relay-on`). The node itself sets what follows from its

@@ -201,6 +201,7 @@ fn common(
         network_id: 1000,
         bootnodes,
         relaynodes,
+        secrets: Vec::new(),
     };
     let version = format!("v{}", env!("CARGO_PKG_VERSION"));
     let mut config = Config::new(Keypair::generate(KeyType::default()), network, version);

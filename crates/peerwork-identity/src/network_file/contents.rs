@@ -1,6 +1,6 @@
 //! Holds the contents of a network file and their bounds.
 
-use crate::NodeAddress;
+use crate::{NetworkSecret, NodeAddress};
 
 /// The largest network file that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -10,6 +10,9 @@ pub const ENTRIES_MAX: usize = 1024;
 
 /// The longest name of a network, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
+
+/// The most secrets of a network: the one in use and, while a secret is being changed, the one before.
+pub const SECRETS_MAX: usize = 2;
 
 /// The contents of a network file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,4 +25,7 @@ pub struct NetworkFile {
     pub bootnodes: Vec<NodeAddress>,
     /// Relays to ask for a reservation first, at most [`ENTRIES_MAX`].
     pub relaynodes: Vec<NodeAddress>,
+    /// The secrets of the network, the newest first, at most [`SECRETS_MAX`]. A node that knows one of
+    /// them may take part; without any, every node may.
+    pub secrets: Vec<NetworkSecret>,
 }

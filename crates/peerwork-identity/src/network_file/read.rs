@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::{
-    contents::{ENTRIES_MAX, FILE_BYTES_MAX, NAME_BYTES_MAX, NetworkFile},
+    contents::{ENTRIES_MAX, FILE_BYTES_MAX, NAME_BYTES_MAX, NetworkFile, SECRETS_MAX},
     problem::{Problem, Problems},
 };
-use crate::NodeAddress;
+use crate::{NetworkSecret, NodeAddress};
 
 pub(super) fn too_large() -> Problem {
     Problem::new(
@@ -34,6 +34,7 @@ pub(super) fn parse(contents: &[u8]) -> Result<NetworkFile, Problems> {
         network_id: reader.network_id(),
         bootnodes: reader.addresses("bootnodes"),
         relaynodes: reader.addresses("relaynodes"),
+        secrets: reader.secrets(),
     };
     Problems::none_or(reader.problems, file)
 }
@@ -102,6 +103,35 @@ impl Reader {
             }
         }
         addresses
+    }
+
+    /// Reads the secrets. The problems do not repeat what the file holds, because messages go into logs.
+    fn secrets(&mut self) -> Vec<NetworkSecret> {
+        const KEY: &str = "secrets";
+        let entries = match self.take(KEY) {
+            None => return Vec::new(),
+            Some(Value::Array(entries)) => entries,
+            Some(_) => {
+                self.report(KEY, "", "expected a list of secrets");
+                return Vec::new();
+            }
+        };
+        if entries.len() > SECRETS_MAX {
+            let reason = format!(
+                "the list has {} entries where at most {SECRETS_MAX} are allowed",
+                entries.len()
+            );
+            self.report(KEY, "", reason);
+            return Vec::new();
+        }
+        let mut secrets = Vec::with_capacity(entries.len());
+        for (index, entry) in entries.iter().enumerate() {
+            match entry.as_str().unwrap_or_default().parse() {
+                Ok(secret) => secrets.push(secret),
+                Err(reason) => self.report(&format!("{KEY}[{index}]"), "", reason),
+            }
+        }
+        secrets
     }
 
     /// Takes the value of a field, whose name may have any case; `null` counts as missing.
@@ -197,6 +227,21 @@ mod tests {
             ]
         );
         assert!(problems.to_string().contains("transport address"));
+    }
+
+    #[test]
+    fn mistakes_in_secrets_are_named_without_the_secret() {
+        let secret = NetworkSecret::generate().to_text().to_string();
+        let cut = &secret[..50];
+        let problems = reasons(&json!({"secrets": [cut, 7]}));
+        assert!(problems.contains("secrets[0]: the network secret is incomplete"));
+        assert!(problems.contains("secrets[1]: not a network secret"));
+        assert!(!problems.contains(&cut[8..]));
+        assert!(reasons(&json!({ "secrets": secret })).contains("expected a list"));
+        let two = json!({"secrets": [secret, secret]});
+        assert_eq!(parse_json(&two).unwrap().secrets.len(), SECRETS_MAX);
+        let three = json!({"secrets": [secret, secret, secret]});
+        assert!(reasons(&three).contains("3 entries where at most 2"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::contents::NetworkFile;
-use crate::NodeAddress;
+use crate::{NetworkSecret, NodeAddress};
 
 /// The fields in the order in which the file has them.
 #[derive(Serialize)]
@@ -14,6 +14,8 @@ struct Wire<'a> {
     network_id: i64,
     bootnodes: &'a [NodeAddress],
     relaynodes: &'a [NodeAddress],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<&'a str>,
 }
 
 /// The characters that Go writes as escapes. In JSON they occur only inside strings.
@@ -31,12 +33,15 @@ pub(super) fn to_json(file: &NetworkFile) -> String {
         network_id,
         bootnodes,
         relaynodes,
+        secrets,
     } = file;
+    let texts: Vec<_> = secrets.iter().map(NetworkSecret::to_text).collect();
     let wire = Wire {
         name,
         network_id: *network_id,
         bootnodes,
         relaynodes,
+        secrets: texts.iter().map(|text| text.as_str()).collect(),
     };
     let mut bytes = Vec::new();
     let mut serializer =
@@ -56,6 +61,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::network_file::SECRETS_MAX;
 
     const NODE: &str = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
 
@@ -70,6 +76,7 @@ mod tests {
                 address(51001).parse().unwrap(),
             ],
             relaynodes: vec![],
+            secrets: vec![],
         };
         let expected = format!(
             "{{\n    \"name\": \"MyNetwork\",\n    \"NetworkId\": 1000,\n    \"bootnodes\": [\n        \"{}\",\n        \
@@ -97,7 +104,14 @@ mod tests {
                 let address = |port| format!("/{host}/tcp/{port}/p2p/{NODE}").parse().unwrap();
                 ports.iter().map(address).collect()
             };
-            let file = NetworkFile { name, network_id, bootnodes: nodes("ip4/10.0.0.1"), relaynodes: nodes("dns/a") };
+            let secrets = ports.iter().take(SECRETS_MAX).map(|port| NetworkSecret::from_bytes([port.to_be_bytes()[1]; 32]));
+            let file = NetworkFile {
+                name,
+                network_id,
+                bootnodes: nodes("ip4/10.0.0.1"),
+                relaynodes: nodes("dns/a"),
+                secrets: secrets.collect(),
+            };
             prop_assert_eq!(NetworkFile::parse(file.to_json().as_bytes()).unwrap(), file);
         }
     }

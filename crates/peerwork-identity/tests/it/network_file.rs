@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use peerwork_identity::{NetworkFile, NetworkFileError, network_file::FILE_BYTES_MAX};
+use peerwork_identity::{
+    NetworkFile, NetworkFileError, NetworkSecret, network_file::FILE_BYTES_MAX,
+};
 
 use super::names;
 
@@ -15,7 +17,24 @@ fn network() -> NetworkFile {
         network_id: 1000,
         bootnodes: vec![ADDRESS.parse().unwrap()],
         relaynodes: vec![],
+        secrets: vec![],
     }
+}
+
+#[test]
+fn a_file_with_secrets_is_its_owner_s_alone_and_replaces_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("network.json");
+    network().create_new(&path).unwrap();
+    let file = NetworkFile {
+        secrets: vec![NetworkSecret::generate()],
+        ..network()
+    };
+    file.replace(&path).unwrap();
+    assert_eq!(NetworkFile::load(&path).unwrap(), file);
+    assert_eq!(names(directory.path()), ["network.json"]);
+    #[cfg(unix)]
+    assert_eq!(super::mode(&path), 0o600);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use libp2p::{
     swarm::{self, SwarmEvent},
 };
 use multiaddr::{Multiaddr, Protocol as Part};
-use peerwork_identity::NodeId;
+use peerwork_identity::{NodeId, network_file::SECRETS_MAX};
 use peerwork_limits::Bucket;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::{
@@ -21,12 +21,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Commands, EventLoop};
 use crate::{
     Config,
-    behaviour::{self, Behaviour, PartsEvent},
+    behaviour::{self, Behaviour, Event as BehaviourEvent},
     config::{self, CIRCUITS_PER_PEER_MAX},
     dht,
     error::StartError,
     gossip,
     handle::{self, Network},
+    membership::{Held, Membership},
     metering::Meters,
     metrics::Metrics,
     peers::{self, Advertised, Event, PeerTable, Reachability},
@@ -51,6 +52,7 @@ const EVENTS_MAX: usize = 1024;
 /// The state that the swarm's parts, the event loop and the network's handle share.
 struct Parts {
     node: NodeId,
+    membership: Membership,
     meters: Meters,
     streams: streams::Registry,
     places: relay::Places,
@@ -67,6 +69,11 @@ impl Parts {
     fn new(config: &Config) -> Self {
         Self {
             node: config.keypair.node_id(),
+            membership: Membership::new(
+                &config.network,
+                *config.keypair.node_id().as_peer_id(),
+                &config.membership,
+            ),
             meters: Meters::default(),
             streams: streams::Registry::default(),
             places: relay::Places::new(config.relay_server.as_ref()),
@@ -200,6 +207,7 @@ fn network(
 ) -> Network {
     let parts = handle::Parts {
         node: parts.node,
+        membership: parts.membership,
         streams: parts.streams,
         peers: peers::Control {
             commands: senders.peers,
@@ -261,6 +269,7 @@ fn event_loop(
         metrics,
         started: Instant::now(),
         failure_log: Bucket::default(),
+        held: Held::default(),
     }
 }
 
@@ -280,6 +289,11 @@ fn check(config: &Config) -> Result<(), StartError> {
             .then_some(())
             .ok_or(StartError::Setting { setting, reason })
     };
+    bounded(
+        "membership.secrets",
+        config.membership.secrets.len() <= SECRETS_MAX,
+        "must be at most two",
+    )?;
     let share = config.limits.memory_share_max;
     bounded(
         "limits.memory_share_max",
@@ -330,7 +344,7 @@ fn build(
     };
     let (transport, relay_client) = transport::build(config, &shared, accepted)?;
     let streams = parts.streams.clone();
-    let behaviour = behaviour::build(config, relay_client, streams)?;
+    let behaviour = behaviour::build(config, relay_client, streams, parts.membership.clone())?;
     let settings = swarm::Config::with_tokio_executor()
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_INBOUND_MAX)
@@ -376,7 +390,7 @@ fn probe(address: &Multiaddr) -> std::io::Result<()> {
 async fn bind_all(
     swarm: &mut Swarm<Behaviour>,
     config: &Config,
-) -> Result<Vec<SwarmEvent<PartsEvent>>, StartError> {
+) -> Result<Vec<SwarmEvent<BehaviourEvent>>, StartError> {
     let mut waiting = Vec::new();
     for address in &config.announce {
         swarm.add_external_address(address.clone());
@@ -409,7 +423,7 @@ fn without_address(address: &Multiaddr) -> String {
 async fn bind(
     swarm: &mut Swarm<Behaviour>,
     mut waiting: Vec<(ListenerId, Multiaddr)>,
-) -> Result<Vec<SwarmEvent<PartsEvent>>, StartError> {
+) -> Result<Vec<SwarmEvent<BehaviourEvent>>, StartError> {
     let mut early_events = Vec::new();
     while let Some((_, first)) = waiting.first() {
         let event = tokio::time::timeout(BIND_TIMEOUT, swarm.select_next_some()).await;

@@ -7,6 +7,7 @@ use multiaddr::Multiaddr;
 use peerwork_identity::NodeId;
 
 use super::{Path, without_last_peer};
+use crate::membership::Refusal;
 
 /// The side that dialled a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +91,8 @@ pub enum CloseReason {
     Unanswered,
     /// A protocol of this node closed the connection.
     Closed,
+    /// One of the nodes refused the other as no member of its network.
+    Refused(Refusal),
     /// The transport of this node ended the connection, because the other node broke a rule.
     Cut(String),
     /// The other node closed the connection, or it broke; with the transport's error.
@@ -104,6 +107,7 @@ impl fmt::Display for CloseReason {
             Self::Blocked => f.write_str("this node blocked the other one"),
             Self::Unanswered => f.write_str("the other node did not answer a ping"),
             Self::Closed => f.write_str("this node closed it"),
+            Self::Refused(refusal) => refusal.fmt(f),
             Self::Cut(why) => write!(f, "this node ended it: {why}"),
             Self::Lost(why) => write!(f, "the other node closed it, or it broke: {why}"),
         }

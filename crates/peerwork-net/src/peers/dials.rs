@@ -17,7 +17,7 @@ use peerwork_identity::NodeId;
 use tokio::sync::oneshot;
 
 use super::without_last_peer;
-use crate::{behaviour::Behaviour, error::DialError, transport::Gate};
+use crate::{behaviour::Behaviour, error::DialError, membership::Refusal, transport::Gate};
 
 /// Nodes that are dialled at once; with the waiters below at most about 1 MiB.
 const DIALS_MAX: usize = 1024;
@@ -227,6 +227,9 @@ impl Dials {
         if !swarm.is_connected(&peer) {
             self.gate.vouch(&address);
             let options = DialOpts::peer_id(peer).addresses(vec![address]).build();
+            if !swarm.behaviour_mut().expect_local(options.connection_id()) {
+                return;
+            }
             // A node that is being dialled already, or is blocked, is left alone.
             let _ = swarm.dial(options);
         }
@@ -263,6 +266,24 @@ impl Dials {
         }
         if let Some(waiter) = self.to_addresses.remove(&connection) {
             let _ = waiter.send(Ok(NodeId::from_peer_id(peer)));
+        }
+    }
+
+    /// Answers the callers of an attempt whose connection was refused; other addresses lead to the same
+    /// node.
+    pub(crate) fn on_refused(&mut self, peer: PeerId, connection: ConnectionId, refusal: Refusal) {
+        let error = DialError::Refused(refusal);
+        if let Some(further) = self.further.remove(&connection) {
+            further.end(&Err(error.clone()));
+        }
+        if let Some(waiter) = self.to_addresses.remove(&connection) {
+            let _ = waiter.send(Err(error.clone()));
+        }
+        let ours = self.by_node.get(&peer).map(|dial| dial.attempt);
+        if ours == Some(connection)
+            && let Some(dial) = self.by_node.remove(&peer)
+        {
+            dial.end(&Err(error));
         }
     }
 

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     behaviour::Behaviour,
     error::DialError,
+    membership::Refusal,
     transport::{End, Gate},
 };
 
@@ -66,6 +67,8 @@ pub(crate) enum Command {
         change: Change,
         reply: oneshot::Sender<()>,
     },
+    /// The secrets of the network were changed: connections opened by former ones end.
+    SecretsChanged { reply: oneshot::Sender<()> },
     /// Subscribes to connection events with a queue of this length.
     Subscribe {
         queue: usize,
@@ -147,6 +150,10 @@ impl Driver {
                 reply,
             } => {
                 self.change(swarm, node, &change);
+                let _ = reply.send(());
+            }
+            Command::SecretsChanged { reply } => {
+                swarm.behaviour_mut().on_changed_secrets();
                 let _ = reply.send(());
             }
             Command::Subscribe { queue, reply } => {
@@ -245,6 +252,23 @@ impl Driver {
         self.dials.on_established(peer, connection);
         if first {
             self.tell(Event::Connected(node));
+        }
+    }
+
+    /// Answers the callers whose dial led to a connection that never took part in the network.
+    pub(crate) fn on_held_back_closed(
+        &mut self,
+        peer: PeerId,
+        connection: SwarmConnectionId,
+        refusal: Refusal,
+    ) {
+        self.dials.on_refused(peer, connection, refusal);
+    }
+
+    /// Remembers that a connection ends because it takes part in the network no longer.
+    pub(crate) fn on_refused(&mut self, connection: SwarmConnectionId, refusal: Refusal) {
+        if let Some(live) = self.connections.get_mut(&connection) {
+            live.closing.get_or_insert(CloseReason::Refused(refusal));
         }
     }
 

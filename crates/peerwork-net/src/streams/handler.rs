@@ -254,7 +254,8 @@ async fn read_answer(stream: &mut Stream) -> Result<(), OpenError> {
     }
 }
 
-fn is_unsupported(error: &std::io::Error) -> bool {
+/// Whether a stream's first read failed because the other side does not speak the protocol.
+pub(crate) fn is_unsupported(error: &std::io::Error) -> bool {
     error
         .get_ref()
         .and_then(|e| e.downcast_ref::<libp2p::core::upgrade::NegotiationError>())

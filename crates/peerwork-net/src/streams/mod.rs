@@ -24,6 +24,7 @@ mod stream;
 
 pub(crate) use behaviour::Behaviour;
 pub use handle::SILENT_AFTER;
+pub(crate) use handler::is_unsupported;
 pub use inbound::InboundStream;
 pub use incoming::Incoming;
 pub use limits::{Limits, QUEUE_MAX};

@@ -12,11 +12,12 @@ pub(super) const ACCEPTED: u8 = 0;
 /// The only byte of a stream that found no place.
 pub(super) const BUSY: u8 = 1;
 
-/// A protocol's name, and whether its streams begin with an answering byte.
+/// A protocol's name, whether its streams begin with an answering byte, and whether guests may use it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Protocol {
     pub(crate) name: StreamProtocol,
     pub(crate) answered: bool,
+    pub(crate) guests: bool,
 }
 
 /// A text is not the name of a protocol.
@@ -42,6 +43,7 @@ impl Protocol {
         Self {
             name: StreamProtocol::new(name),
             answered: true,
+            guests: false,
         }
     }
 
@@ -59,6 +61,7 @@ impl Protocol {
         Self {
             name: StreamProtocol::new(name),
             answered: false,
+            guests: false,
         }
     }
 
@@ -67,8 +70,11 @@ impl Protocol {
     /// # Errors
     /// [`NameError`] when the name has no valid form.
     pub fn try_answered(name: impl Into<String>) -> Result<Self, NameError> {
-        let (name, answered) = (owned(name.into())?, true);
-        Ok(Self { name, answered })
+        Ok(Self {
+            name: owned(name.into())?,
+            answered: true,
+            guests: false,
+        })
     }
 
     /// As [`Protocol::bare`], with a name that is known only while the program runs.
@@ -76,8 +82,19 @@ impl Protocol {
     /// # Errors
     /// As [`Protocol::try_answered`].
     pub fn try_bare(name: impl Into<String>) -> Result<Self, NameError> {
-        let (name, answered) = (owned(name.into())?, false);
-        Ok(Self { name, answered })
+        Ok(Self {
+            name: owned(name.into())?,
+            answered: false,
+            guests: false,
+        })
+    }
+
+    /// The same protocol, served to guests too: to nodes that have not proven the network's secret. Its
+    /// service has to bound and check everything as for strangers.
+    #[must_use]
+    pub const fn for_guests(mut self) -> Self {
+        self.guests = true;
+        self
     }
 
     /// The name as it is negotiated.

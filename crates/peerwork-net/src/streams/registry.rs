@@ -57,6 +57,8 @@ struct Connections {
 struct Connection {
     id: ConnectionId,
     path: Path,
+    /// Whether the connection does not take part in the network yet: no stream is opened on it.
+    held_back: bool,
     /// When an open on the connection last stayed without an answer.
     silent: Option<Instant>,
     // The requests are boxed, because a channel allocates room for 32 of them with its first.
@@ -129,6 +131,8 @@ struct Shared {
     served: RwLock<HashMap<StreamProtocol, Arc<Service>>>,
     /// The values of `served`, which a connection reads each time it is polled.
     services: RwLock<Arc<[Arc<Service>]>>,
+    /// The names of the protocols for guests among `served`.
+    guests: RwLock<Arc<[StreamProtocol]>>,
     connections: RwLock<HashMap<PeerId, Connections>>,
     refused: Arc<AtomicU64>,
 }
@@ -178,6 +182,10 @@ impl Registry {
 
     fn publish(&self, served: &HashMap<StreamProtocol, Arc<Service>>) {
         *self.0.services.write() = served.values().cloned().collect();
+        let guests = served.values().filter(|service| service.protocol.guests);
+        *self.0.guests.write() = guests
+            .map(|service| service.protocol.name.clone())
+            .collect();
     }
 
     /// Forgets all queues, so that every [`Incoming`](super::Incoming) ends.
@@ -190,6 +198,11 @@ impl Registry {
 
     pub(crate) fn services(&self) -> Arc<[Arc<Service>]> {
         Arc::clone(&self.0.services.read())
+    }
+
+    /// The names of the protocols that are served to guests.
+    pub(crate) fn guests(&self) -> Arc<[StreamProtocol]> {
+        Arc::clone(&self.0.guests.read())
     }
 
     /// Inbound streams refused because a protocol had no place for them.
@@ -211,11 +224,31 @@ impl Registry {
         let connection = Connection {
             id,
             path,
+            held_back: false,
             silent: None,
             requests,
         };
         all.insert(at, connection);
         (receiver, Arc::clone(kept))
+    }
+
+    /// Opens no streams on a connection until [`Registry::let_in`].
+    pub(crate) fn hold_back(&self, peer: PeerId, connection: ConnectionId) {
+        self.set_held_back(peer, connection, true);
+    }
+
+    /// Lets streams be opened on a connection that was held back.
+    pub(crate) fn let_in(&self, peer: PeerId, connection: ConnectionId) {
+        self.set_held_back(peer, connection, false);
+    }
+
+    fn set_held_back(&self, peer: PeerId, connection: ConnectionId, held_back: bool) {
+        let mut connections = self.0.connections.write();
+        let of_peer = connections.get_mut(&peer).into_iter();
+        let mut all = of_peer.flat_map(|of_peer| &mut of_peer.all);
+        if let Some(connection) = all.find(|other| other.id == connection) {
+            connection.held_back = held_back;
+        }
     }
 
     pub(crate) fn disconnect(&self, peer: PeerId, connection: ConnectionId) {
@@ -246,8 +279,9 @@ impl Registry {
         let of_peer = connections
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
-        let answering = of_peer.all.iter().filter(|c| !c.is_silent());
-        let silent = of_peer.all.iter().filter(|c| c.is_silent());
+        let open = of_peer.all.iter().filter(|c| !c.held_back);
+        let answering = open.clone().filter(|c| !c.is_silent());
+        let silent = open.filter(|c| c.is_silent());
         let mut request = Box::new(request);
         let mut refusal = OpenError::NotConnected;
         for connection in answering.chain(silent) {
@@ -276,7 +310,7 @@ impl Registry {
         of_peer
             .all
             .iter()
-            .any(|other| other.id != connection && !other.is_silent())
+            .any(|other| other.id != connection && !other.held_back && !other.is_silent())
     }
 
     /// Hands a request to this connection of the node, or else to its youngest direct one.
@@ -290,7 +324,10 @@ impl Registry {
         let of_peer = connections
             .get(node.as_peer_id())
             .ok_or(OpenError::NotConnected)?;
-        let mut direct = of_peer.all.iter().filter(|c| c.path == Path::Direct);
+        let mut direct = of_peer
+            .all
+            .iter()
+            .filter(|c| c.path == Path::Direct && !c.held_back);
         let youngest = direct.clone().next();
         let chosen = direct.find(|c| c.id == connection).or(youngest);
         let chosen = chosen.ok_or(OpenError::NotConnected)?;
@@ -306,7 +343,7 @@ impl Registry {
         let connections = self.0.connections.read();
         let mut all = connections.get(node.as_peer_id())?.all.iter();
         // The handler of a connection that closes takes no requests, before the swarm tells its end.
-        Some(all.find(|c| !c.requests.is_closed())?.path)
+        Some(all.find(|c| !c.held_back && !c.requests.is_closed())?.path)
     }
 }
 

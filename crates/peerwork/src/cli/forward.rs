@@ -196,6 +196,7 @@ fn network_of(status: &ServerStatus, relays: &[Peer]) -> anyhow::Result<NetworkF
             .context("the network's number is too large")?,
         bootnodes,
         relaynodes,
+        secrets: Vec::new(),
     })
 }
 

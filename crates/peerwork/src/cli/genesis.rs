@@ -60,6 +60,7 @@ impl Command for GenesisFlags {
             network_id: self.network_id,
             bootnodes: entry_points("--bootnode", &self.bootnode, &mut mistakes),
             relaynodes: entry_points("--relaynode", &self.relaynode, &mut mistakes),
+            secrets: Vec::new(),
         };
         anyhow::ensure!(
             mistakes.is_empty(),

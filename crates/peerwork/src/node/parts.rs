@@ -5,6 +5,7 @@ use peerwork_directory::{
     self as directory, Description, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
+use peerwork_identity::{NetworkFile, NodeAddress};
 use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
 use peerwork_tunnel::{KeyStore, edge, ingress};
 
@@ -26,6 +27,9 @@ pub(super) fn network(config: &Config, handed: Vec<Multiaddr>) -> peerwork_net::
     net.agent = format!("peerwork/{}", config.version.trim_start_matches('v'));
     net.allow_private = is_private(config);
     net.handed = handed;
+    let network = &config.network;
+    net.membership.secrets.clone_from(&network.secrets);
+    net.membership.entries = entries(network).next().is_some();
     net.relay_server = config.relay.as_ref().map(|relay| relay.server.clone());
     net.dht = match config.relay {
         Some(_) => Dht::Server,
@@ -45,10 +49,13 @@ pub(super) fn direct_addresses(network: &Network) -> Vec<Multiaddr> {
 /// Whether an entry point of the network has a private address, as in a network on this machine or in a
 /// local network. Then private addresses that other nodes name may be dialled.
 fn is_private(config: &Config) -> bool {
-    let network = &config.network;
-    let entries = network.bootnodes.iter().chain(&network.relaynodes);
-    let mut named = entries.map(|entry| &entry.transport);
+    let mut named = entries(&config.network).map(|entry| &entry.transport);
     named.any(is_private_address)
+}
+
+/// The entry points that a network file names.
+fn entries(network: &NetworkFile) -> impl Iterator<Item = &NodeAddress> {
+    network.bootnodes.iter().chain(&network.relaynodes)
 }
 
 /// The directory's settings. `ingress_port` is the bound port of the node's own ingress.

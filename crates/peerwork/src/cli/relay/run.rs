@@ -36,9 +36,7 @@ fn network(file: Option<&Path>) -> anyhow::Result<NetworkFile> {
         Some(file) => Ok(NetworkFile::load(file)?),
         None => Ok(NetworkFile {
             name: "peerwork".to_owned(),
-            network_id: 0,
-            bootnodes: Vec::new(),
-            relaynodes: Vec::new(),
+            ..NetworkFile::default()
         }),
     }
 }

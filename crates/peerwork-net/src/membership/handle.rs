@@ -1,0 +1,29 @@
+//! The network's call to change its secrets.
+
+use peerwork_identity::{NetworkSecret, network_file::SECRETS_MAX};
+use tokio::time::Instant;
+
+use crate::{call::ask, error::CallError, handle::Network, peers::Command};
+
+impl Network {
+    /// Replaces the secrets of the network, the newest first; those past the second are left out.
+    /// Connections that were opened by a secret which is not among them are closed; without any
+    /// secret, every node may take part.
+    ///
+    /// # Errors
+    /// [`CallError`] when the network did not confirm the change in time. New connections need the new
+    /// secrets in any case.
+    pub async fn change_secrets(
+        &self,
+        mut secrets: Vec<NetworkSecret>,
+        deadline: Instant,
+    ) -> Result<(), CallError> {
+        secrets.truncate(SECRETS_MAX);
+        self.parts.membership.change_secrets(&secrets);
+        let commands = &self.parts.peers.commands;
+        ask(commands, deadline, |reply| Command::SecretsChanged {
+            reply,
+        })
+        .await
+    }
+}

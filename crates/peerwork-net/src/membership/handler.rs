@@ -1,0 +1,425 @@
+//! The handler of one connection: holds the handler of all other protocols back until the connection
+//! takes part in the network.
+//!
+//! Phases: held back, then open, guest or refused. A held-back connection may serve its protocols as
+//! soon as this node accepted the other one, because the other node opens streams once it has this
+//! node's verdict; it opens streams itself when it has the other node's verdict too.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use either::Either;
+use futures::{FutureExt as _, future, future::BoxFuture};
+use libp2p::{
+    PeerId, Stream, StreamProtocol,
+    core::upgrade::{ReadyUpgrade, SelectUpgrade},
+    swarm::{
+        ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
+        handler::{
+            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+            ListenUpgradeError, SendWrapper,
+        },
+    },
+};
+use peerwork_identity::NetworkSecret;
+use tokio::time::{Instant, Sleep};
+use tokio_util::compat::FuturesAsyncReadCompatExt as _;
+
+use super::{
+    exchange::{self, Verified, Wanted},
+    standing::{Membership, Refusal},
+    upgrade::Restricted,
+};
+use crate::streams::Registry;
+
+/// The protocol of the proofs.
+pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/peerwork/network/1");
+/// How long a guest may use its connection.
+const GUEST_TIME: Duration = Duration::from_secs(30);
+/// Challenges that are answered on one connection. A node needs one; each costs two MACs.
+const ANSWERS_MAX: u8 = 4;
+/// Requests for streams of a guest's connection that are turned down in one poll.
+const TURNED_DOWN_MAX: usize = 64;
+
+/// What the handler tells the behaviour.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The connection takes part; the other node proved these secrets, none where none was asked.
+    Opened(Vec<NetworkSecret>),
+    /// The connection must be closed.
+    Refused(Refusal),
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The connection is held back. `verified` is what the other node proved, `accepted` whether it
+    /// accepted this node.
+    HeldBack {
+        verified: Option<Vec<NetworkSecret>>,
+        accepted: bool,
+    },
+    Open,
+    Guest,
+    Refused,
+}
+
+enum Challenge {
+    Wanted(Wanted),
+    Opening(Wanted),
+    Running(BoxFuture<'static, io::Result<Result<Verified, Refusal>>>),
+    Over,
+}
+
+/// The handler of one connection.
+pub(crate) struct Handler<H> {
+    inner: H,
+    membership: Membership,
+    registry: Registry,
+    peer: PeerId,
+    phase: Phase,
+    challenge: Challenge,
+    answering: Option<BoxFuture<'static, io::Result<bool>>>,
+    answers: u8,
+    deadline: Option<Pin<Box<Sleep>>>,
+    outcomes: VecDeque<Outcome>,
+}
+
+impl<H> Handler<H> {
+    /// Holds a connection back for at most `patience` when something is `wanted` of the other node.
+    pub(super) fn new(
+        inner: H,
+        (membership, registry): (Membership, Registry),
+        peer: PeerId,
+        wanted: Option<Wanted>,
+        patience: Duration,
+    ) -> Self {
+        let (phase, challenge) = match wanted {
+            None => (Phase::Open, Challenge::Over),
+            Some(wanted) => {
+                let phase = Phase::HeldBack {
+                    verified: None,
+                    // Only members give a verdict about each other.
+                    accepted: wanted == Wanted::Local,
+                };
+                (phase, Challenge::Wanted(wanted))
+            }
+        };
+        let deadline = wanted.map(|_| Box::pin(tokio::time::sleep(patience)));
+        Self {
+            inner,
+            membership,
+            registry,
+            peer,
+            phase,
+            challenge,
+            answering: None,
+            answers: 0,
+            deadline,
+            outcomes: VecDeque::new(),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if !matches!(self.phase, Phase::Refused) {
+            self.phase = Phase::Refused;
+            self.deadline = None;
+            self.outcomes.push_back(Outcome::Refused(refusal));
+        }
+    }
+
+    fn on_verified(&mut self, verified: Verified) {
+        let Phase::HeldBack {
+            verified: known,
+            accepted,
+        } = &mut self.phase
+        else {
+            return;
+        };
+        match verified {
+            Verified::Member { proven, challenges } => {
+                *known = Some(proven);
+                *accepted |= !challenges;
+            }
+            Verified::Local => *known = Some(Vec::new()),
+            Verified::Guest => {
+                self.phase = Phase::Guest;
+                if let Some(deadline) = &mut self.deadline {
+                    deadline.as_mut().reset(Instant::now() + GUEST_TIME);
+                }
+            }
+        }
+        self.open_if_ready();
+    }
+
+    fn on_verdict(&mut self, accepted_by_other: bool) {
+        if !accepted_by_other {
+            self.refuse(Refusal::ByOther);
+        } else if let Phase::HeldBack { accepted, .. } = &mut self.phase {
+            *accepted = true;
+            self.open_if_ready();
+        }
+    }
+
+    fn open_if_ready(&mut self) {
+        if let Phase::HeldBack {
+            verified,
+            accepted: true,
+        } = &mut self.phase
+            && let Some(proven) = verified.take()
+        {
+            self.phase = Phase::Open;
+            self.deadline = None;
+            self.outcomes.push_back(Outcome::Opened(proven));
+        }
+    }
+
+    /// Whether all protocols are served.
+    fn serves(&self) -> bool {
+        match &self.phase {
+            Phase::Open => true,
+            Phase::HeldBack { verified, .. } => verified.is_some(),
+            Phase::Guest | Phase::Refused => false,
+        }
+    }
+
+    fn on_challenge_stream(&mut self, stream: Stream) {
+        let Challenge::Opening(wanted) = self.challenge else {
+            return;
+        };
+        let (membership, peer) = (self.membership.clone(), self.peer);
+        let running =
+            async move { exchange::challenge(stream.compat(), &membership, &peer, wanted).await };
+        self.challenge = Challenge::Running(running.boxed());
+    }
+
+    /// Answers one challenge at a time; a stream above the bounds is reset.
+    fn on_answer_stream(&mut self, stream: Stream) {
+        if self.answering.is_some() || self.answers >= ANSWERS_MAX {
+            return;
+        }
+        self.answers += 1;
+        let (membership, peer) = (self.membership.clone(), self.peer);
+        let running = async move { exchange::answer(stream.compat(), &membership, &peer).await };
+        self.answering = Some(running.boxed());
+    }
+
+    fn poll_exchanges(&mut self, cx: &mut Context<'_>) {
+        if let Challenge::Running(running) = &mut self.challenge
+            && let Poll::Ready(ended) = running.poll_unpin(cx)
+        {
+            self.challenge = Challenge::Over;
+            match ended {
+                Ok(Ok(verified)) => self.on_verified(verified),
+                Ok(Err(refusal)) => self.refuse(refusal),
+                Err(error) => self.refuse(refusal_of(&error)),
+            }
+        }
+        if let Some(answering) = &mut self.answering
+            && let Poll::Ready(ended) = answering.poll_unpin(cx)
+        {
+            self.answering = None;
+            // A stream that broke is no verdict: the connection breaks too, or the deadline ends it.
+            if let Ok(accepted) = ended {
+                self.on_verdict(accepted);
+            }
+        }
+        if let Some(deadline) = &mut self.deadline
+            && deadline.poll_unpin(cx).is_ready()
+        {
+            self.deadline = None;
+            self.refuse(match self.phase {
+                Phase::Guest => Refusal::GuestTime,
+                _ => Refusal::Silent,
+            });
+        }
+    }
+}
+
+/// The refusal of a node whose stream of the proof failed.
+fn refusal_of(error: &io::Error) -> Refusal {
+    match crate::streams::is_unsupported(error) {
+        true => Refusal::Unsupported,
+        false => Refusal::Silent,
+    }
+}
+
+type Inbound<H> = SelectUpgrade<
+    ReadyUpgrade<StreamProtocol>,
+    Restricted<<H as ConnectionHandler>::InboundProtocol>,
+>;
+type Outbound<H> =
+    Either<ReadyUpgrade<StreamProtocol>, SendWrapper<<H as ConnectionHandler>::OutboundProtocol>>;
+type OutboundInfo<H> = Either<(), <H as ConnectionHandler>::OutboundOpenInfo>;
+type ToBehaviour<H> = Either<Outcome, <H as ConnectionHandler>::ToBehaviour>;
+type HandlerEvent<H> = ConnectionHandlerEvent<Outbound<H>, OutboundInfo<H>, ToBehaviour<H>>;
+
+impl<H: ConnectionHandler> Handler<H> {
+    /// Polls the other protocols of a guest's connection, which open no streams there.
+    fn poll_guest(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEvent<H>> {
+        for _ in 0..TURNED_DOWN_MAX {
+            match self.inner.poll(cx) {
+                Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol }) => {
+                    let (_, info) = protocol.into_upgrade();
+                    let error = StreamUpgradeError::NegotiationFailed;
+                    let turned_down = DialUpgradeError { info, error };
+                    self.inner
+                        .on_connection_event(ConnectionEvent::DialUpgradeError(turned_down));
+                }
+                other => return other.map(outer::<H>),
+            }
+        }
+        // More requests may wait: the handler is polled again at once.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// An event of the other protocols as an event of this handler.
+fn outer<H: ConnectionHandler>(
+    event: ConnectionHandlerEvent<H::OutboundProtocol, H::OutboundOpenInfo, H::ToBehaviour>,
+) -> HandlerEvent<H> {
+    event
+        .map_protocol(|upgrade| Either::Right(SendWrapper(upgrade)))
+        .map_outbound_open_info(Either::Right)
+        .map_custom(Either::Right)
+}
+
+impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
+    type FromBehaviour = H::FromBehaviour;
+    type ToBehaviour = ToBehaviour<H>;
+    type InboundProtocol = Inbound<H>;
+    type OutboundProtocol = Outbound<H>;
+    type InboundOpenInfo = H::InboundOpenInfo;
+    type OutboundOpenInfo = OutboundInfo<H>;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol, Self::InboundOpenInfo> {
+        let protocol = self.inner.listen_protocol();
+        let timeout = *protocol.timeout();
+        let (upgrade, info) = protocol.into_upgrade();
+        let only = (!self.serves()).then(|| self.registry.guests());
+        let restricted = Restricted { upgrade, only };
+        let choice = SelectUpgrade::new(ReadyUpgrade::new(PROTOCOL), restricted);
+        SubstreamProtocol::new(choice, info).with_timeout(timeout)
+    }
+
+    fn connection_keep_alive(&self) -> bool {
+        match self.phase {
+            Phase::Open => self.inner.connection_keep_alive(),
+            // The deadline ends it.
+            Phase::HeldBack { .. } | Phase::Guest => true,
+            Phase::Refused => false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEvent<H>> {
+        if let Challenge::Wanted(wanted) = self.challenge {
+            self.challenge = Challenge::Opening(wanted);
+            let propose = Either::Left(ReadyUpgrade::new(PROTOCOL));
+            let protocol = SubstreamProtocol::new(propose, Either::Left(()));
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
+        }
+        self.poll_exchanges(cx);
+        if let Some(outcome) = self.outcomes.pop_front() {
+            let event = Either::Left(outcome);
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
+        }
+        match self.phase {
+            Phase::Open => self.inner.poll(cx).map(outer::<H>),
+            Phase::Guest => self.poll_guest(cx),
+            Phase::HeldBack { .. } | Phase::Refused => Poll::Pending,
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
+        self.inner
+            .poll_close(cx)
+            .map(|event| event.map(Either::Right))
+    }
+
+    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
+        self.inner.on_behaviour_event(event);
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<
+            '_,
+            Self::InboundProtocol,
+            Self::OutboundProtocol,
+            Self::InboundOpenInfo,
+            Self::OutboundOpenInfo,
+        >,
+    ) {
+        let inner = &mut self.inner;
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, info }) => {
+                match protocol {
+                    future::Either::Left(stream) => self.on_answer_stream(stream),
+                    future::Either::Right(protocol) => {
+                        inner.on_connection_event(ConnectionEvent::FullyNegotiatedInbound(
+                            FullyNegotiatedInbound { protocol, info },
+                        ))
+                    }
+                }
+            }
+            ConnectionEvent::FullyNegotiatedOutbound(negotiated) => match negotiated {
+                FullyNegotiatedOutbound {
+                    protocol: future::Either::Left(stream),
+                    ..
+                } => self.on_challenge_stream(stream),
+                FullyNegotiatedOutbound {
+                    protocol: future::Either::Right(protocol),
+                    info: Either::Right(info),
+                } => inner.on_connection_event(ConnectionEvent::FullyNegotiatedOutbound(
+                    FullyNegotiatedOutbound { protocol, info },
+                )),
+                FullyNegotiatedOutbound { .. } => {}
+            },
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => match info {
+                Either::Left(()) => self.refuse(match error {
+                    StreamUpgradeError::NegotiationFailed => Refusal::Unsupported,
+                    _ => Refusal::Silent,
+                }),
+                Either::Right(info) => {
+                    if let Some(error) = of_inner(error) {
+                        inner.on_connection_event(ConnectionEvent::DialUpgradeError(
+                            DialUpgradeError { info, error },
+                        ));
+                    }
+                }
+            },
+            ConnectionEvent::ListenUpgradeError(ListenUpgradeError { info, error }) => {
+                let Either::Right(error) = error;
+                inner.on_connection_event(ConnectionEvent::ListenUpgradeError(
+                    ListenUpgradeError { info, error },
+                ));
+            }
+            ConnectionEvent::AddressChange(change) => {
+                inner.on_connection_event(ConnectionEvent::AddressChange(change));
+            }
+            ConnectionEvent::LocalProtocolsChange(change) => {
+                inner.on_connection_event(ConnectionEvent::LocalProtocolsChange(change));
+            }
+            ConnectionEvent::RemoteProtocolsChange(change) => {
+                inner.on_connection_event(ConnectionEvent::RemoteProtocolsChange(change));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn of_inner<E>(error: StreamUpgradeError<Either<Infallible, E>>) -> Option<StreamUpgradeError<E>> {
+    Some(match error {
+        StreamUpgradeError::Timeout => StreamUpgradeError::Timeout,
+        StreamUpgradeError::NegotiationFailed => StreamUpgradeError::NegotiationFailed,
+        StreamUpgradeError::Io(error) => StreamUpgradeError::Io(error),
+        StreamUpgradeError::Apply(Either::Right(error)) => StreamUpgradeError::Apply(error),
+        StreamUpgradeError::Apply(Either::Left(never)) => match never {},
+    })
+}
