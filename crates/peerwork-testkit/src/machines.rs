@@ -89,9 +89,7 @@ impl Lab {
     #[allow(clippy::print_stderr)] // The test runner shows standard error with the test's name.
     #[must_use]
     pub fn or_say() -> Option<Self> {
-        Self::new()
-            .inspect_err(|reason| eprintln!("{reason}"))
-            .ok()
+        Self::new().inspect_err(|reason| eprintln!("{reason}")).ok()
     }
 
     /// A local network of `count` machines with the addresses 10.77.N.1, 10.77.N.2 and so on.
@@ -116,7 +114,8 @@ impl Lab {
             let interface = format!("eth{side}");
             side += 1;
             let gateway = Ipv4Addr::new(10, 77, bridge.number, ROUTER);
-            plug(&router, &interface, gateway, &bridge.namespace, "uplink").expect("a router's port");
+            plug(&router, &interface, gateway, &bridge.namespace, "uplink")
+                .expect("a router's port");
             let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward";
             let mut command = ip(&["netns", "exec", &router, "sh", "-c", forward]);
             run(&mut command).expect("a namespace's own settings can be written");

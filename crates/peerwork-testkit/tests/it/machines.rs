@@ -31,9 +31,14 @@ fn machines_of_one_network_reach_each_other_and_see_no_interface_of_the_host() {
         panic!("two machines")
     };
     assert!(reaches(one, other) && reaches(other, one));
-    let links = one.command(Command::new("cat").arg("/proc/net/dev")).output();
+    let links = one
+        .command(Command::new("cat").arg("/proc/net/dev"))
+        .output();
     let links = String::from_utf8(links.unwrap().stdout).unwrap();
-    let names: Vec<_> = links.lines().filter_map(|line| line.split_once(':')).collect();
+    let names: Vec<_> = links
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .collect();
     let names: Vec<_> = names.into_iter().map(|(name, _)| name.trim()).collect();
     assert!(names.contains(&"eth0") && names.contains(&"lo"), "{links}");
     assert!(!names.iter().any(|name| name.starts_with('p')), "{links}");

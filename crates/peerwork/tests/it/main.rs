@@ -19,6 +19,8 @@ mod go_libp2p;
 mod http_clients;
 mod js_versions;
 mod keys;
+#[cfg(target_os = "linux")]
+mod local_network;
 mod network;
 mod node;
 #[cfg(unix)]
