@@ -214,6 +214,16 @@ impl Network {
         self.parts.peers.found.get(node)
     }
 
+    /// Notes a find as that of mDNS, and tells of it; the network itself does not dial the node then.
+    #[cfg(feature = "testkit")]
+    pub fn note_found(&self, node: NodeId, addresses: Vec<Multiaddr>) {
+        let finds = addresses.into_iter().map(|address| (node, address));
+        for node in self.parts.peers.found.add(finds) {
+            // The channel refuses an event only when it has no reader.
+            let _ = self.parts.peers.events.send(Event::Found(node));
+        }
+    }
+
     /// The nodes that mDNS finds on the local network at this moment, at most 512, in no order.
     #[must_use]
     pub fn found_nodes(&self) -> Vec<NodeId> {

@@ -24,7 +24,7 @@ struct Site {
 
 /// A running node; its log names each node that mDNS finds.
 struct Node {
-    process: Running,
+    _process: Running,
     id: String,
     name: String,
     log: PathBuf,
@@ -92,7 +92,7 @@ impl Site {
             RuntimeFile::load(&data).ok().flatten()
         });
         Node {
-            process,
+            _process: process,
             id: at.node_id,
             name: name.to_owned(),
             log,
@@ -211,6 +211,26 @@ fn two_networks_with_one_id_on_one_local_network_stay_apart() {
     drop(of_first);
     let of_first = start(&first);
     strangers_stay_apart([&first, &second], [&of_first, &of_second], ("later", 54001));
+}
+
+#[test]
+fn a_node_of_the_network_file_is_found_where_its_address_has_changed() {
+    let Some(mut lab) = Lab::or_say() else { return };
+    let machines = lab.local_network(2);
+    let [near, far] = [0, 1].map(|index| Site::of(&machines[index]));
+    near.network_files("1000");
+    let relay = near.relay();
+    far.keys("edge");
+    // No machine has the address in this file.
+    let entry = format!("--bootnode=/ip4/10.77.1.99/tcp/50001/p2p/{}", relay.id);
+    far.run(&format!(
+        "genesis --dir example_edge.json --network-id 1000 {entry}"
+    ))
+    .succeeded();
+    let edge = far.edge("edge", 52001);
+    eventually("a connection to the relay", || {
+        far.peers(&edge).contains(&relay.id).then_some(())
+    });
 }
 
 #[test]
