@@ -33,7 +33,7 @@ pub struct Config {
     pub link: Option<std::sync::Arc<dyn crate::link::Link>>,
     /// Offer circuit relay v2 to others.
     pub relay_server: Option<RelayServer>,
-    /// What the other nodes have to prove, and what this node can show.
+    /// The secrets that nodes prove to each other, and whether this node has entry points.
     pub membership: Membership,
     /// Gossip settings.
     pub gossip: Gossip,

@@ -147,15 +147,7 @@ impl EventLoop {
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         self.metrics.libp2p.record(&event);
         match event {
-            SwarmEvent::Behaviour(membership::Event::Inner(event)) => self.on_behaviour(event),
-            SwarmEvent::Behaviour(membership::Event::Opened(connection)) => {
-                if let Some((peer, endpoint)) = self.held.take(connection) {
-                    self.peers.on_established(peer, connection, &endpoint);
-                }
-            }
-            SwarmEvent::Behaviour(membership::Event::Refused(peer, connection, refusal)) => {
-                self.on_refused(peer, connection, refusal);
-            }
+            SwarmEvent::Behaviour(event) => self.on_gate(event),
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 connection_id,
@@ -172,16 +164,11 @@ impl EventLoop {
                 cause,
                 ..
             } => {
-                self.end_if_gone(NodeId::from_peer_id(peer_id));
-                if self.held.take(connection_id).is_some() {
-                    self.peers
-                        .on_held_back_closed(peer_id, connection_id, Refusal::Lost);
-                }
                 if num_established == 0 {
                     self.gossip.on_disconnected(&mut self.swarm, peer_id);
                 }
-                self.peers
-                    .on_closed(connection_id, num_established, cause.as_ref());
+                self.on_closed(peer_id, connection_id);
+                self.peers.on_closed(connection_id, cause.as_ref());
             }
             SwarmEvent::OutgoingConnectionError {
                 peer_id,
@@ -285,9 +272,33 @@ impl EventLoop {
         }
     }
 
+    fn on_gate(&mut self, event: BehaviourEvent) {
+        match event {
+            membership::Event::Inner(event) => self.on_behaviour(event),
+            membership::Event::Opened(connection) => {
+                if let Some((peer, endpoint)) = self.held.take(connection) {
+                    self.peers.on_established(peer, connection, &endpoint);
+                }
+            }
+            membership::Event::Refused(peer, connection, refusal) => {
+                self.on_refused(peer, connection, refusal);
+            }
+        }
+    }
+
+    /// Ends what depends on a connection that closed.
+    fn on_closed(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.end_if_gone(NodeId::from_peer_id(peer));
+        if self.held.take(connection).is_some() {
+            self.peers
+                .on_held_back_closed(peer, connection, Refusal::Lost);
+        }
+    }
+
     /// Closes a connection that does not take part in the network.
     fn on_refused(&mut self, peer: PeerId, connection: ConnectionId, refusal: Refusal) {
         self.held.log(peer, refusal, self.started);
+        self.metrics.count_refused_connection(refusal);
         if self.held.take(connection).is_some() {
             self.peers.on_held_back_closed(peer, connection, refusal);
         } else {

@@ -9,6 +9,7 @@ use prometheus_client::{
 
 use crate::{
     gossip::{DropReason, Dropped, Forwarded, TopicCounts},
+    membership::Refusal,
     metering::{Buffered, Meters},
     relay::{Ledger, Places, RelayCounts},
     streams,
@@ -23,6 +24,7 @@ pub(crate) struct Metrics {
     unread: Gauge,
     unsent: Gauge,
     refused: Counter,
+    refused_connections: Family<Reason, Counter>,
     reservations: Gauge,
     circuits: Gauge,
     reservations_accepted: Counter,
@@ -72,6 +74,7 @@ impl Metrics {
             unread: Gauge::default(),
             unsent: Gauge::default(),
             refused: Counter::default(),
+            refused_connections: Family::default(),
             reservations: Gauge::default(),
             circuits: Gauge::default(),
             reservations_accepted: Counter::default(),
@@ -113,11 +116,7 @@ impl Metrics {
             Unit::Bytes,
             metrics.unsent.clone(),
         );
-        registry.register(
-            "streams_refused",
-            "Inbound streams refused because the queue of their protocol was full",
-            metrics.refused.clone(),
-        );
+        metrics.register_refusals(registry);
         registry.register(
             "dht_queries",
             "Queries of this node to the DHT that are under way",
@@ -126,6 +125,26 @@ impl Metrics {
         metrics.register_relay(registry.sub_registry_with_prefix("relay"));
         metrics.register_gossip(registry.sub_registry_with_prefix("gossip"));
         metrics
+    }
+
+    pub(crate) fn count_refused_connection(&self, refusal: Refusal) {
+        let reason = refusal.name();
+        self.refused_connections
+            .get_or_create(&Reason { reason })
+            .inc();
+    }
+
+    fn register_refusals(&self, registry: &mut Registry) {
+        registry.register(
+            "streams_refused",
+            "Inbound streams refused because the queue of their protocol was full",
+            self.refused.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "Connections that were closed because one side is no member of the network, by reason",
+            self.refused_connections.clone(),
+        );
     }
 
     fn register_relay(&self, registry: &mut Registry) {

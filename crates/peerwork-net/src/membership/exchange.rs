@@ -11,7 +11,7 @@ use super::{
     standing::{Membership, Refusal},
 };
 
-/// What the challenger asks the other node to be.
+/// The kind of node that a challenger accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// A node that knows a secret of the network.
@@ -119,4 +119,109 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     let verdict = stream.read_u8().await?;
     let _ = stream.shutdown().await;
     Ok(verdict == ACCEPTED)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use peerwork_identity::network_file::SECRETS_MAX;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config;
+
+    fn node(secrets: &[&NetworkSecret], entries: bool, guest: bool) -> Membership {
+        let config = config::Membership {
+            secrets: secrets.iter().map(|&secret| secret.clone()).collect(),
+            entries,
+            guest,
+        };
+        Membership::new("test", PeerId::random(), &config)
+    }
+
+    async fn meet(
+        challenger: &Membership,
+        responder: &Membership,
+        wanted: Wanted,
+    ) -> (Result<Verified, Refusal>, bool) {
+        let (here, there) = tokio::io::duplex(256);
+        let (verdict, accepted) = tokio::join!(
+            challenge(here, challenger, responder.this(), wanted),
+            answer(there, responder, challenger.this()),
+        );
+        (verdict.unwrap(), accepted.unwrap())
+    }
+
+    #[tokio::test]
+    async fn both_sides_of_a_challenge_learn_the_verdict() {
+        let [shared, other] = [(); 2].map(|()| NetworkSecret::generate());
+        let member = || node(&[&shared], true, false);
+        let (verdict, accepted) = meet(&member(), &member(), Wanted::Member).await;
+        assert!(
+            matches!(verdict, Ok(Verified::Member { proven, challenges: true }) if proven == [shared.clone()])
+        );
+        assert!(accepted);
+        for (responder, wanted, refusal) in [
+            (
+                node(&[&other], true, false),
+                Wanted::Member,
+                Refusal::OtherSecret,
+            ),
+            (
+                node(&[], true, false),
+                Wanted::Member,
+                Refusal::WithoutSecret,
+            ),
+            (
+                node(&[], false, false),
+                Wanted::Member,
+                Refusal::WithoutSecret,
+            ),
+            (node(&[], true, false), Wanted::Local, Refusal::OtherNetwork),
+            (
+                node(&[&other], true, false),
+                Wanted::Local,
+                Refusal::OtherNetwork,
+            ),
+        ] {
+            let (verdict, accepted) = meet(&member(), &responder, wanted).await;
+            assert_eq!(verdict.unwrap_err(), refusal);
+            assert!(!accepted);
+        }
+        let (verdict, accepted) = meet(&member(), &node(&[], true, true), Wanted::Member).await;
+        assert!(matches!(verdict, Ok(Verified::Guest)));
+        assert!(accepted);
+        let local = || node(&[], false, false);
+        let (verdict, accepted) = meet(&local(), &local(), Wanted::Local).await;
+        assert!(matches!(verdict, Ok(Verified::Local)));
+        assert!(accepted);
+    }
+
+    #[tokio::test]
+    async fn the_answer_of_a_node_is_of_no_use_to_the_node_between() {
+        let shared = NetworkSecret::generate();
+        let member = || node(&[&shared], true, false);
+        let (victim, prover) = (member(), member());
+        // The node between has connections of its own with both, and passes all bytes on.
+        let between = PeerId::random();
+        let (here, there) = tokio::io::duplex(256);
+        let (verdict, accepted) = tokio::join!(
+            challenge(here, &victim, &between, Wanted::Member),
+            answer(there, &prover, &between),
+        );
+        assert_eq!(verdict.unwrap().unwrap_err(), Refusal::OtherSecret);
+        assert!(!accepted.unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let read = futures::executor::block_on(read_answer(&mut &*bytes));
+            if let Ok(Answer::Proofs { macs, .. }) = read {
+                prop_assert!((1..=SECRETS_MAX).contains(&macs.len()));
+                prop_assert!(bytes.len() >= 2 + macs.len() * MAC_BYTES);
+            }
+        }
+    }
 }

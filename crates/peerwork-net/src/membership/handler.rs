@@ -40,14 +40,14 @@ use crate::streams::Registry;
 
 /// The protocol of the proofs.
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/peerwork/network/1");
-/// How long a guest may use its connection.
-const GUEST_TIME: Duration = Duration::from_secs(30);
+/// A guest may use its connection for so many times the patience of a proof.
+const GUEST_TIMES: u32 = 3;
 /// Challenges that are answered on one connection. A node needs one; each costs two MACs.
 const ANSWERS_MAX: u8 = 4;
 /// Requests for streams of a guest's connection that are turned down in one poll.
 const TURNED_DOWN_MAX: usize = 64;
 
-/// What the handler tells the behaviour.
+/// A decision of the handler, for the behaviour.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The connection takes part; the other node proved these secrets, none where none was asked.
@@ -86,6 +86,7 @@ pub(crate) struct Handler<H> {
     challenge: Challenge,
     answering: Option<BoxFuture<'static, io::Result<bool>>>,
     answers: u8,
+    patience: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     outcomes: VecDeque<Outcome>,
 }
@@ -120,6 +121,7 @@ impl<H> Handler<H> {
             challenge,
             answering: None,
             answers: 0,
+            patience,
             deadline,
             outcomes: VecDeque::new(),
         }
@@ -150,7 +152,9 @@ impl<H> Handler<H> {
             Verified::Guest => {
                 self.phase = Phase::Guest;
                 if let Some(deadline) = &mut self.deadline {
-                    deadline.as_mut().reset(Instant::now() + GUEST_TIME);
+                    deadline
+                        .as_mut()
+                        .reset(Instant::now() + GUEST_TIMES * self.patience);
                 }
             }
         }
@@ -359,14 +363,12 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
         let inner = &mut self.inner;
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, info }) => {
-                match protocol {
-                    future::Either::Left(stream) => self.on_answer_stream(stream),
-                    future::Either::Right(protocol) => {
-                        inner.on_connection_event(ConnectionEvent::FullyNegotiatedInbound(
-                            FullyNegotiatedInbound { protocol, info },
-                        ))
-                    }
-                }
+                let protocol = match protocol {
+                    future::Either::Left(stream) => return self.on_answer_stream(stream),
+                    future::Either::Right(protocol) => protocol,
+                };
+                let negotiated = FullyNegotiatedInbound { protocol, info };
+                inner.on_connection_event(ConnectionEvent::FullyNegotiatedInbound(negotiated));
             }
             ConnectionEvent::FullyNegotiatedOutbound(negotiated) => match negotiated {
                 FullyNegotiatedOutbound {

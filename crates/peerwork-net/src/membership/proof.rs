@@ -225,7 +225,10 @@ mod tests {
         let nonce = [1; NONCE_BYTES];
         let answer = proofs(&[b.clone(), a.clone()], parties, &nonce);
         assert_eq!(answer.proven(&[c.clone(), b.clone()], parties, &nonce), [b]);
-        assert_eq!(answer.proven(&[a.clone()], parties, &nonce), [a]);
+        assert_eq!(
+            answer.proven(std::slice::from_ref(&a), parties, &nonce),
+            [a]
+        );
         assert!(answer.proven(&[c], parties, &nonce).is_empty());
     }
 

@@ -1,4 +1,4 @@
-//! What this node can show of its membership, and the reasons of refusals.
+//! The membership that this node can show, and the reasons of refusals.
 
 use std::sync::Arc;
 
@@ -66,6 +66,24 @@ impl Membership {
             (_, false, _) => Standing::Member(secrets),
             (_, _, true) => Standing::Open,
             (_, _, false) => Standing::Local,
+        }
+    }
+}
+
+impl Refusal {
+    /// The reason's name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WithoutSecret => "without-secret",
+            Self::OtherSecret => "other-secret",
+            Self::Unsupported => "unsupported",
+            Self::Silent => "silent",
+            Self::Lost => "lost",
+            Self::ByOther => "by-other",
+            Self::OtherNetwork => "other-network",
+            Self::Changed => "changed",
+            Self::GuestTime => "guest-time",
         }
     }
 }

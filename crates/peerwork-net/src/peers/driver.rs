@@ -283,7 +283,6 @@ impl Driver {
     pub(crate) fn on_closed(
         &mut self,
         connection: SwarmConnectionId,
-        remaining: u32,
         cause: Option<&ConnectionError>,
     ) {
         let Some(Live {
@@ -296,19 +295,21 @@ impl Driver {
         let node = connection.node;
         let reason = close_reason(closing, cause);
         log_end(&connection, &reason);
-        if remaining == 0 {
+        // The swarm's count would include connections that are held back.
+        let mut last = false;
+        self.table.update(node, |entry| {
+            let infos = &mut entry.connections;
+            if let Some(at) = infos.iter().position(|info| *info == connection.info) {
+                infos.remove(at);
+            }
+            last = infos.is_empty();
+        });
+        if last {
             self.table.remove(node);
-        } else {
-            self.table.update(node, |entry| {
-                let infos = &mut entry.connections;
-                if let Some(at) = infos.iter().position(|info| *info == connection.info) {
-                    infos.remove(at);
-                }
-            });
         }
         self.subscriptions
             .tell(&ConnectionEvent::Closed(connection, reason));
-        if remaining == 0 {
+        if last {
             self.tell(Event::Disconnected(node));
         }
     }

@@ -13,6 +13,7 @@ mod gossip_frames;
 mod hostile;
 mod hub;
 mod interop;
+mod membership;
 mod memory;
 mod mesh;
 mod node;

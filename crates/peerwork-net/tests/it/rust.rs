@@ -18,13 +18,13 @@ use tokio::time::timeout_at;
 use crate::node::{relay_config, soon, start};
 
 #[derive(NetworkBehaviour)]
-struct Behaviour {
+pub(crate) struct Behaviour {
     relay: relay::client::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
 }
 
-fn client() -> Swarm<Behaviour> {
+pub(crate) fn client() -> Swarm<Behaviour> {
     let builder = SwarmBuilder::with_new_identity().with_tokio();
     let builder = builder
         .with_tcp(
@@ -50,7 +50,7 @@ fn client() -> Swarm<Behaviour> {
 }
 
 /// Runs the swarm until an event for which `pick` returns a value.
-async fn until<T>(
+pub(crate) async fn until<T>(
     swarm: &mut Swarm<Behaviour>,
     mut pick: impl FnMut(SwarmEvent<BehaviourEvent>) -> Option<T>,
 ) -> T {
@@ -79,7 +79,7 @@ async fn pinged(caller: &mut Swarm<Behaviour>, holder: &mut Swarm<Behaviour>) {
 }
 
 /// The relay's address over a transport, with its id.
-fn at(relay: &Network, transport: &str) -> Multiaddr {
+pub(crate) fn at(relay: &Network, transport: &str) -> Multiaddr {
     let listen = relay.listen_addresses();
     let listen = listen.borrow();
     let mut addresses = listen.iter();
