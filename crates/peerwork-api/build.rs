@@ -6,7 +6,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 /// The protobuf files, each of which defines one gRPC service.
-const CONTRACTS: [&str; 2] = ["v1/system.proto", "peerwork/directory/v1/directory.proto"];
+const CONTRACTS: [&str; 3] = [
+    "v1/system.proto",
+    "peerwork/directory/v1/directory.proto",
+    "peerwork/invitations/v1/invitations.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Only this crate maps failures to HTTP, JSON-RPC and gRPC codes, in one table ([`codes`]). Each
-//! domain ([`node`], [`peers`], [`relays`], [`directory`], [`events`]) has a module with its
+//! domain ([`node`], [`peers`], [`relays`], [`directory`], [`invitations`],
+//! [`events`]) has a module with its
 //! service trait, its values and its messages. [`NodeServices`] holds one service for each domain
 //! that the node has. [`Server::start`] opens the listeners, [`Handle::stop`] closes them.
 
@@ -26,6 +27,7 @@ pub mod events;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod invitations;
 mod jsonrpc;
 mod metrics;
 pub mod node;

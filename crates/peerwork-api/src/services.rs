@@ -1,11 +1,11 @@
 //! `NodeServices` holds the services that the APIs call, one for each domain of requests: node, peers,
-//! relays, directory, events.
+//! relays, directory, invitations, events.
 
 use std::sync::Arc;
 
 use crate::{
-    directory::DirectoryService, error::ServiceError, events::EventsService, node::NodeService,
-    peers::PeersService, relays::RelaysService,
+    directory::DirectoryService, error::ServiceError, events::EventsService,
+    invitations::InvitationsService, node::NodeService, peers::PeersService, relays::RelaysService,
 };
 
 /// Declares [`NodeServices`] from one line for each domain.
@@ -37,6 +37,8 @@ domains! {
     relays: RelaysService;
     /// The directory of the network's nodes.
     directory: DirectoryService;
+    /// Tickets, which invite to the network.
+    invitations: InvitationsService;
     /// Node events.
     events: EventsService;
 }

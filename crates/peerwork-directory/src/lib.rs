@@ -26,6 +26,7 @@ mod announcer;
 mod ask;
 pub mod backoff;
 mod catch_up;
+mod census;
 pub mod config;
 mod core;
 pub mod error;
@@ -49,6 +50,7 @@ mod service;
 pub mod state;
 
 pub use advertisement::Advertisement;
+pub use census::{COUNTED_MAX, count_nodes};
 pub use config::{Config, Description, Participation};
 pub use handle::Directory;
 pub use offer::{Offer, Offers};

@@ -25,8 +25,11 @@ pub struct Config {
     /// The folder of the records of running nodes, by which commands find a node whose data directory no
     /// flag names. With `None`, or without a data directory or an operator API, the node leaves no record.
     pub records: Option<PathBuf>,
-    /// The network's name, id and entry points.
+    /// The network's name, id, entry points and secrets.
     pub network: NetworkFile,
+    /// The file from which `network` was read. The node reads the secrets again when the file changes;
+    /// with `None` they stay.
+    pub network_file: Option<PathBuf>,
     /// The program's version, which JSON-RPC, the directory and libp2p identify report.
     pub version: String,
     /// The peer-to-peer side, with the node's key. The node itself sets what follows from its roles
@@ -58,6 +61,7 @@ impl Config {
             data_dir: None,
             records: None,
             network,
+            network_file: None,
             version: version.into(),
             net,
             directory: peerwork_directory::Config::new(id, Participation::Leaf),

@@ -15,6 +15,8 @@ mod data_dir;
 pub mod demo;
 mod front;
 pub mod http_call;
+pub mod join;
+mod network_now;
 mod node;
 mod node_event;
 mod operate;

@@ -7,6 +7,7 @@ mod forwarding;
 mod parts;
 mod stack;
 mod start;
+mod tickets;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use peerwork_net::Network;
 use peerwork_tunnel::{Forwarder, connect::Connector};
 use tokio::time::Instant;
 
+pub(crate) use self::start::install_crypto_provider;
 pub use self::{error::StartError, forwarding::Forwarding};
 use self::{
     forwarding::ASK_DEADLINE,

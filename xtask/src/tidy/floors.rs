@@ -35,6 +35,7 @@ const FLOORS: &[(&str, Floor)] = &[
     ("peerwork-listener", Floor::At(1)),
     ("peerwork-directory", Floor::At(2)),
     ("peerwork-store", Floor::At(2)),
+    ("peerwork-ticket", Floor::At(2)),
     ("peerwork-tunnel", Floor::At(3)),
     ("peerwork-message", Floor::At(3)),
     ("peerwork-jobs", Floor::At(3)),

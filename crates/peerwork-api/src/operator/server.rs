@@ -14,7 +14,9 @@ use super::{
     system::SystemService,
     v1::system_server::SystemServer,
 };
-use crate::{config::OperatorConfig, directory, metrics::Metrics, services::NodeServices};
+use crate::{
+    config::OperatorConfig, directory, invitations, metrics::Metrics, services::NodeServices,
+};
 
 /// Reports the state of the server to gRPC health watchers.
 #[derive(Debug, Clone)]
@@ -53,7 +55,8 @@ pub(crate) async fn router(
     .max_decoding_message_size(REQUEST_BYTES_MAX)
     .max_encoding_message_size(ANSWER_BYTES_MAX);
     let routes = Routes::new(system)
-        .add_service(directory::grpc::server(services, calls))
+        .add_service(directory::grpc::server(services.clone(), calls.clone()))
+        .add_service(invitations::grpc::server(services, calls))
         .add_service(health_service.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(
             reflection()

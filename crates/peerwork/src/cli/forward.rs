@@ -15,6 +15,8 @@ use tokio::time::timeout;
 use super::{
     app_listen::node_and_port,
     command::{Call, Command},
+    join,
+    network_file::{Sources, refuse_both},
     operator::{connect, refused},
     output::{Answer, Form},
     runtime::block_on,
@@ -33,9 +35,19 @@ pub(crate) struct ForwardFlags {
     /// The port to reach: NODE:PORT
     #[arg(value_name = "NODE:PORT", value_parser = target)]
     target: Target,
-    /// The network file; without it, the running node of the data directory names the network
+    /// The network file [default: network.json of the data directory; without it, the running node names
+    /// the network]
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
+    /// A ticket (`peerwork invite`) for the way into the network; the data directory joins by it where one
+    /// is named, and without a --data-dir it counts for this run alone; - reads it from standard input
+    #[arg(
+        long,
+        value_name = "TICKET",
+        env = "PEERWORK_JOIN",
+        hide_env_values = true
+    )]
+    join: Option<String>,
     /// The bearer key that the edge demands (`peerwork key create` there)
     #[arg(
         long,
@@ -95,6 +107,7 @@ impl Command for ForwardFlags {
     /// Fails when the network cannot be joined, or the local port is taken.
     fn run(self, call: &Call<'_>) -> anyhow::Result<()> {
         let (resolved, form) = call.with_quiet_log()?;
+        self.sources(&resolved).join()?;
         block_on(run(self, &resolved, form))
     }
 }
@@ -123,10 +136,7 @@ async fn run(flags: ForwardFlags, resolved: &Resolved, form: Form) -> anyhow::Re
 
 /// Joins the network and listens on the local port.
 async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node, Forwarded)> {
-    let network = match &flags.network {
-        Some(file) => NetworkFile::load(file)?,
-        None => network_of_running_node(resolved).await?,
-    };
+    let network = network(&flags, resolved).await?;
     let node = Node::start(peer(network)).await?;
     let to = forward::Target {
         node: flags.target.node,
@@ -139,6 +149,34 @@ async fn open(flags: ForwardFlags, resolved: &Resolved) -> anyhow::Result<(Node,
         .await
         .with_context(|| format!("cannot forward {}: name a free port, or 0", flags.local))?;
     Ok((node, forwarder))
+}
+
+impl ForwardFlags {
+    fn sources<'a>(&'a self, resolved: &'a Resolved) -> Sources<'a> {
+        Sources {
+            named: self.network.as_deref(),
+            // Without a data directory, the ticket counts for this run alone.
+            ticket: self
+                .join
+                .as_deref()
+                .filter(|_| !resolved.data_dir_is_default),
+            data_dir: &resolved.data_dir,
+        }
+    }
+}
+
+/// The network of the ticket, of the network file, or of the running node.
+async fn network(flags: &ForwardFlags, resolved: &Resolved) -> anyhow::Result<NetworkFile> {
+    match &flags.join {
+        Some(ticket) if resolved.data_dir_is_default => {
+            refuse_both(flags.network.as_deref(), Some(ticket))?;
+            join::for_this_run(ticket).await
+        }
+        _ => match flags.sources(resolved).choose()? {
+            Some(chosen) => Ok(chosen.network),
+            None => network_of_running_node(resolved).await,
+        },
+    }
 }
 
 /// Waits until the directory knows the target, so that the first connection finds it.

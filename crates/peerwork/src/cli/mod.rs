@@ -13,6 +13,7 @@
 //! | [`offer`] | the text about an edge's ports |
 //! | [`apps`] | the ports of an edge and the URLs of its apps |
 //! | [`listen`] | addresses and ports that flags ask for |
+//! | [`network_file`] | the network that a node takes part in |
 //! | [`operator`] | asking the running node |
 //! | [`nodes`], [`probe`] | finding the running node, and telling a node from another program |
 //! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
@@ -25,9 +26,13 @@ mod directory;
 mod files;
 mod forward;
 mod genesis;
+mod invite;
+mod join;
 mod key;
 mod listen;
 mod logging;
+mod network;
+mod network_file;
 mod node;
 mod nodes;
 mod offer;
@@ -67,6 +72,9 @@ use self::{
 const COMMANDS: &[Entry] = &[
     Entry::of::<secrets::SecretsArgs>(),
     Entry::of::<genesis::GenesisFlags>(),
+    Entry::of::<join::JoinArgs>(),
+    Entry::of::<invite::InviteFlags>(),
+    Entry::of::<network::NetworkArgs>(),
     Entry::of::<server::ServerArgs>(),
     Entry::of::<node::NodeArgs>(),
     Entry::of::<peers::PeersArgs>(),

@@ -89,6 +89,14 @@ pub(crate) fn show_warning(form: Form, message: &str) {
     }
 }
 
+/// Writes a note about an answer to standard error: its text, or `{"note":"…"}`.
+pub(crate) fn show_note(form: Form, message: &str) {
+    match form {
+        Form::Text => remark(&format!("note: {message}")),
+        Form::Json => remark(&serde_json::json!({ "note": message }).to_string()),
+    }
+}
+
 /// The text of a failure and its causes. A cause that the text already contains is left out.
 pub(crate) fn failure_text(error: &anyhow::Error) -> String {
     let mut text = String::new();

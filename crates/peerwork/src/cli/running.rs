@@ -10,10 +10,11 @@ use peerwork::{
     addresses::reachable,
     config::{Edge, RelayToken},
 };
-use peerwork_identity::{Keypair, NetworkFile, NodeId, SecretsDir};
+use peerwork_identity::{InitOptions, KeyType, Keypair, NodeId, SecretName, SecretsDir};
 
 use super::{
     logging::{self, Log},
+    network_file::Chosen,
     offer::Offer,
     output::Form,
     settings::Resolved,
@@ -27,7 +28,7 @@ pub(crate) struct Found<'a> {
     pub(crate) data_dir: PathBuf,
     pub(crate) grpc_address: Option<&'a str>,
     pub(crate) keypair: Keypair,
-    pub(crate) network: NetworkFile,
+    pub(crate) network: Chosen,
 }
 
 impl<'a> Found<'a> {
@@ -38,7 +39,7 @@ impl<'a> Found<'a> {
     /// When the key cannot be read or made, or the network file cannot be loaded.
     pub(crate) fn new(
         resolved: &'a Resolved<impl Sized>,
-        network: impl FnOnce() -> anyhow::Result<NetworkFile>,
+        network: impl FnOnce() -> anyhow::Result<Chosen>,
     ) -> anyhow::Result<Self> {
         let keys = SecretsDir::new(&resolved.data_dir);
         for exposed in keys.permissions_too_open() {
@@ -51,6 +52,23 @@ impl<'a> Found<'a> {
             network: network()?,
         })
     }
+}
+
+/// Makes the keys of a data directory that are missing, and the data directory itself.
+///
+/// # Errors
+/// When a key cannot be made.
+pub(crate) fn make_missing_keys(keys: &SecretsDir) -> anyhow::Result<()> {
+    let options = InitOptions {
+        validator: !keys.contains(SecretName::ValidatorKey),
+        network: !keys.contains(SecretName::NetworkKey),
+        key_type: KeyType::default(),
+    };
+    if options.validator || options.network {
+        keys.init(options)?;
+        tracing::info!(data_dir = %keys.root().display(), "made the keys of this node");
+    }
+    Ok(())
 }
 
 /// Starts the log of a node, and logs the sources of its settings.

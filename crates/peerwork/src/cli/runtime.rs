@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::open_files;
 
 /// Raises the limit of open files, runs `work` to its end, and does not wait for tasks that it spawned.
-pub(crate) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())

@@ -24,12 +24,13 @@ use peerwork_tunnel::{Edge, Ingress, connect::Connector, ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack};
+use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack, tickets};
 use crate::{
     Addresses, Config, access,
     addresses::reachable,
     data_dir::DataDir,
     front::{FrontSide, Listeners, Shape},
+    network_now::NetworkNow,
     operate::{self, About, Dials, TunnelCount},
     records::Record,
     routes::DirectoryRoutes,
@@ -42,11 +43,11 @@ pub(super) const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The deadlines of the parts' stops. Their sum along the stack stays within [`STOP_DEADLINE`], so that
 /// no part uses up the time of another.
-mod deadline {
+pub(super) mod deadline {
     use std::time::Duration;
 
     /// The deadline of parts that end at their next await.
-    pub(super) const AT_ONCE: Duration = Duration::from_millis(50);
+    pub(crate) const AT_ONCE: Duration = Duration::from_millis(50);
     /// The deadline of the ingress, which cancels its requests itself after `Deadlines::drain`, 3 s.
     pub(super) const INGRESS: Duration = Duration::from_millis(3100);
     /// The deadline of the API, which cancels its requests itself after `Config::stop_deadline`, 2 s.
@@ -61,6 +62,7 @@ mod deadline {
 pub(super) async fn start(config: Config) -> Result<(Handles, Stack), StartError> {
     let mut stack = Stack::default();
     let mut starting = Starting {
+        now: NetworkNow::new(config.network.clone()),
         config,
         registry: Registry::default(),
         stack: &mut stack,
@@ -77,6 +79,8 @@ pub(super) async fn start(config: Config) -> Result<(Handles, Stack), StartError
 /// The state of a start.
 struct Starting<'a> {
     config: Config,
+    /// The network file's contents, which change while the node runs.
+    now: NetworkNow,
     registry: Registry,
     stack: &'a mut Stack,
 }
@@ -115,6 +119,9 @@ impl Starting<'_> {
         let apps = parts::app_addresses(&self.config, ports.ingress.as_ref());
         let listeners = front_at.map(|at| self.front_listeners(at));
         let network = self.network(listeners.as_ref()).await?;
+        let config = &self.config;
+        tickets::follow_network_file(config, &self.now, &network, self.stack);
+        tickets::redeem(config, &self.now, &network, data_dir.as_deref(), self.stack)?;
         let mut core = self.core(network, ingress_at).await?;
         let events = self.events(&core);
         self.ingress(ports.ingress, &mut core).await?;
@@ -335,6 +342,8 @@ impl Starting<'_> {
             events: events.sender(),
             tunnels: core.tunnels.clone(),
             addresses: Arc::clone(&shared_addresses),
+            now: self.now.clone(),
+            keypair: self.config.net.keypair.clone(),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));
         let settings = parts::api(&self.config, data_dir)?;
@@ -443,6 +452,6 @@ impl Starting<'_> {
 
 /// Installs the TLS provider of the process: two providers are linked, so rustls cannot choose by
 /// itself. A second call has no effect.
-fn install_crypto_provider() {
+pub(crate) fn install_crypto_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -34,7 +34,7 @@ impl About {
         }
     }
 
-    pub(super) fn is_relay(&self) -> bool {
+    pub(crate) fn is_relay(&self) -> bool {
         self.reservations_max.is_some()
     }
 

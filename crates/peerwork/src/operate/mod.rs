@@ -5,6 +5,7 @@
 mod about;
 mod directory;
 mod events;
+mod invitations;
 mod node;
 mod peers;
 mod relays;
@@ -16,11 +17,12 @@ use std::{
 
 use peerwork_api::{NodeServices, events::NodeEvent};
 use peerwork_directory::Directory;
+use peerwork_identity::Keypair;
 use peerwork_net::Network;
 use tokio::sync::broadcast;
 
 pub(crate) use self::{about::About, node::TunnelCount, peers::Dials};
-use crate::Addresses;
+use crate::{Addresses, network_now::NetworkNow};
 
 /// The parts of the node that the services use.
 pub(crate) struct Parts {
@@ -32,6 +34,10 @@ pub(crate) struct Parts {
     pub(crate) tunnels: Vec<TunnelCount>,
     /// The listen addresses, which are set once all listeners are open.
     pub(crate) addresses: Arc<OnceLock<Addresses>>,
+    /// The network file's contents, for tickets.
+    pub(crate) now: NetworkNow,
+    /// The key pair of the node, from which a relay derives its key for tickets.
+    pub(crate) keypair: Keypair,
 }
 
 /// One service for each domain.
@@ -44,6 +50,8 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
         events,
         tunnels,
         addresses,
+        now,
+        keypair,
     } = parts;
     NodeServices {
         peers: Some(Arc::new(peers::Peers {
@@ -57,6 +65,13 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
             reservations_max: about.reservations_max,
         })),
         directory: Some(Arc::new(directory::Nodes(directory.clone()))),
+        invitations: Some(Arc::new(invitations::Invitations {
+            network: network.clone(),
+            directory: directory.clone(),
+            now,
+            keypair,
+            is_relay: about.is_relay(),
+        })),
         events: Some(Arc::new(events::Events {
             network: network.clone(),
             directory: directory.clone(),

@@ -17,6 +17,7 @@ mod foreign;
 mod forward;
 mod go_libp2p;
 mod http_clients;
+mod joining;
 mod js_versions;
 mod keys;
 #[cfg(target_os = "linux")]

@@ -120,7 +120,7 @@ fn a_node_makes_its_keys_and_is_found_by_its_data_directory() {
     let mut peer = world.start("fresh", "node --data-dir fresh --libp2p 127.0.0.1:0");
     let status = world.run("status --data-dir fresh --json");
     assert!(status.contains(&peer.at.node_id), "{status}");
-    assert!(status.contains(r#""mode":"peer""#), "{status}");
+    assert!(status.contains(r#""mode":"full""#), "{status}");
     // The file holds the free port that was bound, not port 0 of the setting.
     let grpc = peer.at.grpc.unwrap();
     assert_ne!(grpc.port(), 0);

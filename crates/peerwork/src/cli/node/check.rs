@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     compose::{config, network, roles},
     flags::NodeFlags,
+    own_network,
 };
 use crate::cli::{
     apps::place,
@@ -33,9 +34,12 @@ pub(super) fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<
         data_dir: resolved.data_dir.clone(),
         grpc_address: resolved.global.grpc_address.as_deref(),
         keypair: keypair.unwrap_or_else(|| Keypair::generate(KeyType::default())),
-        network: network(&resolved.own)?,
+        network: network(&resolved.own, &resolved.data_dir)?,
     };
-    let config = config(&resolved.own, found)?;
+    let made = own_network::is_made_by_a_start(resolved);
+    let own = made.then(|| own_network::with_role(resolved));
+    let config = config(own.as_ref().unwrap_or(&resolved.own), found)?;
+    let checked = Checked::of(&config);
     form.show(&Checked {
         file: resolved
             .file
@@ -43,7 +47,11 @@ pub(super) fn run(resolved: &Resolved<NodeFlags>, form: Form) -> anyhow::Result<
             .map(|file| file.display().to_string()),
         data_dir: resolved.data_dir.display().to_string(),
         node_id,
-        ..Checked::of(&config)
+        network: match made {
+            true => "a network of its own, which the first start makes".to_owned(),
+            false => checked.network,
+        },
+        ..checked
     })
 }
 

@@ -1,10 +1,9 @@
 //! Builds the node's configuration from the settings of `peerwork node`, and reports all contradictions
 //! at once.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use peerwork::config::{Config, Edge, Ingress, JsonRpcConfig, OperatorConfig, Relay, RelayServer};
-use peerwork_identity::NetworkFile;
 use peerwork_listener::Proxies;
 
 use super::flags::{NodeFlags, P2pFlags, RelayFlags};
@@ -12,6 +11,7 @@ use crate::cli::{
     app_listen,
     apps::AppFlags,
     listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
+    network_file::{Chosen, Sources},
     running::{Found, ORIGIN_BYTES_MAX, nodes, tokens},
     settings::Mistakes,
     values::{Listen, app_paths, count, header_case},
@@ -47,7 +47,8 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes).into());
     }
-    let mut config = Config::new(found.keypair, found.network, RELEASE);
+    let mut config = Config::new(found.keypair, found.network.network, RELEASE);
+    config.network_file = found.network.file;
     config.data_dir = Some(found.data_dir);
     let net = &mut config.net;
     net.listen = listeners.into_iter().map(|l| l.address).collect();
@@ -75,19 +76,26 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
     Ok(config)
 }
 
-/// Loads the network file and adds the entry points of the flags.
-pub(super) fn network(flags: &NodeFlags) -> anyhow::Result<NetworkFile> {
-    let mut network = match &flags.network {
-        Some(file) => NetworkFile::load(file)?,
-        // Without a file, the network is the default of `peerwork genesis`, except for its name.
-        None => NetworkFile {
-            name: "peerwork".to_owned(),
-            ..NetworkFile::default()
-        },
-    };
+/// Loads the network and adds the entry points of the flags.
+///
+/// # Errors
+/// When a network file cannot be loaded.
+pub(super) fn network(flags: &NodeFlags, data_dir: &Path) -> anyhow::Result<Chosen> {
+    let chosen = sources(flags, data_dir).choose()?;
+    let mut chosen = chosen.unwrap_or_else(Chosen::without_a_file);
+    let network = &mut chosen.network;
     network.bootnodes.extend(flags.bootnode.iter().cloned());
     network.relaynodes.extend(flags.relaynode.iter().cloned());
-    Ok(network)
+    Ok(chosen)
+}
+
+/// The sources of the node's network.
+pub(super) fn sources<'a>(flags: &'a NodeFlags, data_dir: &'a Path) -> Sources<'a> {
+    Sources {
+        named: flags.network.as_deref(),
+        ticket: flags.join.as_deref(),
+        data_dir,
+    }
 }
 
 /// The names of the node's roles.

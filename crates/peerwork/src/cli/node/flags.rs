@@ -27,9 +27,14 @@ use crate::cli::{
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct NodeFlags {
-    /// The network file [default: none, for the network with the id 0]
+    /// The network file [default: network.json of the data directory; without it, a network of its own
+    /// where nothing else is configured, else the network with the id 0]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
+    /// A ticket (`peerwork invite`): the node joins its network at the first start, and later just starts;
+    /// - reads it from standard input. It stands in the list of processes: PEERWORK_JOIN does not
+    #[arg(long, value_name = "TICKET", hide_env_values = true)]
+    pub(crate) join: Option<String>,
     /// A relay or other node to stay connected to, beside those of the network file (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) bootnode: Vec<NodeAddress>,

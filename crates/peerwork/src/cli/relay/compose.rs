@@ -12,6 +12,7 @@ use peerwork_listener::{Bounds, Config as ListenerConfig, Preamble};
 use super::flags::{GossipFlags, LimitFlags, RelayNodeFlags};
 use crate::cli::{
     listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
+    network_file::Chosen,
     running::{Found, nodes, tokens},
     settings::Mistakes,
     values::{Listen, count},
@@ -62,7 +63,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
     let tokens = tokens("--token", &flags.limits.token, &mut mistakes);
     let closed = !flags.limits.allow.is_empty() || !flags.limits.token.is_empty();
     let preamble = flags.front.preamble(&mut mistakes);
-    let mut network = found.network;
+    let Chosen { mut network, file } = found.network;
     network.bootnodes.extend(flags.peer.iter().cloned());
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes).into());
@@ -70,6 +71,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
     let hubs = network.bootnodes.iter().chain(&network.relaynodes);
     let hubs = hubs.map(|relay| relay.node).collect();
     let mut config = Config::new(found.keypair, network, RELEASE);
+    config.network_file = file;
     config.data_dir = Some(found.data_dir);
     let net = &mut config.net;
     net.listen = of_the_network(listeners);

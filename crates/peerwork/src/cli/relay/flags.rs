@@ -42,9 +42,14 @@ pub(crate) struct RelayNodeFlags {
     /// The DNS name of this machine to announce: example.org, or dns4/… or dns6/…
     #[arg(long, value_name = "NAME")]
     pub(crate) dns: Option<DnsName>,
-    /// The network file of the network to join [default: none, for a network of this relay alone]
+    /// The network file of the network to join [default: network.json of the data directory, or none, for
+    /// a network of this relay alone]
     #[arg(long, value_name = "FILE")]
     pub(crate) network: Option<PathBuf>,
+    /// A ticket (`peerwork invite`): the node joins its network at the first start, and later just starts;
+    /// - reads it from standard input. It stands in the list of processes: PEERWORK_JOIN does not
+    #[arg(long, value_name = "TICKET", hide_env_values = true)]
+    pub(crate) join: Option<String>,
     /// Another relay to stay connected to, so that their clients find each other (repeatable)
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) peer: Vec<NodeAddress>,

@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use self::flags::RelayNodeFlags;
 use super::{
     command::{Call, Command},
+    invite::{self, InviteFlags},
     running::start_log,
     runtime::block_on,
     settings::{Resolved, Schema, schema},
@@ -35,6 +36,8 @@ pub(crate) enum RelayCommand {
     List,
     /// Show the relay at which the running node holds a reservation
     Status,
+    /// Print a ticket, by which another machine joins the network of the running node
+    Invite(InviteFlags),
     /// Watch the figures of a running relay; q quits
     Top(top::TopFlags),
 }
@@ -57,6 +60,7 @@ impl Command for RelayArgs {
         let (resolved, form) = call.global()?;
         match action {
             RelayCommand::Top(flags) => block_on(top::run(flags, &resolved, form)),
+            RelayCommand::Invite(flags) => block_on(invite::run(flags, &resolved, form)),
             RelayCommand::List => block_on(ask::list(&resolved, form)),
             RelayCommand::Status => block_on(ask::status(&resolved, form)),
         }

@@ -4,13 +4,13 @@ use std::{path::Path, time::Duration};
 
 use peerwork::{Node, config::Config};
 use peerwork_api::RelayReport;
-use peerwork_identity::NetworkFile;
 use serde::Serialize;
 use tokio::time::{Instant, interval_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{compose, flags::RelayNodeFlags, peer_log::log_peers};
 use crate::cli::{
+    network_file::{Chosen, Sources},
     nodes::records_folder,
     output::{Answer, Form},
     running::Found,
@@ -23,22 +23,22 @@ use crate::cli::{
 /// When settings are invalid, the relay cannot start, or it does not stop in time.
 pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
-    let found = Found::new(resolved, || network(flags.network.as_deref()))?;
+    let found = Found::new(resolved, || network(flags, &resolved.data_dir))?;
     let mut config = compose::config(flags, found)?;
     config.records = records_folder();
     block_on(serve(config, flags, form))
 }
 
-/// Loads the network file. Without a file, the network is the default of `peerwork genesis` with this
-/// relay as its only node.
-fn network(file: Option<&Path>) -> anyhow::Result<NetworkFile> {
-    match file {
-        Some(file) => Ok(NetworkFile::load(file)?),
-        None => Ok(NetworkFile {
-            name: "peerwork".to_owned(),
-            ..NetworkFile::default()
-        }),
-    }
+/// Loads the network. Without a network file, this relay is the only node of the network with the id 0.
+fn network(flags: &RelayNodeFlags, data_dir: &Path) -> anyhow::Result<Chosen> {
+    let sources = Sources {
+        named: flags.network.as_deref(),
+        ticket: flags.join.as_deref(),
+        data_dir,
+    };
+    sources.join()?;
+    let chosen = sources.choose()?;
+    Ok(chosen.unwrap_or_else(Chosen::without_a_file))
 }
 
 /// The output of a running relay: its addresses.

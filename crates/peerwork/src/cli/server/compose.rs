@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 
 use peerwork::config::{Config, Edge, Ingress, JsonRpcConfig, OperatorConfig, Relay, RelayServer};
-use peerwork_identity::NetworkFile;
 use peerwork_listener::Preamble;
 use peerwork_net::config::Limits;
 
@@ -16,6 +15,7 @@ use crate::cli::{
     app_listen,
     apps::AppFlags,
     listen::{Claim, Listener, announced, clashes, loopback_only},
+    network_file::Chosen,
     nodes::DEFAULT_ADDRESS,
     offer::EXAMPLE_PORT,
     running::{Found, ORIGIN_BYTES_MAX, nodes},
@@ -60,7 +60,9 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         return Err(Mistakes(mistakes).into());
     }
     warn_lonely(flags, &found.network, &listeners);
-    let mut config = Config::new(found.keypair, found.network, RELEASE);
+    let Chosen { network, file } = found.network;
+    let mut config = Config::new(found.keypair, network, RELEASE);
+    config.network_file = file;
     config.data_dir = Some(found.data_dir);
     let net = &mut config.net;
     net.mdns = mdns(p2p, &listeners);
@@ -232,11 +234,12 @@ fn connections_max(flags: &P2pFlags) -> u32 {
 }
 
 /// Logs warnings about settings that are allowed but leave the node unreachable.
-fn warn_lonely(flags: &ServerFlags, network: &NetworkFile, listeners: &[Listener]) {
+fn warn_lonely(flags: &ServerFlags, chosen: &Chosen, listeners: &[Listener]) {
+    let network = &chosen.network;
     let no_entry = network.bootnodes.is_empty() && network.relaynodes.is_empty();
     if no_entry && !mdns(&flags.p2p, listeners) && flags.running_mode != RunningMode::Full {
         tracing::warn!(
-            file = %flags.network.display(),
+            file = ?chosen.file,
             "the network file names no other node, and this node does not look for nodes on the local \
              network: it waits until `peerwork peers add` names one"
         );

@@ -43,9 +43,14 @@ fn running_mode(text: &str) -> Result<RunningMode, String> {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct ServerFlags {
-    /// The network file: the network's name, id and entry points
-    #[arg(long, value_name = "FILE", default_value = "./genesis.json")]
-    pub(crate) network: PathBuf,
+    /// The network file: the network's name, id, entry points and secrets [default: network.json of the
+    /// data directory, or ./genesis.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) network: Option<PathBuf>,
+    /// A ticket (`peerwork invite`): the node joins its network at the first start, and later just starts;
+    /// - reads it from standard input. It stands in the list of processes: PEERWORK_JOIN does not
+    #[arg(long, value_name = "TICKET", hide_env_values = true)]
+    pub(crate) join: Option<String>,
     /// The node's role: full (a relay node), edge, or peer (only calls other nodes)
     #[arg(long, value_name = "MODE", default_value = "full", value_parser = running_mode)]
     pub(crate) running_mode: RunningMode,

@@ -5,9 +5,12 @@ mod export;
 mod flags;
 mod listeners;
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use peerwork::{Node, config::Config};
-use peerwork_identity::{NetworkFile, SecretsDir};
+use peerwork_identity::SecretsDir;
 
 use self::{
     export::ExportFlags,
@@ -15,6 +18,7 @@ use self::{
 };
 use super::{
     command::{Call, Command},
+    network_file::{self, Chosen, Sources},
     nodes::records_folder,
     running::{Found, start_log, tell_edge, tell_listeners},
     runtime::block_on,
@@ -22,6 +26,9 @@ use super::{
     settings::{Resolved, Schema, schema},
     signals::Signals,
 };
+
+/// The network file in the current folder that is used where no other is.
+const GENESIS: &str = "./genesis.json";
 
 /// `peerwork server`
 #[derive(Args, Debug)]
@@ -69,12 +76,33 @@ fn config(resolved: &Resolved<ServerFlags>) -> anyhow::Result<Config> {
     if let Some(path) = &flags.secrets_config {
         check_secrets_config(path)?;
     }
+    // A ticket makes the keys too.
+    sources(flags, &resolved.data_dir).join()?;
     // The validator key, which gives the owner's address, must exist before the node joins the network.
     SecretsDir::new(&resolved.data_dir).validator_key()?;
-    let found = Found::new(resolved, || Ok(NetworkFile::load(&flags.network)?))?;
+    let found = Found::new(resolved, || network(flags, &resolved.data_dir))?;
     let mut config = compose::config(flags, found)?;
     config.records = records_folder();
     Ok(config)
+}
+
+fn sources<'a>(flags: &'a ServerFlags, data_dir: &'a Path) -> Sources<'a> {
+    Sources {
+        named: flags.network.as_deref(),
+        ticket: flags.join.as_deref(),
+        data_dir,
+    }
+}
+
+/// Loads the network. `./genesis.json` is the default of EdgeMatrix.
+fn network(flags: &ServerFlags, data_dir: &Path) -> anyhow::Result<Chosen> {
+    match sources(flags, data_dir).choose()? {
+        Some(chosen) => Ok(chosen),
+        None => Chosen::load(Path::new(GENESIS)).with_context(|| {
+            let own = network_file::path_in(data_dir);
+            format!("no --network was named, and there is no {}", own.display())
+        }),
+    }
 }
 
 /// Whether the settings of `peerwork server` let callers pass without a key.

@@ -96,6 +96,11 @@ impl Layer {
         self.0.get(key).and_then(|values| values.last())
     }
 
+    /// Whether the layer gives no setting.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Merges layers, of which earlier ones override later ones.
     pub(super) fn merge<const N: usize>(layers: [Self; N]) -> Self {
         let mut merged = BTreeMap::new();

@@ -48,6 +48,17 @@ pub(crate) struct Resolved<F = NoSettings> {
     pub(crate) log_level_is_default: bool,
     /// The path of the settings file that was read.
     pub(crate) file: Option<PathBuf>,
+    /// Whether that file has settings of the command; a file of comments has none.
+    pub(crate) file_has_settings: bool,
+    /// The settings that any source gives.
+    given: Layer,
+}
+
+impl<F> Resolved<F> {
+    /// Whether a flag, the environment or the settings file gives the setting.
+    pub(crate) fn is_given(&self, key: &str) -> bool {
+        self.given.last(key).is_some()
+    }
 }
 
 /// All mistakes in the settings of one call.
@@ -112,7 +123,13 @@ impl Source<'_> {
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes).into());
         }
-        resolved(command, Layer::merge([flags, environment, from_file]), file)
+        let has_settings = !from_file.is_empty();
+        let merged = Layer::merge([flags, environment, from_file]);
+        let resolved = resolved(command, merged, file)?;
+        Ok(Resolved {
+            file_has_settings: has_settings,
+            ..resolved
+        })
     }
 }
 
@@ -135,6 +152,8 @@ fn resolved<F: Args>(
         global,
         own,
         file,
+        file_has_settings: false,
+        given: merged,
     })
 }
 

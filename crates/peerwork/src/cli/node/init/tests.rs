@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use peerwork::Config;
-use peerwork_identity::{KeyType, Keypair, NetworkFile};
+use peerwork_identity::{KeyType, Keypair};
 
 use super::*;
 use crate::cli::{
+    network_file::Chosen,
     node::{compose, flags::NodeFlags},
     running::Found,
     settings::{Environment, Source},
@@ -42,7 +43,7 @@ fn configured(keypair: &Keypair, file: &str, line: &[&str]) -> Config {
         data_dir: "unused".into(),
         grpc_address: resolved.global.grpc_address.as_deref(),
         keypair: keypair.clone(),
-        network: NetworkFile::default(),
+        network: Chosen::without_a_file(),
     };
     compose::config(&resolved.own, found).unwrap()
 }

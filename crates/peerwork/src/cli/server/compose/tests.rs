@@ -23,7 +23,7 @@ fn built_with(line: &str, grpc_address: Option<&str>) -> anyhow::Result<Config> 
         data_dir: "unused".into(),
         grpc_address,
         keypair: Keypair::generate(KeyType::Ed25519),
-        network: NetworkFile::default(),
+        network: Chosen::without_a_file(),
     };
     config(&ServerFlags::from_arg_matches(&matches)?, found)
 }
