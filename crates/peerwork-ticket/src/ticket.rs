@@ -153,3 +153,161 @@ impl TryFrom<&wire::Ticket> for Ticket {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use peerwork_identity::{KeyType, Keypair};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Issuer, Terms};
+
+    fn relay(keypair: &Keypair, port: u16) -> NodeAddress {
+        let text = format!("/ip4/192.0.2.1/tcp/{port}/p2p/{}", keypair.node_id());
+        text.parse().unwrap()
+    }
+
+    fn ticket(pass: Pass, relays: Vec<NodeAddress>) -> Ticket {
+        Ticket {
+            network_id: 1 << 52,
+            name: "MyNetwork".to_owned(),
+            relays,
+            pass,
+        }
+    }
+
+    fn token(keypair: &Keypair) -> Token {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let issuer = Issuer::of_relay(keypair, 1 << 52);
+        issuer.issue(Terms::once(), now).unwrap()
+    }
+
+    fn round_trip(ticket: &Ticket) {
+        let text = ticket.to_text().unwrap();
+        assert_eq!(text.parse::<Ticket>().unwrap(), *ticket);
+    }
+
+    #[test]
+    fn every_kind_of_ticket_is_read_as_it_was_written() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let at = vec![relay(&key, 1), relay(&key, 2)];
+        round_trip(&ticket(Pass::Open, at.clone()));
+        round_trip(&ticket(Pass::Open, Vec::new()));
+        for count in 1..=SECRETS_MAX {
+            let secrets = vec![NetworkSecret::generate(); count];
+            round_trip(&ticket(Pass::Secrets(secrets), at.clone()));
+        }
+        round_trip(&ticket(Pass::Token(token(&key)), at));
+    }
+
+    #[test]
+    fn a_ticket_with_one_relay_and_a_secret_fits_into_a_message() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let secrets = vec![NetworkSecret::generate()];
+        let text = ticket(Pass::Secrets(secrets), vec![relay(&key, 1)]).to_text();
+        assert!(text.unwrap().len() < 240);
+        let text = ticket(Pass::Token(token(&key)), vec![relay(&key, 1)]).to_text();
+        assert!(text.unwrap().len() < 340);
+    }
+
+    #[test]
+    fn tickets_are_written_at_their_limits_and_not_beyond() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let mut full = ticket(Pass::Open, vec![relay(&key, 1); RELAYS_MAX]);
+        full.name = "n".repeat(NAME_BYTES_MAX);
+        round_trip(&full);
+        full.name.push('n');
+        assert_eq!(full.to_text(), Err(BoundsError::Name(NAME_BYTES_MAX + 1)));
+        full.name.clear();
+        full.relays.push(relay(&key, 2));
+        assert_eq!(full.to_text(), Err(BoundsError::Relays(RELAYS_MAX + 1)));
+        full.relays.pop();
+        for count in [0, SECRETS_MAX + 1] {
+            full.pass = Pass::Secrets(vec![NetworkSecret::generate(); count]);
+            assert_eq!(full.to_text(), Err(BoundsError::Secrets(count)));
+        }
+        let other = Keypair::generate(KeyType::Secp256k1);
+        full.pass = Pass::Token(token(&other));
+        assert_eq!(full.to_text(), Err(BoundsError::NoRelay(other.node_id())));
+        let host = "a".repeat(600);
+        let long = format!("/dnsaddr/{host}/p2p/{}", key.node_id());
+        let long = ticket(Pass::Open, vec![long.parse().unwrap(); RELAYS_MAX]);
+        assert!(matches!(long.to_text(), Err(BoundsError::Bytes(_))));
+    }
+
+    fn refused(change: impl FnOnce(&mut wire::Ticket)) -> String {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let whole = ticket(Pass::Token(token(&key)), vec![relay(&key, 1)]);
+        let mut message = wire::Ticket::from(&whole);
+        change(&mut message);
+        let text = text::write(&message.encode_to_vec());
+        match text.parse::<Ticket>() {
+            Err(ParseTicketError::Contents(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whole_tickets_with_wrong_contents_are_refused_with_the_reason() {
+        assert!(refused(|t| t.secrets = vec![vec![1; 32]]).contains("a token and secrets"));
+        let wrong = refused(|t| (t.token, t.secrets) = (None, vec![vec![1; 31]]));
+        assert!(wrong.contains("32 bytes"), "{wrong}");
+        let many = refused(|t| (t.token, t.secrets) = (None, vec![vec![1; 32]; SECRETS_MAX + 1]));
+        assert!(many.contains("3 secrets"), "{many}");
+        assert!(refused(|t| t.relays = vec![t.relays[0].clone(); 9]).contains("9 nodes"));
+        assert!(refused(|t| t.relays[0].truncate(8)).contains("address"));
+        assert!(refused(|t| t.relays.clear()).contains("no address of the relay"));
+        assert!(refused(|t| t.name = "n".repeat(257)).contains("257"));
+        let token = |change: fn(&mut wire::Token)| refused(|t| change(t.token.as_mut().unwrap()));
+        assert!(token(|t| t.id.push(1)).contains("17 bytes and not 16"));
+        assert!(token(|t| t.mac.truncate(31)).contains("31 bytes and not 32"));
+        assert!(token(|t| t.relay.clear()).contains("relay"));
+        let text = text::write(&[0xff; 20]);
+        let error = text.parse::<Ticket>().unwrap_err();
+        assert!(matches!(error, ParseTicketError::Contents(_)));
+    }
+
+    #[test]
+    fn debug_output_and_errors_hold_no_secret() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let secret = NetworkSecret::generate();
+        let whole = ticket(Pass::Secrets(vec![secret.clone()]), Vec::new());
+        assert!(format!("{whole:?}").contains("NetworkSecret(…)"));
+        let token = token(&key);
+        let mac = format!("{:?}", token.mac);
+        assert!(!format!("{token:?}").contains(&mac[1..20]));
+        assert!(token.expires_at() > SystemTime::UNIX_EPOCH);
+    }
+
+    proptest! {
+        #[test]
+        fn any_contents_round_trip(
+            network_id in any::<i64>(),
+            name in "\\PC{0,60}",
+            ports in proptest::collection::vec(any::<u16>(), 0..=RELAYS_MAX),
+            secrets in proptest::collection::vec(any::<[u8; 32]>(), 0..=SECRETS_MAX),
+        ) {
+            let key = Keypair::generate(KeyType::Ed25519);
+            let relays = ports.into_iter().map(|port| relay(&key, port)).collect();
+            let secrets: Vec<_> = secrets.into_iter().map(NetworkSecret::from_bytes).collect();
+            let pass = match secrets.is_empty() {
+                true => Pass::Open,
+                false => Pass::Secrets(secrets),
+            };
+            let ticket = Ticket { network_id, name, relays, pass };
+            let text = ticket.to_text().unwrap();
+            prop_assert_eq!(text.parse::<Ticket>().unwrap(), ticket);
+        }
+
+        #[test]
+        fn any_payload_is_a_ticket_or_refused_without_a_panic(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(ticket) = text::write(&payload).parse::<Ticket>() {
+                prop_assert!(ticket.to_text().is_ok());
+            }
+        }
+    }
+}

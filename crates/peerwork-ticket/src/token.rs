@@ -257,3 +257,109 @@ fn exact<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], String> {
     let exact = <[u8; N]>::try_from(bytes);
     exact.map_err(|_| format!("{what} has {} bytes and not {N}", bytes.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use peerwork_identity::KeyType;
+
+    use super::*;
+
+    const NOW: SystemTime = UNIX_EPOCH;
+    const HOUR: Duration = Duration::from_secs(3600);
+    const NETWORK: i64 = 7;
+
+    fn now() -> SystemTime {
+        NOW + Duration::from_secs(1_700_000_000)
+    }
+
+    fn terms(lifetime: Duration) -> Terms {
+        Terms {
+            once: false,
+            lifetime,
+        }
+    }
+
+    #[test]
+    fn a_token_is_valid_until_its_expiry_by_the_clock_of_the_relay() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let token = Issuer::of_relay(&key, NETWORK).issue(terms(HOUR), now());
+        let (token, keys) = (token.unwrap(), MacKeys::of(&key));
+        let check = |at| keys.check(&token, NETWORK, &[], at);
+        assert_eq!(check(now()), Ok(()));
+        assert_eq!(check(now() + HOUR - Duration::from_secs(1)), Ok(()));
+        assert_eq!(check(now() + HOUR), Err(Refusal::Expired));
+        assert_eq!(token.expires_at(), now() + HOUR);
+    }
+
+    #[test]
+    fn lifetimes_are_allowed_at_their_limits_and_not_beyond() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let issuer = Issuer::of_relay(&key, NETWORK);
+        for lifetime in [Duration::from_secs(1), LIFETIME_MAX] {
+            let token = issuer.issue(terms(lifetime), now()).unwrap();
+            assert_eq!(MacKeys::of(&key).check(&token, NETWORK, &[], now()), Ok(()));
+        }
+        for lifetime in [Duration::ZERO, LIFETIME_MAX + Duration::from_secs(1)] {
+            let token = issuer.issue(terms(lifetime), now());
+            assert_eq!(token, Err(IssueError::Lifetime));
+        }
+        let before = NOW.checked_sub(HOUR).unwrap();
+        assert_eq!(issuer.issue(terms(HOUR), before), Err(IssueError::Clock));
+    }
+
+    #[test]
+    fn the_clock_of_a_member_may_be_a_day_ahead_and_no_more() {
+        let (key, secret) = (
+            Keypair::generate(KeyType::Secp256k1),
+            NetworkSecret::generate(),
+        );
+        let issuer = Issuer::of_member(secret.clone(), key.node_id(), NETWORK);
+        for (ahead, valid) in [
+            (CLOCK_SLACK, Ok(())),
+            (CLOCK_SLACK + Duration::from_secs(1), Err(Refusal::Unknown)),
+        ] {
+            let token = issuer.issue(terms(LIFETIME_MAX), now() + ahead).unwrap();
+            let checked =
+                MacKeys::of(&key).check(&token, NETWORK, std::slice::from_ref(&secret), now());
+            assert_eq!(checked, valid);
+        }
+    }
+
+    #[test]
+    fn a_token_of_a_member_is_valid_as_long_as_its_secret_is() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let [old, new] = [(); 2].map(|()| NetworkSecret::generate());
+        let issuer = Issuer::of_member(old.clone(), key.node_id(), NETWORK);
+        let token = issuer.issue(terms(HOUR), now()).unwrap();
+        let keys = MacKeys::of(&key);
+        let check = |secrets: &[NetworkSecret]| keys.check(&token, NETWORK, secrets, now());
+        assert_eq!(check(std::slice::from_ref(&old)), Ok(()));
+        assert_eq!(check(&[new.clone(), old]), Ok(()));
+        assert_eq!(check(&[new]), Err(Refusal::Unknown));
+        assert_eq!(check(&[]), Err(Refusal::Unknown));
+    }
+
+    #[test]
+    fn a_changed_field_makes_a_token_unknown() {
+        let key = Keypair::generate(KeyType::Secp256k1);
+        let token = Issuer::of_relay(&key, NETWORK).issue(terms(HOUR), now());
+        let token = token.unwrap();
+        let keys = MacKeys::of(&key);
+        let refusal = |change: fn(&mut Token)| {
+            let mut changed = token.clone();
+            change(&mut changed);
+            keys.check(&changed, NETWORK, &[], now()).unwrap_err()
+        };
+        assert_eq!(refusal(|t| t.id.0[0] ^= 1), Refusal::Unknown);
+        assert_eq!(refusal(|t| t.expires += 1), Refusal::Unknown);
+        assert_eq!(refusal(|t| t.once = true), Refusal::Unknown);
+        assert_eq!(refusal(|t| t.mac[31] ^= 1), Refusal::Unknown);
+        let other_network = keys.check(&token, NETWORK + 1, &[], now());
+        assert_eq!(other_network, Err(Refusal::Unknown));
+        let other = Keypair::generate(KeyType::Secp256k1);
+        let elsewhere = MacKeys::of(&other).check(&token, NETWORK, &[], now());
+        assert_eq!(elsewhere, Err(Refusal::OtherRelay));
+    }
+}

@@ -205,3 +205,136 @@ fn write(path: &Path, table: &Table) -> Result<(), UsedFileError> {
         .and_then(|bytes| atomic_write(path, &bytes, WriteMode::Replace(0o600)));
     written.map_err(|error| UsedFileError::Write(path.to_owned(), error))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use peerwork_identity::{KeyType, Keypair};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Issuer, Terms};
+
+    fn node() -> NodeId {
+        Keypair::generate(KeyType::Ed25519).node_id()
+    }
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+    }
+
+    fn token() -> Token {
+        let issuer = Issuer::of_relay(&Keypair::generate(KeyType::Ed25519), 1);
+        issuer.issue(Terms::once(), now()).unwrap()
+    }
+
+    #[test]
+    fn a_use_is_remembered_over_a_restart_until_after_its_expiry() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("used.json");
+        let (token, one, other) = (token(), node(), node());
+        let used = UsedTokens::open(&path).unwrap();
+        assert!(used.is_empty());
+        used.take(&token, one, now()).unwrap();
+        for used in [used, UsedTokens::open(&path).unwrap()] {
+            assert_eq!(used.len(), 1);
+            used.take(&token, one, now()).unwrap();
+            let again = used.take(&token, other, now());
+            assert!(matches!(again, Err(TakeError::UsedUp)));
+        }
+        let used = UsedTokens::open(&path).unwrap();
+        let kept = token.expires_at() + CLOCK_SLACK - Duration::from_secs(1);
+        used.take(&super::tests::token(), one, kept).unwrap();
+        assert_eq!(used.len(), 2);
+        let late = token.expires_at() + CLOCK_SLACK;
+        used.take(&super::tests::token(), one, late).unwrap();
+        assert_eq!(used.len(), 1);
+        assert_eq!(UsedTokens::open(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_full_store_takes_no_token_more_and_forgets_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("used.json");
+        let (node, expires) = (node(), token().expires);
+        let id = |number: usize| {
+            let mut id = [0; ID_BYTES];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            TokenId(id)
+        };
+        let all = (1..USED_MAX).map(|number| (id(number), Use { node, expires }));
+        write(&path, &all.collect()).unwrap();
+        let used = UsedTokens::open(&path).unwrap();
+        let last = token();
+        used.take(&last, node, now()).unwrap();
+        assert_eq!(used.len(), USED_MAX);
+        let further = used.take(&token(), node, now());
+        assert!(matches!(further, Err(TakeError::Full)));
+        let used = UsedTokens::open(&path).unwrap();
+        assert_eq!(used.len(), USED_MAX);
+        used.take(&last, node, now()).unwrap();
+        let mut table = used.table.lock().clone();
+        table.insert(id(0), Use { node, expires });
+        write(&path, &table).unwrap();
+        assert!(UsedTokens::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_that_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("used.json");
+        UsedTokens::open(&path)
+            .unwrap()
+            .take(&token(), node(), now())
+            .unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let text = String::from_utf8(whole.clone()).unwrap();
+        let cut = whole[..whole.len() / 2].to_vec();
+        let later = text
+            .replace("\"version\": 1", "\"version\": 2")
+            .into_bytes();
+        let short = text.replacen("\"token\": \"", "\"token\": \"00", 1);
+        let large = vec![b' '; FILE_BYTES_MAX + 1];
+        for wrong in [Vec::new(), cut, later, short.into_bytes(), large] {
+            std::fs::write(&path, &wrong).unwrap();
+            let error = UsedTokens::open(&path).unwrap_err().to_string();
+            assert!(
+                error.contains("used.json") && error.contains("move it away"),
+                "{error}"
+            );
+            assert_eq!(std::fs::read(&path).unwrap(), wrong);
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(UsedTokens::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_use_that_cannot_be_written_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("gone");
+        std::fs::create_dir(&gone).unwrap();
+        let used = UsedTokens::open(&gone.join("used.json")).unwrap();
+        std::fs::remove_dir(&gone).unwrap();
+        let (token, one, other) = (token(), node(), node());
+        let error = used.take(&token, one, now()).unwrap_err();
+        assert!(
+            matches!(error, TakeError::File(UsedFileError::Write(..))),
+            "{error}"
+        );
+        assert!(used.is_empty());
+        std::fs::create_dir(&gone).unwrap();
+        used.take(&token, other, now()).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_read_or_refused_without_a_panic(text in "\\PC{0,100}|\\{\"version\":1,\"used\":\\[\\PC{0,60}\\]\\}") {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("used.json");
+            std::fs::write(&path, text).unwrap();
+            let _ = UsedTokens::open(&path);
+        }
+    }
+}

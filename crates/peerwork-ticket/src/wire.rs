@@ -18,8 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::error::Refusal;
 
-/// A joiner shows its token to a relay, and gets the contents of the network file.
-pub const PROTOCOL: Protocol = Protocol::answered("/peerwork/join/1");
+/// A joiner shows its token to a relay, and gets the contents of the network file. Joiners have not
+/// proven the network's secret, so the protocol is for guests.
+pub const PROTOCOL: Protocol = Protocol::answered("/peerwork/join/1").for_guests();
 
 /// The largest request, in bytes; a token has about 110.
 pub const REQUEST_BYTES_MAX: usize = 512;
@@ -288,4 +289,94 @@ pub(crate) async fn write(
     frame.extend(body.iter());
     stream.write_all(&frame).await?;
     stream.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BYTES_MAX: usize = 64;
+
+    fn request(bytes: usize) -> Request {
+        let relay = vec![7; bytes];
+        let token = Token {
+            relay,
+            ..Token::default()
+        };
+        Request { token: Some(token) }
+    }
+
+    async fn carried(written: &Request, write_max: usize) -> io::Result<Request> {
+        let (mut near, mut far) = tokio::io::duplex(1024);
+        write(&mut near, written, write_max).await?;
+        read(&mut far, BYTES_MAX).await
+    }
+
+    #[tokio::test]
+    async fn messages_are_written_and_read_at_their_limit_and_not_beyond() {
+        let at = request(BYTES_MAX - 4);
+        assert_eq!(at.encoded_len(), BYTES_MAX);
+        assert_eq!(carried(&at, BYTES_MAX).await.unwrap(), at);
+        let beyond = request(BYTES_MAX - 3);
+        let unwritten = carried(&beyond, BYTES_MAX).await.unwrap_err();
+        assert_eq!(unwritten.kind(), io::ErrorKind::InvalidInput);
+        let unread = carried(&beyond, BYTES_MAX + 1).await.unwrap_err();
+        assert_eq!(unread.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn the_largest_network_file_fits_into_a_response() {
+        let node = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
+        let host = "a".repeat(420);
+        let entry: NodeAddress = format!("/dns4/{host}/tcp/65535/p2p/{node}")
+            .parse()
+            .unwrap();
+        let file = NetworkFile {
+            name: "n".repeat(NAME_BYTES_MAX),
+            network_id: i64::MIN,
+            bootnodes: vec![entry.clone(); ENTRIES_MAX],
+            relaynodes: vec![entry; ENTRIES_MAX],
+            secrets: vec![NetworkSecret::generate(); SECRETS_MAX],
+        };
+        let json = file.to_json();
+        assert!(NetworkFile::parse(json.as_bytes()).is_ok());
+        assert!(json.len() > RESPONSE_BYTES_MAX * 9 / 10, "{}", json.len());
+        let network = Network::from(&file);
+        assert!(network.encoded_len() + 8 <= RESPONSE_BYTES_MAX);
+        assert_eq!(NetworkFile::try_from(&network).unwrap(), file);
+        let changed = |change: fn(&mut Network)| {
+            let mut network = network.clone();
+            change(&mut network);
+            NetworkFile::try_from(&network).unwrap_err()
+        };
+        let many = changed(|n| n.bootnodes.push(n.bootnodes[0].clone()));
+        assert!(many.contains("1025"), "{many}");
+        assert!(changed(|n| n.relaynodes.push(Vec::new())).contains("1025"));
+        assert!(changed(|n| n.secrets.push(vec![0; 32])).contains("3 secrets"));
+        assert!(changed(|n| n.name.push('n')).contains("256"));
+    }
+
+    #[test]
+    fn every_refusal_crosses_the_wire_and_later_reasons_are_others() {
+        for number in 0..=6 {
+            let reason = Reason::try_from(number).unwrap();
+            assert_eq!(Reason::from(Refusal::from(reason)), reason);
+        }
+        assert!(Reason::try_from(7).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_messages_or_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(network) = Network::decode(bytes.as_slice()) {
+                let _ = NetworkFile::try_from(&network);
+            }
+            let _ = Request::decode(bytes.as_slice());
+            let _ = Response::decode(bytes.as_slice());
+        }
+    }
 }

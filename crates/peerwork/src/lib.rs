@@ -16,7 +16,6 @@ pub mod demo;
 mod front;
 pub mod http_call;
 pub mod join;
-mod network_now;
 mod node;
 mod node_event;
 mod operate;

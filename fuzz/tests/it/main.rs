@@ -15,10 +15,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("proxy_header", env!("CARGO_BIN_EXE_proxy_header")),
     ("relay_message", env!("CARGO_BIN_EXE_relay_message")),
     ("signed_envelope", env!("CARGO_BIN_EXE_signed_envelope")),
+    ("ticket", env!("CARGO_BIN_EXE_ticket")),
     ("tunnel_head", env!("CARGO_BIN_EXE_tunnel_head")),
 ];
 
-/// Nothing, a varint without end, a length beyond the message, nested JSON, a path, a node id.
+/// Nothing, a varint without end, a length beyond the message, nested JSON, a path, a node id, halves of tickets.
 const INPUTS: &[&[u8]] = &[
     b"",
     &[0xff; 11],
@@ -26,6 +27,7 @@ const INPUTS: &[&[u8]] = &[
     b"[[[[[[[[{\"jsonrpc\":\"2.0\",\"id\":1e999,\"method\":\"\\u0000\"}",
     b"/edge/16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi/0/%00/..//",
     b"16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi",
+    b"peerwork1 aaaa\xe2\x80\x8b peerwork9bbbbbbbbbbbbbbbb peerwork1",
 ];
 
 #[test]

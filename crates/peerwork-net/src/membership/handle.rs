@@ -1,4 +1,4 @@
-//! The network's call to change its secrets.
+//! The network's calls to read and to change its secrets.
 
 use peerwork_identity::{NetworkSecret, network_file::SECRETS_MAX};
 use tokio::time::Instant;
@@ -6,6 +6,12 @@ use tokio::time::Instant;
 use crate::{call::ask, error::CallError, handle::Network, peers::Command};
 
 impl Network {
+    /// The secrets of the network that are valid at this moment, the newest first.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<NetworkSecret> {
+        self.parts.membership.secrets().to_vec()
+    }
+
     /// Replaces the secrets of the network, the newest first; those past the second are left out.
     /// Connections that were opened by a secret which is not among them are closed; without any
     /// secret, every node may take part.

@@ -15,12 +15,12 @@ pub enum StartError {
     /// The token check of a closed relay could not start.
     #[error("serving the token check: {0}")]
     Access(#[source] peerwork_net::error::ServeError),
-    /// The file of used tickets could not be read.
-    #[error(transparent)]
-    UsedTickets(peerwork_ticket::UsedFileError),
-    /// The protocol that redeems tickets could not start.
-    #[error("serving tickets: {0}")]
-    Tickets(#[source] peerwork_net::error::ServeError),
+    /// The redemption of tickets could not start.
+    #[error("serving the redemption of tickets: {0}")]
+    Join(#[source] peerwork_net::error::ServeError),
+    /// The tickets that were used could not be read.
+    #[error("reading the tickets that were used: {0}")]
+    UsedTickets(#[from] peerwork_ticket::UsedFileError),
     /// The directory of nodes could not start.
     #[error("starting the directory: {0}")]
     Directory(#[source] peerwork_directory::error::StartError),

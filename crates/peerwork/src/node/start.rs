@@ -24,17 +24,19 @@ use peerwork_tunnel::{Edge, Ingress, connect::Connector, ingress};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use super::{certificate, error::StartError, events::EventPump, parts, stack::Stack, tickets};
+use super::{
+    certificate, error::StartError, events::EventPump, network_file, parts, stack::Stack, tickets,
+};
 use crate::{
     Addresses, Config, access,
     addresses::reachable,
     data_dir::DataDir,
     front::{FrontSide, Listeners, Shape},
-    network_now::NetworkNow,
     operate::{self, About, Dials, TunnelCount},
     records::Record,
     routes::DirectoryRoutes,
     runtime_file::RuntimeFile,
+    tasks::Tasks,
     time::millis_since_1970,
 };
 
@@ -43,11 +45,11 @@ pub(super) const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The deadlines of the parts' stops. Their sum along the stack stays within [`STOP_DEADLINE`], so that
 /// no part uses up the time of another.
-pub(super) mod deadline {
+mod deadline {
     use std::time::Duration;
 
     /// The deadline of parts that end at their next await.
-    pub(crate) const AT_ONCE: Duration = Duration::from_millis(50);
+    pub(super) const AT_ONCE: Duration = Duration::from_millis(50);
     /// The deadline of the ingress, which cancels its requests itself after `Deadlines::drain`, 3 s.
     pub(super) const INGRESS: Duration = Duration::from_millis(3100);
     /// The deadline of the API, which cancels its requests itself after `Config::stop_deadline`, 2 s.
@@ -62,7 +64,6 @@ pub(super) mod deadline {
 pub(super) async fn start(config: Config) -> Result<(Handles, Stack), StartError> {
     let mut stack = Stack::default();
     let mut starting = Starting {
-        now: NetworkNow::new(config.network.clone()),
         config,
         registry: Registry::default(),
         stack: &mut stack,
@@ -79,8 +80,6 @@ pub(super) async fn start(config: Config) -> Result<(Handles, Stack), StartError
 /// The state of a start.
 struct Starting<'a> {
     config: Config,
-    /// The network file's contents, which change while the node runs.
-    now: NetworkNow,
     registry: Registry,
     stack: &'a mut Stack,
 }
@@ -119,9 +118,7 @@ impl Starting<'_> {
         let apps = parts::app_addresses(&self.config, ports.ingress.as_ref());
         let listeners = front_at.map(|at| self.front_listeners(at));
         let network = self.network(listeners.as_ref()).await?;
-        let config = &self.config;
-        tickets::follow_network_file(config, &self.now, &network, self.stack);
-        tickets::redeem(config, &self.now, &network, data_dir.as_deref(), self.stack)?;
+        self.follow_network_file(&network);
         let mut core = self.core(network, ingress_at).await?;
         let events = self.events(&core);
         self.ingress(ports.ingress, &mut core).await?;
@@ -217,7 +214,28 @@ impl Starting<'_> {
                     let _ = served.stop(Instant::now() + deadline::AT_ONCE).await;
                 });
         }
+        if let Some(served) = tickets::serve(&network, &self.config)? {
+            let stop = move || async move {
+                let _ = served.stop(Instant::now() + deadline::AT_ONCE).await;
+            };
+            self.stack
+                .push_beside("redemption of tickets", deadline::AT_ONCE, stop);
+        }
         Ok(network)
+    }
+
+    /// Reads the secrets of the network file again when it changes.
+    fn follow_network_file(&mut self, network: &Network) {
+        let Some(path) = self.config.network_file.clone() else {
+            return;
+        };
+        let id = self.config.network.network_id;
+        let tasks = Tasks::default();
+        tasks.spawn(network_file::follow(path, id, network.clone()));
+        self.stack
+            .push_beside("network file", deadline::AT_ONCE, move || async move {
+                tasks.stop().await;
+            });
     }
 
     /// Starts edge and directory on `network`. The edge starts before the directory, so it stops later:
@@ -342,7 +360,7 @@ impl Starting<'_> {
             events: events.sender(),
             tunnels: core.tunnels.clone(),
             addresses: Arc::clone(&shared_addresses),
-            now: self.now.clone(),
+            network_file: self.config.network.clone(),
             keypair: self.config.net.keypair.clone(),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{net::TcpListener, path::Path};
+use std::{net::TcpListener, path::Path, time::SystemTime};
 
-use peerwork_identity::{KeyType, Keypair, NetworkFile};
+use peerwork_identity::{KeyType, Keypair, NetworkFile, NetworkSecret};
 use peerwork_listener::Config as ListenerConfig;
+use peerwork_ticket::{Issuer, RedeemError, Refusal, Terms, redeem};
+use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::{
@@ -100,7 +102,7 @@ async fn a_forwarded_port_that_is_stopped_or_dropped_leaves_no_task() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_that_fails_at_any_part_leaves_nothing_running() {
     type Break = fn(&mut Config, SocketAddr);
-    let breaks: [(&str, Break); 10] = [
+    let breaks: [(&str, Break); 11] = [
         ("ports", |config, taken| front(config).listen = taken),
         ("ports", |config, taken| {
             ingress(config).settings.listen = taken;
@@ -108,6 +110,10 @@ async fn a_start_that_fails_at_any_part_leaves_nothing_running() {
         ("network", |config, taken| {
             let address = format!("/ip4/127.0.0.1/tcp/{}", taken.port());
             config.net.listen = vec![address.parse().unwrap()];
+        }),
+        ("used tickets", |config, _| {
+            let folder = config.data_dir.as_ref().unwrap();
+            std::fs::write(folder.join("used-tickets.json"), "{").unwrap();
         }),
         ("edge", |config, _| {
             config.edge = Some(Edge::new("", [9527]));
@@ -142,4 +148,67 @@ async fn a_start_that_fails_at_any_part_leaves_nothing_running() {
         assert_eq!(RuntimeFile::load(dir.path()).unwrap(), None, "{part}");
         no_tasks_but(before).await;
     }
+}
+
+/// A guest of the relay's network, which knows no secret.
+async fn guest_of(relay: &Node) -> Network {
+    let keypair = Keypair::generate(KeyType::Ed25519);
+    let mut config = peerwork_net::Config::new(keypair, relay_network_id());
+    config.membership.guest = true;
+    let started = Network::start(config, &mut Registry::default()).await;
+    let guest = started.unwrap();
+    let at = relay.p2p_addresses().remove(0);
+    let dialled = guest.dial(at.node, vec![at.transport], soon()).await;
+    dialled.unwrap();
+    guest
+}
+
+fn relay_network_id() -> String {
+    NetworkFile::default().network_id.to_string()
+}
+
+fn soon() -> Instant {
+    Instant::now() + peerwork_testkit::DEADLINE
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_redeems_tickets_with_the_secrets_of_the_moment_and_remembers_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = everything(dir.path());
+    let [old, new] = [(); 2].map(|()| NetworkSecret::generate());
+    config.network.secrets = vec![old.clone()];
+    let relay = Node::start(config.clone()).await.unwrap();
+    let issuer = Issuer::of_relay(&config.net.keypair, config.network.network_id);
+    let token = || issuer.issue(Terms::once(), SystemTime::now()).unwrap();
+    let (first, second) = (token(), token());
+    let guest = guest_of(&relay).await;
+    let file = redeem(&guest, &first, soon()).await.unwrap();
+    assert_eq!(file, config.network);
+    let secrets = vec![new.clone(), old.clone()];
+    let changed = relay.network().change_secrets(secrets.clone(), soon());
+    changed.await.unwrap();
+    let file = redeem(&guest, &second, soon()).await.unwrap();
+    assert_eq!(file.secrets, secrets);
+    relay.stop().await;
+    let relay = Node::start(config).await.unwrap();
+    let other = guest_of(&relay).await;
+    for used in [first, second] {
+        let error = redeem(&other, &used, soon()).await.unwrap_err();
+        assert!(matches!(error, RedeemError::Refused(Refusal::UsedUp)));
+    }
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_redeems_no_tickets() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = everything(dir.path());
+    config.relay = None;
+    let edge = Node::start(config.clone()).await.unwrap();
+    let issuer = Issuer::of_relay(&config.net.keypair, config.network.network_id);
+    let token = issuer.issue(Terms::once(), SystemTime::now()).unwrap();
+    let guest = guest_of(&edge).await;
+    let error = redeem(&guest, &token, soon()).await.unwrap_err();
+    assert!(matches!(error, RedeemError::NotARelay), "{error:?}");
+    edge.stop().await;
 }

@@ -16,8 +16,6 @@ use peerwork_ticket::{
     bounds::{LIFETIME_DEFAULT, RELAYS_MAX},
 };
 
-use crate::network_now::NetworkNow;
-
 /// The most addresses of the node itself in a ticket, so that other relays have room too.
 const OWN_ADDRESSES_MAX: usize = 6;
 /// The most addresses that an operator may name; the error for more of them names the bound.
@@ -27,7 +25,8 @@ const GIVEN_MAX: usize = RELAYS_MAX;
 pub(super) struct Invitations {
     pub(super) network: Network,
     pub(super) directory: Directory,
-    pub(super) now: NetworkNow,
+    /// The network file's contents at the start; the secrets are those of the network.
+    pub(super) file: NetworkFile,
     pub(super) keypair: Keypair,
     pub(super) is_relay: bool,
 }
@@ -35,7 +34,10 @@ pub(super) struct Invitations {
 #[async_trait]
 impl InvitationsService for Invitations {
     async fn create(&self, wanted: Wanted) -> Result<Invitation, ServiceError> {
-        let file = self.now.get();
+        let file = NetworkFile {
+            secrets: self.network.secrets(),
+            ..self.file.clone()
+        };
         let relays = match wanted.addresses.is_empty() {
             true => self.relays(&file)?,
             false => given(&wanted.addresses, self.keypair.node_id())?,

@@ -17,12 +17,12 @@ use std::{
 
 use peerwork_api::{NodeServices, events::NodeEvent};
 use peerwork_directory::Directory;
-use peerwork_identity::Keypair;
+use peerwork_identity::{Keypair, NetworkFile};
 use peerwork_net::Network;
 use tokio::sync::broadcast;
 
 pub(crate) use self::{about::About, node::TunnelCount, peers::Dials};
-use crate::{Addresses, network_now::NetworkNow};
+use crate::Addresses;
 
 /// The parts of the node that the services use.
 pub(crate) struct Parts {
@@ -34,8 +34,8 @@ pub(crate) struct Parts {
     pub(crate) tunnels: Vec<TunnelCount>,
     /// The listen addresses, which are set once all listeners are open.
     pub(crate) addresses: Arc<OnceLock<Addresses>>,
-    /// The network file's contents, for tickets.
-    pub(crate) now: NetworkNow,
+    /// The network file's contents at the start, for tickets.
+    pub(crate) network_file: NetworkFile,
     /// The key pair of the node, from which a relay derives its key for tickets.
     pub(crate) keypair: Keypair,
 }
@@ -50,7 +50,7 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
         events,
         tunnels,
         addresses,
-        now,
+        network_file,
         keypair,
     } = parts;
     NodeServices {
@@ -68,7 +68,7 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
         invitations: Some(Arc::new(invitations::Invitations {
             network: network.clone(),
             directory: directory.clone(),
-            now,
+            file: network_file,
             keypair,
             is_relay: about.is_relay(),
         })),

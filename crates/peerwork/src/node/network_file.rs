@@ -1,0 +1,146 @@
+//! A running node reads its network file again when the file changes, so that the secret of the network
+//! can be changed without a restart.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use peerwork_identity::NetworkFile;
+use peerwork_net::Network;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// The interval at which the file is checked for changes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the network may take to apply other secrets.
+const APPLY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The marks by which a changed file is noticed.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            modified: metadata.modified().ok(),
+            bytes: metadata.len(),
+            inode: inode(&metadata),
+        })
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+/// Other systems have no inodes.
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> u64 {
+    0
+}
+
+/// Reads the file at `path` when it changes, and gives its secrets to `network`, until the future is
+/// dropped. Only the secrets are taken over: name, id and entry points count at the start.
+pub(super) async fn follow(path: PathBuf, network_id: i64, network: Network) {
+    let mut ticks = interval(CHECK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The start has read the file before; a change since then is noticed by the first check.
+    let mut seen = None;
+    loop {
+        ticks.tick().await;
+        let stamp = Stamp::of(&path);
+        if stamp == seen {
+            continue;
+        }
+        seen = stamp;
+        let reading = path.clone();
+        let read = tokio::task::spawn_blocking(move || NetworkFile::load(&reading)).await;
+        match read {
+            Ok(Ok(file)) => apply(file, network_id, &path, &network).await,
+            Ok(Err(error)) => tracing::warn!(%error, "the former secrets stay in use"),
+            // The next change of the file is read by another task.
+            Err(_) => {}
+        }
+    }
+}
+
+async fn apply(file: NetworkFile, network_id: i64, path: &Path, network: &Network) {
+    if file.network_id != network_id {
+        tracing::warn!(
+            file = %path.display(),
+            id = file.network_id,
+            "the network file is of another network than this node: start the node again to change its \
+             network"
+        );
+        return;
+    }
+    if file.secrets == network.secrets() {
+        return;
+    }
+    let count = file.secrets.len();
+    let deadline = Instant::now() + APPLY_DEADLINE;
+    match network.change_secrets(file.secrets, deadline).await {
+        Ok(()) => tracing::info!(
+            file = %path.display(),
+            secrets = count,
+            "the network's secrets were read again"
+        ),
+        Err(error) => {
+            tracing::warn!(%error, "the change of the network's secrets is not confirmed")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use peerwork_identity::{KeyType, Keypair, NetworkSecret};
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    fn file(secrets: &[&NetworkSecret]) -> NetworkFile {
+        NetworkFile {
+            secrets: secrets.iter().map(|&secret| secret.clone()).collect(),
+            ..NetworkFile::default()
+        }
+    }
+
+    #[test]
+    fn a_replaced_file_has_another_stamp() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n.json");
+        assert_eq!(Stamp::of(&path), None);
+        file(&[]).create_new(&path).unwrap();
+        let first = Stamp::of(&path);
+        assert_eq!(Stamp::of(&path), first);
+        file(&[&NetworkSecret::generate()]).replace(&path).unwrap();
+        assert_ne!(Stamp::of(&path), first);
+    }
+
+    #[tokio::test]
+    async fn only_other_secrets_of_the_same_network_are_a_change() {
+        let keypair = Keypair::generate(KeyType::Ed25519);
+        let config = peerwork_net::Config::new(keypair, "0");
+        let network = Network::start(config, &mut Registry::default())
+            .await
+            .unwrap();
+        let (path, secret) = (Path::new("n.json"), NetworkSecret::generate());
+        apply(file(&[&secret]), 1, path, &network).await;
+        assert!(
+            network.secrets().is_empty(),
+            "the file is of another network"
+        );
+        apply(file(&[&secret]), 0, path, &network).await;
+        assert_eq!(network.secrets(), [secret]);
+        network.stop().await;
+    }
+}
