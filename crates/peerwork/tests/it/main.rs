@@ -18,6 +18,8 @@ mod forward;
 mod go_libp2p;
 mod http_clients;
 mod joining;
+#[cfg(target_os = "linux")]
+mod joining_page;
 mod js_versions;
 mod keys;
 #[cfg(target_os = "linux")]
