@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use crate::program::{peerwork, run};
 
-fn folder() -> tempfile::TempDir {
+pub(crate) const NODE: &str = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
+
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
@@ -192,53 +194,6 @@ fn weakness_48_secrets_generate_works() {
     let error = run(dir.path(), "secrets generate --dir x.json --type aws-ssm").failed();
     assert!(error.contains("not supported"), "{error}");
     assert!(!dir.path().join("x.json").exists());
-}
-
-const NODE: &str = "16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
-
-#[test]
-fn genesis_writes_the_network_file_byte_for_byte() {
-    let dir = folder();
-    let line = format!(
-        "genesis --dir example.json --name MyNetwork --network-id 1000 \
-         --bootnode=/ip4/127.0.0.1/tcp/50001/p2p/{NODE} --bootnode=/ip4/127.0.0.1/tcp/51001/p2p/{NODE}"
-    );
-    let text = run(dir.path(), &line).succeeded();
-    assert_eq!(
-        text,
-        "\n[GENESIS SUCCESS]\nGenesis written to example.json\n\n"
-    );
-    assert_eq!(
-        fs::read_to_string(dir.path().join("example.json")).unwrap(),
-        format!(
-            "{{\n    \"name\": \"MyNetwork\",\n    \"NetworkId\": 1000,\n    \"bootnodes\": [\n        \
-             \"/ip4/127.0.0.1/tcp/50001/p2p/{NODE}\",\n        \
-             \"/ip4/127.0.0.1/tcp/51001/p2p/{NODE}\"\n    ],\n    \"relaynodes\": []\n}}"
-        )
-    );
-    let error = run(dir.path(), &line).failed();
-    assert!(
-        error.contains("genesis file at path (example.json) already exists"),
-        "{error}"
-    );
-    let text = run(dir.path(), "genesis --json").succeeded();
-    assert_eq!(
-        text,
-        "{\"message\":\"Genesis written to ./genesis.json\\n\"}\n"
-    );
-}
-
-#[test]
-fn genesis_reports_all_invalid_addresses_at_once() {
-    let dir = folder();
-    let error = run(
-        dir.path(),
-        "genesis --bootnode /ip4/1.2.3.4/tcp/1 --relaynode nonsense",
-    )
-    .failed();
-    assert!(error.contains("--bootnode /ip4/1.2.3.4/tcp/1: "), "{error}");
-    assert!(error.contains("--relaynode nonsense: "), "{error}");
-    assert!(!dir.path().join("genesis.json").exists());
 }
 
 #[test]

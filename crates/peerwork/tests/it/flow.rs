@@ -1,11 +1,14 @@
 //! The README's flow with real processes, and failures of relays and edges that it must survive.
 
 use std::{
+    fmt::Display,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::Command,
     time::{Duration, Instant},
 };
+
+use peerwork_testkit::own_loopback;
 
 use crate::{
     network::{World, curl, echo, echo_succeeds, eventually},
@@ -53,6 +56,57 @@ fn the_readme_flow_works_through_both_relays() {
         port,
     );
     assert_eq!(unknown.unwrap().status, 404);
+}
+
+/// The commands of EdgeMatrix: relays have a port for relays and one for edges, relays and edges have a
+/// network file each, and both files name the network's id.
+#[test]
+fn relays_of_two_ports_and_edges_join_by_two_files_of_one_id() {
+    let world = World::new();
+    let (_app, port) = world.webapp();
+    let genesis = |file: &str, entries: &str| {
+        let line = format!("genesis --dir {file} --name MyNetwork --network-id 1000 {entries}");
+        assert_eq!(
+            world.run(&line),
+            format!("\n[GENESIS SUCCESS]\nGenesis written to {file}\n\n")
+        );
+    };
+    let ip = world.ip;
+    let relay = |name: &str, file: &str| {
+        // Port 0 means no second port, so the test takes a free one of an address of its own.
+        let free = TcpListener::bind((own_loopback(), 0)).unwrap();
+        let second = free.local_addr().unwrap();
+        drop(free);
+        world.keys(name);
+        let line = format!(
+            "server --network {file} --data-dir {name} --grpc-address {ip}:0 --libp2p {ip}:0 \
+             --jsonrpc {ip}:0 --relay-libp2p {second} --trans-proxy {ip}:0 --relay-discovery \
+             --app-no-auth --app-no-agent"
+        );
+        let relay = world.start(name, &line);
+        let at = |ip: &dyn Display| {
+            let start = format!("/ip4/{ip}/tcp/");
+            let port = relay.at.p2p.iter().find(|at| at.starts_with(&start));
+            port.unwrap().clone()
+        };
+        let ports = [at(&ip), at(&second.ip())];
+        (relay, ports)
+    };
+    genesis("first.json", "");
+    let (relay_1, ports_1) = relay("node_1", "first.json");
+    genesis("example.json", &format!("--bootnode={}", ports_1[0]));
+    let (relay_2, ports_2) = relay("node_2", "example.json");
+    let [of_1, of_2] = [&ports_1[1], &ports_2[1]].map(|at| format!("--relaynode={at}"));
+    genesis("example_edge.json", &format!("{of_1} {of_2}"));
+    world.keys("edge_1");
+    let line = format!(
+        "server --network example_edge.json --data-dir edge_1 --grpc-address {ip}:0 --libp2p {ip}:0 - \
+         --relay-on --running-mode edge --app-url http://127.0.0.1 --app-default-port {port} \
+         --app-no-auth --app-no-agent"
+    );
+    let edge = world.start("edge_1", &line);
+    echo_succeeds(&relay_1, &edge.at.node_id, port);
+    echo_succeeds(&relay_2, &edge.at.node_id, port);
 }
 
 #[test]

@@ -42,10 +42,9 @@ const STEPS: &[(&str, Step)] = &[
         "sh: peerwork server --network example.json --data-dir node_2",
         Reader::relay_2,
     ),
-    ("sh: peerwork genesis --dir example_edge.json", Reader::run),
     ("sh: peerwork secrets init --data-dir edge_1", Reader::run),
     (
-        "sh: peerwork server --network example_edge.json",
+        "sh: peerwork server --network example.json --data-dir edge_1",
         Reader::edge,
     ),
     ("sh: peerwork webapp", Reader::webapp),

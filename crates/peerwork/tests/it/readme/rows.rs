@@ -127,7 +127,7 @@ pub(super) fn keys(reader: &mut Reader, item: &Item) {
         .into_iter()
         .find(|span| span.starts_with("--edge-key"));
     let forward = format!(
-        "peerwork forward --network example_edge.json {} {key} 127.0.0.1:2222 $EDGE:9527",
+        "peerwork forward --network example.json {} {key} 127.0.0.1:2222 $EDGE:9527",
         flag.unwrap()
     );
     reader.start("forward", &forward, "Ctrl-C ends it");
