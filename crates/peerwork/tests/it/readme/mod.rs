@@ -52,6 +52,7 @@ const STEPS: &[(&str, Step)] = &[
     ("json: ", Reader::events),
     ("see the state of a node", rows::status),
     ("see and add peers", rows::peers),
+    ("invite another machine", rows::invite),
     ("allow more ports on an edge", rows::more_ports),
     ("name where a port's app is", apps::urls),
     ("require a key", rows::keys),

@@ -85,6 +85,33 @@ pub(super) fn peers(reader: &mut Reader, item: &Item) {
     assert!(shown.contains(&other) && shown.contains("/tcp/"), "{shown}");
 }
 
+/// The ticket goes through a file: the shell replaces ports in commands, and a ticket may look like one.
+pub(super) fn invite(reader: &mut Reader, item: &Item) {
+    let starts = [
+        "peerwork invite",
+        "--once",
+        "--expires",
+        "peerwork join TICKET",
+        "peerwork node",
+    ];
+    let [invite, once, expires, join, node] = commands(item, starts);
+    for flags in ["", &format!("{once} {expires}")] {
+        reader.succeeds(&format!("{invite} {flags} > ticket"));
+        let join = join.replace("TICKET", "$(tail -n 1 ticket)");
+        let joined = reader.succeeds(&join);
+        let id = reader.variable("RELAY_1");
+        assert!(joined.contains(&format!("reachable: {id}")), "{joined}");
+    }
+    let node = format!("PEERWORK_LIBP2P=127.0.0.1:0 {node}");
+    reader.start("joined node", &node, "[NODE]");
+    let list = "peerwork peers list --data-dir new_node";
+    let id = reader.variable("RELAY_1");
+    eventually("the relay of the ticket", || {
+        reader.succeeds(list).contains(&id).then_some(())
+    });
+    reader.shell.end("joined node");
+}
+
 /// The `…` of the row stands for the flags of the edge.
 pub(super) fn more_ports(reader: &mut Reader, item: &Item) {
     let [server] = commands(item, ["peerwork server … --app-port 9527"]);
