@@ -9,10 +9,12 @@
 
 use std::{
     fmt, fs,
+    io::{self, Write as _},
     net::Ipv4Addr,
     path::Path,
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
 
 /// The beginning of all names of namespaces.
@@ -85,11 +87,18 @@ impl Lab {
     }
 
     /// The lab, or `None` with the reason on standard error, for a test that then does what loopback
-    /// allows.
-    #[allow(clippy::print_stderr)] // The test runner shows standard error with the test's name.
+    /// allows. The reason is written past the test runner, which shows the output of failed tests alone.
     #[must_use]
     pub fn or_say() -> Option<Self> {
-        Self::new().inspect_err(|reason| eprintln!("{reason}")).ok()
+        match Self::new() {
+            Ok(lab) => Some(lab),
+            Err(reason) => {
+                let test = thread::current();
+                let test = test.name().unwrap_or("a test");
+                let _ = writeln!(io::stderr(), "{test} runs without machines: {reason}");
+                None
+            }
+        }
     }
 
     /// A local network of `count` machines with the addresses 10.77.N.1, 10.77.N.2 and so on.

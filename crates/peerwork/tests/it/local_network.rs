@@ -33,10 +33,14 @@ struct Node {
 impl Node {
     /// Waits until mDNS has found another node.
     fn finds(&self, other: &Node) {
-        let line = format!("discovered peer on address peer={}", other.id);
-        eventually(&format!("{} in the log of {}", other.id, self.name), || {
+        self.logs(&format!("discovered peer on address peer={}", other.id));
+    }
+
+    /// Waits until the log contains a text.
+    fn logs(&self, text: &str) {
+        eventually(&format!("`{text}` in the log of {}", self.name), || {
             let log = std::fs::read_to_string(&self.log).unwrap();
-            log.contains(&line).then_some(())
+            log.contains(text).then_some(())
         });
     }
 }
@@ -231,6 +235,38 @@ fn a_node_of_the_network_file_is_found_where_its_address_has_changed() {
     eventually("a connection to the relay", || {
         far.peers(&edge).contains(&relay.id).then_some(())
     });
+}
+
+#[test]
+fn a_network_with_a_secret_finds_its_members_by_mdns_and_no_other_node() {
+    let Some(mut lab) = Lab::or_say() else { return };
+    let machines = lab.local_network(3);
+    let sites = [0, 1, 2].map(|index| Site::of(&machines[index]));
+    // Both networks have the same id and the same entry point, at which no node answers.
+    let entry = format!(
+        "--bootnode=/ip4/10.77.1.99/tcp/50001/p2p/{}",
+        sites[0].keys("gone")
+    );
+    for site in [&sites[0], &sites[2]] {
+        let line = format!("genesis --dir example.json --network-id 1000 --secret {entry}");
+        site.run(&line).succeeded();
+    }
+    let [file, copy] = [0, 1].map(|index| sites[index].path().join("example.json"));
+    std::fs::copy(file, copy).unwrap();
+    let start = |site: &Site| site.start("node", "node --network example.json --mdns");
+    let [one, other, stranger] = sites.each_ref().map(start);
+    eventually("a connection between the members", || {
+        let connected = sites[0].peers(&one).contains(&other.id);
+        (connected && sites[1].peers(&other).contains(&one.id)).then_some(())
+    });
+    for member in [&one, &other] {
+        stranger.finds(member);
+        stranger.logs(&format!("network node={}", member.id));
+        member.logs(&format!("network node={}", stranger.id));
+    }
+    assert!(sites[2].peers(&stranger).is_empty());
+    assert_eq!(sites[0].peers(&one), [other.id.clone()]);
+    assert_eq!(sites[1].peers(&other), [one.id]);
 }
 
 #[test]
