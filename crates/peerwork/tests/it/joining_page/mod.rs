@@ -239,10 +239,10 @@ const BY_TICKET: &[(&str, Step)] = &[
     ),
     ("`peerwork invite`", |reader, _, _| reader.ticket_of("")),
     ("`peerwork invite --once`", |reader, _, _| {
-        reader.ticket_of("--once")
+        reader.ticket_of("--once");
     }),
     ("`peerwork invite --expires 1h`", |reader, _, _| {
-        reader.ticket_of("--expires 1h")
+        reader.ticket_of("--expires 1h");
     }),
     (
         "sh: peerwork network new-secret",
@@ -252,7 +252,7 @@ const BY_TICKET: &[(&str, Step)] = &[
         },
     ),
     ("sh: TICKET=$(peerwork invite", |reader, item, _| {
-        reader.invite_with_new_secret(item)
+        reader.invite_with_new_secret(item);
     }),
     ("sh: peerwork join --data-dir laptop", Reader::run),
     ("sh: peerwork network drop-secret", Reader::run),
