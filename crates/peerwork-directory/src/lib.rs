@@ -16,8 +16,9 @@
 //! many strikes a block ([`limiter`]). One sender, and one network address, brings only a share of the
 //! nodes in the table ([`state::Source`]).
 //!
-//! The crate does not connect to nodes it learned of: [`Directory::route`] returns the addresses, and the
-//! caller decides whether to dial them.
+//! The crate connects to the nodes of the network file, and to nodes of the network that mDNS finds on the
+//! local network (`found.rs`). To other nodes that it learned of it does not connect: [`Directory::route`]
+//! returns the addresses, and the caller decides whether to dial them.
 
 pub mod advertisement;
 pub mod announcement;
@@ -29,6 +30,7 @@ mod census;
 pub mod config;
 mod core;
 pub mod error;
+mod found;
 mod gossip;
 mod handle;
 pub mod inventory;

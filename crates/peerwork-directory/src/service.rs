@@ -22,7 +22,7 @@ use crate::{
     config::{Config, Participation},
     core::{CALL, Core, Queues},
     error::StartError,
-    gossip,
+    found, gossip,
     inventory::{self, Inventory, Roots},
     limiter::BLOCK,
     links,
@@ -125,7 +125,8 @@ impl Service {
         self.tasks.spawn(look_up);
     }
 
-    /// Keeps connections to the network file's nodes; reservations keep those to relays.
+    /// Keeps connections to the network file's nodes, and makes those to the network's nodes on the local
+    /// network; reservations keep those to relays.
     fn keep_links(&self) {
         let config = &self.core.config;
         let mut nodes: HashMap<NodeId, Vec<Multiaddr>> = HashMap::new();
@@ -139,6 +140,7 @@ impl Service {
         for (node, addresses) in nodes {
             self.spawn(links::keep(self.core.clone(), node, addresses));
         }
+        self.spawn(found::run(self.core.clone()));
     }
 
     fn keep_reservations(&self, status: watch::Sender<Vec<ReservationStatus>>) {

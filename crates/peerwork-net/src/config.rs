@@ -43,7 +43,8 @@ pub struct Config {
     /// Addresses that are given to [`Network::dial`](crate::Network::dial) and
     /// [`Network::reserve`](crate::Network::reserve) are dialled in any case.
     pub allow_private: bool,
-    /// Find nodes on the local network by mDNS.
+    /// Find nodes on the local network by mDNS. `membership` decides whether the network dials them by
+    /// itself; [`Network::found`](crate::Network::found) has their addresses.
     pub mdns: bool,
     /// Ask the router for port mappings by UPnP.
     pub upnp: bool,

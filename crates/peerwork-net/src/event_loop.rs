@@ -26,10 +26,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     behaviour::{Behaviour, Event as BehaviourEvent, PartsEvent},
     dht, gossip,
-    membership::{self, Held, Refusal},
+    membership::{self, Held, Membership, Refusal},
     metering::Meters,
     metrics::Metrics,
-    peers::{self, Event, Path, PeerTable, Reachability},
+    peers::{self, Event, FoundTable, Path, PeerTable, Reachability},
     relay, streams,
     transport::Budget,
 };
@@ -42,7 +42,7 @@ struct Commands {
     dht: mpsc::Receiver<dht::Command>,
 }
 
-/// Nodes found by mDNS that are dialled at once after being found.
+/// Nodes that are dialled at once because mDNS found them.
 const MDNS_PEERS_MAX: usize = 32;
 /// The rate of log lines about listeners that cannot accept.
 const FAILURE_LOG: Rate = Rate {
@@ -69,6 +69,10 @@ struct EventLoop {
     listen: watch::Sender<Vec<Multiaddr>>,
     reachability: watch::Sender<Reachability>,
     table: PeerTable,
+    found: FoundTable,
+    membership: Membership,
+    /// Whether the network file names entry points.
+    entries: bool,
     meters: Meters,
     budget: Budget,
     streams: streams::Registry,
@@ -258,7 +262,8 @@ impl EventLoop {
                     self.confirm(external_addr);
                 }
             }
-            PartsEvent::Mdns(mdns::Event::Expired(_)) | PartsEvent::AutonatServer(_) => {}
+            PartsEvent::Mdns(mdns::Event::Expired(gone)) => self.found.remove(of_nodes(gone)),
+            PartsEvent::AutonatServer(_) => {}
             PartsEvent::Streams(never) => match never {},
             PartsEvent::Blocks(never) => match never {},
             PartsEvent::Limits(never) => match never {},
@@ -328,9 +333,20 @@ impl EventLoop {
         self.peers.tell(Event::ReservationEnded(node));
     }
 
+    /// Notes the nodes that mDNS found, and tells the services. A node with a secret, or without entry
+    /// points, also dials them, and the membership gate decides about the connection; of a network with
+    /// entry points alone, the services know the nodes to dial.
     fn on_found(&mut self, found: Vec<(PeerId, Multiaddr)>) {
-        for (peer, address) in found.into_iter().take(MDNS_PEERS_MAX) {
-            self.peers.dial_found(&mut self.swarm, peer, address);
+        let nodes = self.found.add(of_nodes(found));
+        let gated = !self.entries || !self.membership.secrets().is_empty();
+        for node in &nodes {
+            tracing::debug!(%node, dialled = gated, "found on the local network");
+            self.peers.tell(Event::Found(*node));
+        }
+        let dialled = nodes.into_iter().filter(|_| gated);
+        for node in dialled.take(MDNS_PEERS_MAX) {
+            let addresses = self.found.get(node);
+            self.peers.dial_found(&mut self.swarm, node, addresses);
         }
     }
 
@@ -393,6 +409,12 @@ impl EventLoop {
             self.peers.tell(Event::AddressesChanged);
         }
     }
+}
+
+/// The finds of mDNS with the ids of the nodes.
+fn of_nodes(found: Vec<(PeerId, Multiaddr)>) -> impl Iterator<Item = (NodeId, Multiaddr)> {
+    let found = found.into_iter();
+    found.map(|(peer, address)| (NodeId::from_peer_id(peer), address))
 }
 
 fn replace<T: PartialEq>(known: &mut T, next: T) -> bool {

@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod dials;
 mod driver;
+mod found;
 mod handle;
 mod path;
 mod subscriptions;
@@ -24,6 +25,7 @@ pub use connection::{
 };
 pub(crate) use control::Control;
 pub(crate) use driver::{Change, Command, Driver};
+pub(crate) use found::FoundTable;
 pub(crate) use path::without_last_peer;
 pub use path::{Path, ip};
 pub use subscriptions::{ConnectionEvents, Lagged};
@@ -95,6 +97,11 @@ pub enum Event {
     Reserved(NodeId),
     /// A node's reservation at this relay ended.
     ReservationEnded(NodeId),
+    /// mDNS found a node on the local network, or a further address of it: [`Network::found`] has the
+    /// addresses.
+    ///
+    /// [`Network::found`]: crate::Network::found
+    Found(NodeId),
     /// This node's addresses or reachability changed.
     AddressesChanged,
 }

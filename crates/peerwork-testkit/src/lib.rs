@@ -10,6 +10,7 @@
 //! * [`node`]: one node, its settings and its connections.
 //! * [`Mesh`]: several nodes in a shape, which can be partitioned, healed and killed.
 //! * [`link::Links`]: delay, loss, rate and cuts between two nodes.
+//! * [`machines::Lab`]: machines with addresses of their own, as Linux network namespaces.
 //! * [`process`]: processes that end with the test.
 //! * [`WebApp`]: a web app with a route for each thing that HTTP can do.
 //! * [`RawGossip`]: a pubsub client that writes messages in any form.
@@ -21,6 +22,7 @@
 mod door;
 mod held_link;
 pub mod link;
+pub mod machines;
 mod mesh;
 pub mod node;
 mod ports;

@@ -56,6 +56,12 @@ const NEEDS: &[Need] = &[
         install: Install::Apt(&["openssh-server"]),
     },
     Need {
+        what: "ip",
+        used_by: "machines of tests, which are network namespaces: nodes of one local network",
+        present: |_tools| !cfg!(target_os = "linux") || shell::find_program("ip").is_some(),
+        install: Install::Apt(&["iproute2"]),
+    },
+    Need {
         what: "a browser (chromium)",
         used_by: "the README flow, the live page of a relay, and the pages of sdk/js",
         present: |_tools| browser().is_some(),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod flood;
+mod local_network;
 mod node;
 mod offers;
 mod partition;

@@ -2,7 +2,7 @@
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::{Advertised, Command, Event, PeerTable};
+use super::{Advertised, Command, Event, FoundTable, PeerTable};
 use crate::{
     metering::Meters,
     transport::{Accepted, Budget, Gate},
@@ -14,6 +14,7 @@ pub(crate) struct Control {
     pub(crate) handed: mpsc::Sender<Accepted>,
     pub(crate) gate: Gate,
     pub(crate) table: PeerTable,
+    pub(crate) found: FoundTable,
     pub(crate) meters: Meters,
     pub(crate) budget: Budget,
     pub(crate) advertised: Advertised,

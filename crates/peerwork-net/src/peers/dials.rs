@@ -217,16 +217,18 @@ impl Dials {
         }
     }
 
-    /// Dials a node that mDNS found.
+    /// Dials a node that mDNS found, at all its addresses.
     pub(crate) fn dial_found(
         &self,
         swarm: &mut Swarm<Behaviour>,
         peer: PeerId,
-        address: Multiaddr,
+        addresses: Vec<Multiaddr>,
     ) {
         if !swarm.is_connected(&peer) {
-            self.gate.vouch(&address);
-            let options = DialOpts::peer_id(peer).addresses(vec![address]).build();
+            for address in &addresses {
+                self.gate.vouch(address);
+            }
+            let options = DialOpts::peer_id(peer).addresses(addresses).build();
             if !swarm.behaviour_mut().expect_local(options.connection_id()) {
                 return;
             }

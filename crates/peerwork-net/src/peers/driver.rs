@@ -200,10 +200,10 @@ impl Driver {
     pub(crate) fn dial_found(
         &self,
         swarm: &mut Swarm<Behaviour>,
-        peer: PeerId,
-        address: Multiaddr,
+        node: NodeId,
+        addresses: Vec<Multiaddr>,
     ) {
-        self.dials.dial_found(swarm, peer, address);
+        self.dials.dial_found(swarm, *node.as_peer_id(), addresses);
     }
 
     pub(crate) fn on_dial_failed(

@@ -207,6 +207,29 @@ impl Network {
         self.parts.peers.table.get(node)
     }
 
+    /// The addresses at which mDNS found a node on the local network, at most 16; empty for a node that
+    /// was not found or has expired. The node may answer at none of them, and belong to another network.
+    #[must_use]
+    pub fn found(&self, node: NodeId) -> Vec<Multiaddr> {
+        self.parts.peers.found.get(node)
+    }
+
+    /// Notes a find as that of mDNS, and tells of it; the network itself does not dial the node then.
+    #[cfg(feature = "testkit")]
+    pub fn note_found(&self, node: NodeId, addresses: Vec<Multiaddr>) {
+        let finds = addresses.into_iter().map(|address| (node, address));
+        for node in self.parts.peers.found.add(finds) {
+            // The channel refuses an event only when it has no reader.
+            let _ = self.parts.peers.events.send(Event::Found(node));
+        }
+    }
+
+    /// The nodes that mDNS finds on the local network at this moment, at most 512, in no order.
+    #[must_use]
+    pub fn found_nodes(&self) -> Vec<NodeId> {
+        self.parts.peers.found.nodes()
+    }
+
     /// Number of connected nodes.
     #[must_use]
     pub fn peer_count(&self) -> usize {

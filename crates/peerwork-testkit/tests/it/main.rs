@@ -5,4 +5,5 @@
 )]
 
 mod links;
+mod machines;
 mod mesh;

@@ -19,8 +19,12 @@ mod genesis;
 mod go_libp2p;
 mod http_clients;
 mod joining;
+#[cfg(target_os = "linux")]
+mod joining_page;
 mod js_versions;
 mod keys;
+#[cfg(target_os = "linux")]
+mod local_network;
 mod network;
 mod node;
 #[cfg(unix)]

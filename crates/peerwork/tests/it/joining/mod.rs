@@ -29,7 +29,7 @@ fn again(world: &World, node: &mut Node, name: &str) {
 }
 
 /// The ticket that a running node prints.
-fn invite(world: &World, name: &str, flags: &str) -> String {
+pub(crate) fn invite(world: &World, name: &str, flags: &str) -> String {
     let printed = world.run(&format!("invite --data-dir {name} {flags}"));
     printed.lines().last().unwrap().to_owned()
 }

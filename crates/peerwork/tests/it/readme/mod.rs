@@ -6,9 +6,9 @@
 
 mod apps;
 mod rows;
-mod shell;
+pub(crate) mod shell;
 mod statuses;
-mod text;
+pub(crate) mod text;
 mod web_socket;
 
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A shell with a home and a folder of its own, which runs the commands of the README.
+//! A shell with a home and a folder of its own, which runs the commands of a page.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
     sync::mpsc::{Receiver, channel},
 };
 
-use peerwork_testkit::process::PROCESS_DEADLINE;
+use peerwork_testkit::{machines::Machine, process::PROCESS_DEADLINE};
 
 use crate::{
     network::eventually,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A running shell; its background commands are killed with it.
-pub(super) struct Shell {
+pub(crate) struct Shell {
     process: Child,
     input: ChildStdin,
     /// The lines that the shell itself writes: one for each command that was started or has ended.
@@ -36,7 +36,12 @@ struct Job {
 
 impl Shell {
     /// Starts the shell with the built program in front of `PATH`.
-    pub(super) fn start(home: &Path) -> Self {
+    pub(crate) fn start(home: &Path) -> Self {
+        Self::start_on(home, None)
+    }
+
+    /// Starts the shell on a machine, or on that of the test.
+    pub(crate) fn start_on(home: &Path, machine: Option<&Machine>) -> Self {
         let folder = home.join("work");
         fs::create_dir(&folder).unwrap();
         let program = peerwork(home);
@@ -49,10 +54,14 @@ impl Shell {
                 None => command.env_remove(name),
             };
         }
-        let mut process = command
+        command
             .args(["--noprofile", "--norc"])
             .current_dir(&folder)
-            .env("PATH", format!("{}:{path}", built.display()))
+            .env("PATH", format!("{}:{path}", built.display()));
+        if let Some(machine) = machine {
+            command = machine.command(&command);
+        }
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -78,12 +87,12 @@ impl Shell {
     }
 
     /// The working folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Runs commands to their end in the shell, so that its variables stay.
-    pub(super) fn run(&mut self, commands: &str) -> Ran {
+    pub(crate) fn run(&mut self, commands: &str) -> Ran {
         let [out, err] = self.next_files();
         let mark = self.send(&format!(
             "{{\n{commands}\n}} </dev/null >{} 2>{}\necho \"$?\"\n",
@@ -98,7 +107,7 @@ impl Shell {
     }
 
     /// Runs commands that must succeed, and gives their standard output.
-    pub(super) fn succeeds(&mut self, commands: &str) -> String {
+    pub(crate) fn succeeds(&mut self, commands: &str) -> String {
         let ran = self.run(commands);
         assert_eq!(ran.code, Some(0), "{commands}: {ran:?}");
         ran.stdout
@@ -106,7 +115,7 @@ impl Shell {
 
     /// Starts a command in the background, in a process group of its own, and waits until its output
     /// contains `ready`.
-    pub(super) fn start_job(&mut self, name: &str, command: &str, ready: &str) {
+    pub(crate) fn start_job(&mut self, name: &str, command: &str, ready: &str) {
         let files = self.next_files();
         let [out, err] = &files;
         let mark = self.send(&format!(
@@ -121,7 +130,7 @@ impl Shell {
     }
 
     /// The output of a background command so far, with its standard error.
-    pub(super) fn output(&self, name: &str) -> String {
+    pub(crate) fn output(&self, name: &str) -> String {
         let files = &self.jobs[name].files;
         let texts = files
             .each_ref()
@@ -130,14 +139,14 @@ impl Shell {
     }
 
     /// Waits until the output of a background command contains `text`.
-    pub(super) fn says(&self, name: &str, text: &str) {
+    pub(crate) fn says(&self, name: &str, text: &str) {
         eventually(&format!("`{text}` from {name}"), || {
             self.output(name).contains(text).then_some(())
         });
     }
 
     /// Ends a background command, as Ctrl-C does, and waits until its processes are gone.
-    pub(super) fn end(&mut self, name: &str) {
+    pub(crate) fn end(&mut self, name: &str) {
         let job = self.jobs.remove(name).unwrap();
         assert!(job.signal("-INT"), "{name} has ended before");
         eventually(&format!("the end of {name}"), || {

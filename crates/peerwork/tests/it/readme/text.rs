@@ -13,31 +13,31 @@ const EXAMPLE_PORT: u16 = 9527;
 
 /// A block or a table row of the README.
 #[derive(Debug, Default)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// The language of a block with its first line, or the first cell of a row.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The text of a block, or the further cells of a row.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The prose between the item before and this one.
-    pub(super) before: String,
+    pub(crate) before: String,
     /// The prose between this item and the next one.
-    pub(super) after: String,
+    pub(crate) after: String,
 }
 
 impl Item {
     /// The texts between backticks in a row.
-    pub(super) fn spans(&self) -> Vec<&str> {
+    pub(crate) fn spans(&self) -> Vec<&str> {
         spans(&self.text)
     }
 }
 
 /// The texts between backticks.
-pub(super) fn spans(text: &str) -> Vec<&str> {
+pub(crate) fn spans(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
 /// Splits the README into its blocks and rows.
-pub(super) fn items(readme: &str) -> Vec<Item> {
+pub(crate) fn items(readme: &str) -> Vec<Item> {
     let (mut items, mut prose): (Vec<Item>, String) = (Vec::new(), String::new());
     let mut lines = readme.lines().peekable();
     while let Some(line) = lines.next() {
@@ -92,7 +92,7 @@ const SOCKET: &str = "/run/app.sock";
 
 /// The addresses, ports and the Unix socket that stand for those of the README: an address that this test
 /// has for itself, ports outside of the range from which systems take free ports, and a socket in `home`.
-pub(super) struct Local {
+pub(crate) struct Local {
     ip: Ipv4Addr,
     ports: BTreeMap<u16, u16>,
     home: PathBuf,
@@ -100,7 +100,7 @@ pub(super) struct Local {
 
 impl Local {
     /// Takes a free port for each port in the commands of the README.
-    pub(super) fn new(home: &Path, items: &[Item]) -> Self {
+    pub(crate) fn new(home: &Path, items: &[Item]) -> Self {
         let ip = own_loopback();
         let mut named = BTreeSet::new();
         for item in items {
@@ -124,12 +124,12 @@ impl Local {
     }
 
     /// The path of the Unix socket.
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.home.join("app.sock")
     }
 
     /// Replaces the addresses, ports and the socket in a text of the README.
-    pub(super) fn apply(&self, text: &str) -> String {
+    pub(crate) fn apply(&self, text: &str) -> String {
         let text = replace_numbers(text, |port| self.ports.get(&port).copied());
         let ip = self.ip.to_string();
         let text = text.replace(SOCKET, &self.socket().display().to_string());
@@ -159,7 +159,7 @@ fn replace_numbers(text: &str, mut with: impl FnMut(u16) -> Option<u16>) -> Stri
 }
 
 /// Replaces addresses of owners and node ids by their kinds.
-pub(super) fn without_ids(text: &str) -> String {
+pub(crate) fn without_ids(text: &str) -> String {
     let words = text.split_inclusive(char::is_whitespace).map(|word| {
         let id = word.trim_end();
         let kind = match id {
