@@ -6,8 +6,15 @@ use anyhow::Context as _;
 use clap::Args;
 use multiaddr::{Multiaddr, Protocol};
 use peerwork::{Config, Forwarding as Forwarded, Node};
-use peerwork_api::operator::v1::{Peer, ServerStatus};
-use peerwork_identity::{KeyType, Keypair, NetworkFile, NodeAddress, NodeId};
+use peerwork_api::{
+    invitations::v1::{CreateRequest, invitations_client::InvitationsClient},
+    operator::{
+        self, Connection,
+        v1::{Peer, ServerStatus},
+    },
+};
+use peerwork_identity::{KeyType, Keypair, NetworkFile, NetworkSecret, NodeAddress, NodeId};
+use peerwork_ticket::{Pass, Ticket};
 use peerwork_tunnel::forward;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -17,7 +24,7 @@ use super::{
     command::{Call, Command},
     join,
     network_sources::{Sources, refuse_both},
-    operator::{connect, refused},
+    operator::{connection, refused},
     output::{Answer, Form},
     runtime::block_on,
     settings::Resolved,
@@ -202,7 +209,8 @@ fn peer(network: NetworkFile) -> Config {
 /// The network of the running node: that node and the relays it knows become the entry points.
 async fn network_of_running_node(resolved: &Resolved) -> anyhow::Result<NetworkFile> {
     const ADVICE: &str = "no way into the network: name its file by --network";
-    let mut client = connect(resolved).await.context(ADVICE)?;
+    let connection = connection(resolved).await.context(ADVICE)?;
+    let mut client = operator::system(connection.clone());
     let answer = client
         .get_status(())
         .await
@@ -213,7 +221,28 @@ async fn network_of_running_node(resolved: &Resolved) -> anyhow::Result<NetworkF
         .await
         .map_err(|status| refused(&status))
         .context(ADVICE)?;
-    network_of(&answer.into_inner(), &relays.into_inner().peers).context(ADVICE)
+    let network = network_of(&answer.into_inner(), &relays.into_inner().peers).context(ADVICE)?;
+    let secrets = secrets_of(connection, &network).await.context(ADVICE)?;
+    Ok(NetworkFile { secrets, ..network })
+}
+
+/// The secrets of the running node's network, from a ticket that the node makes.
+async fn secrets_of(
+    connection: Connection,
+    network: &NetworkFile,
+) -> anyhow::Result<Vec<NetworkSecret>> {
+    let entry = network.bootnodes.iter().chain(&network.relaynodes).next();
+    let request = CreateRequest {
+        // The node needs no relay of its own for a ticket with a given address.
+        addresses: entry.iter().map(ToString::to_string).collect(),
+        ..CreateRequest::default()
+    };
+    let made = InvitationsClient::new(connection).create(request).await;
+    let ticket = made.map_err(|status| refused(&status))?.into_inner().ticket;
+    match ticket.parse::<Ticket>()?.pass {
+        Pass::Secrets(secrets) => Ok(secrets),
+        Pass::Open | Pass::Token(_) => Ok(Vec::new()),
+    }
 }
 
 fn network_of(status: &ServerStatus, relays: &[Peer]) -> anyhow::Result<NetworkFile> {

@@ -312,7 +312,7 @@ fn servers_and_relays_join_by_a_ticket_from_the_environment() {
 }
 
 #[test]
-fn a_forward_joins_by_a_ticket_for_one_run() {
+fn a_forward_joins_by_a_ticket_for_one_run_or_by_the_running_node() {
     let world = World::new();
     let (_app, port) = world.webapp();
     let relay = own_network(&world, "relay");
@@ -326,12 +326,15 @@ fn a_forward_joins_by_a_ticket_for_one_run() {
         &edge.at.node_id,
     );
     let target = format!("{}:{port}", edge.at.node_id);
-    let (_forward, at) = world.forward(&target, &format!("--join {ticket}"));
-    eventually("the app behind the forward", || {
-        let answer = crate::network::curl(&format!("http://{at}/home"), &[])?;
-        (answer.status == 200).then_some(())
-    });
-    let _ = relay;
+    // The running node lends its secret to a forward that is given neither a ticket nor a file.
+    let running = format!("--grpc-address {}", relay.at.grpc.unwrap());
+    for way in [format!("--join {ticket}"), running] {
+        let (_forward, at) = world.forward(&target, &way);
+        eventually("the app behind the forward", || {
+            let answer = crate::network::curl(&format!("http://{at}/home"), &[])?;
+            (answer.status == 200).then_some(())
+        });
+    }
 }
 
 #[test]
