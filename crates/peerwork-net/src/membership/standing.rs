@@ -59,6 +59,12 @@ impl Membership {
         *self.0.secrets.write() = secrets.into();
     }
 
+    /// Whether the network itself dials the nodes that mDNS finds: the gate decides about the
+    /// connections then. In a network with entry points alone, the services know the nodes to dial.
+    pub(crate) fn dials_found(&self) -> bool {
+        !self.0.entries || !self.secrets().is_empty()
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         let secrets = self.secrets();
         match (self.0.guest, secrets.is_empty(), self.0.entries) {
