@@ -20,6 +20,8 @@ use crate::{
     rust,
 };
 
+mod attacks;
+mod raw;
 mod silent;
 
 static ECHO: Protocol = Protocol::answered("/test/echo/1");
