@@ -90,6 +90,7 @@ impl Refusal {
             Self::OtherNetwork => "other-network",
             Self::Changed => "changed",
             Self::GuestTime => "guest-time",
+            Self::Crowded => "crowded",
         }
     }
 }
@@ -130,4 +131,7 @@ pub enum Refusal {
     /// The guest's time is over.
     #[error("the time of a guest is over")]
     GuestTime,
+    /// Too many connections have not proven the secret, and this one was the oldest of them.
+    #[error("too many nodes wait for the proof of the network's secret: try again")]
+    Crowded,
 }

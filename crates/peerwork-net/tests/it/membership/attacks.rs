@@ -1,6 +1,8 @@
 //! Attacks on the proof of a secret: relayed, reflected, repeated and malformed messages of
 //! `/peerwork/network/1`, and strangers that ask for other protocols.
 
+use std::time::Duration;
+
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::core::muxing::SubstreamBox;
 use peerwork_identity::Keypair;
@@ -64,6 +66,7 @@ async fn an_answer_of_a_member_opens_no_connection_of_the_node_that_relays_it() 
     let to_member = stranger(&key, &member).await;
     let (_asked, answer) = challenge(&to_member, nonce).await.unwrap();
     assert_eq!(verdict(&mut stream, &answer).await, Some(0));
+    drop(stream);
     to_victim.closed().await;
     assert!(victim.peers().is_empty() && member.peers().is_empty());
 }
@@ -76,12 +79,14 @@ async fn the_answer_of_a_node_to_its_own_challenge_is_refused() {
     let (mut stream, nonce) = challenged(&mut raw).await;
     let (_asked, answer) = challenge(&raw, nonce).await.unwrap();
     assert_eq!(verdict(&mut stream, &answer).await, Some(0));
+    drop(stream);
     raw.closed().await;
     assert!(victim.peers().is_empty());
     // The same answer on a later connection of the same node is as useless.
     let mut raw = stranger(&key, &victim).await;
     let (mut stream, _) = challenged(&mut raw).await;
     assert_eq!(verdict(&mut stream, &answer).await, Some(0));
+    drop(stream);
     raw.closed().await;
 }
 
@@ -141,6 +146,39 @@ async fn a_flood_of_challenges_that_nobody_reads_keeps_no_member_out() {
     dial(&member, &victim).await.unwrap();
     echo(&member, &victim, &ECHO).await.unwrap();
     assert!(victim.peers().len() == 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_and_guests_leave_room_for_members_and_for_own_dials() {
+    const CONNECTIONS_MAX: usize = 40;
+    let shared = secret();
+    let mut settings = with(relay_config(), &[&shared]);
+    settings.limits.connections_max = u32::try_from(CONNECTIONS_MAX).unwrap();
+    settings.limits.handshake_timeout = Duration::from_secs(120);
+    let victim = start(settings).await;
+    let mut strangers = std::collections::VecDeque::new();
+    for number in 0..CONNECTIONS_MAX + 10 {
+        let mut raw = stranger(&key(), &victim).await;
+        let (mut stream, _) = challenged(&mut raw).await;
+        if number % 2 == 0 {
+            assert_eq!(verdict(&mut stream, &[2]).await, Some(1), "a guest");
+        }
+        strangers.push_back((raw, stream));
+        if strangers.len() > CONNECTIONS_MAX / 4 {
+            let (oldest, _stream) = strangers.pop_front().unwrap();
+            oldest.closed().await;
+        }
+    }
+    let (member, dialled) = (
+        start(with(behind_nat_config(), &[&shared])).await,
+        start(with(relay_config(), &[&shared])).await,
+    );
+    dial(&member, &victim).await.unwrap();
+    dial(&victim, &dialled).await.unwrap();
+    // The proofs of both took the places of the two oldest strangers; the others stay.
+    for (raw, _) in strangers.iter().skip(2) {
+        assert!(raw.propose(ECHO.name()).await.is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
