@@ -7,7 +7,10 @@ use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::core::muxing::SubstreamBox;
 use peerwork_identity::Keypair;
 use peerwork_net::Network;
-use peerwork_testkit::{eventually, node::key};
+use peerwork_testkit::{
+    eventually,
+    node::{NETWORK, key},
+};
 use tokio::time::timeout_at;
 
 use super::{
@@ -146,6 +149,42 @@ async fn a_flood_of_challenges_that_nobody_reads_keeps_no_member_out() {
     dial(&member, &victim).await.unwrap();
     echo(&member, &victim, &ECHO).await.unwrap();
     assert!(victim.peers().len() == 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_a_verified_node_wait_for_its_verdict_and_one_above_the_bound_is_reset() {
+    const EARLY_MAX: usize = 1024;
+    let shared = secret();
+    let mut settings = with(relay_config(), &[&shared]);
+    settings.limits.handshake_timeout = Duration::from_secs(120);
+    let member = start(settings).await;
+    serve(&member, &ECHO);
+    let key = key();
+    let mut raw = stranger(&key, &member).await;
+    let (mut stream, nonce) = challenged(&mut raw).await;
+    let (prover, verifier) = (key.node_id().to_bytes(), member.node_id().to_bytes());
+    let parts = [NETWORK.as_bytes(), &prover, &verifier, &nonce];
+    let mac = shared.mac("peerwork network proof 1", &parts);
+    let answer = [&[1, 1][..], &mac].concat();
+    assert_eq!(verdict(&mut stream, &answer).await, Some(1));
+    let (mut asked, _) = challenge(&raw, nonce).await.unwrap();
+    let mut early = Vec::new();
+    for _ in 0..EARLY_MAX {
+        let (stream, answer) = raw.propose(ECHO.name()).await.unwrap();
+        assert_eq!(answer, ECHO.name());
+        early.push(stream);
+    }
+    if let Some((mut above, _)) = raw.propose(ECHO.name()).await {
+        let read = timeout_at(soon(), above.read(&mut [0])).await.unwrap();
+        assert!(!matches!(read, Ok(1..)), "{read:?}");
+    }
+    assert!(member.peers().is_empty(), "no verdict yet");
+    asked.write_all(&[1]).await.unwrap();
+    asked.flush().await.unwrap();
+    for stream in [0, EARLY_MAX - 1] {
+        let read = timeout_at(soon(), early[stream].read(&mut [0])).await;
+        assert_eq!(read.unwrap().unwrap(), 1, "stream {stream} is answered");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -38,10 +38,12 @@ pub(super) struct Raw {
 
 impl Raw {
     pub(super) async fn dial(key: &identity::Keypair, address: Multiaddr) -> Self {
+        let mut muxer = yamux::Config::default();
+        muxer.set_max_num_streams(2048);
         let mut transport = tcp::tokio::Transport::new(tcp::Config::default())
             .upgrade(upgrade::Version::V1)
             .authenticate(noise::Config::new(key).unwrap())
-            .multiplex(yamux::Config::default())
+            .multiplex(muxer)
             .boxed();
         let options = DialOpts {
             role: Endpoint::Dialer,
