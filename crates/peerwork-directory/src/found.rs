@@ -1,4 +1,6 @@
-//! Dials nodes of this network that mDNS finds on the local network.
+//! Dials nodes of this network that mDNS finds on the local network, where entry points of the network
+//! file and no secret tell which nodes belong to the network. In other networks `peerwork-net` dials all
+//! found nodes itself, and its membership gate decides about the connections.
 //!
 //! Any machine of the local network may run a node with this network's id. So only nodes that the network
 //! file names, or of which the directory has an entry, are dialled; the entry may come after the find.
@@ -95,6 +97,10 @@ impl Dialler {
     /// Dials a node of this network that mDNS has found and that is not connected.
     fn consider(&mut self, node: NodeId) {
         let core = &self.core;
+        if core.network.dials_found() {
+            // A dial past the gate would connect a node without a file to one of another network.
+            return;
+        }
         let addresses = core.network.found(node);
         let dialled = !addresses.is_empty()
             && core.network.path(node).is_none()

@@ -12,7 +12,7 @@ use libp2p::{
 };
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     dht,
     error::StartError,
     gossip,
@@ -23,8 +23,8 @@ use crate::{
 
 pub(crate) use boxed::Boxed;
 
-/// The membership gate stands before all parts. The handlers are boxed, because libp2p copies a connection's handler several times while the
-/// connection is set up, and keeps the memory.
+/// The membership gate stands before all parts. The handlers are boxed, because libp2p copies a
+/// connection's handler several times while the connection is set up, and keeps the memory.
 pub(crate) type Behaviour = Boxed<membership::Behaviour<Parts>, false>;
 /// The events of all parts and of the gate.
 pub(crate) type Event = membership::Event<PartsEvent>;
@@ -98,8 +98,15 @@ pub(crate) fn build(
         kad: dht::build(this, &config.network, config.dht, config.dht_keys)?,
     };
     let patience = config.limits.handshake_timeout;
-    let gated = membership::Behaviour::new(parts, membership, registry, patience);
+    let unproven = unproven_max(&config.limits);
+    let gated = membership::Behaviour::new(parts, membership, registry, patience, unproven);
     Ok(Boxed::new(gated))
+}
+
+/// Connections that have not proven the network's secret: a quarter of all, so that strangers leave room
+/// for members and for this node's own dials.
+fn unproven_max(limits: &config::Limits) -> usize {
+    usize::try_from(limits.connections_max / 4).map_or(usize::MAX, |quarter| quarter.max(1))
 }
 
 fn build_mdns(config: &Config) -> Result<Option<mdns::tokio::Behaviour>, StartError> {

@@ -29,7 +29,7 @@ use crate::{
     membership::{self, Held, Membership, Refusal},
     metering::Meters,
     metrics::Metrics,
-    peers::{self, Event, FoundTable, Path, PeerTable, Reachability},
+    peers::{self, Event, FoundTable, Links, Path, PeerTable, Reachability},
     relay, streams,
     transport::Budget,
 };
@@ -42,8 +42,6 @@ struct Commands {
     dht: mpsc::Receiver<dht::Command>,
 }
 
-/// Nodes that are dialled at once because mDNS found them.
-const MDNS_PEERS_MAX: usize = 32;
 /// The rate of log lines about listeners that cannot accept.
 const FAILURE_LOG: Rate = Rate {
     burst: 1,
@@ -70,9 +68,8 @@ struct EventLoop {
     reachability: watch::Sender<Reachability>,
     table: PeerTable,
     found: FoundTable,
+    links: Links,
     membership: Membership,
-    /// Whether the network file names entry points.
-    entries: bool,
     meters: Meters,
     budget: Budget,
     streams: streams::Registry,
@@ -125,6 +122,8 @@ impl EventLoop {
 
     fn on_tick(&mut self) {
         self.peers.on_tick(&mut self.swarm, Instant::now());
+        self.links.refresh();
+        self.dial_found();
         self.dht.end_abandoned(&mut self.swarm);
         self.gossip.leave_dropped(&mut self.swarm);
         self.gossip.publish_infos();
@@ -333,19 +332,26 @@ impl EventLoop {
         self.peers.tell(Event::ReservationEnded(node));
     }
 
-    /// Notes the nodes that mDNS found, and tells the services. A node with a secret, or without entry
-    /// points, also dials them, and the membership gate decides about the connection; of a network with
-    /// entry points alone, the services know the nodes to dial.
+    /// Notes the nodes that mDNS found on the networks of this machine's interfaces, and tells the
+    /// services. A packet from another network, which only a forger or a router sends, finds nothing.
     fn on_found(&mut self, found: Vec<(PeerId, Multiaddr)>) {
-        let nodes = self.found.add(of_nodes(found));
-        let gated = !self.entries || !self.membership.secrets().is_empty();
-        for node in &nodes {
-            tracing::debug!(%node, dialled = gated, "found on the local network");
-            self.peers.tell(Event::Found(*node));
+        self.links.refresh();
+        let links = &self.links;
+        let found = of_nodes(found).filter(|(_, address)| links.reach(address));
+        for node in self.found.add(found) {
+            tracing::debug!(%node, "found on the local network");
+            self.peers.tell(Event::Found(node));
         }
-        let dialled = nodes.into_iter().filter(|_| gated);
-        for node in dialled.take(MDNS_PEERS_MAX) {
-            let addresses = self.found.get(node);
+        self.dial_found();
+    }
+
+    fn dial_found(&mut self) {
+        if !self.membership.dials_found() {
+            return;
+        }
+        let swarm = &self.swarm;
+        let is_connected = |node: NodeId| swarm.is_connected(node.as_peer_id());
+        for (node, addresses) in self.found.take_due(self.started.elapsed(), is_connected) {
             self.peers.dial_found(&mut self.swarm, node, addresses);
         }
     }

@@ -8,6 +8,7 @@ mod dials;
 mod driver;
 mod found;
 mod handle;
+mod links;
 mod path;
 mod subscriptions;
 mod table;
@@ -26,6 +27,7 @@ pub use connection::{
 pub(crate) use control::Control;
 pub(crate) use driver::{Change, Command, Driver};
 pub(crate) use found::FoundTable;
+pub(crate) use links::Links;
 pub(crate) use path::without_last_peer;
 pub use path::{Path, ip};
 pub use subscriptions::{ConnectionEvents, Lagged};

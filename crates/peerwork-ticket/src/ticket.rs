@@ -204,6 +204,27 @@ mod tests {
         round_trip(&ticket(Pass::Token(token(&key)), at));
     }
 
+    /// The documented values were computed with Python's `hmac` and `base64` modules.
+    #[test]
+    fn the_documented_ticket_and_token_are_those_of_the_documented_values() {
+        const PAGE: &str = include_str!("../../../proto/peer/README.md");
+        let at =
+            "/ip4/192.0.2.1/tcp/4001/p2p/16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi";
+        let at: NodeAddress = at.parse().unwrap();
+        assert!(PAGE.contains(&at.to_string()));
+        let secret = NetworkSecret::from_bytes([1; 32]);
+        let documented = Ticket {
+            network_id: 1000,
+            name: "Example".to_owned(),
+            relays: vec![at.clone()],
+            pass: Pass::Secrets(vec![secret.clone()]),
+        };
+        let text = documented.to_text().unwrap();
+        assert!(PAGE.contains(&format!("\n{}\n", *text)), "{}", *text);
+        let token = Token::documented(&secret, at.node);
+        assert!(PAGE.contains(&hex::encode(token.mac)));
+    }
+
     #[test]
     fn a_ticket_with_one_relay_and_a_secret_fits_into_a_message() {
         let key = Keypair::generate(KeyType::Secp256k1);

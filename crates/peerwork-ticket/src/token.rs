@@ -72,6 +72,20 @@ impl Token {
         UNIX_EPOCH.checked_add(after).unwrap_or(UNIX_EPOCH)
     }
 
+    /// The token that `proto/peer/README.md` documents.
+    #[cfg(test)]
+    pub(crate) fn documented(key: &NetworkSecret, relay: NodeId) -> Self {
+        let mut token = Self {
+            id: TokenId([2; ID_BYTES]),
+            relay,
+            expires: 1_700_000_000,
+            once: true,
+            mac: [0; MAC_BYTES],
+        };
+        token.mac = token.mac_with(key, 1000);
+        token
+    }
+
     fn mac_with(&self, key: &NetworkSecret, network_id: i64) -> [u8; MAC_BYTES] {
         self.with_parts(network_id, |parts| key.mac(MAC_LABEL, parts))
     }

@@ -1,10 +1,10 @@
 //! Nodes that mDNS finds: those of the network are dialled, and strangers are not. The tests note the finds,
 //! because loopback has no mDNS.
 
-use peerwork_net::Network;
+use peerwork_net::{Network, peers::ConnectionEvent};
 use peerwork_testkit::{
     eventually,
-    node::{self, any_port},
+    node::{self, any_port, soon},
 };
 
 use crate::node::{Node, edge_config, key, net_config, relay, relay_config, start_on};
@@ -89,4 +89,31 @@ async fn a_found_node_with_an_entry_is_dialled_at_once() {
     );
     second.network.note_found(id, vec![address.transport]);
     eventually("a connection to the found node", || second.network.path(id)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_entries_leaves_found_nodes_to_the_gate() {
+    let configured = Quiet::new().await;
+    let keypair = key();
+    let mut net = net_config(keypair.clone());
+    net.membership.entries = false;
+    let network = node::start(net).await;
+    let mut config = relay_config(&[]);
+    config.trusted = [configured.network.node_id()].into();
+    let fresh = start_on(network, keypair, config).await;
+    let events = configured.network.connection_events(64, soon()).await;
+    let mut events = events.unwrap();
+    configured.found_by(&fresh);
+    // The gate of the fresh node refuses a node of a network with entries.
+    loop {
+        let event = tokio::time::timeout_at(soon(), events.next()).await;
+        if let ConnectionEvent::Closed(..) = event.unwrap().unwrap().unwrap() {
+            break;
+        }
+    }
+    eventually("the configured node stays alone", || {
+        (configured.network.peer_count() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(fresh.network.peer_count(), 0);
 }

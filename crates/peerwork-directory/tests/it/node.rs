@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use peerwork_testkit::node::{NETWORK, config_of as net_config, key};
+pub use peerwork_testkit::node::{NETWORK, key};
 
 use multiaddr::Multiaddr;
 use peerwork_directory::{
@@ -17,6 +17,13 @@ use peerwork_testkit::{
 };
 use prometheus_client::registry::Registry;
 use tokio::{sync::broadcast, time::timeout};
+
+/// A node of a network with entry points, with a known key, that listens nowhere.
+pub fn net_config(keypair: Keypair) -> peerwork_net::Config {
+    let mut config = node::config_of(keypair);
+    config.membership.entries = true;
+    config
+}
 
 pub struct Node {
     pub network: Network,

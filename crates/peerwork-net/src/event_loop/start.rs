@@ -30,7 +30,7 @@ use crate::{
     membership::{Held, Membership},
     metering::Meters,
     metrics::Metrics,
-    peers::{self, Advertised, Event, FoundTable, PeerTable, Reachability},
+    peers::{self, Advertised, Event, FoundTable, Links, PeerTable, Reachability},
     relay, streams,
     transport::{self, Accepted},
     webrtc,
@@ -145,7 +145,9 @@ async fn start(config: Config, registry: &mut MetricsRegistry) -> Result<Network
     };
     let forwarded = published.forwarded.subscribe();
     let metrics = Metrics::register(registry);
-    let mut event_loop = event_loop(&config, swarm, commands, &parts, (published, metrics));
+    let links = Links::new(config.mdns).await;
+    let published = (published, metrics);
+    let mut event_loop = event_loop(&config, (swarm, links), commands, &parts, published);
     event_loop.gossip.follow(&mut event_loop.swarm);
     for event in early_events {
         event_loop.on_event(event);
@@ -241,7 +243,7 @@ fn network(
 
 fn event_loop(
     config: &Config,
-    swarm: Swarm<Behaviour>,
+    (swarm, links): (Swarm<Behaviour>, Links),
     commands: Commands,
     parts: &Parts,
     (published, metrics): (Published, Metrics),
@@ -268,7 +270,7 @@ fn event_loop(
         table,
         found: parts.found.clone(),
         membership: parts.membership.clone(),
-        entries: config.membership.entries,
+        links,
         meters: parts.meters.clone(),
         budget: parts.budget.clone(),
         streams: parts.streams.clone(),

@@ -1,7 +1,7 @@
 //! Gives every connection a gate, and notes which connections are open.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     ops::{Deref, DerefMut},
     task::{Context, Poll},
     time::Duration,
@@ -34,6 +34,7 @@ pub(crate) struct Behaviour<B> {
     membership: Membership,
     registry: Registry,
     patience: Duration,
+    unproven: Unproven,
     local_dials: HashSet<ConnectionId>,
     /// Bounded by the limits of connections.
     connections: HashMap<ConnectionId, Tracked>,
@@ -42,9 +43,31 @@ pub(crate) struct Behaviour<B> {
     let_in: VecDeque<(PeerId, ConnectionId)>,
 }
 
+/// The connections that have not proven the secret, in the order in which they were established.
+struct Unproven {
+    max: usize,
+    next: u64,
+    connections: BTreeMap<u64, (PeerId, ConnectionId)>,
+}
+
+impl Unproven {
+    /// Adds a connection and returns its number, and the oldest connection where there are too many: a
+    /// member needs a round trip or two for its proof, and a stranger takes all of its time.
+    fn add(&mut self, new: (PeerId, ConnectionId)) -> (u64, Option<(PeerId, ConnectionId)>) {
+        let number = self.next;
+        self.next += 1;
+        self.connections.insert(number, new);
+        let crowded = self.connections.len() > self.max;
+        let oldest = crowded.then(|| self.connections.pop_first()).flatten();
+        (number, oldest.map(|(_, oldest)| oldest))
+    }
+}
+
 struct Tracked {
     peer: PeerId,
     open: bool,
+    /// The number among the unproven connections.
+    number: Option<u64>,
     proven: Vec<NetworkSecret>,
 }
 
@@ -70,12 +93,19 @@ impl<B> Behaviour<B> {
         membership: Membership,
         registry: Registry,
         patience: Duration,
+        unproven_max: usize,
     ) -> Self {
+        let unproven = Unproven {
+            max: unproven_max,
+            next: 0,
+            connections: BTreeMap::new(),
+        };
         Self {
             inner,
             membership,
             registry,
             patience,
+            unproven,
             local_dials: HashSet::new(),
             connections: HashMap::new(),
             events: VecDeque::new(),
@@ -106,6 +136,33 @@ impl<B> Behaviour<B> {
         }
     }
 
+    fn forget(&mut self, connection: ConnectionId) {
+        let tracked = self.connections.remove(&connection);
+        if let Some(number) = tracked.and_then(|tracked| tracked.number) {
+            self.unproven.connections.remove(&number);
+        }
+    }
+
+    fn on_proven(&mut self, peer: PeerId, connection: ConnectionId, proven: Vec<NetworkSecret>) {
+        let Some(tracked) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        tracked.open = true;
+        tracked.proven = proven;
+        if let Some(number) = tracked.number.take() {
+            self.unproven.connections.remove(&number);
+        }
+        // The secrets may have been changed during the proof.
+        if is_valid(tracked, &self.membership.secrets()) {
+            self.registry.let_in(peer, connection);
+            self.events.push_back((peer, connection, None));
+            self.let_in.push_back((peer, connection));
+        } else {
+            let refused = (peer, connection, Some(Refusal::Changed));
+            self.events.push_back(refused);
+        }
+    }
+
     fn handler<H: ConnectionHandler>(
         &mut self,
         inner: H,
@@ -118,13 +175,20 @@ impl<B> Behaviour<B> {
             (true, true) => Some(Wanted::Local),
             (true, false) => None,
         };
-        let tracked = Tracked {
+        let mut tracked = Tracked {
             peer,
             open: wanted.is_none(),
+            number: None,
             proven: Vec::new(),
         };
         if wanted.is_some() {
             self.registry.hold_back(peer, connection);
+            let (number, oldest) = self.unproven.add((peer, connection));
+            tracked.number = Some(number);
+            if let Some((peer, connection)) = oldest {
+                self.events
+                    .push_back((peer, connection, Some(Refusal::Crowded)));
+            }
         }
         self.connections.insert(connection, tracked);
         let shared = (self.membership.clone(), self.registry.clone());
@@ -201,15 +265,15 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Behaviour<B> {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match &event {
             FromSwarm::ConnectionClosed(closed) => {
-                self.connections.remove(&closed.connection_id);
+                self.forget(closed.connection_id);
             }
             FromSwarm::DialFailure(failed) => {
                 self.local_dials.remove(&failed.connection_id);
                 // The swarm may drop a connection whose handler exists already.
-                self.connections.remove(&failed.connection_id);
+                self.forget(failed.connection_id);
             }
             FromSwarm::ListenFailure(failed) => {
-                self.connections.remove(&failed.connection_id);
+                self.forget(failed.connection_id);
             }
             _ => {}
         }
@@ -227,22 +291,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Behaviour<B> {
                 self.inner
                     .on_connection_handler_event(peer, connection, event);
             }
-            Either::Left(Outcome::Proven(proven)) => {
-                if let Some(tracked) = self.connections.get_mut(&connection) {
-                    tracked.open = true;
-                    tracked.proven = proven;
-                    // The secrets may have been changed during the proof.
-                    let valid = is_valid(tracked, &self.membership.secrets());
-                    if valid {
-                        self.registry.let_in(peer, connection);
-                    }
-                    let refusal = (!valid).then_some(Refusal::Changed);
-                    self.events.push_back((peer, connection, refusal));
-                    if valid {
-                        self.let_in.push_back((peer, connection));
-                    }
-                }
-            }
+            Either::Left(Outcome::Proven(proven)) => self.on_proven(peer, connection, proven),
             Either::Left(Outcome::Refused(refusal)) => {
                 self.events.push_back((peer, connection, Some(refusal)));
             }

@@ -434,7 +434,8 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => match info {
                 Either::Left(()) => self.refuse(match error {
                     StreamUpgradeError::NegotiationFailed => Refusal::Unsupported,
-                    _ => Refusal::Silent,
+                    StreamUpgradeError::Io(error) => refusal_of(&error),
+                    StreamUpgradeError::Timeout | StreamUpgradeError::Apply(_) => Refusal::Silent,
                 }),
                 Either::Right(info) => {
                     if let Some(error) = of_inner(error) {

@@ -232,6 +232,29 @@ mod tests {
         assert!(answer.proven(&[c], parties, &nonce).is_empty());
     }
 
+    /// The documented MAC was computed with Python's `hmac` module.
+    #[test]
+    fn the_documented_mac_is_the_one_of_the_documented_values() {
+        const PAGE: &str = include_str!("../../../../proto/peer/README.md");
+        let node = |text: &str| {
+            assert!(PAGE.contains(text));
+            text.parse::<PeerId>().unwrap()
+        };
+        let parties = Parties {
+            network: "1000",
+            prover: &node("16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi"),
+            verifier: &node("12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"),
+        };
+        let secret = NetworkSecret::from_bytes([1; 32]);
+        assert!(PAGE.contains(secret.to_text().as_str()));
+        let nonce = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        let Answer::Proofs { macs, .. } = proofs(&[secret], parties, &nonce) else {
+            panic!("a member answers with proofs");
+        };
+        let mac: String = macs[0].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(PAGE.contains(&format!("| MAC | `{mac}` |")), "{mac}");
+    }
+
     #[test]
     fn an_answer_has_the_documented_bytes() {
         let (one, other) = nodes();

@@ -59,6 +59,12 @@ impl Membership {
         *self.0.secrets.write() = secrets.into();
     }
 
+    /// Whether the network itself dials the nodes that mDNS finds: the gate decides about the
+    /// connections then. In a network with entry points alone, the services know the nodes to dial.
+    pub(crate) fn dials_found(&self) -> bool {
+        !self.0.entries || !self.secrets().is_empty()
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         let secrets = self.secrets();
         match (self.0.guest, secrets.is_empty(), self.0.entries) {
@@ -84,6 +90,7 @@ impl Refusal {
             Self::OtherNetwork => "other-network",
             Self::Changed => "changed",
             Self::GuestTime => "guest-time",
+            Self::Crowded => "crowded",
         }
     }
 }
@@ -124,4 +131,7 @@ pub enum Refusal {
     /// The guest's time is over.
     #[error("the time of a guest is over")]
     GuestTime,
+    /// Too many connections have not proven the secret, and this one was the oldest of them.
+    #[error("too many nodes wait for the proof of the network's secret: try again")]
+    Crowded,
 }

@@ -214,7 +214,15 @@ impl Network {
         self.parts.peers.found.get(node)
     }
 
-    /// Notes a find as that of mDNS, and tells of it; the network itself does not dial the node then.
+    /// Whether the network itself dials the nodes that mDNS finds, because a secret, or the lack of
+    /// entry points at both ends, decides about the connections. Otherwise the services do.
+    #[must_use]
+    pub fn dials_found(&self) -> bool {
+        self.parts.membership.dials_found()
+    }
+
+    /// Notes a find as that of mDNS, and tells of it. The network dials the node within a second where
+    /// it dials found nodes.
     #[cfg(feature = "testkit")]
     pub fn note_found(&self, node: NodeId, addresses: Vec<Multiaddr>) {
         let finds = addresses.into_iter().map(|address| (node, address));

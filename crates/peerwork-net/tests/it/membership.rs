@@ -11,7 +11,11 @@ use peerwork_net::{
     gossip::{Mode, Verdict},
     peers::{CloseReason, ConnectionEvent, ConnectionEvents},
 };
-use peerwork_testkit::{eventually, node::key};
+use peerwork_testkit::{
+    eventually,
+    link::{Conditions, Links},
+    node::key,
+};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -20,6 +24,8 @@ use crate::{
     rust,
 };
 
+mod attacks;
+mod raw;
 mod silent;
 
 static ECHO: Protocol = Protocol::answered("/test/echo/1");
@@ -372,4 +378,25 @@ async fn a_node_leaves_the_table_with_its_last_open_connection_while_another_is_
         () = gone => {}
         () = silent::until_closed(&mut twin) => panic!("the twin was to be held back meanwhile"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_meet_over_a_link_by_satellite_and_a_stranger_reads_its_refusal_there() {
+    let links = Links::default();
+    links.set_all(Conditions {
+        delay: Duration::from_millis(1100),
+        ..Conditions::default()
+    });
+    let on_link = |mut settings: Config| {
+        settings.link = Some(links.of(settings.keypair.node_id()));
+        settings
+    };
+    let shared = secret();
+    let relay = start(on_link(with(relay_config(), &[&shared]))).await;
+    let member = start(on_link(with(config(), &[&shared]))).await;
+    let stranger = start(on_link(config())).await;
+    let closing = closed(events(&stranger).await);
+    let (met, _, reason) = tokio::join!(dial(&member, &relay), dial(&stranger, &relay), closing);
+    met.unwrap();
+    assert_eq!(reason, CloseReason::Refused(Refusal::ByOther));
 }
