@@ -10,10 +10,16 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{backoff::Backoff, core::Core};
+use crate::{
+    backoff::{self, Backoff},
+    core::Core,
+};
 
 /// How long one dial may take.
 const DIAL: Duration = Duration::from_secs(10);
+/// A connection that lasts so long is a success. One that ends earlier counts as a failed dial: a node
+/// whose network has a secret closes the connections of nodes that do not know the secret.
+const STEADY: Duration = backoff::LONGEST;
 
 /// Keeps a connection to the node; runs until it is dropped.
 pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr>) {
@@ -22,8 +28,13 @@ pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr
         // Subscribes before the look at the table, so that no event in between is missed.
         let mut events = core.network.events();
         if core.network.path(node).is_some() {
-            backoff.succeed();
+            let since = Instant::now();
             disconnected(&core, node, &mut events).await;
+            if since.elapsed() < STEADY {
+                sleep(backoff.fail(rand::random())).await;
+            } else {
+                backoff.succeed();
+            }
         }
         let deadline = Instant::now() + DIAL;
         let dialled = core.network.dial(node, addresses.clone(), deadline).await;
@@ -32,7 +43,7 @@ pub(crate) async fn keep(core: Arc<Core>, node: NodeId, addresses: Vec<Multiaddr
             tracing::debug!(%node, %error, ?pause, "no connection to a known node");
             sleep(pause).await;
         } else if core.network.path(node).is_none() {
-            // The connection closed again at once: the other node refuses this one.
+            // The connection closed before the look at the table.
             sleep(backoff.fail(rand::random())).await;
         }
     }

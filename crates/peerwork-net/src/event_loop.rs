@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     behaviour::{Behaviour, Event as BehaviourEvent, PartsEvent},
     dht, gossip,
-    membership::{self, Held, Membership, Refusal},
+    membership::{self, Held, Membership, Refusal, Refusals},
     metering::Meters,
     metrics::Metrics,
     peers::{self, Event, FoundTable, Links, Path, PeerTable, Reachability},
@@ -79,6 +79,7 @@ struct EventLoop {
     failure_log: Bucket,
     /// Connections that do not take part in the network yet.
     held: Held,
+    refusals: Refusals,
 }
 
 impl EventLoop {
@@ -276,6 +277,7 @@ impl EventLoop {
             membership::Event::Inner(event) => self.on_behaviour(event),
             membership::Event::Opened(connection) => {
                 if let Some((peer, endpoint)) = self.held.take(connection) {
+                    self.refusals.remove(peer);
                     self.peers.on_established(peer, connection, &endpoint);
                 }
             }
@@ -296,7 +298,7 @@ impl EventLoop {
 
     /// Closes a connection that does not take part in the network.
     fn on_refused(&mut self, peer: PeerId, connection: ConnectionId, refusal: Refusal) {
-        self.held.log(peer, refusal, self.started);
+        self.refusals.add(peer, refusal, self.started.elapsed());
         self.metrics.count_refused_connection(refusal);
         if self.held.take(connection).is_some() {
             self.peers.on_held_back_closed(peer, connection, refusal);

@@ -11,12 +11,17 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{dht, gossip, membership::Membership, peers, relay, streams};
+use crate::{
+    dht, gossip,
+    membership::{Membership, Refusals},
+    peers, relay, streams,
+};
 
 /// The state behind the calls of each area: a channel to the event loop, and shared snapshots.
 pub(crate) struct Parts {
     pub(crate) node: NodeId,
     pub(crate) membership: Membership,
+    pub(crate) refusals: Refusals,
     pub(crate) streams: streams::Registry,
     pub(crate) peers: peers::Control,
     pub(crate) relay: relay::Control,

@@ -16,6 +16,29 @@ const CHECKSUM_BYTES: usize = 4;
 pub(crate) const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// The most base32 characters of a ticket: five bits each.
 const BODY_CHARS_MAX: usize = ((PAYLOAD_BYTES_MAX + CHECKSUM_BYTES) * 8).div_ceil(5);
+/// The longest HTML entity, such as `&#x200B;` or `&thinsp;`, in bytes.
+const ENTITY_BYTES_MAX: usize = 12;
+/// The longest HTML tag with its attributes, in bytes.
+const TAG_BYTES_MAX: usize = 256;
+/// The HTML elements that stand between pieces of a text.
+const TAGS: [&str; 16] = [
+    "a",
+    "b",
+    "blockquote",
+    "br",
+    "code",
+    "div",
+    "em",
+    "font",
+    "i",
+    "li",
+    "p",
+    "pre",
+    "span",
+    "strong",
+    "tt",
+    "wbr",
+];
 /// The fewest base32 characters that are taken for a ticket of another version, and not for the name of
 /// the program with its version.
 const BODY_CHARS_MIN: usize = 16;
@@ -63,7 +86,12 @@ pub(crate) fn read(text: &str) -> Result<Zeroizing<Vec<u8>>, ParseTicketError> {
 fn letters(text: &str) -> (Zeroizing<String>, Vec<usize>) {
     let mut letters = Zeroizing::new(String::with_capacity(text.len()));
     let mut word_ends = Vec::new();
-    for character in text.chars() {
+    let mut markup_end = 0;
+    for (at, character) in text.char_indices() {
+        if at < markup_end {
+            continue;
+        }
+        markup_end = at + markup_bytes(&text[at..]);
         match character {
             'a'..='z' | '0'..='9' => letters.push(character),
             'A'..='Z' => letters.push(character.to_ascii_lowercase()),
@@ -74,6 +102,33 @@ fn letters(text: &str) -> (Zeroizing<String>, Vec<usize>) {
     }
     word_ends.push(letters.len());
     (letters, word_ends)
+}
+
+/// The bytes of the HTML entity or tag at the beginning of a text, whose letters are none of a ticket;
+/// 0 when there is neither. Mail programs and web pages put such text between the lines of a ticket.
+fn markup_bytes(text: &str) -> usize {
+    let bounded = |end: char, bytes: usize| {
+        let end = text.bytes().take(bytes).position(|byte| byte == end as u8);
+        end.and_then(|end| text.get(1..end).map(|inner| (inner, end + 1)))
+    };
+    let found = match text.as_bytes().first() {
+        Some(b'&') => bounded(';', ENTITY_BYTES_MAX).filter(|(name, _)| is_entity(name)),
+        Some(b'<') => bounded('>', TAG_BYTES_MAX).filter(|(inner, _)| is_tag(inner)),
+        _ => None,
+    };
+    found.map_or(0, |(_, bytes)| bytes)
+}
+
+fn is_entity(name: &str) -> bool {
+    let name = name.strip_prefix('#').unwrap_or(name);
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn is_tag(inner: &str) -> bool {
+    let inner = inner.strip_prefix('/').unwrap_or(inner);
+    let name = inner.split(|c: char| !c.is_ascii_alphanumeric()).next();
+    // A ticket may stand between angle brackets too.
+    name.is_some_and(|name| TAGS.iter().any(|tag| tag.eq_ignore_ascii_case(name)))
 }
 
 /// The base32 characters after the version.
@@ -158,6 +213,11 @@ mod tests {
             format!("Peerwork 1.2: here is the ticket {text}\nthanks, see you soon"),
             format!("ticket: {text} 你好"),
             format!("你好：{text}。"),
+            format!("&gt; {front}<br>\n&gt; {back}"),
+            format!("&lt;{front}&nbsp;{back}&gt;&#46;"),
+            format!("&quot;{front}&#x200B;{back}&quot;"),
+            format!("{front}=\r\n{back}"),
+            format!("{front}<wbr/>{back}</p>"),
             format!("peerwork1abc peerwork2aaaaaaaaaaaaaaaaaaaa {text}"),
         ] {
             assert_eq!(found(&form), PAYLOAD, "{form}");

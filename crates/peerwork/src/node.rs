@@ -19,13 +19,13 @@ use peerwork_net::Network;
 use peerwork_tunnel::{Forwarder, connect::Connector};
 use tokio::time::Instant;
 
-pub(crate) use self::start::install_crypto_provider;
 pub use self::{error::StartError, forwarding::Forwarding};
 use self::{
     forwarding::ASK_DEADLINE,
     stack::Stack,
     start::{Handles, STOP_DEADLINE, start},
 };
+pub(crate) use self::{network_file::Followed, start::install_crypto_provider};
 use crate::{Addresses, Config, front::FrontSide};
 
 /// The pause before relays are asked again for a node that no relay knew.

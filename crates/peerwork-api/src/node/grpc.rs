@@ -1,6 +1,6 @@
 //! This module converts the node's status to messages of gRPC `v1.System`.
 
-use super::{EdgeOffer, Endpoint, Network, NodeStatus, OfferedPort};
+use super::{EdgeOffer, Endpoint, Network, NodeStatus, OfferedPort, Refused};
 use crate::operator::v1;
 
 pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
@@ -25,6 +25,7 @@ pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
         endpoints,
         edge,
         ingress_keys_needed,
+        refused,
     } = status;
     let first = listen_addresses.first();
     v1::ServerStatus {
@@ -47,7 +48,12 @@ pub(crate) fn status(status: NodeStatus) -> v1::ServerStatus {
         endpoints: endpoints.into_iter().map(endpoint).collect(),
         edge: edge.map(offer),
         ingress_keys_needed,
+        refused: refused.into_iter().map(of_refused).collect(),
     }
+}
+
+fn of_refused(Refused { node_id, reason }: Refused) -> v1::Refused {
+    v1::Refused { node_id, reason }
 }
 
 fn offer(offer: EdgeOffer) -> v1::EdgeOffer {

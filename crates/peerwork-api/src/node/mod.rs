@@ -8,7 +8,9 @@ mod status;
 use async_trait::async_trait;
 
 pub use readiness::{Check, Readiness};
-pub use status::{EdgeOffer, Endpoint, Mode, Network, NodeStatus, OfferedPort, Reachability};
+pub use status::{
+    EdgeOffer, Endpoint, Mode, Network, NodeStatus, OfferedPort, Reachability, Refused,
+};
 
 use crate::error::ServiceError;
 

@@ -129,4 +129,16 @@ pub struct NodeStatus {
     pub edge: Option<EdgeOffer>,
     /// Whether callers of the HTTP ingress need a key of this node; `None` when it has no ingress.
     pub ingress_keys_needed: Option<bool>,
+    /// The nodes of the network file with which no connection holds, because one of the two nodes refuses
+    /// the other as no member of its network.
+    pub refused: Vec<Refused>,
+}
+
+/// A node that refuses this node, or that this node refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Node id in text form.
+    pub node_id: String,
+    /// The reason, for people.
+    pub reason: String,
 }

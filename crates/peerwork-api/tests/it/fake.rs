@@ -23,7 +23,7 @@ use peerwork_api::{
     invitations::{Invitation, InvitationsService, Limits, Wanted},
     node::{
         Check, EdgeOffer, Endpoint, Mode, Network, NodeService, NodeStatus, OfferedPort,
-        Reachability, Readiness,
+        Reachability, Readiness, Refused,
     },
     peers::{Peer, PeersService},
     relays::{RelayConnections, RelaysService, Reservation},
@@ -133,6 +133,10 @@ impl NodeService for FakeNode {
                 callers_allowed: Some(7),
             }),
             ingress_keys_needed: Some(false),
+            refused: vec![Refused {
+                node_id: "16U".into(),
+                reason: "it has a secret".into(),
+            }],
         })
     }
 

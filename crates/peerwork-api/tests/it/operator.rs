@@ -76,6 +76,10 @@ async fn the_status_has_all_fields() {
             callers_allowed: Some(7),
         }),
         ingress_keys_needed: Some(false),
+        refused: vec![v1::Refused {
+            node_id: "16U".into(),
+            reason: "it has a secret".into(),
+        }],
     };
     assert_eq!(status, expected);
     let counted =

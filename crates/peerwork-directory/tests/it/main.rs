@@ -10,4 +10,5 @@ mod presence;
 mod refusals;
 mod reservations;
 mod schema;
+mod secrets;
 mod stranger;

@@ -27,7 +27,7 @@ use crate::{
     error::StartError,
     gossip,
     handle::{self, Network},
-    membership::{Held, Membership},
+    membership::{Held, Membership, Refusals},
     metering::Meters,
     metrics::Metrics,
     peers::{self, Advertised, Event, FoundTable, Links, PeerTable, Reachability},
@@ -64,6 +64,7 @@ struct Parts {
     events: broadcast::Sender<Event>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    refusals: Refusals,
 }
 
 impl Parts {
@@ -86,6 +87,7 @@ impl Parts {
             events: broadcast::channel(EVENTS_MAX).0,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            refusals: Refusals::default(),
         }
     }
 }
@@ -212,6 +214,7 @@ fn network(
     let parts = handle::Parts {
         node: parts.node,
         membership: parts.membership,
+        refusals: parts.refusals,
         streams: parts.streams,
         peers: peers::Control {
             commands: senders.peers,
@@ -278,6 +281,7 @@ fn event_loop(
         started: Instant::now(),
         failure_log: Bucket::default(),
         held: Held::default(),
+        refusals: parts.refusals.clone(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The network's calls to read and to change its secrets.
 
-use peerwork_identity::{NetworkSecret, network_file::SECRETS_MAX};
+use peerwork_identity::{NetworkSecret, NodeId, network_file::SECRETS_MAX};
 use tokio::time::Instant;
 
+use super::Refusal;
 use crate::{call::ask, error::CallError, handle::Network, peers::Command};
 
 impl Network {
@@ -10,6 +11,13 @@ impl Network {
     #[must_use]
     pub fn secrets(&self) -> Vec<NetworkSecret> {
         self.parts.membership.secrets().to_vec()
+    }
+
+    /// The reason why a connection to a node was last refused for the secret, by either of the two nodes;
+    /// `None` when none was, or the node has proven the secret since.
+    #[must_use]
+    pub fn refusal(&self, node: NodeId) -> Option<Refusal> {
+        self.parts.refusals.of(node.as_peer_id())
     }
 
     /// Replaces the secrets of the network, the newest first; those past the second are left out.

@@ -20,10 +20,12 @@ mod handle;
 mod handler;
 mod held;
 mod proof;
+mod refusals;
 mod standing;
 mod upgrade;
 
 pub(crate) use behaviour::{Behaviour, Event};
 pub(crate) use held::Held;
+pub(crate) use refusals::Refusals;
 pub(crate) use standing::Membership;
 pub use standing::Refusal;

@@ -104,7 +104,8 @@ pub enum Refusal {
     WithoutSecret,
     /// The other node proved another secret.
     #[error(
-        "the node knows another secret than this network's: it needs the network file of today or a ticket"
+        "the two nodes know different secrets of the network: the node with the former secret needs the \
+         network file of today, or a ticket (peerwork join)"
     )]
     OtherSecret,
     /// The other node does not speak the protocol of the proof.

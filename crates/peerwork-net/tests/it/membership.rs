@@ -120,11 +120,19 @@ async fn nodes_with_other_secrets_refuse_each_other_and_no_service_hears_of_it()
     let relay = start(with(relay_config(), &[&secret()])).await;
     let mut events = events(&relay).await;
     let stranger = start(with(config(), &[&secret()])).await;
+    assert_eq!(stranger.refusal(relay.node_id()), None);
     let refused = dial(&stranger, &relay).await.unwrap_err();
     let expected = [Refusal::OtherSecret, Refusal::ByOther, Refusal::Lost];
     assert!(
         matches!(refused, DialError::Refused(why) if expected.contains(&why)),
         "{refused:?}"
+    );
+    let told = stranger.refusal(relay.node_id());
+    // A connection that was lost during the proof is no refusal.
+    let lost = matches!(refused, DialError::Refused(Refusal::Lost));
+    assert!(
+        lost || told.is_some_and(|why| expected.contains(&why)),
+        "{told:?}"
     );
     assert!(stranger.peers().is_empty());
     assert!(relay.peers().is_empty());

@@ -13,6 +13,7 @@ use super::{
     output::{Answer, Form, block, numbered, section},
     runtime::block_on,
     settings::Resolved,
+    status::note_refused,
 };
 
 /// `peerwork peers …`
@@ -66,7 +67,11 @@ async fn run(command: PeersCommand, resolved: &Resolved, form: Form) -> anyhow::
             anyhow::ensure!(added.num_added > 0, "the node took none of the addresses");
             Ok(())
         }
-        PeersCommand::List => form.show(&list(&mut client).await?),
+        PeersCommand::List => {
+            let peers = list(&mut client).await?;
+            note_refused(&mut client, form).await?;
+            form.show(&peers)
+        }
         PeersCommand::Status { peer_id } => form.show(&status(&mut client, peer_id).await?),
         PeersCommand::Relay => form.show(&relay(&mut client).await?),
     }

@@ -6,14 +6,17 @@ use std::{
 };
 
 use clap::Args;
-use peerwork_api::operator::v1::ServerStatus;
+use peerwork_api::operator::{
+    Client,
+    v1::{self, ServerStatus},
+};
 use serde::Serialize;
 
 use super::{
     command::{Call, Command},
     offer::{self, Offer},
     operator::{connect, refused},
-    output::{Answer, Form, block},
+    output::{Answer, Form, block, show_note},
     runtime::block_on,
     settings::Resolved,
 };
@@ -69,6 +72,34 @@ struct Status {
     edge: Option<Offer>,
     /// Whether callers of the node's ingress need a key of this node.
     ingress_keys_needed: Option<bool>,
+    /// The nodes of the network file with which no connection holds, because of a refusal.
+    refused: Vec<Refused>,
+}
+
+/// A node that refuses the running node, or that the running node refuses.
+#[derive(Serialize)]
+pub(super) struct Refused {
+    node_id: String,
+    reason: String,
+}
+
+impl From<v1::Refused> for Refused {
+    fn from(refused: v1::Refused) -> Self {
+        let v1::Refused { node_id, reason } = refused;
+        Self { node_id, reason }
+    }
+}
+
+/// Says on standard error which relays do not take part in the running node's network, for commands that
+/// list relays or peers and would show less than their callers expect.
+pub(super) async fn note_refused(client: &mut Client, form: Form) -> anyhow::Result<()> {
+    let answer = client.get_status(()).await;
+    let status = answer.map_err(|status| refused(&status))?.into_inner();
+    for each in status.refused {
+        let v1::Refused { node_id, reason } = each;
+        show_note(form, &format!("no connection to {node_id}: {reason}"));
+    }
+    Ok(())
 }
 
 impl From<ServerStatus> for Status {
@@ -93,6 +124,7 @@ impl From<ServerStatus> for Status {
             endpoints,
             edge,
             ingress_keys_needed,
+            refused,
         } = status;
         let secure = endpoints.iter().filter(|endpoint| endpoint.tls);
         let secure = secure.map(|endpoint| endpoint.name.clone()).collect();
@@ -120,6 +152,7 @@ impl From<ServerStatus> for Status {
             bytes_sent,
             endpoints: endpoints.collect(),
             tls_endpoints: secure,
+            refused: refused.into_iter().map(Refused::from).collect(),
         }
     }
 }
@@ -143,6 +176,10 @@ impl Answer for Status {
             ("Peers", self.peers_connected.to_string()),
             ("Reservations held", self.reservations_held.to_string()),
         ];
+        let refused = self.refused.iter();
+        rows.extend(
+            refused.map(|Refused { node_id, reason }| ("Refused", format!("{node_id}: {reason}"))),
+        );
         rows.extend(count(self.reservations_given).map(|count| ("Reservations given", count)));
         rows.extend(count(self.edges_known).map(|count| ("Edges known", count)));
         rows.push(("Tunnels", self.tunnels_active.to_string()));

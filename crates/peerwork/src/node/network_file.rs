@@ -1,5 +1,5 @@
-//! A running node reads its network file again when the file changes, so that the secret of the network
-//! can be changed without a restart.
+//! A running node reads its network file again when the file changes, and before it makes a ticket, so
+//! that the secret of the network can be changed without a restart.
 
 use std::{
     fs,
@@ -7,9 +7,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use peerwork_identity::NetworkFile;
+use peerwork_identity::{NetworkFile, NetworkFileError};
 use peerwork_net::Network;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::Config;
 
 /// The interval at which the file is checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -46,29 +48,63 @@ fn inode(_: &fs::Metadata) -> u64 {
     0
 }
 
-/// Reads the file at `path` when it changes, and gives its secrets to `network`, until the future is
-/// dropped. Only the secrets are taken over: name, id and entry points count at the start.
-pub(super) async fn follow(path: PathBuf, network_id: i64, network: Network) {
+/// Reads the file when it changes, and gives its secrets to `network`, until the future is dropped. Only the secrets are taken over: name, id and entry points count at the start.
+pub(super) async fn follow(file: Followed, network: Network) {
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The start has read the file before; a change since then is noticed by the first check.
     let mut seen = None;
     loop {
         ticks.tick().await;
-        let stamp = Stamp::of(&path);
+        let stamp = Stamp::of(&file.path);
         if stamp == seen {
             continue;
         }
         seen = stamp;
-        let reading = path.clone();
-        let read = tokio::task::spawn_blocking(move || NetworkFile::load(&reading)).await;
-        match read {
-            Ok(Ok(file)) => apply(file, network_id, &path, &network).await,
-            Ok(Err(error)) => tracing::warn!(%error, "the former secrets stay in use"),
-            // The next change of the file is read by another task.
-            Err(_) => {}
+        if let Err(error) = file.take_over(&network).await {
+            tracing::warn!(%error, "the former secrets stay in use");
         }
     }
+}
+
+/// The network file of a running node.
+#[derive(Debug, Clone)]
+pub(crate) struct Followed {
+    path: PathBuf,
+    network_id: i64,
+}
+
+impl Followed {
+    /// The network file of a node; `None` for a network without a file.
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        Some(Self {
+            path: config.network_file.clone()?,
+            network_id: config.network.network_id,
+        })
+    }
+
+    /// Reads the file at this moment and gives its secrets to `network`. A file that was removed since
+    /// the start changes nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has mistakes.
+    pub(crate) async fn take_over(&self, network: &Network) -> Result<(), NetworkFileError> {
+        if let Some(file) = read(&self.path).await? {
+            apply(file, self.network_id, &self.path, network).await;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a network file; `None` when there is no such file.
+async fn read(path: &Path) -> Result<Option<NetworkFile>, NetworkFileError> {
+    let reading = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || match reading.try_exists() {
+        Ok(false) => Ok(None),
+        Ok(true) | Err(_) => NetworkFile::load(&reading).map(Some),
+    });
+    // The task does not panic, and is cancelled only when the program ends.
+    read.await.unwrap_or(Ok(None))
 }
 
 async fn apply(file: NetworkFile, network_id: i64, path: &Path, network: &Network) {

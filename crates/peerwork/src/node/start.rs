@@ -226,12 +226,11 @@ impl Starting<'_> {
 
     /// Reads the secrets of the network file again when it changes.
     fn follow_network_file(&mut self, network: &Network) {
-        let Some(path) = self.config.network_file.clone() else {
+        let Some(file) = network_file::Followed::of(&self.config) else {
             return;
         };
-        let id = self.config.network.network_id;
         let tasks = Tasks::default();
-        tasks.spawn(network_file::follow(path, id, network.clone()));
+        tasks.spawn(network_file::follow(file, network.clone()));
         self.stack
             .push_beside("network file", deadline::AT_ONCE, move || async move {
                 tasks.stop().await;
@@ -361,6 +360,7 @@ impl Starting<'_> {
             tunnels: core.tunnels.clone(),
             addresses: Arc::clone(&shared_addresses),
             network_file: self.config.network.clone(),
+            followed: network_file::Followed::of(&self.config),
             keypair: self.config.net.keypair.clone(),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));

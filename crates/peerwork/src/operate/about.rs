@@ -1,6 +1,7 @@
 //! The settings of a node that its services report.
 
 use peerwork_api::node::{EdgeOffer, Mode, Network};
+use peerwork_identity::NodeId;
 
 use crate::{Config, config::Edge};
 
@@ -14,6 +15,8 @@ pub(crate) struct About {
     pub(super) edge: Option<EdgeOffer>,
     /// Whether callers of the node's ingress need a key; `None` on a node without an ingress.
     pub(super) ingress_keys_needed: Option<bool>,
+    /// The nodes that the network file names, each once.
+    pub(super) entries: Vec<NodeId>,
     /// Whether the node holds reservations at relays.
     pub(super) reserves: bool,
 }
@@ -21,6 +24,14 @@ pub(crate) struct About {
 impl About {
     pub(crate) fn of(config: &Config) -> Self {
         let relay = config.relay.as_ref();
+        let named = config.network.bootnodes.iter();
+        let named = named.chain(&config.network.relaynodes);
+        let mut entries = Vec::new();
+        for entry in named {
+            if !entries.contains(&entry.node) {
+                entries.push(entry.node);
+            }
+        }
         Self {
             network: Network {
                 name: config.network.name.clone(),
@@ -30,6 +41,7 @@ impl About {
             reservations_max: relay.map(|relay| relay.server.reservations_max),
             edge: config.edge.as_ref().map(Edge::offer),
             ingress_keys_needed: config.ingress().map(|ingress| ingress.auth),
+            entries,
             reserves: config.directory.keep_reservations,
         }
     }

@@ -16,6 +16,8 @@ use peerwork_ticket::{
     bounds::{LIFETIME_DEFAULT, RELAYS_MAX},
 };
 
+use crate::node::Followed;
+
 /// The most addresses of the node itself in a ticket, so that other relays have room too.
 const OWN_ADDRESSES_MAX: usize = 6;
 /// The most addresses that an operator may name; the error for more of them names the bound.
@@ -27,6 +29,8 @@ pub(super) struct Invitations {
     pub(super) directory: Directory,
     /// The network file's contents at the start; the secrets are those of the network.
     pub(super) file: NetworkFile,
+    /// The network file itself; `None` for a network without a file.
+    pub(super) followed: Option<Followed>,
     pub(super) keypair: Keypair,
     pub(super) is_relay: bool,
 }
@@ -34,6 +38,7 @@ pub(super) struct Invitations {
 #[async_trait]
 impl InvitationsService for Invitations {
     async fn create(&self, wanted: Wanted) -> Result<Invitation, ServiceError> {
+        self.read_again().await?;
         let file = NetworkFile {
             secrets: self.network.secrets(),
             ..self.file.clone()
@@ -76,6 +81,16 @@ fn limits(token: &Token) -> dto::Limits {
 }
 
 impl Invitations {
+    /// Takes the secrets of the network file as they are at this moment, so that a ticket which is made
+    /// right after a change of the secret holds the changed one.
+    async fn read_again(&self) -> Result<(), ServiceError> {
+        let Some(file) = &self.followed else {
+            return Ok(());
+        };
+        let read = file.take_over(&self.network).await;
+        read.map_err(|error| ServiceError::unavailable(format!("no ticket was made: {error}")))
+    }
+
     /// The relays for a ticket: this node where it is one, then those that it knows.
     fn relays(&self, file: &NetworkFile) -> Result<Vec<NodeAddress>, ServiceError> {
         let mut relays = Vec::new();

@@ -22,7 +22,7 @@ use peerwork_net::Network;
 use tokio::sync::broadcast;
 
 pub(crate) use self::{about::About, node::TunnelCount, peers::Dials};
-use crate::Addresses;
+use crate::{Addresses, node::Followed};
 
 /// The parts of the node that the services use.
 pub(crate) struct Parts {
@@ -36,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) addresses: Arc<OnceLock<Addresses>>,
     /// The network file's contents at the start, for tickets.
     pub(crate) network_file: NetworkFile,
+    /// The network file itself, which is read again for each ticket.
+    pub(crate) followed: Option<Followed>,
     /// The key pair of the node, from which a relay derives its key for tickets.
     pub(crate) keypair: Keypair,
 }
@@ -51,6 +53,7 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
         tunnels,
         addresses,
         network_file,
+        followed,
         keypair,
     } = parts;
     NodeServices {
@@ -69,6 +72,7 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
             network: network.clone(),
             directory: directory.clone(),
             file: network_file,
+            followed,
             keypair,
             is_relay: about.is_relay(),
         })),

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use peerwork_api::{
     ServiceError,
-    node::{self as dto, Check, Endpoint, NodeService, NodeStatus, Readiness},
+    node::{self as dto, Check, Endpoint, NodeService, NodeStatus, Readiness, Refused},
 };
 use peerwork_directory::{Directory, Entry, advertisement::Role};
 use peerwork_net::{Network, Reachability};
@@ -52,6 +52,18 @@ impl Node {
         });
         named.chain(apps).collect()
     }
+
+    /// The entry points with which no connection holds, because of a refusal.
+    fn refused(&self) -> Vec<Refused> {
+        let entries = self.about.entries.iter();
+        let refused = entries.filter_map(|node| {
+            Some(Refused {
+                node_id: node.to_string(),
+                reason: self.network.refusal(*node)?.to_string(),
+            })
+        });
+        refused.collect()
+    }
 }
 
 #[async_trait]
@@ -90,6 +102,7 @@ impl NodeService for Node {
             endpoints: self.endpoints(),
             edge: self.about.edge.clone(),
             ingress_keys_needed: self.about.ingress_keys_needed,
+            refused: self.refused(),
         })
     }
 

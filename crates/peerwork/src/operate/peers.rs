@@ -38,7 +38,11 @@ impl PeersService for Peers {
         }
         let known = self.directory.route(node);
         let known = known.ok_or_else(|| {
-            ServiceError::not_found(format!("no node {node} is connected or in the directory"))
+            let missing = format!("no node {node} is connected or in the directory");
+            ServiceError::not_found(match self.network.refusal(node) {
+                Some(refusal) => format!("{missing}: {refusal}"),
+                None => missing,
+            })
         })?;
         Ok(Peer {
             id: node.to_string(),

@@ -78,16 +78,26 @@ pub(crate) async fn run(
         show_note(form, &note);
     }
     let qr = match (form, wants_qr) {
-        (Form::Text, true) => qr::code(&invited.ticket),
+        (Form::Text, true) => drawn(&invited.ticket, form),
         (Form::Text, false) | (Form::Json, _) => None,
     };
-    if wants_qr && qr.is_none() && form == Form::Text {
-        show_note(
-            form,
-            "the ticket is too long for a QR code: name fewer relays by --address",
-        );
-    }
     form.show(&Invited { qr, ..invited })
+}
+
+/// The QR code of a ticket, or a note that says why there is none.
+fn drawn(ticket: &str, form: Form) -> Option<String> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let size = is_terminal.then(|| crossterm::terminal::size().ok());
+    // A terminal that does not know its size says that it has no columns.
+    let columns = size.flatten().map(|(columns, _)| usize::from(columns));
+    let columns = columns.filter(|columns| *columns > 0);
+    let drawn = match qr::code(ticket, qr::Style::of(is_terminal)) {
+        Some(code) => code.within(columns),
+        None => {
+            Err("the ticket is too long for a QR code: name fewer relays by --address".to_owned())
+        }
+    };
+    drawn.map_err(|note| show_note(form, &note)).ok()
 }
 
 async fn create(connection: Connection, flags: &InviteFlags) -> anyhow::Result<Invitation> {

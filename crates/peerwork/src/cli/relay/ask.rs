@@ -7,6 +7,7 @@ use crate::cli::{
     operator::{connect, refused},
     output::{Answer, Form, block, numbered, section},
     settings::Resolved,
+    status::note_refused,
 };
 
 /// Prints the relays that the node knows.
@@ -20,6 +21,7 @@ pub(super) async fn list(resolved: &Resolved, form: Form) -> anyhow::Result<()> 
         .map_err(|status| refused(&status))?
         .into_inner()
         .peers;
+    note_refused(&mut client, form).await?;
     form.show(&Relays {
         peers: peers.iter().map(protobuf_text).collect(),
     })
@@ -33,6 +35,7 @@ pub(super) async fn status(resolved: &Resolved, form: Form) -> anyhow::Result<()
     let mut client = connect(resolved).await?;
     let answer = client.relay_status(()).await;
     let peer = answer.map_err(|status| refused(&status))?.into_inner();
+    note_refused(&mut client, form).await?;
     form.show(&Connection {
         id: peer.id,
         addresses: peer.addrs,

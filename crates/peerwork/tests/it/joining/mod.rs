@@ -1,6 +1,7 @@
 //! Tickets with real processes: `peerwork invite`, `peerwork join` and `--join`.
 
 mod own_network;
+mod refusals;
 mod secrets;
 
 use std::{io::Write as _, path::PathBuf, process::Stdio};

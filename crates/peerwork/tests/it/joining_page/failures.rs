@@ -1,5 +1,6 @@
 //! The page's table of failures: the program gives each message.
 
+use peerwork_net::error::Refusal as GateRefusal;
 use peerwork_ticket::Refusal;
 
 use super::section;
@@ -42,6 +43,9 @@ fn errors(world: &World) -> Vec<String> {
     .collect();
     // The tests of tickets let relays give these.
     let refusals = [Refusal::UsedUp, Refusal::Expired, Refusal::Unknown];
+    errors.extend(refusals.map(|refusal| refusal.to_string()));
+    // Nodes show these in `peerwork status` and in the log.
+    let refusals = [GateRefusal::ByOther, GateRefusal::OtherSecret];
     errors.extend(refusals.map(|refusal| refusal.to_string()));
     errors
 }
