@@ -185,6 +185,18 @@ impl SecretsDir {
             .collect()
     }
 
+    /// Finds the exposure of a file that holds a secret, such as a network file: `None` when only its
+    /// owner can read and replace it.
+    #[must_use]
+    pub fn exposure_of(path: &Path) -> Option<ExposedPath> {
+        let exposed = exposure::of_key_file(path)?;
+        Some(ExposedPath {
+            // The program writes such files again, in contrast to keys.
+            wanted_mode: 0o600,
+            ..exposed
+        })
+    }
+
     fn create_network_key(&self, key_type: KeyType) -> Result<Keypair, SecretsError> {
         let key = Keypair::generate(key_type);
         self.write(SecretName::NetworkKey, &key_file::format_network_key(&key))?;

@@ -45,11 +45,19 @@ impl<'a> Found<'a> {
         for exposed in keys.permissions_too_open() {
             tracing::warn!("{exposed}");
         }
+        let keypair = keys.load_or_create_network_key()?;
+        let network = network()?;
+        // Without a secret, the file holds nothing that others may not read.
+        let file = network.file.as_deref();
+        let file = file.filter(|_| !network.network.secrets.is_empty());
+        if let Some(exposed) = file.and_then(SecretsDir::exposure_of) {
+            tracing::warn!("{exposed}; it holds the network's secret");
+        }
         Ok(Self {
             data_dir: resolved.data_dir.clone(),
             grpc_address: resolved.global.grpc_address.as_deref(),
-            keypair: keys.load_or_create_network_key()?,
-            network: network()?,
+            keypair,
+            network,
         })
     }
 }

@@ -25,7 +25,14 @@ use crate::cli::{
 pub(super) fn run(resolved: &Resolved<RelayNodeFlags>, form: Form) -> anyhow::Result<()> {
     let flags = &resolved.own;
     let found = Found::new(resolved, || network(flags, &resolved.data_dir))?;
+    let has_secret = !found.network.network.secrets.is_empty();
     let mut config = compose::config(flags, found)?;
+    if has_secret {
+        tracing::warn!(
+            "the network has a secret, so this relay refuses pages and programs that do not prove it by \
+             /peerwork/network/1, as libp2p libraries alone do not"
+        );
+    }
     config.records = records_folder();
     block_on(serve(config, flags, form))
 }

@@ -80,3 +80,42 @@ fn a_node_with_no_secret_or_another_says_why_it_reaches_no_relay_and_says_it_onc
         assert!(lines > 0 && lines == logged.len(), "{name}: {logged:?}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_network_file_with_a_secret_that_others_could_read_is_a_warning_and_one_without_is_none() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let world = World::new();
+    world.run("genesis --secret --dir secret.json");
+    world.run("genesis --dir open.json");
+    let log = |network: &str, mode: u32, name: &str| {
+        let path = world.path().join(network);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let line =
+            format!("node --libp2p off --data-dir {name} --network {network} --log-to {name}.log");
+        let node = world.start(name, &line);
+        drop(node);
+        std::fs::read_to_string(world.path().join(format!("{name}.log"))).unwrap()
+    };
+    let warned = log("secret.json", 0o644, "a");
+    assert!(
+        warned.contains("WARN") && warned.contains("secret.json") && warned.contains("chmod 600"),
+        "{warned}"
+    );
+    assert!(!log("secret.json", 0o600, "b").contains("secret.json"));
+    assert!(!log("open.json", 0o644, "c").contains("chmod"));
+}
+
+#[test]
+fn a_relay_for_browsers_in_a_network_with_a_secret_says_that_libraries_are_refused() {
+    let world = World::new();
+    world.run("genesis --secret --dir secret.json");
+    let relay = world.browser_relay("relay", "--network secret.json --log-to relay.log");
+    drop(relay);
+    let log = std::fs::read_to_string(world.path().join("relay.log")).unwrap();
+    assert!(
+        log.contains("WARN") && log.contains("/peerwork/network/1"),
+        "{log}"
+    );
+}
