@@ -83,6 +83,12 @@ impl RuntimeFile {
             .map_err(|error| content(error.to_string()))
     }
 
+    /// Whether a node runs in the data directory at this moment.
+    #[must_use]
+    pub fn runs(data_dir: &Path) -> bool {
+        is_held(data_dir)
+    }
+
     /// Whether commands may ask the node for its status at the address that it left. Where the address is
     /// not loopback, commands send the operator token, and after a crash another machine or program may
     /// have that address; so the node must still hold its data directory.

@@ -48,7 +48,8 @@ fn inode(_: &fs::Metadata) -> u64 {
     0
 }
 
-/// Reads the file when it changes, and gives its secrets to `network`, until the future is dropped. Only the secrets are taken over: name, id and entry points count at the start.
+/// Reads the file when it changes, and gives its secrets to `network`, until the future is dropped. Only
+/// the secrets are taken over: name, id and entry points count at the start.
 pub(super) async fn follow(file: Followed, network: Network) {
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,6 +121,14 @@ async fn apply(file: NetworkFile, network_id: i64, path: &Path, network: &Networ
     if file.secrets == network.secrets() {
         return;
     }
+    if file.secrets.is_empty() {
+        tracing::warn!(
+            file = %path.display(),
+            "the network file has lost its secrets: this node keeps the former ones, because without a \
+             secret every node could join; put the secret back, or start the node again to do without one"
+        );
+        return;
+    }
     let count = file.secrets.len();
     let deadline = Instant::now() + APPLY_DEADLINE;
     match network.change_secrets(file.secrets, deadline).await {
@@ -175,7 +184,9 @@ mod tests {
             "the file is of another network"
         );
         apply(file(&[&secret]), 0, path, &network).await;
-        assert_eq!(network.secrets(), [secret]);
+        assert_eq!(network.secrets(), std::slice::from_ref(&secret));
+        apply(file(&[]), 0, path, &network).await;
+        assert_eq!(network.secrets(), [secret], "a file that lost its secrets");
         network.stop().await;
     }
 }

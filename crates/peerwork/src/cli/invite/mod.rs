@@ -194,7 +194,8 @@ impl Invited {
         match (self.has_secret, &self.limits) {
             (false, _) => notes.push(
                 "the network has no secret, so every node that learns an address can join it, with or \
-                 without this ticket: `peerwork network new-secret` gives it one"
+                 without this ticket: `peerwork genesis --secret` makes the file of a network with a \
+                 secret, and `peerwork network new-secret` gives one to a network that has a file"
                     .to_owned(),
             ),
             (true, None) => notes.push(

@@ -1,6 +1,9 @@
 //! The answer of `peerwork join`: the network, and each relay with what the dial found.
 
-use peerwork::join::{Trial, Tried};
+use peerwork::{
+    join::{Trial, Tried},
+    runtime_file::RuntimeFile,
+};
 use peerwork_identity::NetworkFile;
 use peerwork_net::error::DialError;
 use serde::Serialize;
@@ -24,6 +27,8 @@ pub(super) struct Joined {
     relays: Vec<Relay>,
     /// The number of nodes in a relay's directory.
     nodes: Option<usize>,
+    /// Whether the node of the data directory runs.
+    runs: bool,
     /// The command that starts a node.
     next: String,
 }
@@ -93,6 +98,7 @@ impl Joined {
             is_new,
             relays: trial.relays.iter().map(Relay::from).collect(),
             nodes: trial.nodes,
+            runs: RuntimeFile::runs(&resolved.data_dir),
             next: format!("peerwork node{data_dir}"),
         }
     }
@@ -127,7 +133,13 @@ impl Answer for Joined {
                 None => "unknown: no relay told them".to_owned(),
             },
         ));
-        rows.push(("Start a node", self.next.clone()));
+        rows.push(match self.runs {
+            true => (
+                "Running node",
+                "takes the secret within seconds, and new relays at its next start".to_owned(),
+            ),
+            false => ("Start a node", self.next.clone()),
+        });
         let heading = match self.is_new {
             true => "JOINED",
             false => "JOINED AGAIN",

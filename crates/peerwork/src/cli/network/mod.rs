@@ -164,12 +164,17 @@ impl Changed {
             None if resolved.data_dir_is_default => String::new(),
             None => format!(" {}", flag("--data-dir", &resolved.data_dir)),
         };
+        let of_node = match &named.network {
+            Some(_) => "",
+            None => &of_file,
+        };
         let mut next = vec![
             "nodes that run with this file take the secret within seconds, without a restart"
                 .to_owned(),
-            "give it to each other node: `peerwork invite` at a node with the secret prints a ticket, and \
-             `peerwork join TICKET` takes it there, also while the node runs; or copy the file"
-                .to_owned(),
+            format!(
+                "give it to each other node: `peerwork invite{of_node}` prints a ticket, and `peerwork join \
+                 TICKET` takes it there, also while the node runs; or copy the file"
+            ),
         ];
         if former == SECRETS_MAX {
             next.push(

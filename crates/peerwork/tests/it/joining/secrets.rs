@@ -41,7 +41,11 @@ fn the_secret_changes_in_running_nodes_without_a_restart() {
     let second = invite(&world, "relay", "");
     assert_ne!(second, first);
     echo_succeeds(&relay, &edge.at.node_id, port);
-    join(&world, "edge", &second).succeeded();
+    let joined = join(&world, "edge", &second).succeeded();
+    assert!(
+        joined.contains("takes the secret within seconds"),
+        "{joined}"
+    );
     for name in ["edge", "relay"] {
         world.run(&format!("network drop-secret --data-dir {name}"));
     }
