@@ -62,9 +62,12 @@ fn status_repeats_what_an_edge_says_at_its_start() {
     let offers = "3000, 8080 of 127.0.0.1; 9527 is closed";
     let keys = "callers need a key of this node (`peerwork key create`)";
     let share = format!("http://RELAY/edge/{}/PORT/ of any relay", edge.at.node_id);
-    let log = std::fs::read_to_string(edge.data().join("log.txt")).unwrap();
     for line in [format!("offers {offers}; {keys}"), format!("at {share}")] {
-        assert!(log.contains(&line), "{line}: {log}");
+        // The log is written beside node.json, by which the test knows the node.
+        eventually(&line, || {
+            let log = std::fs::read_to_string(edge.data().join("log.txt")).unwrap();
+            log.contains(&line).then_some(())
+        });
     }
     let status = world.run("status --data-dir edge_1");
     for (name, value) in [("Offers", offers), ("Keys", keys), ("Share", &share)] {
