@@ -26,6 +26,8 @@ export type ErrorCode =
   | 'offline'
   | 'timeout'
   | 'relay-unreachable'
+  | 'not-a-member'
+  | 'ticket-refused'
   | 'peer-unreachable'
   | 'peer-busy'
   | 'not-supported'
@@ -53,6 +55,8 @@ const SIDES: Record<ErrorCode, Side> = {
   offline: 'us',
   timeout: 'peer',
   'relay-unreachable': 'relay',
+  'not-a-member': 'caller',
+  'ticket-refused': 'relay',
   'peer-unreachable': 'peer',
   'peer-busy': 'peer',
   'not-supported': 'peer',

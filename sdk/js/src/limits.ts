@@ -67,3 +67,20 @@ export const TASK_RESULT_BYTES_MAX = MIB
 export const TASK_REDUNDANCY_MAX = 32
 /** The longest time for one task. */
 export const TASK_TIMEOUT_MAX_MS = 10 * 60 * 1000
+
+/** Bytes of a network's secret. */
+export const SECRET_BYTES = 32
+/** Secrets of one network that are valid at a time. */
+export const NETWORK_SECRETS_MAX = 2
+/** Bytes of a network's name. */
+export const NETWORK_NAME_BYTES_MAX = 256
+/** Entries of each list of a network file. */
+export const NETWORK_ENTRIES_MAX = 1024
+/** Relays that a ticket names. */
+export const TICKET_RELAYS_MAX = 8
+/** Bytes of the contents of a ticket. */
+export const TICKET_BYTES_MAX = 4096
+/** Bytes of a text that is searched for a ticket. */
+export const TICKET_TEXT_BYTES_MAX = 16 * KIB
+/** Bytes of a relay's response to a token: a network file of the largest size. */
+export const NETWORK_FILE_BYTES_MAX = MIB

@@ -64,7 +64,8 @@ export class PeerworkNode {
   /**
    * Joins a room and connects to its relays.
    *
-   * @throws PeerworkError `invalid-argument` naming the option, `relay-unreachable` when no relay
+   * @throws PeerworkError `invalid-argument` naming the option, `not-a-member` when the relays and
+   * this node do not prove a secret of one network to each other, `relay-unreachable` when no relay
    * could be reached in time (see `timeoutMs`).
    */
   static async join (options: JoinOptions): Promise<PeerworkNode> {

@@ -33,8 +33,8 @@ export function bytesField (tag: number, value: Uint8Array): Uint8Array {
   return concat([varint(tag << 3 | BYTES), varint(value.byteLength), value])
 }
 
-/** The decoded value of one field. */
-type Value = number | Uint8Array
+/** The decoded value of one field. Numbers that a `number` cannot represent exactly are bigints. */
+type Value = number | bigint | Uint8Array
 
 /** The fields of a message by tag, in the order in which they were received. */
 export class Fields {
@@ -49,7 +49,7 @@ export class Fields {
     const cursor = new Cursor(bytes)
     for (let count = 0; !cursor.atEnd; count += 1) {
       if (count >= FIELDS_MAX) throw malformed()
-      const key = cursor.varint()
+      const key = Number(cursor.varint())
       const [tag, type] = [Math.floor(key / 8), key % 8]
       const value = cursor.value(type)
       if (value === undefined) continue
@@ -62,14 +62,21 @@ export class Fields {
   /** The number with a tag; 0 when the field is missing. */
   number (tag: number): number {
     const value = this.#values.get(tag)?.at(-1) ?? 0
-    if (typeof value !== 'number') throw malformed()
-    return value
+    if (value instanceof Uint8Array) throw malformed()
+    return Number(value)
+  }
+
+  /** The signed integer of 64 bits with a tag; 0 when the field is missing. */
+  integer (tag: number): bigint {
+    const value = this.#values.get(tag)?.at(-1) ?? 0
+    if (value instanceof Uint8Array) throw malformed()
+    return BigInt.asIntN(64, BigInt(value))
   }
 
   /** All byte strings with a tag. */
   allBytes (tag: number): Uint8Array[] {
     return (this.#values.get(tag) ?? []).map((value) => {
-      if (typeof value === 'number') throw malformed()
+      if (!(value instanceof Uint8Array)) throw malformed()
       return value
     })
   }
@@ -102,18 +109,17 @@ class Cursor {
     return this.#at >= this.#bytes.byteLength
   }
 
-  /**
-   * Decodes a varint. Numbers above 2^53 lose their low bits; no field that is used holds such a
-   * number.
-   */
-  varint (): number {
-    let value = 0
+  /** Decodes a varint; one beyond the exact range of `number` is a bigint. */
+  varint (): number | bigint {
+    let low = 0
+    let high = 0n
     for (let shift = 0; shift < 70; shift += 7) {
       const byte = this.#bytes[this.#at]
       if (byte === undefined) throw malformed()
       this.#at += 1
-      value += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) return value
+      if (shift < 42) low += (byte & 0x7f) * 2 ** shift
+      else high |= BigInt(byte & 0x7f) << BigInt(shift - 42)
+      if (byte < 0x80) return exactly(high << 42n | BigInt(low))
     }
     throw malformed()
   }
@@ -123,7 +129,7 @@ class Cursor {
       case VARINT:
         return this.varint()
       case BYTES:
-        return this.#take(this.varint())
+        return this.#take(Number(this.varint()))
       case FIXED64:
         this.#take(8)
         return undefined
@@ -142,6 +148,10 @@ class Cursor {
     this.#at = end
     return taken
   }
+}
+
+function exactly (value: bigint): number | bigint {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
 }
 
 function malformed (): PeerworkError {

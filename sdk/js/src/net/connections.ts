@@ -1,5 +1,6 @@
 /** This module orders the connections to a peer, the best connection first. */
 
+import { isHeld } from './gate.js'
 import type { Connection, PeerId } from '@libp2p/interface'
 
 /**
@@ -16,12 +17,17 @@ export interface Connections {
   getConnections: (peer: PeerId) => Connection[]
 }
 
+/** Whether a connection is open and takes part in the network. */
+export function isUsable (connection: Connection): boolean {
+  return connection.status === 'open' && !isHeld(connection)
+}
+
 /**
- * The open connections to a peer: direct ones before relayed ones, and younger ones before older
+ * The usable connections to a peer: direct ones before relayed ones, and younger ones before older
  * ones.
  */
 export function connectionsTo (connections: Connections, peer: PeerId): Connection[] {
-  const open = connections.getConnections(peer).filter(({ status }) => status === 'open')
+  const open = connections.getConnections(peer).filter(isUsable)
   return open.sort((a, b) => {
     return Number(isRelayed(a)) - Number(isRelayed(b)) || b.timeline.open - a.timeline.open
   })

@@ -15,7 +15,7 @@
  * would carry every message once as the hub and once more for every pair of peers.
  */
 
-import { isRelayed } from './connections.js'
+import { isRelayed, isUsable } from './connections.js'
 import type { Connection, PeerId, Stream, Topology } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 
@@ -106,7 +106,7 @@ export class GossipStreams {
   }
 
   #best (peer: PeerId, offered: Connection | undefined): Connection | undefined {
-    const connections = this.#connections.getConnections(peer).filter(({ status }) => status === 'open')
+    const connections = this.#connections.getConnections(peer).filter(isUsable)
     return connections.find((connection) => !isRelayed(connection)) ?? offered ?? connections.at(-1)
   }
 

@@ -8,11 +8,14 @@ import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { platform } from '#platform'
 import { GossipStreams } from './gossip-streams.js'
+import { Membership, PROOF_DEADLINE_MS } from './membership.js'
 import { namedRelays } from './named-relays.js'
 import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
-import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
 import type { TransportManager } from '@libp2p/interface-internal'
+import type { MembershipComponents } from './membership.js'
 import type { IsNamed, Reservations } from './named-relays.js'
+import type { NetworkSecret } from '../network/secret.js'
 
 /** The time for dialling one address; WebRTC needs several round trips through a relay. */
 const ADDRESS_DEADLINE_MS = 15_000
@@ -27,11 +30,15 @@ const STREAM_WINDOW_BYTES = 2 * 1024 * 1024
  */
 const RELAY_SCORE = 1000
 
+/** The time that a node has to answer to identify once the connection takes part in the network. */
+const IDENTIFY_DEADLINE_MS = 5_000
+
 /** The parts of libp2p that the rest of the package uses. */
 export interface Network {
   libp2p: Libp2p
   pubsub: GossipSub
   gossipStreams: GossipStreams
+  membership: Membership
   reservations: Reservations
   transports: TransportManager
 }
@@ -41,6 +48,11 @@ export interface NetworkSettings {
   listen: string[]
   iceServers: RTCIceServer[]
   isRelay: IsNamed
+  /**
+   * The network's id as decimal text, and its secrets, the newest first; left out for a network
+   * without a secret.
+   */
+  membership?: { network: string, secrets: readonly NetworkSecret[] }
 }
 
 interface Components extends GossipSubComponents {
@@ -49,7 +61,7 @@ interface Components extends GossipSubComponents {
 
 /** Starts libp2p without dialling any address. */
 export async function startNetwork (settings: NetworkSettings): Promise<Network> {
-  const parts: { streams?: GossipStreams, transports?: TransportManager } = {}
+  const parts: { streams?: GossipStreams, transports?: TransportManager, membership?: Membership } = {}
   let reservations: Reservations | undefined
 
   const pubsub = (components: Components): GossipSub => {
@@ -71,6 +83,13 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
         appSpecificScore: (id) => settings.isRelay(id) ? RELAY_SCORE : 0
       }
     })({ privateKey, peerId, peerStore, registrar: wrapped, connectionManager, logger })
+  }
+
+  const membership = (components: MembershipComponents & { peerId: PeerId }): Membership => {
+    parts.membership = new Membership(components, {
+      ...settings.membership ?? { network: '', secrets: [] }, self: components.peerId, guest: false
+    })
+    return parts.membership
   }
 
   const libp2p = await createLibp2p({
@@ -97,16 +116,25 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
       inboundConnectionThreshold: 1000,
       maxIncomingPendingConnections: 128
     },
-    services: { identify: identify(), identifyPush: identifyPush(), ping: ping(), pubsub }
+    services: {
+      membership,
+      // libp2p runs identify at once, and its stream waits for the proof.
+      identify: identify({ timeout: PROOF_DEADLINE_MS + IDENTIFY_DEADLINE_MS }),
+      identifyPush: identifyPush(),
+      ping: ping(),
+      pubsub
+    }
   })
-  if (parts.streams === undefined || parts.transports === undefined || reservations === undefined) {
+  const { streams, transports } = parts
+  if (streams === undefined || transports === undefined || parts.membership === undefined || reservations === undefined) {
     throw new Error('libp2p made its services and transports when it was created')
   }
   return {
     libp2p,
     pubsub: libp2p.services['pubsub'] as GossipSub,
-    gossipStreams: parts.streams,
+    gossipStreams: streams,
+    membership: parts.membership,
     reservations,
-    transports: parts.transports
+    transports
   }
 }

@@ -12,6 +12,9 @@ import { PeerworkError, messageOf } from '../errors.js'
 import { orAborted } from '../time.js'
 import { addressOf, isPrivateAddress, parseAddress, peersIn, transportOf } from './addresses.js'
 import { connectionsTo, isRelayed } from './connections.js'
+import { isHeld } from './gate.js'
+import type { Network } from './libp2p.js'
+import type { Membership } from './membership.js'
 import type { Relays } from './relays.js'
 import type { Connection, Libp2p, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -34,13 +37,15 @@ const DIRECT_TRANSPORTS: Record<'browser' | 'node', TransportKind[]> = {
 
 export class Reach {
   readonly #libp2p: Libp2p
+  readonly #membership: Membership
   readonly #relays: Relays
   readonly #privateAllowed: () => boolean
   readonly #peerIds = new Map<string, PeerId>()
   readonly #dialling = new Map<string, Promise<Connection>>()
 
-  constructor (libp2p: Libp2p, relays: Relays, privateAllowed: () => boolean) {
-    this.#libp2p = libp2p
+  constructor (network: Pick<Network, 'libp2p' | 'membership'>, relays: Relays, privateAllowed: () => boolean) {
+    this.#libp2p = network.libp2p
+    this.#membership = network.membership
     this.#relays = relays
     this.#privateAllowed = privateAllowed
   }
@@ -89,13 +94,12 @@ export class Reach {
   }
 
   async #dialOnce (id: string, addresses: Multiaddr[]): Promise<Connection> {
+    const signal = AbortSignal.timeout(DIAL_DEADLINE_MS)
     try {
-      return await this.#libp2p.dial(addresses, {
-        // A circuit, which is a limited connection, must not satisfy the dial for a direct
-        // connection.
-        force: true,
-        signal: AbortSignal.timeout(DIAL_DEADLINE_MS)
-      })
+      // A circuit, which is a limited connection, must not satisfy the dial for a direct connection.
+      const connection = await this.#libp2p.dial(addresses, { force: true, signal })
+      if (isHeld(connection)) await this.#membership.passed(connection, signal)
+      return connection
     } catch (cause) {
       throw new PeerworkError('peer-unreachable', `${id} cannot be reached: ${messageOf(cause)}`, { cause })
     }

@@ -8,8 +8,9 @@
 import { RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { messageOf } from '../errors.js'
+import { PeerworkError, messageOf } from '../errors.js'
 import { Backoff, orAborted, wait } from '../time.js'
+import { connectionsTo } from './connections.js'
 import type { Network } from './libp2p.js'
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -53,6 +54,7 @@ export class RelayLink {
   #connected = false
   #reserved = false
   #error: string | undefined
+  #refusal: PeerworkError | undefined
   /** Whether libp2p is trying to get a reservation on behalf of this link. */
   #looks = false
   #pauseEnd: AbortController | undefined
@@ -84,6 +86,11 @@ export class RelayLink {
     return this.#reserved || this.#error !== undefined
   }
 
+  /** The error of the last dial, when the relay and this node are not of one network. */
+  get refusal (): PeerworkError | undefined {
+    return this.#refusal
+  }
+
   /** Retries at once. */
   retryNow (): void {
     this.#pauseEnd?.abort()
@@ -93,7 +100,8 @@ export class RelayLink {
   async run (signal: AbortSignal): Promise<void> {
     const { libp2p } = this.#network
     const onDisconnect = (event: CustomEvent<PeerId>): void => {
-      if (!this.#peer.equals(event.detail)) return
+      // The reason why a connection was never used is reported by the loop.
+      if (!this.#peer.equals(event.detail) || !this.#connected) return
       this.#become(false, false, 'the connection to the relay closed')
       this.retryNow()
     }
@@ -106,11 +114,14 @@ export class RelayLink {
     while (!signal.aborted) {
       try {
         const connection = await this.#network.libp2p.dial(this.addresses, { signal })
+        await this.#network.membership.passed(connection, signal)
+        this.#refusal = undefined
         this.#become(true, this.#reserved, this.#error)
         await this.#stay(connection, signal)
       } catch (error) {
         if (signal.aborted) break
-        this.#become(this.#network.libp2p.getConnections(this.#peer).length > 0, false, messageOf(error))
+        this.#refusal = error instanceof PeerworkError && error.code === 'not-a-member' ? error : undefined
+        this.#become(connectionsTo(this.#network.libp2p, this.#peer).length > 0, false, messageOf(error))
         this.#events.onFailure()
       }
       await this.#pause(this.#backoff.next(), signal)

@@ -22,11 +22,12 @@ export interface RelaySources {
 /**
  * Sorts the entries that the user gave into addresses and URLs.
  *
+ * @param invited addresses in a ticket; those that this node cannot dial are skipped
  * @throws PeerworkError `invalid-argument` naming an entry that is neither a URL nor the address of
  * a relay that this node can dial.
  */
-export function parseSources (relays: readonly string[]): RelaySources {
-  if (relays.length === 0) {
+export function parseSources (relays: readonly string[], invited: readonly string[] = []): RelaySources {
+  if (relays.length === 0 && invited.length === 0) {
     throw new PeerworkError('invalid-argument', 'relays is empty: name at least one relay')
   }
   const sources: RelaySources = { fixed: new Map(), urls: [] }
@@ -35,7 +36,28 @@ export function parseSources (relays: readonly string[]): RelaySources {
     if (url !== undefined) sources.urls.push(url)
     else addRelay(sources.fixed, entry)
   }
+  for (const address of dialable(invited)) addRelay(sources.fixed, address.toString())
+  if (sources.fixed.size === 0 && sources.urls.length === 0) {
+    throw new PeerworkError('invalid-argument',
+      `the ticket names no relay that can be dialled from here (${invited.join(', ')}): name one in relays`)
+  }
   return sources
+}
+
+/** The addresses of relays that this node can dial. */
+export function dialable (entries: readonly string[]): Multiaddr[] {
+  const relays: RelayAddresses = new Map()
+  for (const entry of entries) {
+    try {
+      addRelay(relays, entry)
+    } catch {}
+  }
+  return [...relays.values()].flat()
+}
+
+/** The peer id at the end of an address. */
+export function idOf (address: Multiaddr): string | undefined {
+  return peersIn(address).at(-1)
 }
 
 function parseUrl (entry: string): URL {
@@ -88,10 +110,8 @@ function collapsed (entry: string): string {
 export async function fetchRelays (url: URL, signal: AbortSignal): Promise<RelayAddresses> {
   const entries = await fetchConfig(url, signal)
   const relays: RelayAddresses = new Map()
-  for (const entry of entries.slice(0, RELAYS_MAX * RELAY_ADDRESSES_MAX)) {
-    try {
-      addRelay(relays, entry)
-    } catch {}
+  for (const address of dialable(entries.slice(0, RELAYS_MAX * RELAY_ADDRESSES_MAX))) {
+    addRelay(relays, address.toString())
   }
   if (relays.size === 0) throw unreachable(url, 'it names no relay that can be dialled from here')
   return relays

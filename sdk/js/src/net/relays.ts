@@ -34,6 +34,7 @@ export class Relays {
   #refreshed = Number.NEGATIVE_INFINITY
   #changed: () => void = () => {}
   #fetchError: unknown
+  #refreshing = false
 
   constructor (sources: RelaySources, listener: RelayListener) {
     this.#sources = sources
@@ -84,12 +85,15 @@ export class Relays {
   /**
    * Waits until one relay is connected and has granted or refused a reservation.
    *
-   * @throws PeerworkError `relay-unreachable` at the deadline, with the last error.
+   * @throws PeerworkError `not-a-member` when all relays are of another network, `relay-unreachable`
+   * at the deadline, with the last error.
    */
   async anyConnected (deadlineMs: number, signal: AbortSignal): Promise<void> {
     const deadline = Date.now() + deadlineMs
     while (![...this.#links.values()].some((link) => link.connected && link.settled)) {
       signal.throwIfAborted()
+      const refusal = this.#refusal()
+      if (refusal !== undefined) throw refusal
       const left = deadline - Date.now()
       if (left <= 0) {
         if (this.connectedIds.length > 0) return
@@ -105,6 +109,15 @@ export class Relays {
     }
   }
 
+  /** The refusal of a relay, when all relays are known and none of them takes this node. */
+  #refusal (): PeerworkError | undefined {
+    const links = [...this.#links.values()]
+    if (this.#refreshing || !links.every(({ refusal }) => refusal !== undefined)) return undefined
+    const refused = links.find(({ refusal }) => refusal !== undefined)
+    if (refused?.refusal === undefined) return undefined
+    return new PeerworkError('not-a-member', `the relay ${refused.id}: ${refused.refusal.message}`, { cause: refused.refusal })
+  }
+
   #unreachable (): PeerworkError {
     if (this.#links.size === 0 && this.#fetchError instanceof PeerworkError) return this.#fetchError
     const why = this.statuses.map(({ id, error }) => `${id}: ${error ?? 'no answer yet'}`).join('; ')
@@ -117,11 +130,13 @@ export class Relays {
     if (signal === undefined || signal.aborted || this.#sources.urls.length === 0) return
     if (Date.now() - this.#refreshed < REFRESH_MS) return
     this.#refreshed = Date.now()
+    this.#refreshing = true
     const results = await Promise.allSettled(this.#sources.urls.map(async (url) => await fetchRelays(url, signal)))
     const failed = results.find((result) => result.status === 'rejected')
     const found = results.flatMap((result) => result.status === 'fulfilled' ? [...result.value] : [])
     if (failed === undefined) this.#forget(new Set(found.map(([id]) => id)))
     this.#add(new Map(found))
+    this.#refreshing = false
     this.#fetchError = failed?.reason
     this.#changed()
     if (failed !== undefined && !signal.aborted) {

@@ -16,6 +16,7 @@ import { Streams } from './streams.js'
 import { Topics } from './topics.js'
 import type { Emitter } from '../events.js'
 import type { Network } from '../net/libp2p.js'
+import type { RefusedPeer } from '../net/membership.js'
 import type { RelayStatus } from '../net/relay-link.js'
 import type { CheckedOptions } from '../options.js'
 import type { RoomNames } from './names.js'
@@ -35,6 +36,11 @@ export interface NodeEvents {
   'relay:connected': RelayStatus
   /** The connection to a relay was lost; the relay is dialled again. */
   'relay:disconnected': RelayStatus
+  /**
+   * The node and another node could not prove a secret of one network to each other; the connection
+   * was closed.
+   */
+  'peer:refused': RefusedPeer
 }
 
 /** The interval of the checks of connections and silent peers. */
@@ -69,7 +75,7 @@ export class Room {
     this.#emitter = emitter
     this.#leaving = leaving
     const privateAllowed = (): boolean => options.allowPrivateAddresses ?? relays.anyPrivate
-    this.reach = new Reach(network.libp2p, relays, privateAllowed)
+    this.reach = new Reach(network, relays, privateAllowed)
     this.topics = new Topics(network)
     this.own = {
       name: options.name,
@@ -114,7 +120,8 @@ export class Room {
       privateKey: options.identity.privateKey,
       listen: options.listen,
       iceServers: options.iceServers,
-      isRelay: (id) => relays.has(id)
+      isRelay: (id) => relays.has(id),
+      membership: options.membership
     })
     room = new Room(network, relays, options, emitter, leaving)
     await room.#begin(options)
@@ -165,7 +172,7 @@ export class Room {
 
   /** Forwards the events of libp2p, and checks connections and peers once a second. */
   #watch (names: RoomNames, signal: AbortSignal): void {
-    const { libp2p, gossipStreams, pubsub } = this.network
+    const { libp2p, gossipStreams, membership, pubsub } = this.network
     gossipStreams.isForwarded = () => {
       return pubsub.getSubscribers(names.presenceTopic).some((peer) => this.relays.has(peer.toString()))
     }
@@ -177,6 +184,8 @@ export class Room {
       const begun = detail.subscriptions.flatMap(({ topic, subscribe }) => subscribe ? [topic] : [])
       this.states.onLink(detail.peerId.toString(), begun)
     })
+    membership.onOpened = attend
+    membership.onRefused = (peer) => { if (!this.left) this.#emitter.emit('peer:refused', peer) }
     libp2p.addEventListener('connection:open', attend)
     libp2p.addEventListener('connection:close', attend)
     libp2p.addEventListener('peer:disconnect', (event) => {

@@ -3,6 +3,7 @@
  * in JavaScript. A restarted relay keeps its identity and its ports.
  */
 
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -54,6 +55,13 @@ export class Relay {
 
   get id (): string {
     return this.tcp.split('/p2p/')[1] ?? ''
+  }
+
+  /** Prints a ticket of the running relay, which only the Rust program can. */
+  invite (...args: string[]): string {
+    const printed = execFileSync(BINARY ?? '', ['relay', 'invite', '--data-dir', join(this.#directory, 'data'), ...args],
+      { encoding: 'utf8', stdio: 'pipe' })
+    return printed.trim().split('\n').at(-1) ?? ''
   }
 
   get output (): string {

@@ -5,11 +5,15 @@ import test from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { multiaddr } from '@multiformats/multiaddr'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { base32 } from 'multiformats/bases/base32'
 import protobuf from 'protobufjs'
 import { Identity, PeerworkError } from '../../src/index.js'
-import { utf8 } from '../../src/bytes.js'
+import { concat, utf8 } from '../../src/bytes.js'
 import { encodeLookup, parseResponse } from '../../src/fetch/directory.js'
 import { decodeAnswer, encodeHead } from '../../src/fetch/tunnel.js'
+import { parseResponse as parseRedeemed } from '../../src/network/redeem.js'
+import { parseTicket } from '../../src/network/ticket.js'
+import { checksum } from '../../src/network/secret.js'
 
 function schema (file: string): (message: string) => protobuf.Type {
   const root = new protobuf.Root()
@@ -20,6 +24,7 @@ function schema (file: string): (message: string) => protobuf.Type {
 const tunnel = schema('tunnel')
 const directory = schema('directory')
 const envelope = schema('envelope')
+const ticket = schema('ticket')
 
 const bytes = (type: protobuf.Type, value: object): Uint8Array => {
   assert.equal(type.verify(value), null)
@@ -102,4 +107,43 @@ test('addresses are found in an Advertisement with all fields of the schema', ()
   })
   const refused = bytes(directory('Response'), { refused: { reason: 11 } })
   assert.throws(() => parseResponse(refused, edge), /reason 11/)
+})
+
+test('a ticket with all fields of the schema is decoded, and its token is sent as it came', () => {
+  const token = {
+    id: new Uint8Array(16).fill(1), relay: binary(relay), expires: 1_800_000_000, once: true, mac: new Uint8Array(32).fill(3)
+  }
+  const payload = bytes(ticket('Ticket'), {
+    networkId: -7, name: 'test', relays: [multiaddr(`/ip4/192.0.2.2/tcp/5/p2p/${relay}`).bytes], token
+  })
+  assert.equal(ticket('Ticket').fieldsArray.length, 5, 'a new field stands above')
+  const read = parseTicket(`peerwork1${base32.baseEncode(concat([payload, checksum(payload)]))}`)
+  assert.deepEqual({ ...read, token: undefined }, {
+    id: '-7', name: 'test', relays: [`/ip4/192.0.2.2/tcp/5/p2p/${relay}`], secrets: [], token: undefined
+  })
+  assert.deepEqual([read.token?.relay, read.token?.expires, read.token?.once], [relay, 1_800_000_000, true])
+  assert.deepEqual(read.token?.message, bytes(ticket('Token'), token))
+})
+
+test('a relay\'s response to a token is decoded, and each reason of a refusal has a text of its own', () => {
+  const at = (node: string): Uint8Array => multiaddr(`/ip4/192.0.2.2/tcp/5/p2p/${node}`).bytes
+  const network = {
+    name: 'test', networkId: 7, bootnodes: [at(edge)], relaynodes: [at(relay)], secrets: [new Uint8Array(32).fill(1)]
+  }
+  assert.equal(ticket('Network').fieldsArray.length, 5, 'a new field stands above')
+  const facts = parseRedeemed(bytes(ticket('Response'), { network }))
+  assert.deepEqual([facts.id, facts.name, facts.relays, facts.secrets.length], ['7', 'test', [`/ip4/192.0.2.2/tcp/5/p2p/${relay}`], 1])
+  const reasons = Object.values(ticket('Response').root.lookupEnum('peerwork.peer.ticket.Reason').values)
+  const texts = [...reasons, 99].map((refused) => {
+    try {
+      parseRedeemed(bytes(ticket('Response'), { refused }))
+    } catch (error) {
+      assert.ok(error instanceof PeerworkError && error.side === 'relay')
+      return error.message
+    }
+    throw new Error(`reason ${refused} is no refusal`)
+  })
+  assert.equal(new Set(texts).size, reasons.length)
+  assert.equal(texts.at(-1), texts[reasons.indexOf(0)], 'an unknown reason is unspecified')
+  assert.throws(() => parseRedeemed(bytes(ticket('Response'), { network: { ...network, secrets: [new Uint8Array(31)] } })), /32 bytes/)
 })
