@@ -12,6 +12,7 @@
 //! | [`validator_key`] | [`ValidatorKey`], a key in the data directories of EdgeMatrix |
 //! | [`key_file`] | the text form of both keys |
 //! | [`atomic_file`] | atomic writing of small files |
+//! | [`file_stamp`] | [`FileStamp`], by which a changed file is noticed |
 //! | [`secrets`] | [`SecretsDir`], the keys in a data directory |
 //! | [`envelope`] | [`SignedEnvelope`], libp2p RFC 0002 |
 //! | [`node_address`] | [`NodeAddress`], a multiaddress with the node id expected there |
@@ -21,6 +22,7 @@
 pub mod address;
 pub mod atomic_file;
 pub mod envelope;
+pub mod file_stamp;
 pub mod key_file;
 pub mod keys;
 pub mod network_file;
@@ -33,6 +35,7 @@ pub mod validator_key;
 pub use address::{Address, ParseAddressError};
 pub use atomic_file::{WriteMode, advice, atomic_write, read_bounded};
 pub use envelope::{EnvelopeError, SignedEnvelope};
+pub use file_stamp::FileStamp;
 pub use keys::{KeyError, KeyType, Keypair, PublicKey, UnknownKeyType};
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use network_secret::{NetworkSecret, ParseSecretError};

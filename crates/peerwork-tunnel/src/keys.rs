@@ -18,7 +18,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use peerwork_identity::NodeId;
+use peerwork_identity::{FileStamp, NodeId};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,7 @@ struct Inner {
     path: PathBuf,
     keys: RwLock<HashMap<String, Record>>,
     /// The file's stamp when it was last read.
-    stamp: Mutex<Option<file::Stamp>>,
+    stamp: Mutex<Option<FileStamp>>,
     changes: watch::Sender<u64>,
 }
 
@@ -182,7 +182,7 @@ impl KeyStore {
     /// # Errors
     /// [`KeyFileError`]; then the keys read before stay valid.
     pub fn refresh(&self) -> Result<(), KeyFileError> {
-        let stamp = file::Stamp::of(&self.0.path)?;
+        let stamp = file::stamp(&self.0.path)?;
         let mut last = self.0.stamp.lock();
         if stamp.is_some() && *last == stamp {
             return Ok(());
@@ -239,7 +239,7 @@ impl KeyStore {
         let result = change(&mut keys)?;
         file::write(&self.0.path, &keys)?;
         *self.0.keys.write() = keys;
-        *stamp = file::Stamp::of(&self.0.path)?;
+        *stamp = file::stamp(&self.0.path)?;
         self.0.changes.send_modify(|n| *n += 1);
         Ok(result)
     }

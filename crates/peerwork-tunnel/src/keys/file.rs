@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use peerwork_identity::{NodeId, WriteMode, advice, atomic_write, read_bounded};
+use peerwork_identity::{FileStamp, NodeId, WriteMode, advice, atomic_write, read_bounded};
 use serde::{Deserialize, Serialize};
 
 use super::record::{KEYS_MAX, LABEL_BYTES_MAX, Record, StoredKey};
@@ -55,33 +55,9 @@ struct Entry {
     expires_at: Option<u64>,
 }
 
-/// The metadata that tells whether the file changed, without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    /// The inode: a replaced file differs even within the clock's resolution.
-    inode: u64,
-}
-
-impl Stamp {
-    /// The stamp of the file at `path`; `None` when there is no file.
-    pub(super) fn of(path: &Path) -> Result<Option<Self>, KeyFileError> {
-        let metadata = match std::fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(KeyFileError::Read(path.to_owned(), error)),
-        };
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Ok(Some(Self {
-            modified: metadata.modified().ok(),
-            bytes: metadata.len(),
-            inode,
-        }))
-    }
+/// The stamp of the file at `path`; `None` when there is no file.
+pub(super) fn stamp(path: &Path) -> Result<Option<FileStamp>, KeyFileError> {
+    FileStamp::of(path).map_err(|error| KeyFileError::Read(path.to_owned(), error))
 }
 
 /// Locks the file against other processes until the returned handle is dropped, for a change of its

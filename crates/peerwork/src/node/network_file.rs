@@ -2,12 +2,11 @@
 //! that the secret of the network can be changed without a restart.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use peerwork_identity::{NetworkFile, NetworkFileError};
+use peerwork_identity::{FileStamp, NetworkFile, NetworkFileError};
 use peerwork_net::Network;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -18,36 +17,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the network may take to apply other secrets.
 const APPLY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The marks by which a changed file is noticed.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    inode: u64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self {
-            modified: metadata.modified().ok(),
-            bytes: metadata.len(),
-            inode: inode(&metadata),
-        })
-    }
-}
-
-#[cfg(unix)]
-fn inode(metadata: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-/// Other systems have no inodes.
-#[cfg(not(unix))]
-fn inode(_: &fs::Metadata) -> u64 {
-    0
-}
-
 /// Reads the file when it changes, and gives its secrets to `network`, until the future is dropped. Only
 /// the secrets are taken over: name, id and entry points count at the start.
 pub(super) async fn follow(file: Followed, network: Network) {
@@ -57,7 +26,7 @@ pub(super) async fn follow(file: Followed, network: Network) {
     let mut seen = None;
     loop {
         ticks.tick().await;
-        let stamp = Stamp::of(&file.path);
+        let stamp = FileStamp::of(&file.path).ok().flatten();
         if stamp == seen {
             continue;
         }
@@ -162,12 +131,12 @@ mod tests {
     fn a_replaced_file_has_another_stamp() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("n.json");
-        assert_eq!(Stamp::of(&path), None);
+        assert_eq!(FileStamp::of(&path).unwrap(), None);
         file(&[]).create_new(&path).unwrap();
-        let first = Stamp::of(&path);
-        assert_eq!(Stamp::of(&path), first);
+        let first = FileStamp::of(&path).unwrap();
+        assert_eq!(FileStamp::of(&path).unwrap(), first);
         file(&[&NetworkSecret::generate()]).replace(&path).unwrap();
-        assert_ne!(Stamp::of(&path), first);
+        assert_ne!(FileStamp::of(&path).unwrap(), first);
     }
 
     #[tokio::test]
