@@ -64,10 +64,10 @@ pub enum JoinError {
 /// # Errors
 /// [`JoinError`]
 pub async fn network_file(ticket: &Ticket, keypair: &Keypair) -> Result<NetworkFile, JoinError> {
-    let mut file = match &ticket.pass {
-        Pass::Token(token) => redeemed(ticket, token, keypair).await?,
-        Pass::Open | Pass::Secrets(_) => without_redemption(ticket),
+    let Pass::Token(token) = &ticket.pass else {
+        return Ok(without_redemption(ticket));
     };
+    let mut file = redeemed(ticket, token, keypair).await?;
     if file.network_id != ticket.network_id {
         return Err(JoinError::OtherNetwork {
             wanted: ticket.network_id,

@@ -25,7 +25,10 @@ use self::{
     stack::Stack,
     start::{Handles, STOP_DEADLINE, start},
 };
-pub(crate) use self::{network_file::Followed, start::install_crypto_provider};
+pub(crate) use self::{
+    network_file::{Followed, of_the_moment},
+    start::install_crypto_provider,
+};
 use crate::{Addresses, Config, front::FrontSide};
 
 /// The pause before relays are asked again for a node that no relay knew.

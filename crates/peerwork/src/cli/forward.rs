@@ -7,7 +7,7 @@ use clap::Args;
 use multiaddr::{Multiaddr, Protocol};
 use peerwork::{Config, Forwarding as Forwarded, Node};
 use peerwork_api::{
-    invitations::v1::{CreateRequest, invitations_client::InvitationsClient},
+    invitations::v1::CreateRequest,
     operator::{
         self, Connection,
         v1::{Peer, ServerStatus},
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::{
     app_listen::node_and_port,
     command::{Call, Command},
-    join,
+    invite, join,
     network_sources::{Sources, refuse_both},
     operator::{connection, refused},
     output::{Answer, Form},
@@ -237,9 +237,8 @@ async fn secrets_of(
         addresses: entry.iter().map(ToString::to_string).collect(),
         ..CreateRequest::default()
     };
-    let made = InvitationsClient::new(connection).create(request).await;
-    let ticket = made.map_err(|status| refused(&status))?.into_inner().ticket;
-    match ticket.parse::<Ticket>()?.pass {
+    let invitation = invite::create(connection, request).await?;
+    match invitation.ticket.parse::<Ticket>()?.pass {
         Pass::Secrets(secrets) => Ok(secrets),
         Pass::Open | Pass::Token(_) => Ok(Vec::new()),
     }

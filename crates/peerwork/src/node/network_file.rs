@@ -66,6 +66,14 @@ impl Followed {
     }
 }
 
+/// The network file's contents at the start, with the secrets that are valid at this moment.
+pub(crate) fn of_the_moment(at_start: &NetworkFile, network: &Network) -> NetworkFile {
+    NetworkFile {
+        secrets: network.secrets(),
+        ..at_start.clone()
+    }
+}
+
 /// Reads a network file; `None` when there is no such file.
 async fn read(path: &Path) -> Result<Option<NetworkFile>, NetworkFileError> {
     let reading = path.to_owned();

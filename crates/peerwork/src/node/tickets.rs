@@ -1,10 +1,9 @@
 //! Serves the redemption of tickets at a relay.
 
-use peerwork_identity::NetworkFile;
 use peerwork_net::{Network, Served};
 use peerwork_ticket::{Redeemer, UsedTokens};
 
-use super::error::StartError;
+use super::{error::StartError, network_file::of_the_moment};
 use crate::Config;
 
 /// The name of the file with the one-time tokens that were used, in the data directory.
@@ -19,10 +18,8 @@ pub(super) fn serve(network: &Network, config: &Config) -> Result<Option<Served>
     let path = config.data_dir.as_ref().map(|path| path.join(USED_FILE));
     let used = path.as_deref().map(UsedTokens::open).transpose()?;
     let (secrets_of, file) = (network.clone(), config.network.clone());
-    let redeemer = Redeemer::new(&config.net.keypair, used, move || NetworkFile {
-        secrets: secrets_of.secrets(),
-        ..file.clone()
-    });
+    let current = move || of_the_moment(&file, &secrets_of);
+    let redeemer = Redeemer::new(&config.net.keypair, used, current);
     let served = peerwork_ticket::serve(network, redeemer);
     served.map(Some).map_err(StartError::Join)
 }

@@ -16,7 +16,7 @@ use peerwork_ticket::{
     bounds::{LIFETIME_DEFAULT, RELAYS_MAX},
 };
 
-use crate::node::Followed;
+use crate::node::{Followed, of_the_moment};
 
 /// The most addresses of the node itself in a ticket, so that other relays have room too.
 const OWN_ADDRESSES_MAX: usize = 6;
@@ -39,10 +39,7 @@ pub(super) struct Invitations {
 impl InvitationsService for Invitations {
     async fn create(&self, wanted: Wanted) -> Result<Invitation, ServiceError> {
         self.read_again().await?;
-        let file = NetworkFile {
-            secrets: self.network.secrets(),
-            ..self.file.clone()
-        };
+        let file = of_the_moment(&self.file, &self.network);
         let relays = match wanted.addresses.is_empty() {
             true => self.relays(&file)?,
             false => given(&wanted.addresses, self.keypair.node_id())?,

@@ -71,7 +71,7 @@ pub(crate) async fn run(
         !(flags.qr && flags.no_qr),
         "--qr and --no-qr contradict each other"
     );
-    let invited = create(connection(resolved).await?, flags).await?;
+    let invited = create(connection(resolved).await?, flags.request()).await?;
     let wants_qr = flags.qr || (!flags.no_qr && std::io::stdout().is_terminal());
     let invited = Invited::of(invited, flags);
     for note in invited.notes() {
@@ -100,15 +100,27 @@ fn drawn(ticket: &str, form: Form) -> Option<String> {
     drawn.map_err(|note| show_note(form, &note)).ok()
 }
 
-async fn create(connection: Connection, flags: &InviteFlags) -> anyhow::Result<Invitation> {
-    let request = CreateRequest {
-        once: flags.once,
-        // A part of a second counts as a second.
-        expires_seconds: flags.expires.map_or(0, |time| {
-            time.as_secs() + u64::from(time.subsec_nanos() > 0)
-        }),
-        addresses: flags.address.clone(),
-    };
+impl InviteFlags {
+    fn request(&self) -> CreateRequest {
+        CreateRequest {
+            once: self.once,
+            // A part of a second counts as a second.
+            expires_seconds: self.expires.map_or(0, |time| {
+                time.as_secs() + u64::from(time.subsec_nanos() > 0)
+            }),
+            addresses: self.address.clone(),
+        }
+    }
+}
+
+/// Lets a running node make a ticket.
+///
+/// # Errors
+/// The node's reason for refusing.
+pub(crate) async fn create(
+    connection: Connection,
+    request: CreateRequest,
+) -> anyhow::Result<Invitation> {
     let answer = InvitationsClient::new(connection).create(request).await;
     Ok(answer.map_err(|status| refused(&status))?.into_inner())
 }
