@@ -36,8 +36,17 @@ const dial = async ({ host, port, fingerprint }) => {
     'a=sctp-port:5000', 'a=max-message-size:16384', `a=candidate:1 1 UDP 1 ${host} ${port} typ host`,
     'a=end-of-candidates', ''
   ].join('\r\n')
+  // The state may follow the first message, which the browser hands to the page by another task.
+  const settled = new Promise(resolve => {
+    const look = () => ['connected', 'failed', 'closed'].includes(connection.connectionState) && resolve()
+    connection.onconnectionstatechange = look
+    setTimeout(resolve, 30_000)
+    look()
+  })
   await connection.setRemoteDescription({ type: 'answer', sdp })
-  return { message: await first, state: connection.connectionState }
+  const message = await first
+  await settled
+  return { message, state: connection.connectionState }
 }
 
 /** Tells whether the browser takes an offer whose ICE names a page has changed, as version 1 does. */
