@@ -221,7 +221,9 @@ pub(super) fn settings_file(reader: &mut Reader, item: &Item) {
     let text: String = text.lines().map(set).collect();
     std::fs::write(&file, reader.local.apply(&text)).unwrap();
     reader.shell.end("relay 1");
-    reader.start("relay 1", server, PREPARED);
+    // The file does not name the operator's port, whose default another program may hold.
+    let server = format!("PEERWORK_GRPC_ADDRESS=127.0.0.1:0 {server}");
+    reader.start("relay 1", &server, PREPARED);
     let id = reader.variable("RELAY_1");
     reader.shell.says("relay 1", &id);
     reader.shell.end("relay 1");
