@@ -7,6 +7,14 @@ import { build } from 'esbuild'
 const root = new URL('..', import.meta.url)
 const path = (name) => new URL(name, root).pathname
 
+/** The modules that the package exports for browsers, by the name of their bundle in dist/browser. */
+async function entryPoints () {
+  const { exports } = JSON.parse(await readFile(path('package.json'), 'utf8'))
+  return Object.fromEntries(Object.values(exports).flatMap(({ browser, default: module }) => {
+    return browser === undefined ? [] : [[/([^/]+)\.js$/.exec(browser.default)[1], module]]
+  }))
+}
+
 /** Collects the licences of the bundled libraries, which demand that copies of the code include them. */
 async function writeLicences (inputs) {
   const packages = new Set(inputs.flatMap((input) => {
@@ -28,7 +36,7 @@ const tsc = spawnSync(process.execPath, [path('node_modules/typescript/bin/tsc')
 if (tsc.status !== 0) process.exit(tsc.status ?? 1)
 const { metafile } = await build({
   absWorkingDir: path('.'),
-  entryPoints: { index: 'dist/src/index.js', compute: 'dist/src/compute/index.js' },
+  entryPoints: await entryPoints(),
   outdir: 'dist/browser',
   bundle: true,
   splitting: true,

@@ -3,21 +3,27 @@
 //   node scripts/examples.mjs [--build-only] [port]
 
 import { createReadStream } from 'node:fs'
-import { cp, mkdir, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { build } from 'esbuild'
 
 const root = new URL('../examples/', import.meta.url).pathname
 const out = join(root, 'dist')
-const names = ['chat', 'counter', 'compute']
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8'
 }
 
+/** The folders with a page and its program. */
+async function exampleNames () {
+  const files = await readdir(root, { recursive: true })
+  return files.flatMap((file) => /^([^/]+)\/main\.ts$/.exec(file)?.[1] ?? []).sort()
+}
+
 export async function buildExamples () {
+  const names = await exampleNames()
   await rm(out, { recursive: true, force: true })
   await mkdir(out, { recursive: true })
   await build({
