@@ -3,7 +3,7 @@
 import { platform } from '#platform'
 import { PeerworkError } from './errors.js'
 import { Identity } from './identity.js'
-import { NETWORK_SECRETS_MAX, PEER_NAME_CHARS_MAX, RELAYS_MAX } from './limits.js'
+import { NETWORK_SECRETS_MAX, PEER_NAME_CHARS_MAX, RELAYS_MAX, STORAGE_NAME_CHARS_MAX } from './limits.js'
 import { parseSources } from './net/relay-sources.js'
 import { NetworkSecret } from './network/secret.js'
 import { parseTicket } from './network/ticket.js'
@@ -13,6 +13,7 @@ import type { Json } from './bytes.js'
 import type { RelaySources } from './net/relay-sources.js'
 import type { Ticket } from './network/ticket.js'
 import type { RoomNames } from './room/names.js'
+import type { StateStorage } from './state/storage.js'
 
 /** The options with which a node joins a room. */
 export interface JoinOptions {
@@ -65,6 +66,12 @@ export interface JoinOptions {
    * when one of the relays has a private address itself.
    */
   allowPrivateAddresses?: boolean
+  /**
+   * The storage of shared states, so that they outlive the page or process: in pages the name of an
+   * IndexedDB database, which the tabs of one origin share; in Node.js the path of a folder, which
+   * one process at a time uses; or a storage of the application. Default: states are not stored.
+   */
+  persist?: string | StateStorage
 }
 
 /** The options after the checks. */
@@ -79,6 +86,7 @@ export interface CheckedOptions {
   iceServers: RTCIceServer[]
   listen: string[]
   allowPrivateAddresses: boolean | undefined
+  storage: StateStorage | undefined
   membership: { network: string, secrets: NetworkSecret[] }
 }
 
@@ -110,6 +118,7 @@ export async function checkOptions (options: JoinOptions): Promise<CheckedOption
     iceServers: options.iceServers ?? [],
     listen: options.listen ?? [...platform.listen],
     allowPrivateAddresses: options.allowPrivateAddresses,
+    storage: checkStorage(options.persist),
     membership: ticket === undefined ? checkSecrets(options) : { network: ticket.id, secrets: ticket.secrets }
   }
 }
@@ -148,6 +157,21 @@ function checkNetworkId (id: number | bigint | string): string {
     throw new PeerworkError('invalid-argument', 'networkId is an integer of 64 bits: give one above 2^53 as text or bigint')
   }
   return value.toString()
+}
+
+function checkStorage (persist: string | StateStorage | undefined): StateStorage | undefined {
+  if (persist === undefined) return undefined
+  if (typeof persist === 'string') {
+    if (persist === '' || persist.length > STORAGE_NAME_CHARS_MAX || persist.includes('\0')) {
+      throw new PeerworkError('invalid-argument', `persist has 1 to ${STORAGE_NAME_CHARS_MAX} characters`)
+    }
+    return platform.stateStorage(persist)
+  }
+  const { load, save, close } = Object(persist) as Partial<StateStorage>
+  if (typeof load !== 'function' || typeof save !== 'function' || !['function', 'undefined'].includes(typeof close)) {
+    throw new PeerworkError('invalid-argument', 'persist is a name, or an object with the functions load and save')
+  }
+  return persist
 }
 
 export function checkName (name: string): string {

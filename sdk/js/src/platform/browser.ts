@@ -5,6 +5,7 @@
 
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
+import { databaseStorage } from './state-database.js'
 import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
 
 /**
@@ -21,6 +22,7 @@ export const platform: Platform = {
   processors: () => navigator.hardwareConcurrency || 1,
   startTask,
   keyStorage,
+  stateStorage: databaseStorage,
   onOnline: (listener) => onWindow('online', listener),
   onExit: (listener) => onWindow('pagehide', listener)
 }

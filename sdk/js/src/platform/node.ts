@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
+import { folderStorage } from './state-folder.js'
 import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
 
 export const platform: Platform = {
@@ -17,6 +18,7 @@ export const platform: Platform = {
   processors: availableParallelism,
   startTask,
   keyStorage: async (path) => inFile(path),
+  stateStorage: folderStorage,
   onOnline: () => () => {},
   onExit: () => () => {}
 }

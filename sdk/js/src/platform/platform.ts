@@ -1,6 +1,7 @@
 /** `Platform` is the interface to the features in which browsers and Node.js differ. */
 
 import type { Libp2pOptions } from 'libp2p'
+import type { StateStorage } from '../state/storage.js'
 
 type Transports = NonNullable<Libp2pOptions['transports']>
 
@@ -45,6 +46,8 @@ export interface Platform {
   processors: () => number
   startTask: (run: TaskRun) => TaskThread
   keyStorage: (name: string) => Promise<KeyStorage>
+  /** The storage of shared states with a name; nothing is opened before the first use. */
+  stateStorage: (name: string) => StateStorage
   /** Calls `listener` when the network may be available again. */
   onOnline: (listener: () => void) => () => void
   /** Calls `listener` when the page or process is about to end. */
