@@ -52,7 +52,11 @@ export class Compute {
   readonly #onOffer: (workers: number) => void
   #offer: Offer | undefined
 
-  /** For internal use: applications use `node.compute`. */
+  /**
+   * For internal use: applications use `node.compute`.
+   *
+   * @internal
+   */
   constructor (peers: ComputePeers, onOffer: (workers: number) => void) {
     this.#peers = peers
     this.#onOffer = onOffer
@@ -117,7 +121,11 @@ export class Compute {
     return await runOn<Output>(this.#peers, { source, input: text, timeoutMs }, { ...options, redundancy, atLeast })
   }
 
-  /** For internal use: runs the task of a peer and answers it. */
+  /**
+   * For internal use: runs the task of a peer and answers it.
+   *
+   * @internal
+   */
   async serve (stream: Stream, from: string): Promise<void> {
     const gone = new AbortController()
     stream.addEventListener('close', () => { gone.abort(new Error('the peer cancelled')) }, { once: true })

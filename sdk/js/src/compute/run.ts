@@ -12,7 +12,11 @@ import type { Task } from './wire.js'
 import type { Json } from '../bytes.js'
 import type { Stream } from '@libp2p/interface'
 
-/** The functions of the node that computing uses. */
+/**
+ * The functions of the node that computing uses.
+ *
+ * @internal
+ */
 export interface ComputePeers {
   /** The ids of present peers that offer to compute. */
   offering: () => string[]
@@ -73,7 +77,11 @@ export interface RunResult<Output extends Json = Json> {
   reports: PeerReport[]
 }
 
-/** The options with the defaults filled in. */
+/**
+ * The options with the defaults filled in.
+ *
+ * @internal
+ */
 export interface CheckedRunOptions extends RunOptions {
   redundancy: number
   atLeast: number
@@ -82,6 +90,7 @@ export interface CheckedRunOptions extends RunOptions {
 /** The time for sending the task and its answer, in addition to the task's own time. */
 const TRAVEL_MS = 5_000
 
+/** @internal */
 export async function runOn<Output extends Json> (
   peers: ComputePeers, task: Task, options: CheckedRunOptions
 ): Promise<RunResult<Output>> {

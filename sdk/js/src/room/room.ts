@@ -63,6 +63,7 @@ const TICK_MS = 1_000
 /** The time that a node that leaves has for storing the last changes of its states. */
 const STORE_MS = 5_000
 
+/** @internal */
 export class Room {
   readonly network: Network
   readonly relays: Relays

@@ -26,7 +26,11 @@ export interface StateOptions<T extends Json> {
   persist?: boolean
 }
 
-/** The parts of the node that a state uses. */
+/**
+ * The parts of the node that a state uses.
+ *
+ * @internal
+ */
 export interface StateSettings {
   /** The id of this peer. */
   self: string
@@ -86,7 +90,11 @@ export class SharedState<T extends Json = Json> {
    */
   readonly ready: Promise<void>
 
-  /** For internal use: applications call `node.state()`. */
+  /**
+   * For internal use: applications call `node.state()`.
+   *
+   * @internal
+   */
   constructor (name: string, options: StateOptions<T>, { self, topics, topic, place }: StateSettings) {
     this.name = name
     this.#entries = new Entries(options.merge as Join | undefined)
@@ -202,7 +210,11 @@ export class SharedState<T extends Json = Json> {
     this.#keeper?.hurry()
   }
 
-  /** For internal use: the functions for the exchange with other peers. */
+  /**
+   * For internal use: the functions for the exchange with other peers.
+   *
+   * @internal
+   */
   get replica (): Replica {
     const entries = this.#entries
     return {
