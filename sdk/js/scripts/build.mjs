@@ -1,7 +1,7 @@
 // Compiles everything, and bundles the package for browsers into dist/browser.
 
 import { spawnSync } from 'node:child_process'
-import { readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 const root = new URL('..', import.meta.url)
@@ -14,6 +14,12 @@ async function entryPoints () {
     return browser === undefined ? [] : [[/([^/]+)\.js$/.exec(browser.default)[1], module]]
   }))
 }
+
+/**
+ * Entry points that are not published. As a second way to the node, this one moves its code out of
+ * index.js into a chunk, and bundlers of applications can leave out a chunk as a whole.
+ */
+const UNNAMED = { unnamed: './dist/src/node.js' }
 
 /** Collects the licences of the bundled libraries, which demand that copies of the code include them. */
 async function writeLicences (inputs) {
@@ -31,12 +37,37 @@ async function writeLicences (inputs) {
   await writeFile(path('dist/browser/THIRD-PARTY-LICENCES.txt'), texts.join(`\n${'-'.repeat(80)}\n`))
 }
 
+/**
+ * Moves the source maps out of the folder that is published, into dist/maps. The bundles do not name
+ * them, so that a page without them causes no warnings.
+ */
+async function moveMaps () {
+  await mkdir(path('dist/maps'))
+  for (const name of await readdir(path('dist/browser'))) {
+    if (name.endsWith('.map')) await rename(path(`dist/browser/${name}`), path(`dist/maps/${name}`))
+  }
+}
+
+/**
+ * Leaves the definitions of gossipsub's metrics out of the bundles: 20 kB that only a node with a
+ * metrics register uses, which pages have none of.
+ */
+const withoutGossipMetrics = {
+  name: 'without-gossip-metrics',
+  setup: ({ onLoad }) => onLoad({ filter: /@libp2p\/gossipsub\/dist\/src\/metrics\.js$/ }, async (file) => {
+    const source = await readFile(file.path, 'utf8')
+    const start = source.indexOf('export function getMetrics(')
+    if (start < 0) throw new Error('gossipsub defines its metrics elsewhere')
+    return { contents: `${source.slice(0, start)}\nexport function getMetrics () { throw new Error('this bundle has no metrics') }` }
+  })
+}
+
 await rm(path('dist'), { recursive: true, force: true })
 const tsc = spawnSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '--project', path('tsconfig.json')], { stdio: 'inherit' })
 if (tsc.status !== 0) process.exit(tsc.status ?? 1)
 const { metafile } = await build({
   absWorkingDir: path('.'),
-  entryPoints: await entryPoints(),
+  entryPoints: { ...await entryPoints(), ...UNNAMED },
   outdir: 'dist/browser',
   bundle: true,
   splitting: true,
@@ -44,9 +75,14 @@ const { metafile } = await build({
   platform: 'browser',
   target: 'es2022',
   minify: true,
-  sourcemap: true,
+  sourcemap: 'external',
   legalComments: 'none',
   metafile: true,
+  plugins: [withoutGossipMetrics],
   logLevel: 'warning'
 })
+await moveMaps()
+for (const name of Object.keys(UNNAMED)) await rm(path(`dist/browser/${name}.js`))
+// `scripts/sizes.mjs` reads which bundle imports which.
+await writeFile(path('dist/meta.json'), JSON.stringify(metafile))
 await writeLicences(Object.keys(metafile.inputs))

@@ -3,6 +3,7 @@
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
+/** @internal */
 export const EMPTY = new Uint8Array(0)
 
 export function utf8 (text: string): Uint8Array {

@@ -35,6 +35,7 @@ export type ErrorCode =
   | 'bad-answer'
   | 'cut-off'
   | 'state-full'
+  | 'storage-failed'
   | 'edge-unknown'
   | 'edge-unreachable'
   | 'edge-busy'
@@ -64,6 +65,7 @@ const SIDES: Record<ErrorCode, Side> = {
   'bad-answer': 'peer',
   'cut-off': 'peer',
   'state-full': 'us',
+  'storage-failed': 'us',
   'edge-unknown': 'edge',
   'edge-unreachable': 'edge',
   'edge-busy': 'edge',
@@ -81,7 +83,7 @@ const SIDES: Record<ErrorCode, Side> = {
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'offline', 'timeout', 'relay-unreachable', 'peer-unreachable', 'peer-busy', 'cut-off',
   'edge-unknown', 'edge-unreachable', 'edge-busy', 'app-unreachable', 'app-timeout',
-  'too-few-peers', 'no-majority'
+  'too-few-peers', 'no-majority', 'storage-failed'
 ])
 
 /** Additional facts of a {@link PeerworkError}. */
@@ -118,7 +120,8 @@ export function messageOf (thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.errors.length > 0) {
     return thrown.errors.map(messageOf).join('; ')
   }
-  if (thrown instanceof Error) return thrown.message
+  // Chromium's error for a full quota has a name and no message.
+  if (thrown instanceof Error) return thrown.message === '' ? thrown.name : thrown.message
   // A WebSocket that cannot connect throws an event; in browsers the event holds no further reason.
   const { message, type } = Object(thrown) as { message?: unknown, type?: unknown }
   if (typeof message === 'string' && message !== '') return message

@@ -2,7 +2,7 @@
 
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { platform } from '#platform'
+import { keyStorage } from '#keys'
 import { PeerworkError } from './errors.js'
 import { base64url, fromBase64url } from './bytes.js'
 import type { PrivateKey } from '@libp2p/interface'
@@ -12,7 +12,11 @@ import type { PrivateKey } from '@libp2p/interface'
  * text can act as this peer: keep the text secret like a password.
  */
 export class Identity {
-  /** For internal use. */
+  /**
+   * For internal use.
+   *
+   * @internal
+   */
   readonly privateKey: PrivateKey
   /** The peer id of this key pair. */
   readonly peerId: string
@@ -51,7 +55,7 @@ export class Identity {
    * @throws PeerworkError `invalid-argument` when the stored text is not an identity.
    */
   static async stored (name: string): Promise<Identity> {
-    const storage = await platform.keyStorage(name)
+    const storage = await keyStorage(name)
     const text = await storage.load()
     if (text !== undefined) return Identity.import(text)
     const identity = await Identity.generate()

@@ -49,6 +49,13 @@ export const STATE_KEY_CHARS_MAX = 256
 export const STATE_VALUE_BYTES_MAX = 64 * KIB
 /** Bytes of all keys and values of one state; a snapshot has about this size at most. */
 export const STATE_BYTES_MAX = 8 * MIB
+/**
+ * Bytes of the file of one state in Node.js. A file is written anew when it has more than twice the
+ * bytes of its entries, which have up to three bytes for each character and 256 bytes around it.
+ */
+export const STATE_FILE_BYTES_MAX = 64 * MIB
+/** Characters of the name of a database, or of the path of a folder, for shared states. */
+export const STORAGE_NAME_CHARS_MAX = 1024
 
 /** Bytes of the head of a response, and of its trailers. */
 export const HTTP_HEAD_BYTES_MAX = 64 * KIB

@@ -3,7 +3,7 @@
 import { platform } from '#platform'
 import { PeerworkError } from './errors.js'
 import { Identity } from './identity.js'
-import { NETWORK_SECRETS_MAX, PEER_NAME_CHARS_MAX, RELAYS_MAX } from './limits.js'
+import { NETWORK_SECRETS_MAX, PEER_NAME_CHARS_MAX, RELAYS_MAX, STORAGE_NAME_CHARS_MAX } from './limits.js'
 import { parseSources } from './net/relay-sources.js'
 import { NetworkSecret } from './network/secret.js'
 import { parseTicket } from './network/ticket.js'
@@ -13,6 +13,14 @@ import type { Json } from './bytes.js'
 import type { RelaySources } from './net/relay-sources.js'
 import type { Ticket } from './network/ticket.js'
 import type { RoomNames } from './room/names.js'
+import type { StateStorage } from './state/storage.js'
+
+/** A STUN or TURN server: `RTCIceServer`, which type definitions without the DOM lack. */
+export interface IceServer {
+  urls: string | string[]
+  username?: string
+  credential?: string
+}
 
 /** The options with which a node joins a room. */
 export interface JoinOptions {
@@ -53,7 +61,7 @@ export interface JoinOptions {
    * STUN and TURN servers for WebRTC connections between pages. The default is none, so that no
    * third party is contacted; pages behind different routers then stay on circuits.
    */
-  iceServers?: RTCIceServer[]
+  iceServers?: IceServer[]
   /**
    * The addresses to listen on, for Node.js; default `['/ip4/0.0.0.0/tcp/0']`. The members of the
    * room learn these addresses. With `[]` the node listens nowhere, and others reach it through
@@ -65,21 +73,44 @@ export interface JoinOptions {
    * when one of the relays has a private address itself.
    */
   allowPrivateAddresses?: boolean
+  /**
+   * The storage of shared states, so that they outlive the page or process: in pages the name of an
+   * IndexedDB database, which the tabs of one origin share; in Node.js the path of a folder, which
+   * one process at a time uses; or a storage of the application. Default: states are not stored.
+   */
+  persist?: string | StateStorage
 }
 
-/** The options after the checks. */
-export interface CheckedOptions {
+/** The options by which a node finds and enters a network. */
+export type NetworkOptions = Pick<JoinOptions,
+  'relays' | 'secrets' | 'networkId' | 'ticket' | 'identity' | 'timeoutMs' | 'allowPrivateAddresses'>
+
+/**
+ * The options of the network after the checks.
+ *
+ * @internal
+ */
+export interface CheckedNetwork {
   sources: RelaySources
-  names: RoomNames
-  room: string
   identity: Identity
-  name: string
-  state: Json
   timeoutMs: number
-  iceServers: RTCIceServer[]
-  listen: string[]
   allowPrivateAddresses: boolean | undefined
   membership: { network: string, secrets: NetworkSecret[] }
+}
+
+/**
+ * The options after the checks.
+ *
+ * @internal
+ */
+export interface CheckedOptions extends CheckedNetwork {
+  names: RoomNames
+  room: string
+  name: string
+  state: Json
+  iceServers: RTCIceServer[]
+  listen: string[]
+  storage: StateStorage | undefined
 }
 
 const TIMEOUT_MS = 15_000
@@ -88,33 +119,49 @@ const TIMEOUT_MS = 15_000
  * Checks the options.
  *
  * @throws PeerworkError `invalid-argument` naming the option.
+ *
+ * @internal
  */
 export async function checkOptions (options: JoinOptions): Promise<CheckedOptions> {
+  const names = namesOf(options.room)
+  const name = checkName(options.name ?? '')
+  const state = checkState(options.state ?? null)
+  return {
+    ...await checkNetwork(options),
+    names,
+    room: options.room,
+    name,
+    state,
+    iceServers: options.iceServers ?? [],
+    listen: options.listen ?? [...platform.listen],
+    storage: checkStorage(options.persist)
+  }
+}
+
+/**
+ * Checks the options of the network.
+ *
+ * @throws PeerworkError `invalid-argument` naming the option.
+ *
+ * @internal
+ */
+export async function checkNetwork (options: NetworkOptions): Promise<CheckedNetwork> {
   const relays = options.relays ?? []
   if (!Array.isArray(relays) || relays.length > RELAYS_MAX) {
     throw new PeerworkError('invalid-argument', `relays is a list of at most ${RELAYS_MAX} entries`)
   }
   const ticket = options.ticket === undefined ? undefined : checkTicket(options.ticket, options)
   const sources = parseSources(relays, ticket?.relays)
-  const names = namesOf(options.room)
-  const name = checkName(options.name ?? '')
-  const state = checkState(options.state ?? null)
   return {
     sources,
-    names,
-    room: options.room,
     identity: options.identity ?? await Identity.generate(),
-    name,
-    state,
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-    iceServers: options.iceServers ?? [],
-    listen: options.listen ?? [...platform.listen],
     allowPrivateAddresses: options.allowPrivateAddresses,
     membership: ticket === undefined ? checkSecrets(options) : { network: ticket.id, secrets: ticket.secrets }
   }
 }
 
-function checkTicket (text: string, { secrets, networkId }: JoinOptions): Ticket {
+function checkTicket (text: string, { secrets, networkId }: NetworkOptions): Ticket {
   if (secrets !== undefined || networkId !== undefined) {
     throw new PeerworkError('invalid-argument', 'give a ticket, or secrets and networkId, and not both')
   }
@@ -126,7 +173,7 @@ function checkTicket (text: string, { secrets, networkId }: JoinOptions): Ticket
   return ticket
 }
 
-function checkSecrets ({ secrets = [], networkId }: JoinOptions): CheckedOptions['membership'] {
+function checkSecrets ({ secrets = [], networkId }: NetworkOptions): CheckedOptions['membership'] {
   if (!Array.isArray(secrets) || secrets.length > NETWORK_SECRETS_MAX) {
     throw new PeerworkError('invalid-argument', `secrets is a list of at most ${NETWORK_SECRETS_MAX} entries`)
   }
@@ -150,6 +197,22 @@ function checkNetworkId (id: number | bigint | string): string {
   return value.toString()
 }
 
+function checkStorage (persist: string | StateStorage | undefined): StateStorage | undefined {
+  if (persist === undefined) return undefined
+  if (typeof persist === 'string') {
+    if (persist === '' || persist.length > STORAGE_NAME_CHARS_MAX || persist.includes('\0')) {
+      throw new PeerworkError('invalid-argument', `persist has 1 to ${STORAGE_NAME_CHARS_MAX} characters`)
+    }
+    return platform.stateStorage(persist)
+  }
+  const { load, save, close } = Object(persist) as Partial<StateStorage>
+  if (typeof load !== 'function' || typeof save !== 'function' || !['function', 'undefined'].includes(typeof close)) {
+    throw new PeerworkError('invalid-argument', 'persist is a name, or an object with the functions load and save')
+  }
+  return persist
+}
+
+/** @internal */
 export function checkName (name: string): string {
   if (typeof name !== 'string' || name.length > PEER_NAME_CHARS_MAX) {
     throw new PeerworkError('invalid-argument', `a name has at most ${PEER_NAME_CHARS_MAX} characters`)
@@ -157,6 +220,7 @@ export function checkName (name: string): string {
   return name
 }
 
+/** @internal */
 export function checkState (state: Json): Json {
   if (!fitsAsState(state)) {
     throw new PeerworkError('invalid-argument', 'a peer\'s state is JSON of at most 4 KiB')

@@ -52,7 +52,11 @@ export class Compute {
   readonly #onOffer: (workers: number) => void
   #offer: Offer | undefined
 
-  /** For internal use: applications use `node.compute`. */
+  /**
+   * For internal use: applications use `node.compute`.
+   *
+   * @internal
+   */
   constructor (peers: ComputePeers, onOffer: (workers: number) => void) {
     this.#peers = peers
     this.#onOffer = onOffer
@@ -91,12 +95,12 @@ export class Compute {
 
   /**
    * Sends a task to several peers that offer to compute, and returns the result on which more than
-   * half of them agree.
+   * half of them agree: three peers, or `redundancy`, or fewer if `atLeast` allows that.
    *
    * @param task a pure function, or its source text. It is sent as text: it can use its input and
    * nothing of this page, and must return the same result everywhere (no clock, no random numbers).
    * @param input the function's argument, JSON
-   * @throws PeerworkError `too-few-peers`, `no-majority` (its `cause` is a {@link RunResult}
+   * @throws PeerworkError `too-few-peers` (its `cause` is `{ needed, present }`), `no-majority` (its `cause` is a {@link RunResult}
    * without a value, with the answer of each peer), `task-failed` when a majority reports that the
    * task threw, `too-large`, `invalid-argument`; the signal's reason when it is aborted.
    */
@@ -107,15 +111,21 @@ export class Compute {
     const redundancy = options.redundancy ?? 3
     const timeoutMs = options.timeoutMs ?? 10_000
     check('redundancy', redundancy, 1, TASK_REDUNDANCY_MAX)
+    const atLeast = options.atLeast ?? redundancy
+    check('atLeast', atLeast, 1, redundancy)
     check('timeoutMs', timeoutMs, 1, TASK_TIMEOUT_MAX_MS)
     const text = canonicalJson(input)
     if (source.length > TASK_SOURCE_CHARS_MAX || text.length > TASK_INPUT_BYTES_MAX) {
       throw new PeerworkError('too-large', 'the task has more than 64 Ki characters, or its input more than 1 MiB')
     }
-    return await runOn<Output>(this.#peers, { source, input: text, timeoutMs }, { ...options, redundancy })
+    return await runOn<Output>(this.#peers, { source, input: text, timeoutMs }, { ...options, redundancy, atLeast })
   }
 
-  /** For internal use: runs the task of a peer and answers it. */
+  /**
+   * For internal use: runs the task of a peer and answers it.
+   *
+   * @internal
+   */
   async serve (stream: Stream, from: string): Promise<void> {
     const gone = new AbortController()
     stream.addEventListener('close', () => { gone.abort(new Error('the peer cancelled')) }, { once: true })

@@ -12,7 +12,11 @@ import type { Task } from './wire.js'
 import type { Json } from '../bytes.js'
 import type { Stream } from '@libp2p/interface'
 
-/** The functions of the node that computing uses. */
+/**
+ * The functions of the node that computing uses.
+ *
+ * @internal
+ */
 export interface ComputePeers {
   /** The ids of present peers that offer to compute. */
   offering: () => string[]
@@ -24,6 +28,13 @@ export interface RunOptions {
    * The number of peers that compute the task; more than half must agree. Default 3, at most 32.
    */
   redundancy?: number
+  /**
+   * The number of peers with which the task is content, where fewer than `redundancy` offer to
+   * compute; default: as many as `redundancy`. With `atLeast: 1` the task takes the peers that are
+   * there, up to `redundancy`; `reports` tells which. More than half of the peers that took the task
+   * must agree: with one peer, the result is what this peer says.
+   */
+  atLeast?: number
   /**
    * The time that one peer may take, waiting in its queue included; default 10 s, at most 10
    * minutes.
@@ -66,26 +77,46 @@ export interface RunResult<Output extends Json = Json> {
   reports: PeerReport[]
 }
 
+/**
+ * The options with the defaults filled in.
+ *
+ * @internal
+ */
+export interface CheckedRunOptions extends RunOptions {
+  redundancy: number
+  atLeast: number
+}
+
 /** The time for sending the task and its answer, in addition to the task's own time. */
 const TRAVEL_MS = 5_000
 
+/** @internal */
 export async function runOn<Output extends Json> (
-  peers: ComputePeers, task: Task, options: RunOptions & { redundancy: number }
+  peers: ComputePeers, task: Task, options: CheckedRunOptions
 ): Promise<RunResult<Output>> {
   options.signal?.throwIfAborted()
   const offering = new Set(peers.offering())
-  const candidates = shuffled(options.peers ?? [...offering]).filter((peer) => offering.has(peer))
-  if (candidates.length < options.redundancy) {
-    throw new PeerworkError('too-few-peers',
-      `${candidates.length} peers offer to compute where ${options.redundancy} are wanted`)
-  }
+  // A peer that the caller names twice has one vote.
+  const candidates = shuffled([...new Set(options.peers ?? offering)]).filter((peer) => offering.has(peer))
+  if (candidates.length < options.atLeast) throw tooFew(candidates.length, options)
   return await new Run<Output>(peers, task, options, candidates).result()
+}
+
+function tooFew (present: number, { redundancy, atLeast, peers }: CheckedRunOptions): PeerworkError {
+  const offer = present === 0 ? 'no peer offers' : present === 1 ? 'one peer offers' : `${present} peers offer`
+  const among = peers === undefined ? '' : ' among the given peers'
+  const advice = present === 0
+    ? 'a peer offers with node.compute.offer()'
+    : `pass { atLeast: ${present} } to compute with fewer`
+  return new PeerworkError('too-few-peers',
+    `the task needs ${atLeast} of ${redundancy} peers, and ${offer} to compute${among}; ${advice}`,
+    { cause: { needed: atLeast, present } })
 }
 
 class Run<Output extends Json> {
   readonly #peers: ComputePeers
   readonly #task: Task
-  readonly #options: RunOptions & { redundancy: number }
+  readonly #options: CheckedRunOptions
   readonly #candidates: string[]
   readonly #vote: Vote
   readonly #asked = new Map<string, { since: number, ms?: number }>()
@@ -93,13 +124,13 @@ class Run<Output extends Json> {
   readonly #pending = new Set<Promise<void>>()
 
   constructor (
-    peers: ComputePeers, task: Task, options: RunOptions & { redundancy: number }, candidates: string[]
+    peers: ComputePeers, task: Task, options: CheckedRunOptions, candidates: string[]
   ) {
     this.#peers = peers
     this.#task = task
     this.#options = options
     this.#candidates = candidates
-    this.#vote = new Vote(options.redundancy)
+    this.#vote = new Vote(Math.min(options.redundancy, candidates.length), options.atLeast)
   }
 
   async result (): Promise<RunResult<Output>> {
@@ -135,7 +166,9 @@ class Run<Output extends Json> {
       if (asked !== undefined) asked.ms = Date.now() - asked.since
       // A peer that did not compute is replaced by another; a peer that was too slow or wrong has
       // used its vote.
-      if (!reply.ok && ['busy', 'refused', 'unreachable'].includes(reply.failure)) this.#ask()
+      if (reply.ok || !['busy', 'refused', 'unreachable'].includes(reply.failure)) return
+      if (this.#candidates.length > 0) this.#ask()
+      else this.#vote.without()
     })
     this.#pending.add(asking)
   }

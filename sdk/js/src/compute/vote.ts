@@ -8,17 +8,27 @@ import type { Json } from '../bytes.js'
 export type Reply = TaskAnswer | { ok: false, failure: 'unreachable', message: string }
 
 export class Vote {
-  readonly #needed: number
+  readonly #atLeast: number
+  #voters: number
   readonly #replies = new Map<string, Reply>()
   readonly #ballots = new Map<string, string[]>()
 
-  /** @param redundancy the number of peers that get the task; more than half must agree */
-  constructor (redundancy: number) {
-    this.#needed = Math.floor(redundancy / 2) + 1
+  /**
+   * @param voters the number of peers that get the task; more than half must agree
+   * @param atLeast the number that counts where fewer peers take the task
+   */
+  constructor (voters: number, atLeast = voters) {
+    this.#voters = voters
+    this.#atLeast = atLeast
   }
 
   get needed (): number {
-    return this.#needed
+    return Math.floor(Math.max(this.#voters, this.#atLeast) / 2) + 1
+  }
+
+  /** Counts one voter less: a peer did not take the task, and no other peer can replace it. */
+  without (): void {
+    this.#voters -= 1
   }
 
   add (peer: string, reply: Reply): void {
@@ -38,7 +48,7 @@ export class Vote {
   get majority (): { peers: string[], reply: Reply } | undefined {
     for (const peers of this.#ballots.values()) {
       const reply = peers[0] === undefined ? undefined : this.#replies.get(peers[0])
-      if (reply !== undefined && peers.length >= this.#needed) return { peers, reply }
+      if (reply !== undefined && peers.length >= this.needed) return { peers, reply }
     }
     return undefined
   }

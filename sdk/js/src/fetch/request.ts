@@ -7,12 +7,12 @@ import type { Target } from './url.js'
 /** The options of `fetch`, in addition to the URL. */
 export interface FetchInit {
   method?: string
-  headers?: HeadersInit
+  headers?: NonNullable<ConstructorParameters<typeof Headers>[0]>
   /**
    * Any body that `Response` accepts; streams and forms are sent chunked, all others with a content
    * length.
    */
-  body?: BodyInit | null
+  body?: ConstructorParameters<typeof Response>[0]
   /** Aborts the call, or the reading of the body, with the signal's own reason. */
   signal?: AbortSignal
   /** The bearer key of the edge (`pwk_…`), if the edge requires one. */
@@ -114,6 +114,7 @@ export function encodeChunk (bytes: Uint8Array): Uint8Array {
   return concat([utf8(`${bytes.byteLength.toString(16)}\r\n`), bytes, utf8('\r\n')])
 }
 
+/** @internal */
 export const LAST_CHUNK = utf8('0\r\n\r\n')
 
 /** Encodes a header value, whose characters are bytes. */

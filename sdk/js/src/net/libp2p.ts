@@ -1,74 +1,36 @@
-/** This module configures and starts the libp2p node that a Peerwork node uses. */
+/** This module starts the libp2p node of a member of a room: the core, with gossip. */
 
 import { StrictSign, gossipsub } from '@libp2p/gossipsub'
-import { identify, identifyPush } from '@libp2p/identify'
-import { noise } from '@libp2p/noise'
-import { ping } from '@libp2p/ping'
-import { yamux } from '@libp2p/yamux'
-import { createLibp2p } from 'libp2p'
-import { platform } from '#platform'
+import { transports } from '#transports'
+import { startCore } from './core.js'
 import { GossipStreams } from './gossip-streams.js'
-import { Membership, PROOF_DEADLINE_MS } from './membership.js'
-import { namedRelays } from './named-relays.js'
 import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
-import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
-import type { TransportManager } from '@libp2p/interface-internal'
-import type { MembershipComponents } from './membership.js'
-import type { IsNamed, Reservations } from './named-relays.js'
-import type { NetworkSecret } from '../network/secret.js'
+import type { Core, CoreSettings } from './core.js'
 
-/** The time for dialling one address; WebRTC needs several round trips through a relay. */
-const ADDRESS_DEADLINE_MS = 15_000
-/**
- * The bytes that a peer may send on a stream before they are read. A paused stream buffers them,
- * and libp2p resets a stream with more than 4 MiB; yamux's own limit is 16 MiB.
- */
-const STREAM_WINDOW_BYTES = 2 * 1024 * 1024
 /**
  * The gossipsub score of named relays. It exceeds any penalty, so that this node never ignores a
  * relay that its user named.
  */
 const RELAY_SCORE = 1000
 
-/** The time that a node has to answer to identify once the connection takes part in the network. */
-const IDENTIFY_DEADLINE_MS = 5_000
-
 /** The parts of libp2p that the rest of the package uses. */
-export interface Network {
-  libp2p: Libp2p
+export interface Network extends Core {
   pubsub: GossipSub
   gossipStreams: GossipStreams
-  membership: Membership
-  reservations: Reservations
-  transports: TransportManager
 }
 
-export interface NetworkSettings {
-  privateKey: PrivateKey
-  listen: string[]
+export interface NetworkSettings extends CoreSettings {
   iceServers: RTCIceServer[]
-  isRelay: IsNamed
-  /**
-   * The network's id as decimal text, and its secrets, the newest first; left out for a network
-   * without a secret.
-   */
-  membership?: { network: string, secrets: readonly NetworkSecret[] }
-}
-
-interface Components extends GossipSubComponents {
-  transportManager: TransportManager
 }
 
 /** Starts libp2p without dialling any address. */
 export async function startNetwork (settings: NetworkSettings): Promise<Network> {
-  const parts: { streams?: GossipStreams, transports?: TransportManager, membership?: Membership } = {}
-  let reservations: Reservations | undefined
+  const parts: { streams?: GossipStreams } = {}
 
-  const pubsub = (components: Components): GossipSub => {
+  const pubsub = (components: GossipSubComponents): GossipSub => {
     const { privateKey, peerId, peerStore, registrar, connectionManager, logger } = components
     const streams = new GossipStreams(connectionManager)
     parts.streams = streams
-    parts.transports = components.transportManager
     const wrapped = streams.wrap(registrar)
     return gossipsub({
       globalSignaturePolicy: StrictSign,
@@ -85,56 +47,11 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
     })({ privateKey, peerId, peerStore, registrar: wrapped, connectionManager, logger })
   }
 
-  const membership = (components: MembershipComponents & { peerId: PeerId }): Membership => {
-    parts.membership = new Membership(components, {
-      ...settings.membership ?? { network: '', secrets: [] }, self: components.peerId, guest: false
-    })
-    return parts.membership
-  }
-
-  const libp2p = await createLibp2p({
-    privateKey: settings.privateKey,
-    addresses: { listen: settings.listen },
-    transports: [
-      ...platform.transports({ iceServers: settings.iceServers }),
-      (components) => {
-        const named = namedRelays(components, settings.isRelay)
-        reservations = named.reservations
-        return named.transport
-      }
-    ],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
-    // All addresses may be dialled here, because this package chooses them itself, see
-    // `net/reach.ts`.
-    connectionGater: { denyDialMultiaddr: () => false },
-    connectionManager: {
-      addressDialTimeout: ADDRESS_DEADLINE_MS,
-      dialTimeout: 2 * ADDRESS_DEADLINE_MS,
-      // The limit is high, because all circuits come from the relay's address, and a new member
-      // gets a circuit from every peer.
-      inboundConnectionThreshold: 1000,
-      maxIncomingPendingConnections: 128
-    },
-    services: {
-      membership,
-      // libp2p runs identify at once, and its stream waits for the proof.
-      identify: identify({ timeout: PROOF_DEADLINE_MS + IDENTIFY_DEADLINE_MS }),
-      identifyPush: identifyPush(),
-      ping: ping(),
-      pubsub
-    }
-  })
-  const { streams, transports } = parts
-  if (streams === undefined || transports === undefined || parts.membership === undefined || reservations === undefined) {
-    throw new Error('libp2p made its services and transports when it was created')
-  }
+  const core = await startCore(settings, transports({ iceServers: settings.iceServers }), { pubsub })
+  if (parts.streams === undefined) throw new Error('libp2p made its services when it was created')
   return {
-    libp2p,
-    pubsub: libp2p.services['pubsub'] as GossipSub,
-    gossipStreams: streams,
-    membership: parts.membership,
-    reservations,
-    transports
+    ...core,
+    pubsub: core.libp2p.services['pubsub'] as GossipSub,
+    gossipStreams: parts.streams
   }
 }

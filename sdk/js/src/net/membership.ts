@@ -37,12 +37,17 @@ export interface RefusedPeer {
   reason: string
 }
 
-/** The parts of libp2p that the service uses. */
+/**
+ * The parts of libp2p that the service uses.
+ *
+ * @internal
+ */
 export interface MembershipComponents {
   events: TypedEventTarget<Libp2pEvents>
   registrar: Registrar
 }
 
+/** @internal */
 export class Membership {
   readonly #standing: Standing
   readonly #registrar: Registrar

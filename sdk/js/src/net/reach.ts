@@ -13,7 +13,7 @@ import { orAborted } from '../time.js'
 import { addressOf, isPrivateAddress, parseAddress, peersIn, transportOf } from './addresses.js'
 import { connectionsTo, isRelayed } from './connections.js'
 import { isHeld } from './gate.js'
-import type { Network } from './libp2p.js'
+import type { Core } from './core.js'
 import type { Membership } from './membership.js'
 import type { Relays } from './relays.js'
 import type { Connection, Libp2p, PeerId } from '@libp2p/interface'
@@ -43,7 +43,7 @@ export class Reach {
   readonly #peerIds = new Map<string, PeerId>()
   readonly #dialling = new Map<string, Promise<Connection>>()
 
-  constructor (network: Pick<Network, 'libp2p' | 'membership'>, relays: Relays, privateAllowed: () => boolean) {
+  constructor (network: Pick<Core, 'libp2p' | 'membership'>, relays: Relays, privateAllowed: () => boolean) {
     this.#libp2p = network.libp2p
     this.#membership = network.membership
     this.#relays = relays

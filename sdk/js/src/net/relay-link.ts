@@ -11,7 +11,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { PeerworkError, messageOf } from '../errors.js'
 import { Backoff, orAborted, wait } from '../time.js'
 import { connectionsTo } from './connections.js'
-import type { Network } from './libp2p.js'
+import type { Core } from './core.js'
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
@@ -38,16 +38,28 @@ export interface RelayStatus {
   error?: string
 }
 
+/**
+ * The parts of libp2p that a link uses.
+ *
+ * @internal
+ */
+export interface LinkNetwork extends Core {
+  /** Whether links make reservations; default true. A node that only calls others needs none. */
+  reserves?: boolean
+}
+
+/** @internal */
 export interface LinkEvents {
   onChange: () => void
   /** Called when a dial failed, since the addresses may be out of date. */
   onFailure: () => void
 }
 
+/** @internal */
 export class RelayLink {
   readonly id: string
   readonly #peer: PeerId
-  readonly #network: Network
+  readonly #network: LinkNetwork
   readonly #events: LinkEvents
   readonly #backoff = new Backoff(PAUSES)
   addresses: Multiaddr[]
@@ -59,7 +71,7 @@ export class RelayLink {
   #looks = false
   #pauseEnd: AbortController | undefined
 
-  constructor (network: Network, id: string, addresses: Multiaddr[], events: LinkEvents) {
+  constructor (network: LinkNetwork, id: string, addresses: Multiaddr[], events: LinkEvents) {
     this.#network = network
     this.id = id
     this.#peer = peerIdFromString(id)
@@ -83,12 +95,16 @@ export class RelayLink {
 
   /** Whether the first attempt has ended, with success or failure. */
   get settled (): boolean {
-    return this.#reserved || this.#error !== undefined
+    return this.#reserved || this.#error !== undefined || (this.#connected && !this.#reserves)
   }
 
   /** The error of the last dial, when the relay and this node are not of one network. */
   get refusal (): PeerworkError | undefined {
     return this.#refusal
+  }
+
+  get #reserves (): boolean {
+    return this.#network.reserves !== false
   }
 
   /** Retries at once. */
@@ -141,9 +157,9 @@ export class RelayLink {
     const over = AbortSignal.any([signal, lost.signal])
     try {
       if (connection.status !== 'open') onClose()
-      await this.#reserve(over)
+      if (this.#reserves) await this.#reserve(over)
       this.#backoff.reset()
-      this.#become(true, true, undefined)
+      this.#become(true, this.#reserves, undefined)
       await orAborted(new Promise<never>(() => {}), over)
     } finally {
       connection.removeEventListener('close', onClose)

@@ -6,7 +6,7 @@ import { RELAYS_MAX } from '../limits.js'
 import { fetchRelays } from './relay-sources.js'
 import { RelayLink } from './relay-link.js'
 import { isPrivateAddress } from './addresses.js'
-import type { Network } from './libp2p.js'
+import type { LinkNetwork } from './relay-link.js'
 import type { RelayStatus } from './relay-link.js'
 import type { RelayAddresses, RelaySources } from './relay-sources.js'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -29,7 +29,7 @@ export class Relays {
   readonly #running = new Set<Promise<void>>()
   readonly #wasConnected = new Set<string>()
   #places = 0
-  #network: Network | undefined
+  #network: LinkNetwork | undefined
   #signal: AbortSignal | undefined
   #refreshed = Number.NEGATIVE_INFINITY
   #changed: () => void = () => {}
@@ -42,7 +42,7 @@ export class Relays {
   }
 
   /** Begins to connect; the links end when the signal is aborted. */
-  start (network: Network, signal: AbortSignal): void {
+  start (network: LinkNetwork, signal: AbortSignal): void {
     this.#network = network
     this.#signal = signal
     this.#add(this.#sources.fixed)

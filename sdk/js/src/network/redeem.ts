@@ -8,7 +8,7 @@ import { identify } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
-import { platform } from '#platform'
+import { transports } from '#transports'
 import { PeerworkError, messageOf } from '../errors.js'
 import { Fields, bytesField } from '../fetch/protobuf.js'
 import { readAccepted } from '../fetch/tunnel.js'
@@ -103,7 +103,7 @@ async function asGuest<T> (identity: Identity, work: (libp2p: Libp2p) => Promise
   const libp2p = await createLibp2p({
     privateKey: identity.privateKey,
     addresses: { listen: [] },
-    transports: [...platform.transports({ iceServers: [] }), circuitRelayTransport()],
+    transports: [...transports({ iceServers: [] }), circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false },

@@ -1,26 +1,17 @@
 /**
- * This module implements the platform of browsers: WebSocket and WebRTC (to pages and to relays),
- * blob workers, localStorage.
+ * This module implements the platform of browsers: blob workers, IndexedDB, and the events of the
+ * page.
  */
 
-import { webRTC, webRTCDirect } from '@libp2p/webrtc'
-import { webSockets } from '@libp2p/websockets'
-import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
-
-/**
- * The number of pages of one origin that can be open at once, each with an identity of its own.
- */
-const SLOTS = 16
+import { databaseStorage } from './state-database.js'
+import type { Platform, TaskRun, TaskThread } from './platform.js'
 
 export const platform: Platform = {
   name: 'browser',
   listen: ['/webrtc'],
-  transports: ({ iceServers }) => [
-    webSockets(), webRTCDirect(), webRTC({ rtcConfiguration: { iceServers } })
-  ],
   processors: () => navigator.hardwareConcurrency || 1,
   startTask,
-  keyStorage,
+  stateStorage: databaseStorage,
   onOnline: (listener) => onWindow('online', listener),
   onExit: (listener) => onWindow('pagehide', listener)
 }
@@ -68,33 +59,4 @@ function startTask (run: TaskRun): TaskThread {
   })
   worker.postMessage(run.input)
   return { stop }
-}
-
-/**
- * Takes the first slot that no other page of this origin holds. The Web Lock of the slot is held
- * until the page ends. Pages without Web Locks (which need a secure context) share the first slot.
- */
-async function keyStorage (name: string): Promise<KeyStorage> {
-  for (let slot = 0; slot < SLOTS; slot += 1) {
-    const key = `peerwork-identity:${name}:${slot}`
-    if (await takeLock(key)) return inLocalStorage(key)
-  }
-  return { load: async () => undefined, save: async () => {} }
-}
-
-async function takeLock (name: string): Promise<boolean> {
-  if (navigator.locks === undefined) return true
-  return await new Promise<boolean>((resolve, reject) => {
-    navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
-      resolve(lock !== null)
-      if (lock !== null) await new Promise<never>(() => {})
-    }).catch(reject)
-  })
-}
-
-function inLocalStorage (key: string): KeyStorage {
-  return {
-    load: async () => localStorage.getItem(key) ?? undefined,
-    save: async (text) => { localStorage.setItem(key, text) }
-  }
 }

@@ -2,21 +2,17 @@
  * This module implements the platform of Node.js: TCP and WebSocket, worker threads, key files.
  */
 
-import './node20.js'
-import { open, readFile, rename } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { tcp } from '@libp2p/tcp'
-import { webSockets } from '@libp2p/websockets'
-import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
+import { folderStorage } from './state-folder.js'
+import type { Platform, TaskRun, TaskThread } from './platform.js'
 
 export const platform: Platform = {
   name: 'node',
   listen: ['/ip4/0.0.0.0/tcp/0'],
-  transports: () => [tcp(), webSockets()],
   processors: availableParallelism,
   startTask,
-  keyStorage: async (path) => inFile(path),
+  stateStorage: folderStorage,
   onOnline: () => () => {},
   onExit: () => () => {}
 }
@@ -53,32 +49,4 @@ function startTask (run: TaskRun): TaskThread {
   worker.once('error', (error) => { run.onFailure(error.message) })
   worker.once('exit', () => { run.onFailure('the thread ended without an answer') })
   return { stop: () => { void worker.terminate() } }
-}
-
-/**
- * Stores the key in a file. A temporary file is written and renamed, so that a crash leaves either
- * the old file or the new file.
- */
-function inFile (path: string): KeyStorage {
-  return {
-    load: async () => {
-      try {
-        return await readFile(path, 'utf8')
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-        throw error
-      }
-    },
-    save: async (text) => {
-      const aside = `${path}.${process.pid}.tmp`
-      const file = await open(aside, 'w', 0o600)
-      try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(aside, path)
-    }
-  }
 }

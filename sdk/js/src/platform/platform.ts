@@ -1,14 +1,6 @@
 /** `Platform` is the interface to the features in which browsers and Node.js differ. */
 
-import type { Libp2pOptions } from 'libp2p'
-
-type Transports = NonNullable<Libp2pOptions['transports']>
-
-/** The settings of the transports. */
-export interface TransportSettings {
-  /** STUN and TURN servers for WebRTC. */
-  iceServers: RTCIceServer[]
-}
+import type { StateStorage } from '../state/storage.js'
 
 /** A thread that runs one task. */
 export interface TaskThread {
@@ -38,13 +30,13 @@ export interface KeyStorage {
 
 export interface Platform {
   readonly name: 'browser' | 'node'
-  transports: (settings: TransportSettings) => Transports
   /** The addresses on which a node listens by default, without circuit addresses. */
   readonly listen: readonly string[]
   /** The number of processors. */
   processors: () => number
   startTask: (run: TaskRun) => TaskThread
-  keyStorage: (name: string) => Promise<KeyStorage>
+  /** The storage of shared states with a name; nothing is opened before the first use. */
+  stateStorage: (name: string) => StateStorage
   /** Calls `listener` when the network may be available again. */
   onOnline: (listener: () => void) => () => void
   /** Calls `listener` when the page or process is about to end. */

@@ -31,6 +31,7 @@ const MALFORMED = 2
 /** The time that a sender has to send its message. */
 const RECEIVE_DEADLINE_MS = 60_000
 
+/** @internal */
 export class Messages {
   readonly #handlers = new Set<MessageHandler>()
 
@@ -64,6 +65,8 @@ export class Messages {
  *
  * @throws PeerworkError `not-supported` when the peer has no handler, `cut-off` when the stream
  * broke (the message may or may not have arrived).
+ *
+ * @internal
  */
 export async function sendMessage (stream: Stream, payload: Uint8Array, signal: AbortSignal): Promise<void> {
   try {

@@ -11,6 +11,8 @@ export interface RoomNames {
   readonly presenceTopic: string
   topic: (name: string) => string
   stateTopic: (name: string) => string
+  /** The name of a state in a storage. */
+  storedState: (name: string) => string
   readonly messageProtocol: string
   readonly stateProtocol: string
   readonly computeProtocol: string
@@ -30,6 +32,7 @@ export function namesOf (room: string): RoomNames {
     presenceTopic: `${topics}/presence`,
     topic: (name) => `${topics}/topic/${escapedName('topic', name, NAME_CHARS_MAX)}`,
     stateTopic: (name) => `${topics}/state/${escapedName('state', name, NAME_CHARS_MAX)}`,
+    storedState: (name) => `${escaped}/${escapedName('state', name, NAME_CHARS_MAX)}`,
     messageProtocol: `${protocols}/message`,
     stateProtocol: `${protocols}/state`,
     computeProtocol: `${protocols}/compute`,

@@ -22,6 +22,7 @@ export interface Peer {
   readonly lastSeen: number
 }
 
+/** @internal */
 export function peerOf (member: Member, connection: Peer['connection']): Peer {
   const { id, here, lastSeen } = member
   return { id, name: here.name, state: here.state, workers: here.workers, connection, lastSeen }

@@ -8,6 +8,7 @@ import { Mesh } from '../net/mesh.js'
 import { Reach } from '../net/reach.js'
 import { Relays } from '../net/relays.js'
 import { isRelayed } from '../net/connections.js'
+import { wait } from '../time.js'
 import { States } from '../state/states.js'
 import { Messages } from './messages.js'
 import { peerOf } from './peer.js'
@@ -19,6 +20,7 @@ import type { Network } from '../net/libp2p.js'
 import type { RefusedPeer } from '../net/membership.js'
 import type { RelayStatus } from '../net/relay-link.js'
 import type { CheckedOptions } from '../options.js'
+import type { StateStorage } from '../state/storage.js'
 import type { RoomNames } from './names.js'
 import type { OwnPresence } from './presence.js'
 import type { Peer } from './peer.js'
@@ -41,11 +43,27 @@ export interface NodeEvents {
    * was closed.
    */
   'peer:refused': RefusedPeer
+  /**
+   * A state could not be loaded from its storage or saved to it. The node goes on and tries again;
+   * further failures are reported after a success only.
+   */
+  'state:unsaved': UnsavedState
+}
+
+/** A state whose storage failed. */
+export interface UnsavedState {
+  /** The name of the state. */
+  name: string
+  /** The failure, in words. */
+  reason: string
 }
 
 /** The interval of the checks of connections and silent peers. */
 const TICK_MS = 1_000
+/** The time that a node that leaves has for storing the last changes of its states. */
+const STORE_MS = 5_000
 
+/** @internal */
 export class Room {
   readonly network: Network
   readonly relays: Relays
@@ -61,6 +79,7 @@ export class Room {
   readonly #mesh: Mesh
   readonly #emitter: Emitter<NodeEvents>
   readonly #leaving: AbortController
+  readonly #storage: StateStorage | undefined
   readonly #kinds = new Map<string, Peer['connection']>()
   #presenceRunning: Promise<void> = Promise.resolve()
   #attending = false
@@ -74,6 +93,7 @@ export class Room {
     this.relays = relays
     this.#emitter = emitter
     this.#leaving = leaving
+    this.#storage = options.storage
     const privateAllowed = (): boolean => options.allowPrivateAddresses ?? relays.anyPrivate
     this.reach = new Reach(network, relays, privateAllowed)
     this.topics = new Topics(network)
@@ -96,7 +116,9 @@ export class Room {
     this.edges = new Edges(this.reach, relays)
     this.states = new States(self, this.topics, options.names, {
       ids: () => roster.members.map(({ id }) => id),
-      openStream: async (peer, protocol, signal) => await this.streams.open(peer, protocol, signal)
+      openStream: async (peer, protocol, signal) => await this.streams.open(peer, protocol, signal),
+      storage: options.storage,
+      onUnsaved: (name, error) => { emitter.emit('state:unsaved', { name, reason: error.message }) }
     }, leaving.signal)
     this.compute = new Compute({
       offering: () => roster.members.filter(({ here }) => here.workers > 0).map(({ id }) => id),
@@ -161,13 +183,21 @@ export class Room {
   async leave (): Promise<void> {
     if (this.left) return
     this.compute.stop()
-    await this.presence.goodbye().catch(() => {})
+    await Promise.all([this.presence.goodbye().catch(() => {}), this.#store()])
     this.#leaving.abort(new DOMException('the node left', 'AbortError'))
     this.topics.stop()
     await this.#presenceRunning
     await this.relays.stopped()
     await this.network.libp2p.stop()
     this.presence.roster.clear()
+  }
+
+  /** Stores the last changes of the states, but not for longer than `STORE_MS`. */
+  async #store (): Promise<void> {
+    const over = new AbortController()
+    const finished = this.states.finished().then(async () => { await this.#storage?.close?.() })
+    await Promise.race([finished.catch(() => {}), wait(STORE_MS, over.signal).catch(() => {})])
+    over.abort()
   }
 
   /** Forwards the events of libp2p, and checks connections and peers once a second. */
@@ -197,7 +227,10 @@ export class Room {
       this.presence.expire((id) => this.reach.open(id).length > 0)
       attend()
     }, TICK_MS)
-    const offExit = platform.onExit(() => { void this.presence.goodbye().catch(() => {}) })
+    const offExit = platform.onExit(() => {
+      this.states.hurry()
+      void this.presence.goodbye().catch(() => {})
+    })
     signal.addEventListener('abort', () => {
       clearInterval(tick)
       offExit()

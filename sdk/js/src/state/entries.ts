@@ -62,6 +62,11 @@ export class Entries {
     return this.#entries.get(key)
   }
 
+  /** Raises the clock, so that the next write of this replica is newer than an entry of `clock`. */
+  see (clock: number): void {
+    this.#clock = Math.max(this.#clock, clock)
+  }
+
   /** Creates the entry for a write of this replica. */
   write (key: string, value: Json | undefined, author: string): Entry {
     return { key, value, clock: Math.min(this.#clock + 1, CLOCK_MAX), author }
@@ -70,9 +75,9 @@ export class Entries {
   /** Applies an entry. */
   apply (entry: Entry): 'changed' | 'unchanged' | 'full' {
     if (this.#join !== undefined && entry.value === undefined) return 'unchanged'
-    this.#clock = Math.max(this.#clock, entry.clock)
+    this.see(entry.clock)
     const known = this.#entries.get(entry.key)
-    const next = known === undefined ? entry : this.#resolve(known, entry)
+    const next = known === undefined ? entry : this.resolve(known, entry)
     if (known !== undefined && isSame(known, next)) return 'unchanged'
     const bytes = this.#bytes + sizeOf(next) - (known === undefined ? 0 : sizeOf(known))
     const keys = this.#entries.size + (known === undefined ? 1 : 0)
@@ -83,7 +88,8 @@ export class Entries {
     return 'changed'
   }
 
-  #resolve (known: Entry, entry: Entry): Entry {
+  /** The entry that two entries of one key make: the newer one, or the joined one. */
+  resolve (known: Entry, entry: Entry): Entry {
     const newer = isNewer(entry, known) ? entry : known
     if (this.#join === undefined || known.value === undefined || entry.value === undefined) return newer
     return { ...newer, value: this.#join(known.value, entry.value) }
@@ -101,11 +107,12 @@ export function isSame (a: Entry, b: Entry): boolean {
   return a.clock === b.clock && a.author === b.author && textOf(a) === textOf(b)
 }
 
-function textOf (entry: Entry): string {
+function textOf (entry: { value?: Json | undefined }): string {
   return entry.value === undefined ? '' : JSON.stringify(entry.value)
 }
 
-function sizeOf (entry: Entry): number {
+/** The part of an entry in `STATE_BYTES_MAX`. */
+export function sizeOf (entry: { key: string, value?: Json | undefined }): number {
   return entry.key.length + textOf(entry).length
 }
 

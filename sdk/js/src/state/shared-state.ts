@@ -3,10 +3,12 @@
 import { PeerworkError } from '../errors.js'
 import { Emitter } from '../events.js'
 import { STATE_KEY_CHARS_MAX } from '../limits.js'
-import { Entries } from './entries.js'
+import { Entries, isSame } from './entries.js'
+import { Keeper } from './keeper.js'
 import { encodeUpdates, fitsAsValue, parseUpdate } from './wire.js'
 import type { Entry, Join } from './entries.js'
 import type { Replica } from './exchange.js'
+import type { Place } from './keeper.js'
 import type { Json } from '../bytes.js'
 import type { Topics } from '../room/topics.js'
 
@@ -20,6 +22,22 @@ export interface StateOptions<T extends Json> {
    * sets), and every peer must give the same function. A state with `merge` has no `delete`.
    */
   merge?: (a: T, b: T) => T
+  /** Whether the state is stored; default: true if the node joined with `persist`. */
+  persist?: boolean
+}
+
+/**
+ * The parts of the node that a state uses.
+ *
+ * @internal
+ */
+export interface StateSettings {
+  /** The id of this peer. */
+  self: string
+  topics: Topics
+  topic: string
+  /** The place where the state is stored, if it is. */
+  place?: Place | undefined
 }
 
 /** A changed key. `value` is `undefined` when the key was deleted. */
@@ -57,17 +75,27 @@ export class SharedState<T extends Json = Json> {
   readonly #unsubscribe: () => void
   /** The keys that this node wrote and that no other peer has received yet. */
   readonly #unsent = new Set<string>()
+  readonly #keeper: Keeper | undefined
+  /** The entries that this node wrote before the stored ones were loaded. */
+  readonly #early = new Map<string, Entry>()
   #sending = false
+  /** Whether updates wait for the stored entries: a write must not be older than those. */
+  #held = false
   #closed = false
   #onReady: () => void = () => {}
   /**
-   * Resolves when the state was compared with a present peer, or when no peer with this state was
-   * found for a moment. Never rejects.
+   * Resolves when the stored entries are loaded, and the state was compared with a present peer or
+   * no peer with this state was found for a moment. Never rejects: `saved()` tells why a storage
+   * failed.
    */
   readonly ready: Promise<void>
 
-  /** For internal use: applications call `node.state()`. */
-  constructor (name: string, options: StateOptions<T>, self: string, topics: Topics, topic: string) {
+  /**
+   * For internal use: applications call `node.state()`.
+   *
+   * @internal
+   */
+  constructor (name: string, options: StateOptions<T>, { self, topics, topic, place }: StateSettings) {
     this.name = name
     this.#entries = new Entries(options.merge as Join | undefined)
     this.#initial = { ...options.initial }
@@ -75,7 +103,10 @@ export class SharedState<T extends Json = Json> {
     this.#self = self
     this.#topics = topics
     this.#topic = topic
-    this.ready = new Promise((resolve) => { this.#onReady = resolve })
+    const compared = new Promise<void>((resolve) => { this.#onReady = resolve })
+    this.#held = place !== undefined
+    this.#keeper = place === undefined ? undefined : this.#keep(place)
+    this.ready = Promise.all([compared, this.#keeper?.started]).then(() => {})
     this.#unsubscribe = topics.subscribe(
       topic,
       ({ from, data }) => parseUpdate(data, from) !== undefined,
@@ -86,7 +117,8 @@ export class SharedState<T extends Json = Json> {
   /** The value of a key. */
   get (key: string): T | undefined {
     const entry = this.#entries.get(key)
-    return entry === undefined ? this.#initial[key] : entry.value as T | undefined
+    if (entry !== undefined) return entry.value as T | undefined
+    return Object.hasOwn(this.#initial, key) ? this.#initial[key] : undefined
   }
 
   /** All keys with a value, unordered. */
@@ -140,15 +172,49 @@ export class SharedState<T extends Json = Json> {
     return this.#emitter.on('change', listener)
   }
 
-  /** Ends the subscription to updates of the state. */
+  /**
+   * Resolves when all writes so far, of this node and of others, are stored durably: they are there
+   * after a crash of the page or process.
+   *
+   * @throws PeerworkError `storage-failed` (the node goes on, and tries again by itself),
+   * `invalid-argument` when the state is not stored.
+   */
+  async saved (): Promise<void> {
+    if (this.#keeper === undefined) {
+      throw new PeerworkError('invalid-argument', `the state "${this.name}" is not stored: join with persist`)
+    }
+    await this.#keeper.saved()
+  }
+
+  /** Ends the subscription to updates of the state. Changes that are not stored yet are stored. */
   close (): void {
     this.#closed = true
     this.#unsubscribe()
     this.#emitter.clear()
     this.#onReady()
+    void this.finished()
   }
 
-  /** For internal use: the functions for the exchange with other peers. */
+  /** For internal use: resolves when the stored entries are loaded, or cannot be loaded for now. */
+  async started (): Promise<void> {
+    await this.#keeper?.started
+  }
+
+  /** For internal use: stores the last changes. Never rejects. */
+  async finished (): Promise<void> {
+    await this.#keeper?.finish()
+  }
+
+  /** For internal use: stores changes at once, because the page is about to end. */
+  hurry (): void {
+    this.#keeper?.hurry()
+  }
+
+  /**
+   * For internal use: the functions for the exchange with other peers.
+   *
+   * @internal
+   */
   get replica (): Replica {
     const entries = this.#entries
     return {
@@ -178,6 +244,7 @@ export class SharedState<T extends Json = Json> {
       throw new PeerworkError('state-full', `the state "${this.name}" is full`)
     }
     this.#unsent.add(key)
+    if (this.#keeper?.loaded === false) this.#early.set(key, entry)
     this.#tellChange(key)
     this.flush()
   }
@@ -191,6 +258,7 @@ export class SharedState<T extends Json = Json> {
   #tellChange (key: string): void {
     const entry = this.#entries.get(key)
     if (entry === undefined) return
+    this.#keeper?.mark(key)
     this.#emitter.emit('change', { key, value: entry.value as T | undefined, author: entry.author })
   }
 
@@ -199,7 +267,7 @@ export class SharedState<T extends Json = Json> {
    * event loop are combined.
    */
   flush (): void {
-    if (this.#sending || this.#closed || this.#unsent.size === 0) return
+    if (this.#sending || this.#held || this.#closed || this.#unsent.size === 0) return
     this.#sending = true
     queueMicrotask(() => {
       this.#send().catch(() => {}).finally(() => { this.#sending = false })
@@ -217,6 +285,52 @@ export class SharedState<T extends Json = Json> {
     }
   }
 
+  #keep (place: Place): Keeper {
+    const keeper = new Keeper(place, {
+      restore: (entries) => { this.#restore(entries) },
+      entry: (key) => this.#entries.get(key),
+      resolve: (stored, given) => this.#entries.resolve(stored, given)
+    })
+    void keeper.started.then(() => {
+      this.#held = false
+      this.flush()
+    })
+    return keeper
+  }
+
+  /**
+   * Applies the stored entries. A write that this node made before gets a larger clock than those,
+   * because it is newer.
+   */
+  #restore (stored: Entry[]): void {
+    for (const { clock } of stored) this.#entries.see(clock)
+    for (const [key, early] of this.#early) {
+      const entry = this.#entries.get(key)
+      // A value that a peer wrote later stays the value of that peer; a joined value holds both.
+      if (entry === undefined || (!this.#joins && !isSame(entry, early))) continue
+      this.#entries.apply(this.#entries.write(key, entry.value, this.#self))
+      this.#keeper?.mark(key)
+      this.#unsent.add(key)
+    }
+    this.#early.clear()
+    for (const entry of stored) {
+      try {
+        if (this.#entries.apply(entry) === 'changed') this.#tellRestored(entry)
+      } catch {
+        // The application's `merge` does not take the stored value.
+      }
+    }
+    this.flush()
+  }
+
+  /** Reports a stored entry as a change; it is stored again only if it was joined. */
+  #tellRestored (stored: Entry): void {
+    const entry = this.#entries.get(stored.key)
+    if (entry === undefined) return
+    if (!isSame(entry, stored)) this.#keeper?.mark(stored.key)
+    this.#emitter.emit('change', { key: stored.key, value: entry.value as T | undefined, author: entry.author })
+  }
+
   /**
    * The entry to publish for a key that this node wrote. An entry that another peer has written
    * since is published by that peer. But a value joined from both writes exists only here, and
@@ -227,7 +341,9 @@ export class SharedState<T extends Json = Json> {
     if (entry === undefined || entry.author === this.#self) return entry
     if (!this.#joins) return undefined
     const own = this.#entries.write(key, entry.value, this.#self)
-    return this.#entries.apply(own) === 'full' ? undefined : own
+    if (this.#entries.apply(own) === 'full') return undefined
+    this.#keeper?.mark(key)
+    return own
   }
 
   async #publish (entries: Entry[]): Promise<boolean> {

@@ -6,7 +6,9 @@ import { PeerworkError, messageOf } from '../errors.js'
 import { withDeadline, wait } from '../time.js'
 import { requestState, serveState } from './exchange.js'
 import { SharedState } from './shared-state.js'
+import type { Place } from './keeper.js'
 import type { StateOptions } from './shared-state.js'
+import type { StateStorage } from './storage.js'
 import type { Json } from '../bytes.js'
 import type { RoomNames } from '../room/names.js'
 import type { Topics } from '../room/topics.js'
@@ -33,6 +35,10 @@ export interface StatePeers {
   /** The ids of present peers. */
   ids: () => string[]
   openStream: (peer: string, protocol: string, signal: AbortSignal) => Promise<Stream>
+  /** The storage of the states, if the node has one. */
+  storage?: StateStorage | undefined
+  /** Reports that a state could not be loaded or saved. */
+  onUnsaved?: (name: string, error: PeerworkError) => void
 }
 
 export class States {
@@ -62,10 +68,36 @@ export class States {
   open<T extends Json> (name: string, options: StateOptions<T>): SharedState<T> {
     const known = this.#states.get(name)
     if (known !== undefined && !known.closed) return known as unknown as SharedState<T>
-    const state = new SharedState<T>(name, options, this.#self, this.#topics, this.#names.stateTopic(name))
+    const state = new SharedState<T>(name, options, {
+      self: this.#self,
+      topics: this.#topics,
+      topic: this.#names.stateTopic(name),
+      place: options.persist === false ? undefined : this.#placeOf(name, known)
+    })
     this.#states.set(name, state as unknown as SharedState<never>)
     void this.#begin(state as unknown as SharedState<never>)
     return state
+  }
+
+  /** Stores the last changes of all states, also of closed ones. Never rejects. */
+  async finished (): Promise<void> {
+    await Promise.all([...this.#states.values()].map(async (state) => { await state.finished() }))
+  }
+
+  /** Stores changes at once, because the page is about to end. */
+  hurry (): void {
+    for (const state of this.#states.values()) state.hurry()
+  }
+
+  #placeOf (name: string, earlier: SharedState<never> | undefined): Place | undefined {
+    const { storage, onUnsaved } = this.#peers
+    if (storage === undefined) return undefined
+    return {
+      storage,
+      state: this.#names.storedState(name),
+      after: earlier?.finished(),
+      onTrouble: (error) => { onUnsaved?.(name, error) }
+    }
   }
 
   /** Answers a peer that asks for a state. */
@@ -139,6 +171,7 @@ export class States {
    */
   async #begin (state: SharedState<never>): Promise<void> {
     try {
+      await state.started()
       if (this.#peers.ids().length === 0) await Promise.race([this.#nextJoin(), wait(ALONE_MS, this.#signal)])
       await this.#compare(state, NEWCOMER_ASKS)
     } catch {

@@ -31,7 +31,8 @@ export function parseTuples (value: unknown): Entry[] | undefined {
   return entries
 }
 
-function parseTuple (tuple: unknown): Entry | undefined {
+/** Decodes one entry; `undefined` if it is malformed or out of bounds. */
+export function parseTuple (tuple: unknown): Entry | undefined {
   if (!Array.isArray(tuple) || tuple.length < 3 || tuple.length > 4) return undefined
   const [key, clock, author, value] = tuple as unknown[]
   if (!isText(key, STATE_KEY_CHARS_MAX) || !isIntegerIn(clock, 1, CLOCK_MAX)) return undefined

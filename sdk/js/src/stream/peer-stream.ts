@@ -23,6 +23,7 @@ export interface PeerStream {
   abort: (reason?: unknown) => void
 }
 
+/** @internal */
 export function peerStream (stream: Stream, peer: string, protocol: string): PeerStream {
   const reader = new StreamReader(stream)
   const never = new AbortController().signal

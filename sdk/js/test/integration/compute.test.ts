@@ -119,8 +119,55 @@ test('a peer without an offer gets no task, and a peer that refuses is replaced'
   await until('the end of the offer', () => asker.peers.find(({ id }) => id === first?.peerId)?.workers === 0)
 })
 
+test('with atLeast a task takes 0, 1, 2 or 3 peers as they are there, and the reports show them', async () => {
+  const node = await members.join({ relays: [relay.tcp], room: 'few', listen: [] })
+  const offering: PeerworkNode[] = []
+  for (const present of [0, 1, 2, 3]) {
+    await until(`${present} offers`, () => node.peers.filter(({ workers }) => workers > 0).length === present)
+    for (const atLeast of [1, 2, 3]) {
+      const run = node.compute.run(SQUARES, { to: 3 }, { atLeast, until: 'all' })
+      if (present < atLeast) {
+        await assert.rejects(run, (error: unknown) => {
+          assert.ok(code('too-few-peers')(error), String(error))
+          assert.match((error as Error).message, present === 0 ? /no peer offers.*compute\.offer/ : new RegExp(`atLeast: ${present}`))
+          assert.deepEqual((error as Error).cause, { needed: atLeast, present })
+          return true
+        })
+      } else {
+        const { value, reports } = await run
+        assert.deepEqual(value, { sum: 14 })
+        assert.deepEqual(outcomes(reports), Object.fromEntries(offering.map(({ peerId }) => [peerId, 'agreed'])))
+      }
+    }
+    if (present < 3) await assert.rejects(node.compute.run(SQUARES, { to: 3 }), code('too-few-peers'))
+    const next = await members.join({ relays: [relay.tcp], room: 'few', listen: [] })
+    next.compute.offer({ workers: 2 })
+    offering.push(next)
+  }
+})
+
+test('with atLeast a peer that refuses takes no part in the vote, and a liar does', async () => {
+  const [first, second] = honest as [PeerworkNode, PeerworkNode]
+  const peers = [first.peerId, second.peerId]
+  const stop = first.compute.offer({ workers: 2, allow: () => false })
+  await until('the offer', () => asker.peers.find(({ id }) => id === first.peerId)?.workers === 2)
+  const { value, reports } = await asker.compute.run(SQUARES, { to: 2 }, { redundancy: 2, atLeast: 1, peers, until: 'all' })
+  assert.deepEqual(value, { sum: 5 })
+  assert.deepEqual(outcomes(reports), { [first.peerId]: 'refused', [second.peerId]: 'agreed' })
+  await assert.rejects(asker.compute.run(SQUARES, { to: 2 }, { redundancy: 2, atLeast: 2, peers }), code('no-majority'))
+  await assert.rejects(asker.compute.run(SQUARES, { to: 2 }, { atLeast: 1, peers: [second.peerId, liar.peerId] }), code('no-majority'))
+  stop()
+  first.compute.offer({ workers: 2 })
+})
+
+test('a peer that is named twice has one vote', async () => {
+  const peers = [liar.peerId, liar.peerId, liar.peerId]
+  await assert.rejects(asker.compute.run(SQUARES, { to: 2 }, { redundancy: 2, peers }), code('too-few-peers'))
+})
+
 test('numbers out of bounds and input that is no JSON are refused', async () => {
-  for (const options of [{ redundancy: 0 }, { redundancy: 33 }, { timeoutMs: 0 }, { timeoutMs: 600_001 }]) {
+  for (const options of [{ redundancy: 0 }, { redundancy: 33 }, { timeoutMs: 0 }, { timeoutMs: 600_001 },
+    { atLeast: 0 }, { atLeast: 4 }, { redundancy: 2, atLeast: 3 }, { atLeast: 1.5 }, { atLeast: '1' as never }]) {
     await assert.rejects(asker.compute.run('() => 1', null, options), code('invalid-argument'))
   }
   await assert.rejects(asker.compute.run('() => 1', Number.NaN), code('invalid-argument'))

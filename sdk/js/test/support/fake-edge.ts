@@ -1,6 +1,6 @@
 /** `FakeEdge` is an edge in JavaScript: it accepts tunnels over a relay and connects them to local ports. */
 
-import '#platform'
+import '#transports'
 import { connect } from 'node:net'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'

@@ -5,7 +5,7 @@
  *   node js-relay.js <private key, base64url> <websocket port> <tcp port> <host>
  */
 
-import '#platform'
+import '#transports'
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys'
 import { gossipsub } from '@libp2p/gossipsub'

@@ -1,6 +1,6 @@
 /** Tests the gate of connections between nodes in JavaScript. */
 
-import '#platform'
+import '#transports'
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import { identify } from '@libp2p/identify'
