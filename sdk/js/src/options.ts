@@ -4,12 +4,14 @@ import { platform } from '#platform'
 import { PeerworkError } from './errors.js'
 import { Identity } from './identity.js'
 import { NETWORK_SECRETS_MAX, PEER_NAME_CHARS_MAX, RELAYS_MAX } from './limits.js'
+import { checkTokens } from './net/access.js'
 import { parseSources } from './net/relay-sources.js'
 import { NetworkSecret } from './network/secret.js'
 import { parseTicket } from './network/ticket.js'
 import { namesOf } from './room/names.js'
 import { fitsAsState } from './room/presence-message.js'
 import type { Json } from './bytes.js'
+import type { Tokens } from './net/access.js'
 import type { RelaySources } from './net/relay-sources.js'
 import type { Ticket } from './network/ticket.js'
 import type { RoomNames } from './room/names.js'
@@ -23,6 +25,12 @@ export interface JoinOptions {
    * that joins with a `ticket` uses the relays in the ticket too, and may leave this list out.
    */
   relays?: string[]
+  /**
+   * The token of relays for members only (`peerwork relay --token`): one for all relays that
+   * `relays` names, those that its URLs list included, or an object of tokens by the relays' peer
+   * ids. The node sends it to no other node.
+   */
+  token?: string | Record<string, string>
   /** The room: 1 to 96 characters after percent-encoding. Members of one room find each other. */
   room: string
   /**
@@ -50,8 +58,9 @@ export interface JoinOptions {
    */
   timeoutMs?: number
   /**
-   * STUN and TURN servers for WebRTC connections between pages. The default is none, so that no
-   * third party is contacted; pages behind different routers then stay on circuits.
+   * STUN and TURN servers for WebRTC connections between pages. By default a node takes those that
+   * the `relay-config.json` of its relays names, at most 8. Without any, no third party is
+   * contacted, and pages behind different routers stay on circuits.
    */
   iceServers?: RTCIceServer[]
   /**
@@ -70,13 +79,15 @@ export interface JoinOptions {
 /** The options after the checks. */
 export interface CheckedOptions {
   sources: RelaySources
+  tokens: Tokens
   names: RoomNames
   room: string
   identity: Identity
   name: string
   state: Json
   timeoutMs: number
-  iceServers: RTCIceServer[]
+  /** The servers that the user gave; `undefined` for those of the relays. */
+  iceServers: RTCIceServer[] | undefined
   listen: string[]
   allowPrivateAddresses: boolean | undefined
   membership: { network: string, secrets: NetworkSecret[] }
@@ -90,10 +101,7 @@ const TIMEOUT_MS = 15_000
  * @throws PeerworkError `invalid-argument` naming the option.
  */
 export async function checkOptions (options: JoinOptions): Promise<CheckedOptions> {
-  const relays = options.relays ?? []
-  if (!Array.isArray(relays) || relays.length > RELAYS_MAX) {
-    throw new PeerworkError('invalid-argument', `relays is a list of at most ${RELAYS_MAX} entries`)
-  }
+  const relays = checkRelays(options)
   const ticket = options.ticket === undefined ? undefined : checkTicket(options.ticket, options)
   const sources = parseSources(relays, ticket?.relays)
   const names = namesOf(options.room)
@@ -101,17 +109,35 @@ export async function checkOptions (options: JoinOptions): Promise<CheckedOption
   const state = checkState(options.state ?? null)
   return {
     sources,
+    tokens: checkTokens(options.token),
     names,
     room: options.room,
     identity: options.identity ?? await Identity.generate(),
     name,
     state,
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-    iceServers: options.iceServers ?? [],
+    iceServers: options.iceServers,
     listen: options.listen ?? [...platform.listen],
     allowPrivateAddresses: options.allowPrivateAddresses,
     membership: ticket === undefined ? checkSecrets(options) : { network: ticket.id, secrets: ticket.secrets }
   }
+}
+
+const RELAYS_FORM = `give a list of 1 to ${RELAYS_MAX} relays, such as ` +
+  "['https://relay.example'] or ['/dns4/relay.example/tcp/443/tls/ws/p2p/<id>']"
+
+function checkRelays ({ relays, ticket }: JoinOptions): string[] {
+  const wrong = (what: string): PeerworkError => new PeerworkError('invalid-argument', `relays ${what}: ${RELAYS_FORM}`)
+  if (relays === undefined || relays === null) {
+    if (ticket === undefined) throw wrong('is missing')
+    return []
+  }
+  if (!Array.isArray(relays)) throw wrong('is no list')
+  if (relays.length > RELAYS_MAX) throw wrong(`has ${relays.length} entries`)
+  if (relays.length === 0 && ticket === undefined) throw wrong('is empty')
+  const odd = relays.findIndex((entry: unknown) => typeof entry !== 'string' || entry.trim() === '')
+  if (odd >= 0) throw wrong(`has no text at position ${odd}`)
+  return relays
 }
 
 function checkTicket (text: string, { secrets, networkId }: JoinOptions): Ticket {

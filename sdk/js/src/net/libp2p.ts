@@ -7,12 +7,15 @@ import { ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { platform } from '#platform'
+import { Access } from './access.js'
+import { Identified } from './fitness.js'
 import { GossipStreams } from './gossip-streams.js'
 import { Membership, PROOF_DEADLINE_MS } from './membership.js'
 import { namedRelays } from './named-relays.js'
 import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
 import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
 import type { TransportManager } from '@libp2p/interface-internal'
+import type { Tokens } from './access.js'
 import type { MembershipComponents } from './membership.js'
 import type { IsNamed, Reservations } from './named-relays.js'
 import type { NetworkSecret } from '../network/secret.js'
@@ -40,14 +43,19 @@ export interface Network {
   gossipStreams: GossipStreams
   membership: Membership
   reservations: Reservations
+  identified: Identified
+  access: Access
   transports: TransportManager
 }
 
 export interface NetworkSettings {
   privateKey: PrivateKey
   listen: string[]
-  iceServers: RTCIceServer[]
+  /** Returns the STUN and TURN servers for a WebRTC connection that begins. */
+  iceServers: () => RTCIceServer[]
   isRelay: IsNamed
+  /** The tokens of relays for members only. */
+  tokens?: Tokens
   /**
    * The network's id as decimal text, and its secrets, the newest first; left out for a network
    * without a secret.
@@ -63,6 +71,7 @@ interface Components extends GossipSubComponents {
 export async function startNetwork (settings: NetworkSettings): Promise<Network> {
   const parts: { streams?: GossipStreams, transports?: TransportManager, membership?: Membership } = {}
   let reservations: Reservations | undefined
+  const access = new Access(settings.tokens ?? (() => undefined))
 
   const pubsub = (components: Components): GossipSub => {
     const { privateKey, peerId, peerStore, registrar, connectionManager, logger } = components
@@ -98,7 +107,7 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
     transports: [
       ...platform.transports({ iceServers: settings.iceServers }),
       (components) => {
-        const named = namedRelays(components, settings.isRelay)
+        const named = namedRelays(components, settings.isRelay, access)
         reservations = named.reservations
         return named.transport
       }
@@ -135,6 +144,8 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
     gossipStreams: streams,
     membership: parts.membership,
     reservations,
+    identified: new Identified(libp2p),
+    access,
     transports
   }
 }

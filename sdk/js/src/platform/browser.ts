@@ -16,7 +16,7 @@ export const platform: Platform = {
   name: 'browser',
   listen: ['/webrtc'],
   transports: ({ iceServers }) => [
-    webSockets(), webRTCDirect(), webRTC({ rtcConfiguration: { iceServers } })
+    webSockets(), webRTCDirect(), webRTC({ rtcConfiguration: async () => ({ iceServers: iceServers() }) })
   ],
   processors: () => navigator.hardwareConcurrency || 1,
   startTask,

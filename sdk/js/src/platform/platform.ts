@@ -6,8 +6,8 @@ type Transports = NonNullable<Libp2pOptions['transports']>
 
 /** The settings of the transports. */
 export interface TransportSettings {
-  /** STUN and TURN servers for WebRTC. */
-  iceServers: RTCIceServer[]
+  /** Returns the STUN and TURN servers for a WebRTC connection that begins. */
+  iceServers: () => RTCIceServer[]
 }
 
 /** A thread that runs one task. */

@@ -119,8 +119,9 @@ export class Room {
     const network = await startNetwork({
       privateKey: options.identity.privateKey,
       listen: options.listen,
-      iceServers: options.iceServers,
+      iceServers: () => options.iceServers ?? relays.iceServers,
       isRelay: (id) => relays.has(id),
+      tokens: options.tokens,
       membership: options.membership
     })
     room = new Room(network, relays, options, emitter, leaving)
