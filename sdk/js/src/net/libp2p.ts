@@ -12,9 +12,10 @@ import { Identified } from './fitness.js'
 import { GossipStreams } from './gossip-streams.js'
 import { Membership, PROOF_DEADLINE_MS } from './membership.js'
 import { namedRelays } from './named-relays.js'
+import { stopQuietly } from './quiet-stop.js'
 import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
 import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
-import type { TransportManager } from '@libp2p/interface-internal'
+import type { AddressManager, TransportManager } from '@libp2p/interface-internal'
 import type { Tokens } from './access.js'
 import type { MembershipComponents } from './membership.js'
 import type { IsNamed, Reservations } from './named-relays.js'
@@ -46,6 +47,8 @@ export interface Network {
   identified: Identified
   access: Access
   transports: TransportManager
+  /** Stops libp2p and clears the timers that it leaves, so that the process can end at once. */
+  stop: () => Promise<void>
 }
 
 export interface NetworkSettings {
@@ -64,12 +67,13 @@ export interface NetworkSettings {
 }
 
 interface Components extends GossipSubComponents {
+  addressManager: AddressManager
   transportManager: TransportManager
 }
 
 /** Starts libp2p without dialling any address. */
 export async function startNetwork (settings: NetworkSettings): Promise<Network> {
-  const parts: { streams?: GossipStreams, transports?: TransportManager, membership?: Membership } = {}
+  const parts: { streams?: GossipStreams, transports?: TransportManager, addresses?: AddressManager, membership?: Membership } = {}
   let reservations: Reservations | undefined
   const access = new Access(settings.tokens ?? (() => undefined))
 
@@ -78,6 +82,7 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
     const streams = new GossipStreams(connectionManager)
     parts.streams = streams
     parts.transports = components.transportManager
+    parts.addresses = components.addressManager
     const wrapped = streams.wrap(registrar)
     return gossipsub({
       globalSignaturePolicy: StrictSign,
@@ -146,6 +151,7 @@ export async function startNetwork (settings: NetworkSettings): Promise<Network>
     reservations,
     identified: new Identified(libp2p),
     access,
-    transports
+    transports,
+    stop: async () => { await stopQuietly(libp2p, parts.addresses) }
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
-import { webSockets } from '@libp2p/websockets'
+import { endingWebSockets } from './web-sockets.js'
 import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
 
 /**
@@ -16,7 +16,7 @@ export const platform: Platform = {
   name: 'browser',
   listen: ['/webrtc'],
   transports: ({ iceServers }) => [
-    webSockets(), webRTCDirect(), webRTC({ rtcConfiguration: async () => ({ iceServers: iceServers() }) })
+    endingWebSockets({ begin: (url) => new WebSocket(url), end: (socket) => { socket.close() } })(), webRTCDirect(), webRTC({ rtcConfiguration: async () => ({ iceServers: iceServers() }) })
   ],
   processors: () => navigator.hardwareConcurrency || 1,
   startTask,

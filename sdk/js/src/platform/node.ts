@@ -7,13 +7,32 @@ import { open, readFile, rename } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { tcp } from '@libp2p/tcp'
-import { webSockets } from '@libp2p/websockets'
+import { WebSocket } from 'ws'
+import { endingWebSockets } from './web-sockets.js'
+import type { ClientOptions } from 'ws'
 import type { KeyStorage, Platform, TaskRun, TaskThread } from './platform.js'
+
+/** The time that the other side has to answer the close frame of a WebSocket; `ws` waits 30 s. */
+const SOCKET_OPTIONS: ClientOptions & { closeTimeout: number } = { closeTimeout: 300 }
+/** The code with which libp2p asks for an end without a close frame. */
+const ABNORMAL_CLOSURE = 1006
+
+class NodeWebSocket extends WebSocket {
+  override close (code?: number, reason?: string | Buffer): void {
+    if (code === ABNORMAL_CLOSURE) this.terminate()
+    else super.close(code, reason)
+  }
+}
+
+const nodeWebSockets = endingWebSockets({
+  begin: (url) => new NodeWebSocket(url, SOCKET_OPTIONS) as unknown as globalThis.WebSocket & NodeWebSocket,
+  end: (socket) => { socket.terminate() }
+})
 
 export const platform: Platform = {
   name: 'node',
   listen: ['/ip4/0.0.0.0/tcp/0'],
-  transports: () => [tcp(), webSockets()],
+  transports: () => [tcp(), nodeWebSockets()],
   processors: availableParallelism,
   startTask,
   keyStorage: async (path) => inFile(path),

@@ -167,7 +167,7 @@ export class Room {
     this.topics.stop()
     await this.#presenceRunning
     await this.relays.stopped()
-    await this.network.libp2p.stop()
+    await this.network.stop()
     this.presence.roster.clear()
   }
 
