@@ -42,8 +42,10 @@ mod start_error;
 
 pub use error::{ErrorKind, ServiceError};
 pub use front::{
-    Circuits, FrontService, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayLimits, RelayPeer,
-    RelayReport, RelayTopic, Reservations, Sample, Traffic, WebSocketBytes,
+    Circuits, FrontService, GossipLimits, History, ICE_CREDENTIAL_BYTES_MAX, ICE_URL_BYTES_MAX,
+    IceServer, IceServerError, LIST_MAX, OpenCircuit, PageSettings, PubsubType, RelayAddresses,
+    RelayConfig, RelayLimits, RelayPeer, RelayReport, RelayTopic, Reservations, Sample, Traffic,
+    WebSocketBytes,
 };
 pub use metrics::SharedRegistry;
 pub use purpose::Purpose;

@@ -9,6 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 pub use peerwork_api::config::{JsonRpcConfig, OperatorConfig};
 use peerwork_api::node::{EdgeOffer, OfferedPort};
+pub use peerwork_api::{IceServer, PubsubType};
 use peerwork_directory::Participation;
 use peerwork_identity::{Keypair, NetworkFile};
 pub use peerwork_net::config::{Hub, RelayServer};
@@ -123,6 +124,10 @@ pub struct Front {
     pub settings: peerwork_listener::Config,
     /// Folders into which the relay writes a `relay-config.json`.
     pub config_folders: Vec<PathBuf>,
+    /// STUN and TURN servers that `relay-config.json` names for pages.
+    pub ice_servers: Vec<IceServer>,
+    /// The gossip protocol that `relay-config.json` names for pages.
+    pub pubsub_type: PubsubType,
 }
 
 /// Settings of the edge role.

@@ -7,7 +7,9 @@ mod shape;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork_api::{ErrorKind, FrontService, RelayReport, ServiceError, WebSocketBytes};
+use peerwork_api::{
+    ErrorKind, FrontService, PageSettings, RelayConfig, RelayReport, ServiceError, WebSocketBytes,
+};
 use peerwork_identity::{WriteMode, advice, atomic_write};
 use peerwork_net::Network;
 
@@ -15,7 +17,7 @@ use self::history::Recorder;
 
 pub(crate) use self::shape::Shape;
 
-/// The configuration file that pages of PeerCompute read.
+/// The name of the file from which pages learn the relay's addresses and settings.
 const RELAY_CONFIG: &str = "relay-config.json";
 
 /// The multiaddresses of the port for browsers: the plain one, and the encrypted one where the port has
@@ -81,8 +83,9 @@ impl FrontSide {
     /// The error of the first folder that cannot be written.
     pub(crate) fn write_config(&self, folders: &[PathBuf]) -> Result<(), RelayConfigError> {
         let browsers = self.report().addresses.browsers;
-        let text = serde_json::json!({ "bootstrapPeers": browsers });
-        let text = format!("{text:#}\n");
+        let config = RelayConfig::new(browsers, self.page_settings());
+        let text = serde_json::to_string_pretty(&config);
+        let text = text.expect("invariant: the document has text keys only") + "\n";
         folders.iter().try_for_each(|folder| {
             let path = folder.join(RELAY_CONFIG);
             let written = atomic_write(&path, text.as_bytes(), WriteMode::Replace(0o644));
@@ -111,5 +114,9 @@ impl FrontService for FrontSide {
             self.started,
             self.recorder.history(),
         )
+    }
+
+    fn page_settings(&self) -> PageSettings {
+        self.shape.page.clone()
     }
 }

@@ -26,6 +26,8 @@ export type ErrorCode =
   | 'offline'
   | 'timeout'
   | 'relay-unreachable'
+  | 'relay-refused'
+  | 'relay-unfit'
   | 'not-a-member'
   | 'ticket-refused'
   | 'peer-unreachable'
@@ -56,6 +58,8 @@ const SIDES: Record<ErrorCode, Side> = {
   offline: 'us',
   timeout: 'peer',
   'relay-unreachable': 'relay',
+  'relay-refused': 'relay',
+  'relay-unfit': 'relay',
   'not-a-member': 'caller',
   'ticket-refused': 'relay',
   'peer-unreachable': 'peer',
@@ -92,6 +96,8 @@ export interface ErrorFacts {
   cause?: unknown
   /** The side that failed, where it differs from the usual side of the code. */
   side?: Side
+  /** Whether a retry can help, where it differs from the usual answer of the code. */
+  retryable?: boolean
 }
 
 /**
@@ -111,7 +117,7 @@ export class PeerworkError extends Error {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause })
     this.code = code
     this.side = facts.side ?? SIDES[code]
-    this.retryable = RETRYABLE.has(code)
+    this.retryable = facts.retryable ?? RETRYABLE.has(code)
   }
 }
 

@@ -40,6 +40,18 @@ export const RELAYS_MAX = 8
 export const RELAY_ADDRESSES_MAX = 16
 /** Bytes of the document `relay-config.json`. */
 export const RELAY_CONFIG_BYTES_MAX = 64 * KIB
+/** STUN and TURN servers that are taken from the relays. */
+export const ICE_SERVERS_MAX = 8
+/** URLs of one STUN or TURN server. */
+export const ICE_URLS_MAX = 8
+/** Characters of one URL of a STUN or TURN server. */
+export const ICE_URL_CHARS_MAX = 512
+/** Characters of the user name, and of the credential, of a TURN server. */
+export const ICE_CREDENTIAL_CHARS_MAX = 512
+/** The fewest characters of a relay's token, as at the relay. */
+export const TOKEN_CHARS_MIN = 16
+/** Characters of a relay's token. */
+export const TOKEN_CHARS_MAX = 256
 
 /** Keys of one shared state, deleted ones included. */
 export const STATE_KEYS_MAX = 10_000

@@ -65,8 +65,10 @@ export class PeerworkNode {
    * Joins a room and connects to its relays.
    *
    * @throws PeerworkError `invalid-argument` naming the option, `not-a-member` when the relays and
-   * this node do not prove a secret of one network to each other, `relay-unreachable` when no relay
-   * could be reached in time (see `timeoutMs`).
+   * this node do not prove a secret of one network to each other, `relay-refused` when the relays
+   * are for members only and the `token` is missing or wrong, `relay-unfit` when the relays forward
+   * no gossip or offer no circuits, `relay-unreachable` when no relay could be reached in time (see
+   * `timeoutMs`), and at once when all relays have another id than the one in `relays`.
    */
   static async join (options: JoinOptions): Promise<PeerworkNode> {
     const checked = await checkOptions(options)
@@ -113,7 +115,8 @@ export class PeerworkNode {
   }
 
   /**
-   * Publishes a message of at most 128 KiB to all members that subscribe to a topic. Messages are
+   * Publishes a message of at most 128 KiB, or of the size that the `relay-config.json` of the relays
+   * names if that is smaller, to all members that subscribe to a topic. Messages are
    * unordered and not acknowledged.
    *
    * @returns the number of neighbours that took the message (a relay counts as one); 0 when there
@@ -126,6 +129,10 @@ export class PeerworkNode {
     const { topics, network } = this.#room
     const name = this.#options.names.topic(topic)
     const payload = encodePayload(data, PUBLISH_BYTES_MAX)
+    const bytesMax = this.#room.relays.messageBytesMax
+    if (payload.byteLength > bytesMax) {
+      throw new PeerworkError('too-large', `the relays forward messages of at most ${bytesMax} bytes; this one has ${payload.byteLength}`)
+    }
     // A relay joins the topics that this node subscribes to. For other topics there may be no
     // subscriber at all.
     const listens = network.pubsub.getTopics().includes(name)

@@ -4,23 +4,19 @@ import { platform } from '#platform'
 import { PeerworkError } from './errors.js'
 import { Identity } from './identity.js'
 import { NETWORK_SECRETS_MAX, PEER_NAME_CHARS_MAX, RELAYS_MAX, STORAGE_NAME_CHARS_MAX } from './limits.js'
+import { checkTokens } from './net/access.js'
 import { parseSources } from './net/relay-sources.js'
 import { NetworkSecret } from './network/secret.js'
 import { parseTicket } from './network/ticket.js'
 import { namesOf } from './room/names.js'
 import { fitsAsState } from './room/presence-message.js'
 import type { Json } from './bytes.js'
+import type { Tokens } from './net/access.js'
 import type { RelaySources } from './net/relay-sources.js'
 import type { Ticket } from './network/ticket.js'
 import type { RoomNames } from './room/names.js'
+import type { IceServer } from './platform/transports.js'
 import type { StateStorage } from './state/storage.js'
-
-/** A STUN or TURN server: `RTCIceServer`, which type definitions without the DOM lack. */
-export interface IceServer {
-  urls: string | string[]
-  username?: string
-  credential?: string
-}
 
 /** The options with which a node joins a room. */
 export interface JoinOptions {
@@ -31,6 +27,12 @@ export interface JoinOptions {
    * that joins with a `ticket` uses the relays in the ticket too, and may leave this list out.
    */
   relays?: string[]
+  /**
+   * The token of relays for members only (`peerwork relay --token`): one for all relays that
+   * `relays` names, those that its URLs list included, or an object of tokens by the relays' peer
+   * ids. The node sends it to no other node.
+   */
+  token?: string | Record<string, string>
   /** The room: 1 to 96 characters after percent-encoding. Members of one room find each other. */
   room: string
   /**
@@ -58,8 +60,9 @@ export interface JoinOptions {
    */
   timeoutMs?: number
   /**
-   * STUN and TURN servers for WebRTC connections between pages. The default is none, so that no
-   * third party is contacted; pages behind different routers then stay on circuits.
+   * STUN and TURN servers for WebRTC connections between pages. By default a node takes those that
+   * the `relay-config.json` of its relays names, at most 8. Without any, no third party is
+   * contacted, and pages behind different routers stay on circuits.
    */
   iceServers?: IceServer[]
   /**
@@ -83,7 +86,7 @@ export interface JoinOptions {
 
 /** The options by which a node finds and enters a network. */
 export type NetworkOptions = Pick<JoinOptions,
-  'relays' | 'secrets' | 'networkId' | 'ticket' | 'identity' | 'timeoutMs' | 'allowPrivateAddresses'>
+  'relays' | 'token' | 'secrets' | 'networkId' | 'ticket' | 'identity' | 'timeoutMs' | 'allowPrivateAddresses'>
 
 /**
  * The options of the network after the checks.
@@ -92,6 +95,7 @@ export type NetworkOptions = Pick<JoinOptions,
  */
 export interface CheckedNetwork {
   sources: RelaySources
+  tokens: Tokens
   identity: Identity
   timeoutMs: number
   allowPrivateAddresses: boolean | undefined
@@ -108,7 +112,8 @@ export interface CheckedOptions extends CheckedNetwork {
   room: string
   name: string
   state: Json
-  iceServers: RTCIceServer[]
+  /** The servers that the user gave; `undefined` for those of the relays. */
+  iceServers: IceServer[] | undefined
   listen: string[]
   storage: StateStorage | undefined
 }
@@ -132,7 +137,7 @@ export async function checkOptions (options: JoinOptions): Promise<CheckedOption
     room: options.room,
     name,
     state,
-    iceServers: options.iceServers ?? [],
+    iceServers: options.iceServers,
     listen: options.listen ?? [...platform.listen],
     storage: checkStorage(options.persist)
   }
@@ -146,19 +151,34 @@ export async function checkOptions (options: JoinOptions): Promise<CheckedOption
  * @internal
  */
 export async function checkNetwork (options: NetworkOptions): Promise<CheckedNetwork> {
-  const relays = options.relays ?? []
-  if (!Array.isArray(relays) || relays.length > RELAYS_MAX) {
-    throw new PeerworkError('invalid-argument', `relays is a list of at most ${RELAYS_MAX} entries`)
-  }
+  const relays = checkRelays(options)
   const ticket = options.ticket === undefined ? undefined : checkTicket(options.ticket, options)
   const sources = parseSources(relays, ticket?.relays)
   return {
     sources,
+    tokens: checkTokens(options.token),
     identity: options.identity ?? await Identity.generate(),
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     allowPrivateAddresses: options.allowPrivateAddresses,
     membership: ticket === undefined ? checkSecrets(options) : { network: ticket.id, secrets: ticket.secrets }
   }
+}
+
+const RELAYS_FORM = `give a list of 1 to ${RELAYS_MAX} relays, such as ` +
+  "['https://relay.example'] or ['/dns4/relay.example/tcp/443/tls/ws/p2p/<id>']"
+
+function checkRelays ({ relays, ticket }: NetworkOptions): string[] {
+  const wrong = (what: string): PeerworkError => new PeerworkError('invalid-argument', `relays ${what}: ${RELAYS_FORM}`)
+  if (relays === undefined || relays === null) {
+    if (ticket === undefined) throw wrong('is missing')
+    return []
+  }
+  if (!Array.isArray(relays)) throw wrong('is no list')
+  if (relays.length > RELAYS_MAX) throw wrong(`has ${relays.length} entries`)
+  if (relays.length === 0 && ticket === undefined) throw wrong('is empty')
+  const odd = relays.findIndex((entry: unknown) => typeof entry !== 'string' || entry.trim() === '')
+  if (odd >= 0) throw wrong(`has no text at position ${odd}`)
+  return relays
 }
 
 function checkTicket (text: string, { secrets, networkId }: NetworkOptions): Ticket {

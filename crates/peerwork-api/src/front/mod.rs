@@ -7,6 +7,8 @@
 //! ```
 
 mod bytes;
+mod ice;
+mod page_config;
 mod pages;
 mod report;
 mod service;
@@ -18,6 +20,8 @@ use axum::Router;
 use peerwork_listener::Proxies;
 
 pub use bytes::WebSocketBytes;
+pub use ice::{ICE_CREDENTIAL_BYTES_MAX, ICE_URL_BYTES_MAX, IceServer, IceServerError};
+pub use page_config::{GossipLimits, PageSettings, PubsubType, RelayConfig};
 pub use report::{
     Circuits, History, LIST_MAX, OpenCircuit, RelayAddresses, RelayLimits, RelayPeer, RelayReport,
     RelayTopic, Reservations, Sample, Traffic,

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tower_http::cors::{Any, CorsLayer};
 
 use super::{
+    page_config::RelayConfig,
     report::RelayReport,
     service::FrontService,
     socket::{self, Sockets},
@@ -182,12 +183,11 @@ async fn status(State(reports): State<Reports>, request: Request) -> Response {
     })
 }
 
-/// The document from which pages of PeerCompute learn the relay's addresses.
+/// The document from which pages learn the relay's addresses and settings.
 async fn relay_config(State(reports): State<Reports>) -> Response {
-    let cached = reports.latest();
-    answer(text(
-        &json!({ "bootstrapPeers": cached.report.addresses.browsers }),
-    ))
+    let addresses = reports.latest().report.addresses.browsers.clone();
+    let settings = reports.pages.service.page_settings();
+    answer(text(&RelayConfig::new(addresses, settings)))
 }
 
 fn answer(text: Bytes) -> Response {

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use super::RelayReport;
 use super::bytes::WebSocketBytes;
+use super::page_config::PageSettings;
 use crate::error::ServiceError;
 
-/// The two services of the node that the port uses: taking over WebSockets, and reporting.
+/// The services of the node that the port uses: taking over WebSockets, reporting, and the settings
+/// of pages.
 pub trait FrontService: Send + Sync {
     /// Takes over a WebSocket as a connection of the network. `remote` is the address of the
     /// client, found behind trusted proxies; `secure` tells whether this port terminated TLS.
@@ -22,4 +24,7 @@ pub trait FrontService: Send + Sync {
 
     /// The relay's state and figures at this moment.
     fn report(&self) -> RelayReport;
+
+    /// The settings that `relay-config.json` tells pages.
+    fn page_settings(&self) -> PageSettings;
 }

@@ -66,7 +66,10 @@ mod tests {
     use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::mpsc};
     use tokio_tungstenite::tungstenite::Message;
 
-    use super::{super::RelayReport, *};
+    use super::{
+        super::{PageSettings, RelayReport},
+        *,
+    };
     use crate::error::ServiceError;
 
     /// A node that takes every WebSocket.
@@ -79,6 +82,10 @@ mod tests {
         }
 
         fn report(&self) -> RelayReport {
+            unreachable!("the test asks for no page")
+        }
+
+        fn page_settings(&self) -> PageSettings {
             unreachable!("the test asks for no page")
         }
     }

@@ -223,7 +223,7 @@ impl Server {
                 (refusal.name(), refusal.flag()),
             );
             let status = match refusal {
-                Refusal::Relayed => Status::PermissionDenied,
+                Refusal::Relayed | Refusal::NotAllowed => Status::PermissionDenied,
                 _ => Status::ReservationRefused,
             };
             return refuse(stream, status).await;

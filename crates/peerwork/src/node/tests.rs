@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::{
-    config::{Edge, Front, Ingress, JsonRpcConfig, OperatorConfig, Relay},
+    config::{Edge, Front, Ingress, JsonRpcConfig, OperatorConfig, PubsubType, Relay},
     data_dir::DataDir,
     runtime_file::RuntimeFile,
 };
@@ -30,6 +30,8 @@ fn everything(data_dir: &Path) -> Config {
             listen: ANY,
             settings: ListenerConfig::default(),
             config_folders: vec![data_dir.to_owned()],
+            ice_servers: Vec::new(),
+            pubsub_type: PubsubType::default(),
         }),
         ..Relay::default()
     });

@@ -29,6 +29,7 @@ mod network;
 mod node;
 #[cfg(unix)]
 mod open_files;
+mod page_config;
 mod program;
 #[cfg(target_os = "linux")]
 mod readme;

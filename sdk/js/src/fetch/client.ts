@@ -40,7 +40,8 @@ export class EdgeClient {
   /**
    * Connects to relays.
    *
-   * @throws PeerworkError `invalid-argument` naming the option, `not-a-member`, `relay-unreachable`.
+   * @throws PeerworkError `invalid-argument` naming the option, `not-a-member`,
+   * `relay-unreachable`, `relay-unfit`.
    */
   static async connect (options: EdgeClientOptions): Promise<EdgeClient> {
     const checked = await checkNetwork(options)
@@ -51,8 +52,9 @@ export class EdgeClient {
       privateKey: checked.identity.privateKey,
       listen: [],
       isRelay: (id) => relays.has(id),
+      tokens: checked.tokens,
       membership: checked.membership
-    }, transports({ iceServers: [] }))
+    }, transports({ iceServers: () => [] }))
     const client = new EdgeClient(core, relays, closing, checked)
     try {
       relays.start({ ...core, reserves: false }, closing.signal)
@@ -85,6 +87,6 @@ export class EdgeClient {
     if (this.#closing.signal.aborted) return
     this.#closing.abort(new DOMException('the client was closed', 'AbortError'))
     await this.#relays.stopped()
-    await this.#core.libp2p.stop()
+    await this.#core.stop()
   }
 }

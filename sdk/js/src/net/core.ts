@@ -8,11 +8,15 @@ import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { Access } from './access.js'
+import { Identified } from './fitness.js'
 import { Membership, PROOF_DEADLINE_MS } from './membership.js'
 import { namedRelays } from './named-relays.js'
+import { stopQuietly } from './quiet-stop.js'
 import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
-import type { TransportManager } from '@libp2p/interface-internal'
+import type { AddressManager, TransportManager } from '@libp2p/interface-internal'
 import type { Libp2pOptions } from 'libp2p'
+import type { Tokens } from './access.js'
 import type { MembershipComponents } from './membership.js'
 import type { IsNamed, Reservations } from './named-relays.js'
 import type { NetworkSecret } from '../network/secret.js'
@@ -33,13 +37,19 @@ export interface Core {
   libp2p: Libp2p
   membership: Membership
   reservations: Reservations
+  identified: Identified
+  access: Access
   transports: TransportManager
+  /** Stops libp2p and clears the timers that it leaves, so that the process can end at once. */
+  stop: () => Promise<void>
 }
 
 export interface CoreSettings {
   privateKey: PrivateKey
   listen: string[]
   isRelay: IsNamed
+  /** The tokens of relays for members only. */
+  tokens?: Tokens
   /**
    * The network's id as decimal text, and its secrets, the newest first; left out for a network
    * without a secret.
@@ -51,13 +61,15 @@ export interface CoreSettings {
 export async function startCore (
   settings: CoreSettings, transports: Transports, services: NonNullable<Libp2pOptions['services']> = {}
 ): Promise<Core> {
-  const parts: { transports?: TransportManager, membership?: Membership } = {}
+  const parts: { transports?: TransportManager, addresses?: AddressManager, membership?: Membership } = {}
   let reservations: Reservations | undefined
+  const access = new Access(settings.tokens ?? (() => undefined))
 
   const membership = (
-    components: MembershipComponents & { peerId: PeerId, transportManager: TransportManager }
+    components: MembershipComponents & { peerId: PeerId, addressManager: AddressManager, transportManager: TransportManager }
   ): Membership => {
     parts.transports = components.transportManager
+    parts.addresses = components.addressManager
     parts.membership = new Membership(components, {
       ...settings.membership ?? { network: '', secrets: [] }, self: components.peerId, guest: false
     })
@@ -70,7 +82,7 @@ export async function startCore (
     transports: [
       ...transports,
       (components) => {
-        const named = namedRelays(components, settings.isRelay)
+        const named = namedRelays(components, settings.isRelay, access)
         reservations = named.reservations
         return named.transport
       }
@@ -100,5 +112,13 @@ export async function startCore (
   if (parts.transports === undefined || parts.membership === undefined || reservations === undefined) {
     throw new Error('libp2p made its services and transports when it was created')
   }
-  return { libp2p, membership: parts.membership, reservations, transports: parts.transports }
+  return {
+    libp2p,
+    membership: parts.membership,
+    reservations,
+    identified: new Identified(libp2p),
+    access,
+    transports: parts.transports,
+    stop: async () => { await stopQuietly(libp2p, parts.addresses) }
+  }
 }

@@ -6,6 +6,7 @@ import { startCore } from './core.js'
 import { GossipStreams } from './gossip-streams.js'
 import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
 import type { Core, CoreSettings } from './core.js'
+import type { IceServer } from '../platform/transports.js'
 
 /**
  * The gossipsub score of named relays. It exceeds any penalty, so that this node never ignores a
@@ -20,7 +21,8 @@ export interface Network extends Core {
 }
 
 export interface NetworkSettings extends CoreSettings {
-  iceServers: RTCIceServer[]
+  /** Returns the STUN and TURN servers for a WebRTC connection that begins. */
+  iceServers: () => IceServer[]
 }
 
 /** Starts libp2p without dialling any address. */

@@ -4,9 +4,14 @@
  * The circuit transport asks every node that announces the relay protocol for a reservation, and
  * accepts circuits that any connected node forwards. Without this module any member of the room
  * could become a relay of this node.
+ *
+ * It also proves this node's token before each reservation and renewal, which libp2p requests by
+ * itself at times that nothing else learns of.
  */
 
 import { RELAY_V2_STOP_CODEC, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { isRelayed, isUsable } from './connections.js'
+import type { Access } from './access.js'
 import type { CircuitRelayTransportComponents } from '@libp2p/circuit-relay-v2'
 import type { PeerId, Transport, TypedEventTarget } from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
@@ -25,7 +30,7 @@ export type IsNamed = (id: string) => boolean
 
 /** Creates the circuit transport and its reservation store, restricted to named relays. */
 export function namedRelays (
-  components: CircuitRelayTransportComponents, isNamed: IsNamed
+  components: CircuitRelayTransportComponents, isNamed: IsNamed, access: Access
 ): { transport: Transport, reservations: Reservations } {
   const registrar = guarded(components.registrar, isNamed)
   const transport = circuitRelayTransport()(new Proxy(components, {
@@ -35,6 +40,9 @@ export function namedRelays (
   const addRelay = reservationStore.addRelay.bind(reservationStore)
   reservationStore.addRelay = async (peer, type) => {
     if (!isNamed(peer.toString())) throw new Error(`${peer} is no relay of this node`)
+    const connections = components.connectionManager.getConnections(peer)
+    const direct = connections.find((connection) => isUsable(connection) && !isRelayed(connection))
+    if (direct !== undefined) await access.prove(direct)
     return await addRelay(peer, type)
   }
   return { transport, reservations: reservationStore }

@@ -5,18 +5,19 @@
  * relay again, with growing pauses, and makes a new reservation.
  */
 
-import { RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { PeerworkError, messageOf } from '../errors.js'
 import { Backoff, orAborted, wait } from '../time.js'
 import { connectionsTo } from './connections.js'
 import type { Core } from './core.js'
+import { dialError, otherId } from './dial-error.js'
+import { checkFitness, refusalOf } from './fitness.js'
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
 const PAUSES = { minMs: 500, maxMs: 15_000 }
-/** The time that a relay has to announce the relay protocol in identify. */
+/** The time that a relay has to name its protocols in identify. */
 const IDENTIFY_DEADLINE_MS = 10_000
 /** The time that a relay has to grant a reservation. */
 const RESERVE_DEADLINE_MS = 10_000
@@ -27,7 +28,10 @@ export interface RelayStatus {
   id: string
   /** The addresses at which the relay is dialled. */
   addresses: string[]
-  /** Whether this node is connected to the relay, which forwards the room's messages then. */
+  /**
+   * Whether this node is connected to the relay, which forwards the room's messages then unless
+   * `error` says otherwise.
+   */
   connected: boolean
   /**
    * Whether this node holds a reservation at the relay, through which other peers can reach it
@@ -36,6 +40,8 @@ export interface RelayStatus {
   reserved: boolean
   /** The last error, while the node is not connected or has no reservation. */
   error?: string
+  /** The fields of the relay's `relay-config.json` that were ignored, because they have another form. */
+  configMistakes?: string[]
 }
 
 /**
@@ -63,10 +69,13 @@ export class RelayLink {
   readonly #events: LinkEvents
   readonly #backoff = new Backoff(PAUSES)
   addresses: Multiaddr[]
+  configMistakes: string[] = []
   #connected = false
   #reserved = false
+  /** Whether the relay serves this node, which makes no reservation. */
+  #usable = false
   #error: string | undefined
-  #refusal: PeerworkError | undefined
+  #verdict: PeerworkError | undefined
   /** Whether libp2p is trying to get a reservation on behalf of this link. */
   #looks = false
   #pauseEnd: AbortController | undefined
@@ -89,18 +98,23 @@ export class RelayLink {
       addresses: this.addresses.map(String),
       connected: this.#connected,
       reserved: this.#reserved,
-      ...(this.#error === undefined ? {} : { error: this.#error })
+      ...(this.#error === undefined ? {} : { error: this.#error }),
+      ...(this.configMistakes.length === 0 ? {} : { configMistakes: this.configMistakes })
     }
   }
 
   /** Whether the first attempt has ended, with success or failure. */
   get settled (): boolean {
-    return this.#reserved || this.#error !== undefined || (this.#connected && !this.#reserves)
+    return this.#reserved || this.#error !== undefined || (this.#connected && this.#usable)
   }
 
-  /** The error of the last dial, when the relay and this node are not of one network. */
-  get refusal (): PeerworkError | undefined {
-    return this.#refusal
+  /**
+   * The error of the last attempt, when a retry cannot help: the relay has another id, is of another
+   * network, is no relay that this package can use, or refuses this node. The link retries all the
+   * same, since the relay may be started anew.
+   */
+  get verdict (): PeerworkError | undefined {
+    return this.#verdict
   }
 
   get #reserves (): boolean {
@@ -129,19 +143,32 @@ export class RelayLink {
   async #keep (signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        const connection = await this.#network.libp2p.dial(this.addresses, { signal })
+        const connection = await this.#dial(signal)
         await this.#network.membership.passed(connection, signal)
-        this.#refusal = undefined
-        this.#become(true, this.#reserved, this.#error)
+        this.#become(true, this.#reserved, this.#connected ? this.#error : undefined)
         await this.#stay(connection, signal)
       } catch (error) {
         if (signal.aborted) break
-        this.#refusal = error instanceof PeerworkError && error.code === 'not-a-member' ? error : undefined
+        this.#verdict = error instanceof PeerworkError && !error.retryable ? error : undefined
         this.#become(connectionsTo(this.#network.libp2p, this.#peer).length > 0, false, messageOf(error))
         this.#events.onFailure()
       }
       await this.#pause(this.#backoff.next(), signal)
     }
+  }
+
+  async #dial (signal: AbortSignal): Promise<Connection> {
+    const { addresses } = this
+    let connection
+    try {
+      connection = await this.#network.libp2p.dial(addresses, { signal })
+    } catch (error) {
+      throw dialError(error, this.id, addresses)
+    }
+    if (this.#peer.equals(connection.remotePeer)) return connection
+    // The handshake does not compare ids that are a hash of the key.
+    await connection.close({ signal }).catch((error: Error) => { connection.abort(error) })
+    throw otherId(connection.remotePeer.toString(), this.id, addresses)
   }
 
   /** Makes a reservation and waits until the reservation or the connection is lost. */
@@ -157,8 +184,11 @@ export class RelayLink {
     const over = AbortSignal.any([signal, lost.signal])
     try {
       if (connection.status !== 'open') onClose()
-      if (this.#reserves) await this.#reserve(over)
+      if (this.#reserves) await this.#reserve(connection, over)
+      else checkFitness(await this.#protocols(connection, over), 'calls')
       this.#backoff.reset()
+      this.#verdict = undefined
+      this.#usable = true
       this.#become(true, this.#reserves, undefined)
       await orAborted(new Promise<never>(() => {}), over)
     } finally {
@@ -171,9 +201,9 @@ export class RelayLink {
    * Makes a reservation. The result of `addRelay` is not the only criterion: libp2p also asks
    * relays that it discovers by itself, and the promise for the same relay may then never settle.
    */
-  async #reserve (signal: AbortSignal): Promise<void> {
+  async #reserve (connection: Connection, signal: AbortSignal): Promise<void> {
     const { reservations, transports } = this.#network
-    await this.#speaksHop(signal)
+    checkFitness(await this.#protocols(connection, signal), 'rooms')
     const until = AbortSignal.any([signal, AbortSignal.timeout(RESERVE_DEADLINE_MS)])
     let resolve: () => void = () => {}
     const created = new Promise<void>((done) => { resolve = done })
@@ -187,7 +217,7 @@ export class RelayLink {
         // another relay.
         if (!this.#looks) await transports.listen([multiaddr('/p2p-circuit')])
         this.#looks = true
-        await orAborted(Promise.race([created, this.#askForPlace()]), until)
+        await orAborted(Promise.race([created, this.#askForPlace(connection)]), until)
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -197,37 +227,31 @@ export class RelayLink {
     }
   }
 
-  async #askForPlace (): Promise<void> {
+  async #askForPlace (connection: Connection): Promise<void> {
+    const { access, identified, libp2p, reservations } = this.#network
     try {
-      await this.#network.reservations.addRelay(this.#peer, 'discovered')
+      await reservations.addRelay(this.#peer, 'discovered')
     } catch (error) {
-      if (!(error instanceof Error) || error.name !== 'HadEnoughRelaysError') throw error
-      this.#looks = this.#network.reservations.hasReservation(this.#peer)
+      if (error instanceof Error && error.name === 'HadEnoughRelaysError') {
+        this.#looks = reservations.hasReservation(this.#peer)
+        return
+      }
+      const protocols = await identified.protocols(connection, AbortSignal.timeout(IDENTIFY_DEADLINE_MS))
+      throw refusalOf(error, protocols, await access.prove(connection), libp2p.peerId.toString())
     }
   }
 
   /**
-   * Waits until identify shows that the relay speaks the relay protocol. A reservation request
-   * before that would make libp2p ignore this relay for ever.
+   * Waits until the relay has named its protocols. A reservation request before that would make
+   * libp2p ignore this relay for ever.
    */
-  async #speaksHop (signal: AbortSignal): Promise<void> {
-    const until = AbortSignal.any([signal, AbortSignal.timeout(IDENTIFY_DEADLINE_MS)])
-    const { libp2p } = this.#network
-    let changed: () => void = () => {}
-    const onChange = (): void => { changed() }
-    libp2p.addEventListener('peer:update', onChange)
+  async #protocols (connection: Connection, signal: AbortSignal): Promise<string[]> {
     try {
-      for (;;) {
-        const next = new Promise<void>((resolve) => { changed = resolve })
-        const peer = await libp2p.peerStore.get(this.#peer).catch(() => undefined)
-        if (peer?.protocols.includes(RELAY_V2_HOP_CODEC) === true) return
-        await orAborted(next, until)
-      }
+      const until = AbortSignal.any([signal, AbortSignal.timeout(IDENTIFY_DEADLINE_MS)])
+      return await this.#network.identified.protocols(connection, until)
     } catch (error) {
       signal.throwIfAborted()
-      throw new Error('the relay does not offer circuits', { cause: error })
-    } finally {
-      libp2p.removeEventListener('peer:update', onChange)
+      throw new Error('the relay did not name its protocols (identify) in time', { cause: error })
     }
   }
 

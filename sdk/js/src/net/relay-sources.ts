@@ -3,10 +3,12 @@
 import { peersIn, parseAddress, transportOf } from './addresses.js'
 import { PeerworkError, messageOf } from '../errors.js'
 import { RELAYS_MAX, RELAY_ADDRESSES_MAX, RELAY_CONFIG_BYTES_MAX } from '../limits.js'
-import { isObject } from '../bytes.js'
+import { parseConfig } from './relay-config.js'
 import { platform } from '#platform'
+import type { ErrorFacts } from '../errors.js'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { TransportKind } from './addresses.js'
+import type { RelayConfig } from './relay-config.js'
 
 const FETCH_DEADLINE_MS = 5000
 
@@ -100,38 +102,56 @@ function collapsed (entry: string): string {
   return entry.trim().replace(/(\/p2p\/[^/]+)\1$/, '$1')
 }
 
-/**
- * Fetches `{"bootstrapPeers": ["<multiaddr>", …]}` from one URL. Addresses that this node cannot
- * dial are skipped.
- *
- * @throws PeerworkError `relay-unreachable` when the answer has another form or holds no usable
- * address.
- */
-export async function fetchRelays (url: URL, signal: AbortSignal): Promise<RelayAddresses> {
-  const entries = await fetchConfig(url, signal)
-  const relays: RelayAddresses = new Map()
-  for (const address of dialable(entries.slice(0, RELAYS_MAX * RELAY_ADDRESSES_MAX))) {
-    addRelay(relays, address.toString())
-  }
-  if (relays.size === 0) throw unreachable(url, 'it names no relay that can be dialled from here')
-  return relays
+/** The relays that one URL lists, and their settings. */
+export interface ListedRelays {
+  addresses: RelayAddresses
+  config: RelayConfig
 }
 
-async function fetchConfig (url: URL, signal: AbortSignal): Promise<string[]> {
-  let text: string
+/**
+ * Fetches a `relay-config.json`. Addresses that this node cannot dial are skipped.
+ *
+ * @throws PeerworkError `relay-unreachable` when the answer has another form or holds no usable
+ * address. It is retryable when the next answer may differ: the server failed, or did not answer.
+ */
+export async function fetchRelays (url: URL, signal: AbortSignal): Promise<ListedRelays> {
+  const text = await fetchText(url, signal)
+  const config = parseConfig(parsed(text))
+  if (config === undefined) {
+    throw unreachable(url, parsed(text) === undefined
+      ? 'the answer is no JSON: is it the URL of a relay?'
+      : 'the answer has no list "bootstrapPeers": is it the URL of a relay?', { retryable: false })
+  }
+  const addresses: RelayAddresses = new Map()
+  for (const address of dialable(config.bootstrapPeers.slice(0, RELAYS_MAX * RELAY_ADDRESSES_MAX))) {
+    addRelay(addresses, address.toString())
+  }
+  if (addresses.size === 0) throw unreachable(url, 'it names no relay that can be dialled from here', { retryable: false })
+  return { addresses, config }
+}
+
+/** The answers that say that the URL is wrong, or that this node may not read it. */
+const WRONG_URL = new Set([400, 401, 403, 404, 405, 406, 410, 414])
+
+async function fetchText (url: URL, signal: AbortSignal): Promise<string> {
   try {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_DEADLINE_MS)])
     const response = await fetch(url, { cache: 'no-store', signal: inTime })
-    if (!response.ok) throw new Error(`the answer is ${response.status}`)
-    text = await boundedText(response)
+    if (response.ok) return await boundedText(response)
+    await response.body?.cancel()
+    const wrong = WRONG_URL.has(response.status)
+    throw unreachable(url, `the answer is ${response.status}${wrong ? ': is it the URL of a relay?' : ''}`, { retryable: !wrong })
   } catch (cause) {
     signal.throwIfAborted()
-    throw unreachable(url, messageOf(cause), cause)
+    if (cause instanceof PeerworkError) throw cause
+    throw unreachable(url, whyFailed(cause), { cause })
   }
-  const config = parsed(text)
-  const peers = isObject(config) ? config['bootstrapPeers'] : undefined
-  if (!Array.isArray(peers)) throw unreachable(url, 'the answer has no list "bootstrapPeers"')
-  return peers.filter((entry): entry is string => typeof entry === 'string')
+}
+
+/** Why a request failed; Node.js tells the reason only in the error's cause. */
+function whyFailed (error: unknown): string {
+  const { cause } = Object(error) as { cause?: unknown }
+  return cause === undefined ? messageOf(error) : `${messageOf(error)} (${messageOf(cause)})`
 }
 
 async function boundedText (response: Response): Promise<string> {
@@ -142,7 +162,9 @@ async function boundedText (response: Response): Promise<string> {
     const part = await reader?.read()
     if (part === undefined || part.done) return text
     text += decoder.decode(part.value, { stream: true })
-    if (text.length > RELAY_CONFIG_BYTES_MAX) throw new Error('the answer is too long')
+    if (text.length <= RELAY_CONFIG_BYTES_MAX) continue
+    await reader?.cancel()
+    throw new Error('the answer is too long')
   }
 }
 
@@ -154,6 +176,6 @@ function parsed (text: string): unknown {
   }
 }
 
-function unreachable (url: URL, why: string, cause?: unknown): PeerworkError {
-  return new PeerworkError('relay-unreachable', `asking ${url} for relays: ${why}`, { cause })
+function unreachable (url: URL, why: string, facts: ErrorFacts): PeerworkError {
+  return new PeerworkError('relay-unreachable', `asking ${url} for relays: ${why}`, facts)
 }

@@ -2,14 +2,16 @@
 
 import { platform } from '#platform'
 import { PeerworkError } from '../errors.js'
-import { RELAYS_MAX } from '../limits.js'
+import { ICE_SERVERS_MAX, RELAYS_MAX } from '../limits.js'
 import { fetchRelays } from './relay-sources.js'
 import { RelayLink } from './relay-link.js'
 import { isPrivateAddress } from './addresses.js'
 import type { LinkNetwork } from './relay-link.js'
 import type { RelayStatus } from './relay-link.js'
-import type { RelayAddresses, RelaySources } from './relay-sources.js'
+import type { RelayConfig } from './relay-config.js'
+import type { ListedRelays, RelayAddresses, RelaySources } from './relay-sources.js'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { IceServer } from '../platform/transports.js'
 
 /** The shortest time between two requests to the URLs. */
 const REFRESH_MS = 5000
@@ -33,7 +35,9 @@ export class Relays {
   #signal: AbortSignal | undefined
   #refreshed = Number.NEGATIVE_INFINITY
   #changed: () => void = () => {}
-  #fetchError: unknown
+  /** The last settings that each URL told. */
+  readonly #configs = new Map<URL, RelayConfig>()
+  #fetchErrors: PeerworkError[] = []
   #refreshing = false
 
   constructor (sources: RelaySources, listener: RelayListener) {
@@ -83,20 +87,21 @@ export class Relays {
   }
 
   /**
-   * Waits until one relay is connected and has granted or refused a reservation.
+   * Waits until one usable relay is connected and has granted or refused a reservation.
    *
-   * @throws PeerworkError `not-a-member` when all relays are of another network, `relay-unreachable`
-   * at the deadline, with the last error.
+   * @throws PeerworkError `not-a-member`, `relay-refused`, `relay-unfit` or `relay-unreachable` as
+   * soon as no relay can be used and a retry cannot help; `relay-unreachable` at the deadline, with
+   * the last errors.
    */
   async anyConnected (deadlineMs: number, signal: AbortSignal): Promise<void> {
     const deadline = Date.now() + deadlineMs
-    while (![...this.#links.values()].some((link) => link.connected && link.settled)) {
+    while (![...this.#links.values()].some((link) => link.connected && link.settled && link.verdict === undefined)) {
       signal.throwIfAborted()
-      const refusal = this.#refusal()
-      if (refusal !== undefined) throw refusal
+      const verdict = this.#verdict()
+      if (verdict !== undefined) throw verdict
       const left = deadline - Date.now()
       if (left <= 0) {
-        if (this.connectedIds.length > 0) return
+        if ([...this.#links.values()].some((link) => link.connected && link.verdict === undefined)) return
         throw this.#unreachable()
       }
       await new Promise<void>((resolve) => {
@@ -109,19 +114,44 @@ export class Relays {
     }
   }
 
-  /** The refusal of a relay, when all relays are known and none of them takes this node. */
-  #refusal (): PeerworkError | undefined {
+  /** The error when no relay can be used, and a retry cannot help at any of them. */
+  #verdict (): PeerworkError | undefined {
     const links = [...this.#links.values()]
-    if (this.#refreshing || !links.every(({ refusal }) => refusal !== undefined)) return undefined
-    const refused = links.find(({ refusal }) => refusal !== undefined)
-    if (refused?.refusal === undefined) return undefined
-    return new PeerworkError('not-a-member', `the relay ${refused.id}: ${refused.refusal.message}`, { cause: refused.refusal })
+    const isFinal = links.every(({ verdict }) => verdict !== undefined) &&
+      this.#fetchErrors.every(({ retryable }) => !retryable)
+    if (this.#refreshing || !isFinal) return undefined
+    const errors = [
+      ...links.flatMap(({ id, verdict }) => verdict === undefined
+        ? []
+        : [new PeerworkError(verdict.code, `the relay ${id}: ${verdict.message}`, { cause: verdict, retryable: false })]),
+      ...this.#fetchErrors
+    ]
+    const [first, ...others] = errors
+    if (first === undefined || others.length === 0) return first
+    const code = others.every((error) => error.code === first.code) ? first.code : 'relay-unreachable'
+    return new PeerworkError(code, errors.map(({ message }) => message).join('; '),
+      { cause: new AggregateError(errors), retryable: false })
   }
 
   #unreachable (): PeerworkError {
-    if (this.#links.size === 0 && this.#fetchError instanceof PeerworkError) return this.#fetchError
-    const why = this.statuses.map(({ id, error }) => `${id}: ${error ?? 'no answer yet'}`).join('; ')
+    const [fetchError] = this.#fetchErrors
+    if (this.#links.size === 0 && this.#fetchErrors.length === 1 && fetchError !== undefined) return fetchError
+    const why = [
+      ...this.statuses.map(({ id, error }) => `${id}: ${error ?? 'no answer yet'}`),
+      ...this.#fetchErrors.map(({ message }) => message),
+      ...(this.#refreshing ? this.#sources.urls.map((url) => `${url}: no answer yet`) : [])
+    ].join('; ')
     return new PeerworkError('relay-unreachable', `no relay could be reached in time (${why})`)
+  }
+
+  /** The STUN and TURN servers that the relays' documents name. */
+  get iceServers (): IceServer[] {
+    return [...this.#configs.values()].flatMap(({ iceServers }) => iceServers).slice(0, ICE_SERVERS_MAX)
+  }
+
+  /** The bytes of the largest message that all relays forward, as far as their documents tell. */
+  get messageBytesMax (): number {
+    return Math.min(...[...this.#configs.values()].map(({ messageBytesMax }) => messageBytesMax ?? Infinity))
   }
 
   /** Fetches the URLs again, because a relay may have other addresses or another peer id. */
@@ -131,18 +161,35 @@ export class Relays {
     if (Date.now() - this.#refreshed < REFRESH_MS) return
     this.#refreshed = Date.now()
     this.#refreshing = true
-    const results = await Promise.allSettled(this.#sources.urls.map(async (url) => await fetchRelays(url, signal)))
-    const failed = results.find((result) => result.status === 'rejected')
-    const found = results.flatMap((result) => result.status === 'fulfilled' ? [...result.value] : [])
-    if (failed === undefined) this.#forget(new Set(found.map(([id]) => id)))
-    this.#add(new Map(found))
+    const listed: ListedRelays[] = []
+    const errors: PeerworkError[] = []
+    await Promise.all(this.#sources.urls.map(async (url) => {
+      try {
+        const relays = await fetchRelays(url, signal)
+        this.#configs.set(url, relays.config)
+        listed.push(relays)
+      } catch (error) {
+        if (error instanceof PeerworkError) errors.push(error)
+      }
+    }))
+    if (signal.aborted) return
+    if (errors.length === 0) this.#forget(new Set(listed.flatMap(({ addresses }) => [...addresses.keys()])))
+    for (const { addresses, config } of listed) {
+      this.#add(addresses)
+      for (const id of addresses.keys()) this.#noteMistakes(id, config)
+    }
     this.#refreshing = false
-    this.#fetchError = failed?.reason
+    this.#fetchErrors = errors
     this.#changed()
-    if (failed !== undefined && !signal.aborted) {
+    if (errors.length > 0) {
       const again = setTimeout(() => { void this.#refresh() }, REFRESH_MS)
       signal.addEventListener('abort', () => { clearTimeout(again) }, { once: true })
     }
+  }
+
+  #noteMistakes (id: string, { mistakes }: RelayConfig): void {
+    const link = this.#links.get(id)
+    if (link !== undefined) link.configMistakes = mistakes
   }
 
   /**

@@ -103,7 +103,7 @@ async function asGuest<T> (identity: Identity, work: (libp2p: Libp2p) => Promise
   const libp2p = await createLibp2p({
     privateKey: identity.privateKey,
     addresses: { listen: [] },
-    transports: [...transports({ iceServers: [] }), circuitRelayTransport()],
+    transports: [...transports({ iceServers: () => [] }), circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false },

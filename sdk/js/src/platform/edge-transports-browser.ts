@@ -4,14 +4,14 @@
  */
 
 import { transportSymbol } from '@libp2p/interface'
-import { webSockets } from '@libp2p/websockets'
 import { WebRTCDirect } from '@multiformats/multiaddr-matcher'
+import { endingWebSockets, pageSockets } from './web-sockets.js'
 import type { Transport } from '@libp2p/interface'
 import type { WebRTCDirectTransportComponents } from '@libp2p/webrtc'
 import type { TransportSettings, Transports } from './transports.js'
 
 export function transports (_settings: TransportSettings): Transports {
-  return [webSockets(), lazyWebRtcDirect]
+  return [endingWebSockets(pageSockets)(), lazyWebRtcDirect]
 }
 
 function lazyWebRtcDirect (components: WebRTCDirectTransportComponents): Transport {

@@ -1,5 +1,5 @@
 /**
- * This module implements the platform of Node.js: TCP and WebSocket, worker threads, key files.
+ * This module implements the platform of Node.js: worker threads and state files.
  */
 
 import { availableParallelism } from 'node:os'

@@ -4,8 +4,15 @@ import type { Libp2pOptions } from 'libp2p'
 
 export type Transports = NonNullable<Libp2pOptions['transports']>
 
+/** A STUN or TURN server: `RTCIceServer`, which type definitions without the DOM lack. */
+export interface IceServer {
+  urls: string | string[]
+  username?: string
+  credential?: string
+}
+
 /** The settings of the transports. */
 export interface TransportSettings {
-  /** STUN and TURN servers for WebRTC. */
-  iceServers: RTCIceServer[]
+  /** Returns the STUN and TURN servers for a WebRTC connection that begins. */
+  iceServers: () => IceServer[]
 }

@@ -141,8 +141,9 @@ export class Room {
     const network = await startNetwork({
       privateKey: options.identity.privateKey,
       listen: options.listen,
-      iceServers: options.iceServers,
+      iceServers: () => options.iceServers ?? relays.iceServers,
       isRelay: (id) => relays.has(id),
+      tokens: options.tokens,
       membership: options.membership
     })
     room = new Room(network, relays, options, emitter, leaving)
@@ -188,7 +189,7 @@ export class Room {
     this.topics.stop()
     await this.#presenceRunning
     await this.relays.stopped()
-    await this.network.libp2p.stop()
+    await this.network.stop()
     this.presence.roster.clear()
   }
 

@@ -127,7 +127,7 @@ test('only relays that the user named are asked for a place', async () => {
   const relay = await startRelay()
   const circuits = async (isRelay: boolean): Promise<string[]> => {
     const { privateKey } = await Identity.generate()
-    const network = await startNetwork({ privateKey, listen: ['/p2p-circuit'], iceServers: [], isRelay: () => isRelay })
+    const network = await startNetwork({ privateKey, listen: ['/p2p-circuit'], iceServers: () => [], isRelay: () => isRelay })
     try {
       const { remotePeer } = await network.libp2p.dial(multiaddr(relay.tcp))
       await until('the relay to say that it is one', async () => {

@@ -47,7 +47,7 @@ test('a node that joins late gets the earlier writes, and others get its own', a
 /** Records the writes on the topic of a state, as a node sees them that is in no room. */
 async function listen (topic: string): Promise<string[]> {
   const { privateKey } = await Identity.generate()
-  const network = await startNetwork({ privateKey, listen: [], iceServers: [], isRelay: () => true })
+  const network = await startNetwork({ privateKey, listen: [], iceServers: () => [], isRelay: () => true })
   outsiders.push(network)
   const heard: string[] = []
   new Topics(network).subscribe(topic, () => true, ({ from, data }) => {

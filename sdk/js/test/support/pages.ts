@@ -15,13 +15,14 @@ export interface Pages {
   close: () => void
 }
 
-export async function servePages (): Promise<Pages> {
+/** @param connect a further source for `connect-src` of the policy */
+export async function servePages ({ connect = '' }: { connect?: string } = {}): Promise<Pages> {
   const asked: string[] = []
   const server = createServer(async (request, response) => {
     const path = request.url ?? '/'
     asked.push(path)
     if (path === '/') {
-      response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': POLICY })
+      response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': `${POLICY} ${connect}` })
       response.end('<!doctype html><link rel="icon" href="data:,"><title>page</title>')
       return
     }

@@ -67,6 +67,11 @@ export class Process {
     }
   }
 
+  /** Sends a signal that does not end the process, such as SIGSTOP. */
+  signal (signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
   /** Ends the process and waits for its end. */
   async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     if (this.#over) return

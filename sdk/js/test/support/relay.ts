@@ -28,13 +28,14 @@ export class Relay {
   readonly #args: string[]
   readonly #host: string
   #process: Process
-  #ports: Ports = { webSocket: '0', tcp: '0' }
+  #ports: Ports
   /** The address for browsers. */
   webSocket = ''
   /** The address for Node.js. */
   tcp = ''
 
-  private constructor (directory: string, key: string, args: string[], host: string) {
+  private constructor (directory: string, key: string, args: string[], host: string, tcpPort: string) {
+    this.#ports = { webSocket: '0', tcp: tcpPort }
     this.#directory = directory
     this.#key = key
     this.#args = args
@@ -45,10 +46,11 @@ export class Relay {
   /**
    * @param args further arguments, which only the Rust program knows
    * @param host the address to listen on; {@link ownLoopback} for a relay that is restarted
+   * @param tcpPort the TCP port, for a relay that takes the place of another relay
    */
-  static async start (args: string[] = [], host = '127.0.0.1'): Promise<Relay> {
+  static async start (args: string[] = [], host = '127.0.0.1', tcpPort = '0'): Promise<Relay> {
     const directory = await mkdtemp(join(tmpdir(), 'peerwork-relay-'))
-    const relay = new Relay(directory, (await Identity.generate()).export(), args, host)
+    const relay = new Relay(directory, (await Identity.generate()).export(), args, host, tcpPort)
     await relay.#addresses()
     return relay
   }
@@ -66,6 +68,11 @@ export class Relay {
 
   get output (): string {
     return this.#process.output
+  }
+
+  /** Sends a signal that does not end the process, such as SIGSTOP. */
+  signal (signal: NodeJS.Signals): void {
+    this.#process.signal(signal)
   }
 
   /** Ends the process by a signal. */

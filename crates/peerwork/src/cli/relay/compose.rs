@@ -4,12 +4,12 @@
 use std::{collections::HashSet, time::Duration};
 
 use multiaddr::{Multiaddr, Protocol};
-use peerwork::config::{Config, Front, Hub, OperatorConfig, Relay, RelayServer};
+use peerwork::config::{Config, Front, Hub, OperatorConfig, PubsubType, Relay, RelayServer};
 use peerwork_identity::NodeId;
 use peerwork_limits::Rate;
 use peerwork_listener::{Bounds, Config as ListenerConfig, Preamble};
 
-use super::flags::{GossipFlags, LimitFlags, RelayNodeFlags};
+use super::flags::{GossipFlags, LimitFlags, PubsubFlag, RelayNodeFlags};
 use crate::cli::{
     listen::{Claim, Listener, announced, clashes, quic, tcp, web_socket},
     network_file::Chosen,
@@ -59,6 +59,7 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
         Vec::new()
     });
     mistakes.extend(too_large_a_share(&flags.limits));
+    mistakes.extend(too_many_ice_servers(flags.ice_server.len()));
     let allowed = nodes("--allow", &flags.limits.allow, &mut mistakes);
     let tokens = tokens("--token", &flags.limits.token, &mut mistakes);
     let closed = !flags.limits.allow.is_empty() || !flags.limits.token.is_empty();
@@ -89,6 +90,8 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
             listen,
             settings: front_config(preamble, &flags.limits),
             config_folders: flags.write_config.clone(),
+            ice_servers: flags.ice_server.clone(),
+            pubsub_type: pubsub_type(flags.pubsub_type),
         }),
     });
     let grpc = grpc.address();
@@ -97,6 +100,8 @@ pub(super) fn config(flags: &RelayNodeFlags, found: Found<'_>) -> anyhow::Result
 }
 
 const WEBSOCKET: &str = "--websocket";
+/// The most servers for WebRTC.
+const ICE_SERVERS_MAX: usize = 8;
 
 /// All listen addresses, including the port for browsers.
 fn listeners(flags: &RelayNodeFlags) -> Vec<Listener> {
@@ -149,6 +154,20 @@ fn too_large_a_share(flags: &LimitFlags) -> Option<String> {
              lower the one or raise the other"
         )
     })
+}
+
+/// Reports more STUN and TURN servers than pages should get: browsers ask all of them for each
+/// connection.
+fn too_many_ice_servers(count: usize) -> Option<String> {
+    (count > ICE_SERVERS_MAX)
+        .then(|| format!("--ice-server: {count} servers; a page takes at most {ICE_SERVERS_MAX}"))
+}
+
+fn pubsub_type(flag: PubsubFlag) -> PubsubType {
+    match flag {
+        PubsubFlag::Gossipsub => PubsubType::Gossipsub,
+        PubsubFlag::Floodsub => PubsubType::Floodsub,
+    }
 }
 
 fn relay_server(flags: &LimitFlags, allowed: Option<HashSet<NodeId>>) -> RelayServer {
@@ -223,6 +242,12 @@ mod tests {
     fn limits(line: &str) -> LimitFlags {
         let words = std::iter::once("relay").chain(line.split_whitespace());
         Line::try_parse_from(words).unwrap().limits
+    }
+
+    #[test]
+    fn eight_ice_servers_are_taken_and_nine_are_not() {
+        assert_eq!(too_many_ice_servers(8), None);
+        assert!(too_many_ice_servers(9).is_some());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use multiaddr::Multiaddr;
+use peerwork::config::IceServer;
 use peerwork_identity::NodeAddress;
 use peerwork_net::config::{Hub, Limits, RelayServer};
 
@@ -62,6 +63,14 @@ pub(crate) struct RelayNodeFlags {
     /// A folder that gets a relay-config.json for pages (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) write_config: Vec<PathBuf>,
+    /// A STUN or TURN server for WebRTC between pages, named in relay-config.json (repeatable):
+    /// stun:HOST:PORT, or turn:HOST:PORT?transport=udp;username=NAME;credential=TEXT. Everybody can read
+    /// that file, so the credential is public: give one that expires, or that you would publish
+    #[arg(long, value_name = "URL")]
+    pub(crate) ice_server: Vec<IceServer>,
+    /// The gossip protocol that relay-config.json tells pages to use; the relay speaks both
+    #[arg(long, value_name = "NAME", value_enum, default_value = "gossipsub")]
+    pub(crate) pubsub_type: PubsubFlag,
     /// Append the log to this file and do not write it to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) log_to: Option<PathBuf>,
@@ -71,6 +80,13 @@ pub(crate) struct RelayNodeFlags {
     pub(crate) gossip: GossipFlags,
     #[command(flatten, next_help_heading = "Port for browsers")]
     pub(crate) front: PreambleFlags,
+}
+
+/// A gossip protocol of pages.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PubsubFlag {
+    Gossipsub,
+    Floodsub,
 }
 
 /// Limits of reservations, circuits and connections.
