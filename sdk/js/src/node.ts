@@ -234,6 +234,20 @@ export class PeerworkNode {
     return await fetchFrom(this.#room.edges, this.peerId, url, init)
   }
 
+  /**
+   * Dials the relays that are not connected at once, without waiting for the end of the pause
+   * between two attempts. Nodes dial lost relays by themselves, so a program rarely needs this.
+   */
+  redial (): void {
+    this.#assertPresent()
+    this.#room.relays.retryNow()
+  }
+
+  /** For internal use by the other entry points of this package. */
+  static roomOf (node: PeerworkNode): Room {
+    return node.#room
+  }
+
   /** Announces that this node leaves, ends all connections and removes all handlers. */
   async leave (): Promise<void> {
     await this.#room.leave()

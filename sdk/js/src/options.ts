@@ -49,6 +49,8 @@ export interface JoinOptions {
    * starts without a relay and connects when it can.
    */
   timeoutMs?: number
+  /** Ends the join; the call then rejects with the signal's own reason. */
+  signal?: AbortSignal
   /**
    * STUN and TURN servers for WebRTC connections between pages. The default is none, so that no
    * third party is contacted; pages behind different routers then stay on circuits.
@@ -76,6 +78,7 @@ export interface CheckedOptions {
   name: string
   state: Json
   timeoutMs: number
+  signal: AbortSignal | undefined
   iceServers: RTCIceServer[]
   listen: string[]
   allowPrivateAddresses: boolean | undefined
@@ -107,6 +110,7 @@ export async function checkOptions (options: JoinOptions): Promise<CheckedOption
     name,
     state,
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+    signal: options.signal,
     iceServers: options.iceServers ?? [],
     listen: options.listen ?? [...platform.listen],
     allowPrivateAddresses: options.allowPrivateAddresses,
