@@ -243,8 +243,11 @@ export class PeerworkNode {
     this.#room.relays.retryNow()
   }
 
-  /** For internal use by the other entry points of this package. */
-  static roomOf (node: PeerworkNode): Room {
+  /**
+   * For internal use by the other entry points of this package: the `Room` of a node. Its type stays
+   * out of the package's types, which would otherwise contain those of libp2p.
+   */
+  static roomOf (node: PeerworkNode): unknown {
     return node.#room
   }
 

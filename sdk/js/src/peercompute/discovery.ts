@@ -5,19 +5,14 @@
  */
 
 import { TopicValidatorResult } from '@libp2p/gossipsub'
-import { publicKeyFromProtobuf, publicKeyToProtobuf } from '@libp2p/crypto/keys'
-import { peerIdFromPublicKey } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
-import { concat } from '../bytes.js'
 import { PeerworkError } from '../errors.js'
-import { Fields, bytesField } from '../fetch/protobuf.js'
-import {
-  ADDRESS_CHARS_MAX, DISCOVERY_BYTES_MAX, DISCOVERY_TOPICS_MAX, PEERS_MAX, PRESENCE_ADDRESSES_MAX, RAW_TOPIC_CHARS_MAX
-} from '../limits.js'
+import { DISCOVERY_TOPICS_MAX, PEERS_MAX, RAW_TOPIC_CHARS_MAX } from '../limits.js'
 import { PeerworkNode } from '../node.js'
+import { encodeAnnouncement, parseAnnouncement } from './announcement.js'
 import { callHandler } from './handlers.js'
 import type { Message } from '@libp2p/gossipsub'
 import type { Network } from '../net/libp2p.js'
+import type { Room } from '../room/room.js'
 
 /** The topic on which programs of PeerCompute announce themselves. */
 export const DISCOVERY_TOPIC = 'peercompute._peer-discovery._p2p._pubsub'
@@ -71,7 +66,7 @@ export class Discovery {
 
   start (node: PeerworkNode): void {
     if (this.#topics.length === 0) return
-    const { network } = PeerworkNode.roomOf(node)
+    const { network } = PeerworkNode.roomOf(node) as Room
     this.#network = network
     for (const topic of this.#topics) {
       network.pubsub.topicValidators.set(topic, (_peer, message) => {
@@ -100,7 +95,7 @@ export class Discovery {
   #announce (): void {
     const network = this.#network
     if (network === undefined) return
-    const announcement = encodeAnnouncement(network)
+    const announcement = encodeAnnouncement(network.libp2p.peerId, network.libp2p.getMultiaddrs())
     for (const topic of this.#topics) {
       if (announcement === undefined || network.pubsub.getSubscribers(topic).length === 0) continue
       network.pubsub.publish(topic, announcement).catch(() => {})
@@ -128,41 +123,5 @@ export class Discovery {
     for (const handler of [...this.#handlers]) {
       callHandler('a discovery handler', handler, { ...peer, multiaddrs: [...peer.multiaddrs] })
     }
-  }
-}
-
-/** `Peer { bytes publicKey = 1; repeated bytes addrs = 2 }` */
-function encodeAnnouncement ({ libp2p }: Network): Uint8Array | undefined {
-  const { publicKey } = libp2p.peerId
-  if (publicKey === undefined) return undefined
-  const addresses = libp2p.getMultiaddrs().slice(0, PRESENCE_ADDRESSES_MAX)
-  return concat([bytesField(1, publicKeyToProtobuf(publicKey)), ...addresses.map(({ bytes }) => bytesField(2, bytes))])
-}
-
-/**
- * Decodes an announcement; `undefined` when it is malformed, or when its author announces another
- * node. Addresses that this library does not know are skipped.
- */
-export function parseAnnouncement (message: Message): { peerId: string, multiaddrs: string[] } | undefined {
-  if (message.type !== 'signed' || message.data.byteLength > DISCOVERY_BYTES_MAX) return undefined
-  try {
-    const fields = new Fields(message.data)
-    const [key] = fields.allBytes(1)
-    if (key === undefined) return undefined
-    const peerId = peerIdFromPublicKey(publicKeyFromProtobuf(key)).toString()
-    if (peerId !== message.from.toString()) return undefined
-    const multiaddrs = fields.allBytes(2).slice(0, PRESENCE_ADDRESSES_MAX).flatMap((bytes) => addressText(bytes) ?? [])
-    return { peerId, multiaddrs }
-  } catch {
-    return undefined
-  }
-}
-
-function addressText (bytes: Uint8Array): string | undefined {
-  try {
-    const text = multiaddr(bytes).toString()
-    return text.length <= ADDRESS_CHARS_MAX ? text : undefined
-  } catch {
-    return undefined
   }
 }

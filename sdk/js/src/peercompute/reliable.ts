@@ -3,7 +3,7 @@
  * sent a limited number of times.
  */
 
-import { EVENTS_QUEUED_MAX } from '../limits.js'
+import { EVENTS_QUEUED_MAX, PEERS_MAX } from '../limits.js'
 import type { Json } from '../bytes.js'
 
 /** An event that waits to be sent. */
@@ -65,16 +65,12 @@ export class ReliableEvents {
     this.#pending.set(event.id, { ...event, retryMs, attempts: 0, dueAt: 0, acked: new Set() })
   }
 
-  /** Notes the acknowledgement of a peer. */
-  ack (peer: string, ids: readonly string[], present: readonly string[]): void {
+  /** Notes the acknowledgement of a peer; the next call of {@link due} sees which events are over. */
+  ack (peer: string, ids: readonly string[]): void {
     for (const id of ids) {
       const event = this.#pending.get(id)
       if (event === undefined || event.attempts === 0) continue
-      if (event.target !== undefined && event.target !== peer) continue
-      event.acked.add(peer)
-      if (missing(event, present).length > 0) continue
-      this.#pending.delete(id)
-      this.#acked += 1
+      if (event.acked.size < PEERS_MAX && (event.target === undefined || event.target === peer)) event.acked.add(peer)
     }
   }
 

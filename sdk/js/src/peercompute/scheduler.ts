@@ -79,6 +79,8 @@ export class Scheduler {
   #snapshotAt = Number.NEGATIVE_INFINITY
   #commandAt = Number.NEGATIVE_INFINITY
   readonly #onWay = new Set<Promise<void>>()
+  /** The peers and ids of events that are being sent to one peer. */
+  readonly #sending = new Set<string>()
   #streaming = 0
   #names = 0
   authorityId: string | null = null
@@ -196,7 +198,7 @@ export class Scheduler {
         for (const handler of [...this.#commandHandlers]) callHandler('a command handler', handler, from, message)
         return
       case 'pc-ack':
-        this.#reliable.ack(from, message.payload.eventIds, this.#adapter.peers())
+        this.#reliable.ack(from, message.payload.eventIds)
         return
       case 'pc-event':
         this.#receiveEvents(from, message)
@@ -265,8 +267,10 @@ export class Scheduler {
     }
     const due = this.#reliable.due(now, this.#adapter.peers(), eventRetryMax, maxEventsPerTick)
     for (const event of due) {
-      for (const to of receivers(event)) add(to, event, true)
-      this.#reliable.sent(event.id, now)
+      // A peer that is still being connected to needs no repetition.
+      const idle = receivers(event).filter((to) => to === undefined || !this.#sending.has(`${to} ${event.id}`))
+      for (const to of idle) add(to, event, true)
+      if (idle.length > 0) this.#reliable.sent(event.id, now)
     }
     for (const event of this.#events.splice(0, maxEventsPerTick - due.length)) add(event.target, event, false)
     for (const [to, group] of groups) this.#sendGroup(to, group, now)
@@ -278,7 +282,7 @@ export class Scheduler {
     const finish = (): void => {
       if (entries.length === 0) return
       const message: EventMessage = { type: 'pc-event', ...this.#frame('event', now), payload: entries }
-      this.#track(to === undefined ? this.#adapter.publish(message) : this.#adapter.send(to, message))
+      this.#track(to === undefined ? this.#adapter.publish(message) : this.#sendEvent(to, message))
       entries = []
       bytes = 0
     }
@@ -288,6 +292,16 @@ export class Scheduler {
       bytes += event.bytes
     }
     finish()
+  }
+
+  async #sendEvent (to: string, message: EventMessage): Promise<void> {
+    const keys = message.payload.map(({ id }) => `${to} ${id}`)
+    for (const key of keys) this.#sending.add(key)
+    try {
+      await this.#adapter.send(to, message)
+    } finally {
+      for (const key of keys) this.#sending.delete(key)
+    }
   }
 
   #frame (type: Header['type'], now: number): { header: Header, gameId: string, roomId: string } {

@@ -2,13 +2,19 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { multiaddr } from '@multiformats/multiaddr'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { concat } from '../../src/bytes.js'
+import { bytesField } from '../../src/fetch/protobuf.js'
 import { PeerworkError } from '../../src/index.js'
 import {
-  EVENTS_QUEUED_MAX, EVENTS_SEEN_MAX, EVENT_BYTES_MAX, PROVIDERS_MAX, ROOM_CHARS_MAX, SCHEDULED_ENTRIES_MAX
+  DISCOVERY_BYTES_MAX, EVENTS_QUEUED_MAX, EVENTS_SEEN_MAX, EVENT_BYTES_MAX, PRESENCE_ADDRESSES_MAX, PROVIDERS_MAX,
+  ROOM_CHARS_MAX, SCHEDULED_ENTRIES_MAX
 } from '../../src/limits.js'
 import { namesOf } from '../../src/room/names.js'
 import { ComputeManager, NodeKernel } from '../../src/peercompute/index.js'
 import { Rates } from '../../src/peercompute/bucket.js'
+import { encodeAnnouncement, parseAnnouncement } from '../../src/peercompute/announcement.js'
 import { Discovery } from '../../src/peercompute/discovery.js'
 import { parseMessage } from '../../src/peercompute/messages.js'
 import { checkClock } from '../../src/peercompute/options.js'
@@ -16,6 +22,7 @@ import { checkProfile } from '../../src/peercompute/profile.js'
 import { roomName } from '../../src/peercompute/room-name.js'
 import { fullKey, parseKey } from '../../src/peercompute/state-keys.js'
 import { Scheduler } from '../../src/peercompute/scheduler.js'
+import type { Message } from '@libp2p/gossipsub'
 import type { EventMessage, ScheduledMessage } from '../../src/peercompute/messages.js'
 import type { SchedulerProfile } from '../../src/peercompute/profile.js'
 
@@ -36,6 +43,9 @@ function scheduler (profile: Partial<SchedulerProfile> = {}, peers: string[] = [
   const events = (): string[][] => sent.flatMap(({ message }) => message.type === 'pc-event' ? [message.payload.map(({ id }) => id)] : [])
   return { made, sent, events, peers }
 }
+
+/** Waits until the messages that a scheduler gave to its network are sent. */
+const turn = async (): Promise<void> => { await new Promise((resolve) => { setImmediate(resolve) }) }
 
 const eventFrom = (...entries: Array<{ id: string, reliable: boolean }>): EventMessage => ({
   type: 'pc-event',
@@ -177,7 +187,7 @@ test('events go out in ticks, those with a target to the target alone', () => {
   assert.deepEqual(sent.map(({ to }) => to), [null, null, B, null])
 })
 
-test('a reliable event is repeated to those that have not acknowledged it', () => {
+test('a reliable event is repeated to those that have not acknowledged it', async () => {
   const { made, sent, peers } = scheduler({ eventRetryMs: 500, eventRetryMax: 3, reliableEventTypes: ['spawn'] }, [A, B])
   const id = made.queueEvent({ type: 'spawn' })
   const ack = (peer: string): void => {
@@ -190,6 +200,7 @@ test('a reliable event is repeated to those that have not acknowledged it', () =
   assert.deepEqual(sent.map(({ to }) => to), [null])
   made.tick(500)
   assert.deepEqual(sent.map(({ to }) => to), [null, B])
+  await turn()
   made.tick(1499)
   made.tick(1500)
   assert.deepEqual(sent.map(({ to }) => to), [null, B, B])
@@ -253,6 +264,61 @@ test('large events go out in several messages', () => {
   for (let at = 0; at < 3; at += 1) made.queueEvent('x'.repeat(60_000))
   made.tick(0)
   assert.deepEqual(sent.map(({ message }) => (message as EventMessage).payload.length), [1, 1, 1])
+})
+
+test('an announcement counts for its author alone, and has bounds', () => {
+  const address = '/ip4/127.0.0.1/tcp/1'
+  const signed = (data: Uint8Array | undefined, from = A): Message => {
+    return { type: 'signed', from: peerIdFromString(from), topic: 't', data: data ?? new Uint8Array(0) } as Message
+  }
+  const encoded = (addresses: number): Uint8Array => {
+    const bytes = encodeAnnouncement(peerIdFromString(A), Array.from({ length: addresses }, () => multiaddr(address)))
+    assert.ok(bytes)
+    return bytes
+  }
+  assert.deepEqual(parseAnnouncement(signed(encoded(1))), { peerId: A, multiaddrs: [address] })
+  assert.equal(parseAnnouncement(signed(encoded(1), B)), undefined)
+  assert.equal(parseAnnouncement({ type: 'unsigned', topic: 't', data: encoded(1) } as Message), undefined)
+  assert.equal(parseAnnouncement(signed(new Uint8Array([255]))), undefined)
+  assert.equal(parseAnnouncement(signed(new Uint8Array(0))), undefined)
+  assert.deepEqual(parseAnnouncement(signed(concat([encoded(1), bytesField(2, new Uint8Array([255, 255]))])))?.multiaddrs, [address])
+  const more = bytesField(2, multiaddr(address).bytes)
+  for (const count of [PRESENCE_ADDRESSES_MAX, PRESENCE_ADDRESSES_MAX + 1]) {
+    const data = concat([encoded(0), ...Array.from({ length: count }, () => more)])
+    assert.equal(parseAnnouncement(signed(data))?.multiaddrs.length, PRESENCE_ADDRESSES_MAX)
+  }
+  const padded = (bytes: number): Uint8Array => {
+    const own = encoded(0)
+    return concat([own, bytesField(9, new Uint8Array(bytes - own.byteLength - 3))])
+  }
+  assert.equal(padded(DISCOVERY_BYTES_MAX).byteLength, DISCOVERY_BYTES_MAX)
+  assert.ok(parseAnnouncement(signed(padded(DISCOVERY_BYTES_MAX))))
+  assert.equal(parseAnnouncement(signed(padded(DISCOVERY_BYTES_MAX + 1))), undefined)
+})
+
+test('an event that is still on its way to a peer is not repeated', async () => {
+  let arrived: () => void = () => {}
+  let sendings = 0
+  const made = new Scheduler({
+    gameId: 'g',
+    roomId: 'r',
+    peerId: () => 'self',
+    peers: () => [A],
+    publish: async () => {},
+    send: async () => {
+      sendings += 1
+      await new Promise<void>((resolve) => { arrived = resolve })
+    }
+  }, { eventRetryMs: 100 })
+  made.queueEvent({ target: A }, { reliable: true })
+  made.tick(0)
+  made.tick(1000)
+  assert.equal(sendings, 1)
+  arrived()
+  await turn()
+  made.tick(1001)
+  assert.equal(sendings, 2)
+  arrived()
 })
 
 test('discovery topics have bounds', () => {
