@@ -6,7 +6,7 @@ import { isObject } from '../bytes.js'
 import { PeerworkNode } from '../node.js'
 import { ComputeManager } from './compute-manager.js'
 import { NetworkManager } from './network-manager.js'
-import { checkClock, checkConfig, sharesNamespace } from './options.js'
+import { checkClock, checkConfig, sharesNamespace, storageOf } from './options.js'
 import { relaysOf } from './relays.js'
 import { StateManager } from './state-manager.js'
 import type { Json } from '../bytes.js'
@@ -47,6 +47,7 @@ export class NodeKernel {
   #clock: ReturnType<typeof setInterval> | undefined
   #offs: Array<() => void> = []
   #answers = 0
+  #stored = false
 
   /** @throws PeerworkError `invalid-argument` naming the option. */
   constructor (options: KernelOptions = {}) {
@@ -68,7 +69,7 @@ export class NodeKernel {
       topic,
       deltaNamespace: config.deltaNamespace,
       shares: (namespace) => sharesNamespace(config, namespace),
-      hasPersistence: () => false
+      hasPersistence: () => this.#stored
     })
     this.#compute = new ComputeManager(config, () => this.#node?.compute)
     this.#compute.setCommitDeltaHandler((delta) => { this.#state.commitDelta(delta) })
@@ -214,7 +215,7 @@ export class NodeKernel {
 
   /** Joins, and goes on without a relay when none answered in time. */
   async #join (relays: string[], identity: Identity, signal: AbortSignal): Promise<PeerworkNode> {
-    const options = { ...this.config, relays, room: this.#room, identity, signal }
+    const options = { ...this.config, ...storageOf(this.config), relays, room: this.#room, identity, signal }
     const timeoutMs = this.config.timeoutMs ?? FIRST_RELAY_MS
     const since = Date.now()
     try {
@@ -231,7 +232,9 @@ export class NodeKernel {
   #attachState (node: PeerworkNode): void {
     const { stateTopic } = this.config
     if (this.config.disableStateNetworkProvider !== true || this.config.disableStateBroadcast !== true) {
-      this.#state.attach(node.state<Json>(stateTopic))
+      const state = node.state<Json>(stateTopic)
+      this.#stored = 'saved' in state && 'persist' in { ...this.config, ...storageOf(this.config) }
+      this.#state.attach(state)
     }
     const showPeers = (): void => { this.#state.setFact('connectedPeers', node.peers.map(({ id }) => id)) }
     this.#offs = [node.on('peer:join', showPeers), node.on('peer:leave', showPeers)]
@@ -250,6 +253,7 @@ export class NodeKernel {
     this.#state.detach()
     await this.#network.detach()
     this.#node = undefined
+    this.#stored = false
     this.#runClock()
     this.#state.setFact('status', 'stopped')
     this.#state.setFact('connectedPeers', [])

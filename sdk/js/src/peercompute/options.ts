@@ -1,5 +1,6 @@
 /** This module checks the options of `NodeKernel`. */
 
+import { platform } from '#platform'
 import { PeerworkError } from '../errors.js'
 import { DISCOVERY_TOPIC } from './discovery.js'
 import { roomName } from './room-name.js'
@@ -48,7 +49,12 @@ export interface KernelOptions extends Omit<JoinOptions, 'relays' | 'room' | 'si
   /** Sends the deltas of tasks in each snapshot. */
   enableWarmDeltaProvider?: boolean
   deltaNamespace?: string
+  /** The name of the database that stores the state of a page. */
   docName?: string
+  /**
+   * Whether a page stores the state, default true. A program in Node.js stores it only with the
+   * option `persist`, which names the place in pages too.
+   */
   enablePersistence?: boolean
   /** With both of the following the state is not shared at all. */
   disableStateNetworkProvider?: boolean
@@ -135,4 +141,10 @@ export function sharesNamespace (config: KernelConfig, namespace: string): boole
   if (config.disableStateBroadcast === true) return false
   const listed = config.stateBroadcastNamespaces
   return namespace === '' || !Array.isArray(listed) || listed.includes(namespace)
+}
+
+/** The storage of a kernel without the option `persist`: pages store the state unless told otherwise. */
+export function storageOf (config: KernelConfig): { persist: string } | Record<never, never> {
+  const given = (config as { persist?: unknown }).persist !== undefined
+  return given || !config.enablePersistence || platform.name !== 'browser' ? {} : { persist: config.docName }
 }

@@ -71,7 +71,8 @@ export class StateManager {
 
   /** The value of a key; `undefined` if it has none. */
   read (key: string): Json | undefined {
-    return this.#values.get(fullKey({ namespace: '', key })) ?? this.#facts.get(key)
+    const value = this.#values.get(fullKey({ namespace: '', key }))
+    return value === undefined ? this.#facts.get(key) : value
   }
 
   /**

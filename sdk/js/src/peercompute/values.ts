@@ -20,8 +20,10 @@ const HOLD_MS = 3000
 export class Values {
   /** Writes that are not in the shared state: `undefined` deletes a key. */
   readonly #held = new Map<string, Json | undefined>()
-  /** The values of the room that this kernel was in before. */
+  /** The values of the room that this kernel was in before, until the room is known again. */
   readonly #kept = new Map<string, Json>()
+  /** The keys that this program wrote itself. */
+  readonly #own = new Set<string>()
   readonly #shares: (full: string) => boolean
   readonly #onChange: ChangeListener
   #state: SharedState | undefined
@@ -45,11 +47,12 @@ export class Values {
 
   get (full: string): Json | undefined {
     if (this.#held.has(full)) return this.#held.get(full)
-    return this.#state === undefined ? this.#kept.get(full) : this.#state.get(full)
+    const shared = this.#state?.get(full)
+    return shared === undefined ? this.#kept.get(full) : shared
   }
 
   keys (): string[] {
-    const keys = new Set(this.#state === undefined ? this.#kept.keys() : this.#state.keys())
+    const keys = new Set([...this.#kept.keys(), ...this.#state?.keys() ?? []])
     for (const [full, value] of this.#held) {
       if (value === undefined) keys.delete(full)
       else keys.add(full)
@@ -63,6 +66,8 @@ export class Values {
    * @throws PeerworkError as `SharedState.set` does.
    */
   set (full: string, value: Json | undefined): void {
+    if (value === undefined) this.#own.delete(full)
+    else this.#own.add(full)
     if (this.#state !== undefined && this.#open && this.#shares(full)) {
       if (value !== undefined) this.#state.set(full, value)
       else if (this.#state.get(full) !== undefined) this.#state.delete(full)
@@ -81,12 +86,10 @@ export class Values {
   attach (state: SharedState): void {
     this.#state = state
     this.#off = state.onChange(({ key, value }) => {
+      this.#kept.delete(key)
       if (!this.#replaying && !this.#held.has(key)) this.#tell(key, value)
     })
-    // The room's own entries are newer than these, and win.
-    this.#replay([...this.#kept])
-    this.#kept.clear()
-    const open = (): void => { if (this.#state === state) this.#release() }
+    const open = (): void => { if (this.#state === state) this.#becomeOpen() }
     this.#timer = setTimeout(open, HOLD_MS)
     void state.ready.then(open)
   }
@@ -95,6 +98,7 @@ export class Values {
   detach (): void {
     const state = this.#state
     if (state === undefined) return
+    clearTimeout(this.#timer)
     this.#release()
     this.#off()
     for (const [full, value] of Object.entries(state.toObject())) this.#kept.set(full, value)
@@ -102,10 +106,30 @@ export class Values {
     this.#open = false
   }
 
-  #release (): void {
+  /** Lets writes go to the room from now on, whose values are known. */
+  #becomeOpen (): void {
     clearTimeout(this.#timer)
     if (this.#open) return
     this.#open = true
+    this.#settleKept()
+    this.#release()
+  }
+
+  /**
+   * Decides about the values of the time before the stop that the room does not have. Other peers may
+   * have deleted them, so only those that this program wrote come back, or all in an empty room.
+   */
+  #settleKept (): void {
+    const empty = this.#state?.keys().length === 0
+    const kept = [...this.#kept].filter(([full]) => this.#state?.get(full) === undefined)
+    this.#kept.clear()
+    const back = kept.filter(([full]) => this.#shares(full) && (empty || this.#own.has(full)))
+    this.#replay(back)
+    const returned = new Set(back.map(([full]) => full))
+    for (const [full] of kept) if (!returned.has(full) && !this.#held.has(full)) this.#tell(full, undefined)
+  }
+
+  #release (): void {
     const writes = [...this.#held].filter(([full]) => this.#shares(full))
     for (const [full] of writes) this.#held.delete(full)
     this.#replay(writes)

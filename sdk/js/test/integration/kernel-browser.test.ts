@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { Identity } from '../../src/index.js'
+import { Identity, SharedState } from '../../src/index.js'
 import { NodeKernel } from '../../src/peercompute/index.js'
 import { closePages, launch, openPage } from '../support/browser.js'
 import { snippets } from '../support/kernel-snippets.js'
@@ -122,4 +122,22 @@ test('a page runs tasks in threads of its own, and on a program that offers it',
     ]
   }, idOf(helper))
   assert.deepEqual(results, [21, [31]])
+})
+
+const options = { skip: 'saved' in SharedState.prototype ? false : 'states are not stored' }
+
+test('the state of a page outlives a reload', options, async () => {
+  const program = `const node = new NodeKernel({ gameId: 'stored', discoveryTopics: [], bootstrapPeers: ['${relay.webSocket}'] })`
+  const page = await openPage(browser, pages.url)
+  await run(page, program)
+  assert.equal(await page.evaluate(() => kernel.getStatus().state.hasPersistence), true)
+  await page.evaluate(async () => {
+    await kernel.getStateManager().synchronize()
+    kernel.getStateManager().writeScoped('game', 'score', 7)
+    const state = kernel.node?.state('peercompute-state') as unknown as { saved: () => Promise<void> }
+    await state.saved()
+  })
+  await page.reload()
+  await run(page, program)
+  await page.waitForFunction(() => kernel.getStateManager().readScoped('game', 'score') === 7)
 })

@@ -181,18 +181,41 @@ test('values written before the start win over older values, and are kept after 
   assert.equal(first.getStateManager().read('b'), 'newer')
 })
 
+test('values that others deleted meanwhile stay deleted, and an empty room gets the values again', async () => {
+  const [a, b] = await room('return', 2) as [NodeKernel, NodeKernel]
+  await Promise.all([a, b].map(async (kernel) => { await kernel.getStateManager().synchronize() }))
+  a.getStateManager().write('theirs', 1)
+  b.getStateManager().write('ours', 1)
+  await until('the values', () => a.getStateManager().has('ours') && b.getStateManager().has('theirs'))
+  await b.stop()
+  a.getStateManager().delete('theirs')
+  const changes: unknown[] = []
+  b.getStateManager().subscribe('theirs', (value) => { changes.push(value) })
+  await b.start()
+  await b.getStateManager().synchronize()
+  await until('the deletion', () => !b.getStateManager().has('theirs'))
+  assert.deepEqual([a.getStateManager().has('theirs'), a.getStateManager().read('ours'), changes.at(-1)], [false, 1, undefined])
+
+  await Promise.all([a.stop(), b.stop()])
+  await b.start()
+  const late = make('return')
+  await late.start()
+  await until('the value of the room before', () => late.getStateManager().read('ours') === 1)
+})
+
 test('a write right before the stop reaches the others', async () => {
   const [a, b] = await room('farewell', 2) as [NodeKernel, NodeKernel]
   await Promise.all([a, b].map(async (kernel) => { await kernel.getStateManager().synchronize() }))
   a.getStateManager().writeScoped('game', 'me', 1)
   await until('the first value', () => b.getStateManager().hasScoped('game', 'me'))
   const left: unknown[] = []
-  b.getNetworkManager().addEventHandler((_peer, message) => { left.push(...message.payload.map(({ payload }) => payload)) })
+  b.getNetworkManager().addEventHandler((_peer, message) => { left.push(...message.payload.map(({ payload }) => (payload as { type: string }).type)) })
   a.getStateManager().deleteScoped('game', 'me')
   a.getNetworkManager().queueEvent({ type: 'player_leave' }, { reliable: true })
+  a.getNetworkManager().queueEvent({ type: 'farewell', target: idOf(b) })
   await a.stop()
-  await until('the deletion and the event', () => !b.getStateManager().hasScoped('game', 'me') && left.length > 0)
-  assert.deepEqual(left, [{ type: 'player_leave' }])
+  await until('the deletion and the events', () => !b.getStateManager().hasScoped('game', 'me') && left.length > 1)
+  assert.deepEqual(left.sort(), ['farewell', 'player_leave'])
 })
 
 test('a kernel starts before its relay is there', async (t) => {
