@@ -246,6 +246,8 @@ export class PeerworkNode {
   /**
    * For internal use by the other entry points of this package: the `Room` of a node. Its type stays
    * out of the package's types, which would otherwise contain those of libp2p.
+   *
+   * @internal
    */
   static roomOf (node: PeerworkNode): unknown {
     return node.#room

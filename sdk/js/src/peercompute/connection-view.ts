@@ -45,7 +45,11 @@ export class ConnectionView extends EventTarget {
     return [...this.#connections.keys()].map(idView)
   }
 
-  /** For internal use: reads the connections of the node again. */
+  /**
+   * For internal use: reads the connections of the node again.
+   *
+   * @internal
+   */
   refresh (node: PeerworkNode | undefined): void {
     this.#peerId = node?.peerId ?? null
     const before = this.#connections

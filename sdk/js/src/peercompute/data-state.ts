@@ -24,7 +24,11 @@ export class DataState {
   readonly #deltaNamespace: string
   readonly #hot = new Map<string, unknown>()
 
-  /** For internal use: programs call `getDataState()` of the state manager. */
+  /**
+   * For internal use: programs call `getDataState()` of the state manager.
+   *
+   * @internal
+   */
   constructor (state: StateManager, deltaNamespace: string) {
     this.#state = state
     this.#deltaNamespace = deltaNamespace

@@ -97,7 +97,11 @@ export class NetworkManager {
   #redialedAt = Number.NEGATIVE_INFINITY
   #warnedAt = Number.NEGATIVE_INFINITY
 
-  /** For internal use: programs call `kernel.getNetworkManager()`. */
+  /**
+   * For internal use: programs call `kernel.getNetworkManager()`.
+   *
+   * @internal
+   */
   constructor (settings: NetworkSettings) {
     this.#settings = settings
     this.#topics.set(settings.topic, undefined)
@@ -330,7 +334,11 @@ export class NetworkManager {
     return this.#scheduler.authorityId
   }
 
-  /** For internal use: begins to work on a node that has joined. */
+  /**
+   * For internal use: begins to work on a node that has joined.
+   *
+   * @internal
+   */
   attach (node: PeerworkNode): void {
     this.#node = node
     this.#offs = [
@@ -344,7 +352,11 @@ export class NetworkManager {
     this.#run()
   }
 
-  /** For internal use: sends what is queued, and ends the work on the node. */
+  /**
+   * For internal use: sends what is queued, and ends the work on the node.
+   *
+   * @internal
+   */
   async detach (): Promise<void> {
     this.#stopTimer()
     if (this.#scheduling) {

@@ -59,7 +59,11 @@ export class StateManager {
   readonly #byNamespace = new Map<string, Set<StateListener>>()
   readonly #data: DataState
 
-  /** For internal use: programs call `kernel.getStateManager()`. */
+  /**
+   * For internal use: programs call `kernel.getStateManager()`.
+   *
+   * @internal
+   */
   constructor (settings: StateSettings) {
     this.#settings = settings
     this.#values = new Values(
@@ -226,18 +230,30 @@ export class StateManager {
     throw noYjs('getAwareness')
   }
 
-  /** For internal use: sets a fact about this node. */
+  /**
+   * For internal use: sets a fact about this node.
+   *
+   * @internal
+   */
   setFact (key: string, value: Json): void {
     this.#facts.set(key, value)
     if (this.#values.get(fullKey({ namespace: '', key })) === undefined) this.#tell(fullKey({ namespace: '', key }), value)
   }
 
-  /** For internal use: begins to share the state with a room. */
+  /**
+   * For internal use: begins to share the state with a room.
+   *
+   * @internal
+   */
   attach (state: SharedState): void {
     this.#values.attach(state)
   }
 
-  /** For internal use: ends the sharing and keeps the values. */
+  /**
+   * For internal use: ends the sharing and keeps the values.
+   *
+   * @internal
+   */
   detach (): void {
     this.#values.detach()
   }
