@@ -103,3 +103,31 @@ export const TICKET_BYTES_MAX = 4096
 export const TICKET_TEXT_BYTES_MAX = 16 * KIB
 /** Bytes of a relay's response to a token: a network file of the largest size. */
 export const NETWORK_FILE_BYTES_MAX = MIB
+
+/** Bytes of the JSON of one event of the scheduler. */
+export const EVENT_BYTES_MAX = 64 * KIB
+/** Events of one queue of the scheduler; the oldest makes room for a further one. */
+export const EVENTS_QUEUED_MAX = 1000
+/** Entries of one scheduler message, and ids of one acknowledgement. */
+export const SCHEDULED_ENTRIES_MAX = 256
+/** Characters of the id of an event or a provider. */
+export const SCHEDULED_ID_CHARS_MAX = 128
+/** Providers of one kind that a scheduler calls. */
+export const PROVIDERS_MAX = 256
+/** Reliable events of other peers that a scheduler remembers, to deliver each only once. */
+export const EVENTS_SEEN_MAX = 4096
+/** Messages of one peer that a kernel takes at once, and in each second after that. */
+export const KERNEL_MESSAGES_BURST = 480
+export const KERNEL_MESSAGES_PER_SECOND = 240
+/** Topics that a kernel subscribes to beside its own. */
+export const KERNEL_TOPICS_MAX = 32
+/** Threads of one compute manager. */
+export const THREADS_MAX = 128
+/** Tasks that wait for a thread of a compute manager. */
+export const THREAD_TASKS_QUEUED_MAX = 1000
+/** Topics of pubsub peer discovery that a kernel takes part in. */
+export const DISCOVERY_TOPICS_MAX = 8
+/** Bytes of one message of pubsub peer discovery. */
+export const DISCOVERY_BYTES_MAX = 16 * KIB
+/** Characters of the name of a topic that is not part of a room. */
+export const RAW_TOPIC_CHARS_MAX = 256

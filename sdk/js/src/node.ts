@@ -241,6 +241,25 @@ export class PeerworkNode {
     return await fetchFrom(this.#room.edges, this.peerId, url, init)
   }
 
+  /**
+   * Dials the relays that are not connected at once, without waiting for the end of the pause
+   * between two attempts. Nodes dial lost relays by themselves, so a program rarely needs this.
+   */
+  redial (): void {
+    this.#assertPresent()
+    this.#room.relays.retryNow()
+  }
+
+  /**
+   * For internal use by the other entry points of this package: the `Room` of a node. Its type stays
+   * out of the package's types, which would otherwise contain those of libp2p.
+   *
+   * @internal
+   */
+  static roomOf (node: PeerworkNode): unknown {
+    return node.#room
+  }
+
   /** Announces that this node leaves, ends all connections and removes all handlers. */
   async leave (): Promise<void> {
     await this.#room.leave()

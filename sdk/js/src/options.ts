@@ -59,6 +59,8 @@ export interface JoinOptions {
    * starts without a relay and connects when it can.
    */
   timeoutMs?: number
+  /** Ends the join; the call then rejects with the signal's own reason. */
+  signal?: AbortSignal
   /**
    * STUN and TURN servers for WebRTC connections between pages. By default a node takes those that
    * the `relay-config.json` of its relays names, at most 8. Without any, no third party is
@@ -86,7 +88,7 @@ export interface JoinOptions {
 
 /** The options by which a node finds and enters a network. */
 export type NetworkOptions = Pick<JoinOptions,
-  'relays' | 'token' | 'secrets' | 'networkId' | 'ticket' | 'identity' | 'timeoutMs' | 'allowPrivateAddresses'>
+  'relays' | 'token' | 'secrets' | 'networkId' | 'ticket' | 'identity' | 'timeoutMs' | 'signal' | 'allowPrivateAddresses'>
 
 /**
  * The options of the network after the checks.
@@ -98,6 +100,7 @@ export interface CheckedNetwork {
   tokens: Tokens
   identity: Identity
   timeoutMs: number
+  signal: AbortSignal | undefined
   allowPrivateAddresses: boolean | undefined
   membership: { network: string, secrets: NetworkSecret[] }
 }
@@ -159,6 +162,7 @@ export async function checkNetwork (options: NetworkOptions): Promise<CheckedNet
     tokens: checkTokens(options.token),
     identity: options.identity ?? await Identity.generate(),
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+    signal: options.signal,
     allowPrivateAddresses: options.allowPrivateAddresses,
     membership: ticket === undefined ? checkSecrets(options) : { network: ticket.id, secrets: ticket.secrets }
   }

@@ -51,13 +51,18 @@ export class Relays {
     this.#signal = signal
     this.#add(this.#sources.fixed)
     void this.#refresh()
-    const off = platform.onOnline(() => { for (const link of this.#links.values()) link.retryNow() })
+    const off = platform.onOnline(() => { this.retryNow() })
     signal.addEventListener('abort', off, { once: true })
   }
 
   /** Waits until all links have ended after the signal was aborted. */
   async stopped (): Promise<void> {
     await Promise.all(this.#running)
+  }
+
+  /** Dials all relays that are not connected at once. */
+  retryNow (): void {
+    for (const link of this.#links.values()) link.retryNow()
   }
 
   get statuses (): RelayStatus[] {
@@ -105,11 +110,14 @@ export class Relays {
         throw this.#unreachable()
       }
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left)
-        this.#changed = () => {
+        const done = (): void => {
           clearTimeout(timer)
+          signal.removeEventListener('abort', done)
           resolve()
         }
+        const timer = setTimeout(done, left)
+        signal.addEventListener('abort', done, { once: true })
+        this.#changed = done
       })
     }
   }

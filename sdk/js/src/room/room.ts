@@ -161,7 +161,9 @@ export class Room {
       this.#watch(names, signal)
       this.relays.start(this.network, signal)
       this.#presenceRunning = this.presence.run(signal)
-      if (options.timeoutMs > 0) await this.relays.anyConnected(options.timeoutMs, signal)
+      const over = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal])
+      over.throwIfAborted()
+      if (options.timeoutMs > 0) await this.relays.anyConnected(options.timeoutMs, over)
     } catch (error) {
       await this.leave()
       throw error

@@ -167,6 +167,15 @@ test('a relay that is not there is an error that names it', async () => {
   await assert.rejects(alone.publish('t', 1), code('offline'))
 })
 
+test('a signal ends a join that waits for a relay', async () => {
+  const address = relay.tcp.replace(/\/tcp\/\d+/, '/tcp/1')
+  const over = new AbortController()
+  const joining = assert.rejects(members.join({ relays: [address], room: 'r', signal: over.signal }), /enough/)
+  over.abort(new Error('enough'))
+  await joining
+  await assert.rejects(members.join({ relays: [relay.tcp], room: 'r', signal: AbortSignal.abort(new Error('before')) }), /before/)
+})
+
 async function write (stream: PeerStream, bytes: Uint8Array): Promise<void> {
   const writer = stream.writable.getWriter()
   await writer.write(bytes)

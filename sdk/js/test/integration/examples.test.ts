@@ -123,3 +123,32 @@ test('three pages compute for a fourth', async () => {
   assert.match(await asker.locator('#value').innerText(), /314159265358979/)
   await shoot(asker, 'compute-desktop')
 })
+
+test('players see each other move and wave, and change rooms', async () => {
+  const ada = await enter('kernel', 'Ada')
+  const grace = await enter('kernel', 'Grace', PHONE)
+  const dot = (page: Page, name: string) => page.locator('.dot', { hasText: name })
+  await dot(ada, 'Grace').waitFor()
+  await dot(grace, 'Ada').waitFor()
+  const before = await dot(ada, 'Ada').getAttribute('style')
+  await ada.getByRole('application').press('ArrowRight')
+  await ada.getByRole('application').press('ArrowUp')
+  const after = await dot(ada, 'Ada').getAttribute('style') ?? ''
+  assert.notEqual(after, before)
+  await grace.waitForFunction((style) => [...document.querySelectorAll('.dot')].some((one) => one.getAttribute('style') === style), after)
+  await ada.getByRole('button', { name: 'Wave' }).click()
+  await grace.locator('.dot.waves', { hasText: 'Ada' }).waitFor()
+  await grace.getByRole('listitem').filter({ hasText: 'Ada' }).getByText('waved 1×').waitFor()
+  await shoot(ada, 'kernel-desktop')
+  await shoot(grace, 'kernel-phone')
+
+  await grace.getByRole('textbox', { name: 'Room' }).fill('elsewhere')
+  await grace.getByRole('button', { name: 'Go to room' }).click()
+  await dot(ada, 'Grace').waitFor({ state: 'detached' })
+  await dot(grace, 'Ada').waitFor({ state: 'detached' })
+  await grace.getByRole('textbox', { name: 'Room' }).fill('our kernel')
+  await grace.getByRole('button', { name: 'Go to room' }).click()
+  await dot(ada, 'Grace').waitFor()
+  // The counts of a room outlast the absence of a player.
+  await grace.getByRole('listitem').filter({ hasText: 'Ada' }).getByText('waved 1×').waitFor()
+})
