@@ -40,12 +40,12 @@ export const text = (bytes) => new TextDecoder().decode(bytes)
 /** Starts a client that makes a reservation at the relay and discovers other clients by pubsub. */
 export const start = async (relay, options = {}) => {
   const { discover = true, flood = false, reserve = true, transports = [tcp(), webSockets()] } = options
-  const { security = 'noise', monitor = true } = options
+  const { security = 'noise', monitor = true, listen = reserve ? ['/p2p-circuit'] : [] } = options
   const pubsub = flood
     ? floodsub()
     : gossipsub({ runOnLimitedConnection: true, allowPublishToZeroTopicPeers: true })
   const node = await createLibp2p({
-    addresses: { listen: reserve ? ['/p2p-circuit'] : [] },
+    addresses: { listen },
     transports: [...transports, circuitRelayTransport()],
     connectionEncrypters: [security === 'tls' ? tls() : noise()],
     streamMuxers: [yamux()],

@@ -247,6 +247,36 @@ await check("another version of the relay brings another page, once", "few", asy
   await page.waitForTimeout(5000);
   assert.equal(loads, 1);
 });
+/** The first and the last visible character of each topic's name. */
+const visibleTopics = (page) => page.$$eval("#topics tbody th", (cells) => cells.map((cell) => {
+  const [text, box] = [document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode(), cell.getBoundingClientRect()];
+  const range = document.createRange();
+  const seen = [...text.data].flatMap((_, at) => {
+    range.setStart(text, at); range.setEnd(text, at + 1);
+    const { left, right } = range.getBoundingClientRect();
+    return left >= box.left - 1 && right <= box.right + 1 ? [at] : [];
+  });
+  return { name: text.data, seen: text.data.slice(seen[0], seen.at(-1) + 1), shortened: cell.scrollWidth > cell.clientWidth };
+}));
+for (const width of [320, 390]) {
+  await check(`rooms and topics can be told apart at ${width}`, "many", async (page) => {
+    const all = await visibleTopics(page);
+    const long = all.filter(({ name }) => name.startsWith("peerwork/room/"));
+    assert.equal(long.length, 6);
+    for (const { name, seen, shortened } of long) {
+      assert.ok(shortened && seen !== name, `${name} does not fit`);
+      assert.ok(name.endsWith(seen), `the end of ${name} is shown, not ${seen}`);
+      assert.ok(seen.length >= "kitchen/topic/news".length, `${seen} is too short`);
+    }
+    assert.equal(new Set(long.map(({ seen }) => seen)).size, long.length);
+    // Short names stand at the left edge, whole.
+    for (const { name, seen } of all.filter(({ name }) => name.startsWith("chat/"))) assert.equal(seen, name);
+    if (process.env.PICTURES) {
+      await page.locator("#topics tbody tr").last().scrollIntoViewIfNeeded();
+      await page.locator("#topics").screenshot({ path: `${process.env.PICTURES}/topics-${width}.png` });
+    }
+  }, { context: { viewport: { width, height: 800 }, isMobile: true, hasTouch: true } });
+}
 for (const width of [320, 390, 820, 1280, 1920]) {
   await check(`nothing overflows at ${width}`, "many", async (page) => {
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0);

@@ -51,6 +51,7 @@ function status() {
   const circuits = Array.from({ length: Math.floor(n / 6) }, (_, i) => ({ from: peers[i].id, to: peers[n - 1 - i].id, openedAt: now - (state.age ??= 1000) - i * 9000 }));
   const topics = n ? [{ name: "room", subscribers: 3, messages: 10, bytes: 1000, dropped: 0 }, { name: "peerwork/main/directory/1", subscribers: n, messages: traffic.m, bytes: traffic.m * 340, dropped: 12 }] : [];
   if (s === "hostile") topics.push({ name: "</table><h1>own</h1>".repeat(40), subscribers: 1, messages: 2, bytes: 3, dropped: 99 }, { name: "", subscribers: 0, messages: 0, bytes: 0, dropped: 0 }, { name: "مرحبا \u202e غرفة", subscribers: 1, messages: 1, bytes: 9, dropped: 0 });
+  if (s === "many" || s === "full") for (const part of ["presence", "topic/news", "state/board"]) for (const room of ["garden", "kitchen"]) topics.push({ name: `peerwork/room/a-house-with-a-long-name/${room}/${part}`, subscribers: 2, messages: 5, bytes: 900, dropped: 0 });
   if (s === "many" || s === "full") for (let i = 0; i < 30; i++) topics.push({ name: `chat/${i}`, subscribers: i % 7, messages: i * 31, bytes: i * 31 * 800, dropped: i % 5 ? 0 : i });
   const held = peers.filter((p) => p.reserved).length;
   return { name: "peerwork relay", version: state.version ?? "0.1.0", peerId: RELAY, startedAt: started, now,

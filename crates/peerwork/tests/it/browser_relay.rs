@@ -255,6 +255,10 @@ fn clients_find_each_other_again_after_the_relay_restarts() {
         (&saw["before"], &saw["after"]),
         (&"hello".into(), &"hello".into())
     );
+    assert_eq!(
+        saw["alone"], false,
+        "a static listener needs another: {saw}"
+    );
     assert!(child.wait().unwrap().success());
 }
 

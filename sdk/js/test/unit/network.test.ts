@@ -235,8 +235,8 @@ test('options that do not fit together are refused before anything is dialled', 
     [{ relays, ticket: TICKET, secrets: [secret] }, /not both/],
     [{ relays, ticket: TICKET, networkId: 1 }, /not both/],
     [{ ticket: 'nonsense' }, /not a ticket/],
-    [{}, /relays is missing/],
-    [{ ticket: written(bytesField(4, new Uint8Array(32))) }, /relays is missing/],
+    [{}, /relays is missing: give a list/],
+    [{ ticket: written(bytesField(4, new Uint8Array(32))) }, /relays is empty: name at least one relay/],
     [{ ticket: written(bytesField(3, multiaddr(`/ip4/192.0.2.1/udp/1/quic-v1/p2p/${RELAY}`).bytes)) }, /no relay that can be dialled/]
   ] as Array<[object, RegExp]>) {
     await assert.rejects(join(options), (error: unknown) => {

@@ -170,8 +170,8 @@ function compare(left, right, direction) {
 }
 
 /**
- * A table whose rows are kept and updated in place. A column has a `label`, a `kind` (a class:
- * "id", "text" or "number"), `text(row)` to show, `value(row)` to sort by, and `full(row)`: the
+ * A table whose rows are kept and updated in place. A column has a `label`, a `kind` (classes:
+ * "id", "text", "text ends" for text that is shortened at its beginning, or "number"), `text(row)` to show, `value(row)` to sort by, and `full(row)`: the
  * whole text, which an id copies and a shortened text shows as its title.
  */
 class Table {
@@ -242,6 +242,8 @@ function makeCell(column, index) {
   const cell = index === 0 ? make("th", { scope: "row" }) : make("td");
   cell.className = column.kind;
   if (column.kind === "id") cell.append(make("button", { type: "button" }));
+  // The cell is laid out from right to left, and its text is not.
+  if (column.kind === "text ends") cell.append(make("bdi", { dir: "ltr" }));
   return cell;
 }
 
@@ -318,7 +320,8 @@ const openCircuits = new Table(byId("open-circuits"), {
 
 const topics = new Table(byId("topics"), {
   columns: [
-    textColumn("Topic", "name", (name) => (name === "" ? "“”" : plain(name))),
+    // Names of one program begin alike, and differ at their end: the room and its topic.
+    { ...textColumn("Topic", "name", (name) => (name === "" ? "“”" : plain(name))), kind: "text ends" },
     numberColumn("Subscribers", (topic) => topic.subscribers),
     numberColumn("Messages", (topic) => topic.messages),
     numberColumn("Bytes", (topic) => topic.bytes, bytes),
