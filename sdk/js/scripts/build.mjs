@@ -62,6 +62,19 @@ const withoutGossipMetrics = {
   })
 }
 
+/**
+ * Blanks the imports that take nothing from a chunk. esbuild writes them to keep an order of side
+ * effects, which no chunk has, and bundlers of applications warn of them. Spaces keep the source
+ * maps true.
+ */
+async function dropBareImports () {
+  for (const name of await readdir(path('dist/browser'))) {
+    if (!name.endsWith('.js')) continue
+    const text = await readFile(path(`dist/browser/${name}`), 'utf8')
+    await writeFile(path(`dist/browser/${name}`), text.replace(/import"\.\/[\w-]+\.js";/g, (found) => ' '.repeat(found.length)))
+  }
+}
+
 await rm(path('dist'), { recursive: true, force: true })
 const tsc = spawnSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '--project', path('tsconfig.json')], { stdio: 'inherit' })
 if (tsc.status !== 0) process.exit(tsc.status ?? 1)
@@ -82,6 +95,7 @@ const { metafile } = await build({
   logLevel: 'warning'
 })
 await moveMaps()
+await dropBareImports()
 for (const name of Object.keys(UNNAMED)) await rm(path(`dist/browser/${name}.js`))
 // `scripts/sizes.mjs` reads which bundle imports which.
 await writeFile(path('dist/meta.json'), JSON.stringify(metafile))

@@ -22,14 +22,13 @@ async function exampleNames () {
   return files.flatMap((file) => /^([^/]+)\/main\.ts$/.exec(file)?.[1] ?? []).sort()
 }
 
-export async function buildExamples () {
+/** The settings by which esbuild bundles the examples. */
+export async function exampleBundles (folder = out) {
   const names = await exampleNames()
-  await rm(out, { recursive: true, force: true })
-  await mkdir(out, { recursive: true })
-  await build({
+  return {
     absWorkingDir: root,
     entryPoints: Object.fromEntries(names.map((name) => [`${name}/main`, `${name}/main.ts`])),
-    outdir: out,
+    outdir: folder,
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -37,18 +36,33 @@ export async function buildExamples () {
     target: 'es2022',
     minify: true,
     logLevel: 'warning'
-  })
-  await cp(join(root, 'index.html'), join(out, 'index.html'))
-  await cp(join(root, 'shared/style.css'), join(out, 'style.css'))
-  for (const name of names) await cp(join(root, name, 'index.html'), join(out, name, 'index.html'))
+  }
 }
 
-/** Serves the bundled examples; port 0 takes any free one. */
-export async function serveExamples (port, host = '127.0.0.1') {
+/** Copies the pages and the style sheet beside the bundles. */
+export async function copyPages (folder = out) {
+  await cp(join(root, 'index.html'), join(folder, 'index.html'))
+  await cp(join(root, 'shared/style.css'), join(folder, 'style.css'))
+  for (const name of await exampleNames()) await cp(join(root, name, 'index.html'), join(folder, name, 'index.html'))
+}
+
+export async function buildExamples () {
+  await rm(out, { recursive: true, force: true })
+  await mkdir(out, { recursive: true })
+  await build(await exampleBundles())
+  await copyPages()
+}
+
+/**
+ * Serves the bundled examples; port 0 takes any free one. `answer` may answer a request before, and
+ * returns whether it did.
+ */
+export async function serveExamples (port, { host = '127.0.0.1', folder = out, answer = async () => false } = {}) {
   const server = createServer(async (request, response) => {
+    if (await answer(request, response)) return
     const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname))
-    let file = join(out, path)
-    if (!file.startsWith(out)) return response.writeHead(404).end()
+    let file = join(folder, path)
+    if (!file.startsWith(folder)) return response.writeHead(404).end()
     const found = await stat(file).catch(() => undefined)
     if (found?.isDirectory()) {
       if (!path.endsWith('/')) return response.writeHead(301, { location: `${path}/${new URL(request.url, 'http://x').search}` }).end()

@@ -9,13 +9,19 @@ export function element<T extends HTMLElement = HTMLElement> (id: string): T {
   return found as T
 }
 
+/** The server of the examples as a list of relays, if it has a `relay-config.json`, as `npm run dev` does. */
+async function configured (): Promise<string[]> {
+  const answer = await fetch('/relay-config.json').catch(() => undefined)
+  return answer?.ok === true ? [location.origin] : []
+}
+
 /**
  * Joins the room of `?relay=…&room=…&name=…`, and asks the user for missing parameters. `relay` may
- * occur several times. With `own=1` the identity is made for this page only.
+ * occur several times, and is not needed where the server has a `relay-config.json`. With `own=1` the identity is made for this page only.
  */
 export async function join (defaultRoom: string): Promise<PeerworkNode> {
   const given = new URLSearchParams(location.search)
-  const relays = given.getAll('relay')
+  const relays = given.has('relay') ? given.getAll('relay') : await configured()
   const form = element<HTMLFormElement>('join')
   const name = given.get('name') ?? localStorage.getItem('peerwork-name') ?? ''
   const field = (id: string): HTMLInputElement => element<HTMLInputElement>(id)

@@ -16,4 +16,16 @@ function withResolvers<T> (): Resolvers<T> {
 }
 
 Promise.withResolvers ??= withResolvers as typeof Promise.withResolvers
-globalThis.WebSocket ??= WebSocket as unknown as typeof globalThis.WebSocket
+/**
+ * A WebSocket whose failure ends no process. `ws` throws an error that has no listener, and libp2p
+ * removes its listener from a connection attempt that it gives up; standard WebSockets ignore such
+ * an error.
+ */
+class StandardWebSocket extends WebSocket {
+  constructor (...settings: ConstructorParameters<typeof WebSocket>) {
+    super(...settings)
+    this.on('error', () => {})
+  }
+}
+
+globalThis.WebSocket ??= StandardWebSocket as unknown as typeof globalThis.WebSocket

@@ -160,10 +160,11 @@ test('require() works where Node.js can require modules, and says what is wrong 
 
 test('a bundler takes only the identity when only the identity is imported', async () => {
   await writeFile(join(project, 'page.js'), "import { Identity } from 'peerwork'\nexport const make = () => Identity.generate()")
-  const { outputFiles: [bundle] } = await build({
+  const { outputFiles: [bundle], warnings } = await build({
     entryPoints: [join(project, 'page.js')], bundle: true, format: 'esm', platform: 'browser', minify: true, write: false, logLevel: 'silent'
   })
   assert.ok(bundle !== undefined)
+  assert.deepEqual(warnings.map(({ text }) => text), [])
   const own = (await run(process.execPath, [join(root, 'scripts/sizes.mjs')])).stdout
   const alone = Number(/`peerwork\/identity` \| ([\d.]+)/.exec(own)?.[1]) * 1000
   assert.ok(bundle.contents.byteLength < 1.1 * alone, `${bundle.contents.byteLength} bytes, and peerwork/identity ${alone}`)

@@ -12,7 +12,11 @@ import { Identity } from '../../src/index.js'
 import { Process } from './process.js'
 import { until } from './until.js'
 
+const LOOPBACK = '127.0.0.1'
 const BINARY = process.env['PEERWORK_BIN']
+
+/** The addresses of a running relay, for `npm run test:with-relay`: WebSocket, and TCP. */
+const RUNNING = process.env['PEERWORK_RUNNING_RELAY']?.split(' ')
 
 /** Whether tests run against the Rust program. */
 export const isRust = BINARY !== undefined
@@ -27,7 +31,7 @@ export class Relay {
   readonly #key: string
   readonly #args: string[]
   readonly #host: string
-  #process: Process
+  #process: Process | undefined
   #ports: Ports
   /** The address for browsers. */
   webSocket = ''
@@ -40,7 +44,6 @@ export class Relay {
     this.#key = key
     this.#args = args
     this.#host = host
-    this.#process = this.#spawn()
   }
 
   /**
@@ -48,10 +51,19 @@ export class Relay {
    * @param host the address to listen on; {@link ownLoopback} for a relay that is restarted
    * @param tcpPort the TCP port, for a relay that takes the place of another relay
    */
-  static async start (args: string[] = [], host = '127.0.0.1', tcpPort = '0'): Promise<Relay> {
+  static async start (args: string[] = [], host = LOOPBACK, tcpPort = '0'): Promise<Relay> {
+    if (RUNNING !== undefined && args.length === 0 && host === LOOPBACK && tcpPort === '0') return Relay.#running(RUNNING)
     const directory = await mkdtemp(join(tmpdir(), 'peerwork-relay-'))
     const relay = new Relay(directory, (await Identity.generate()).export(), args, host, tcpPort)
-    await relay.#addresses()
+    await relay.start()
+    return relay
+  }
+
+  /** The relay that runs already. The tests of a file share it, and none of them ends it. */
+  static #running ([webSocket = '', tcp = '']: string[]): Relay {
+    const relay = new Relay('', '', [], LOOPBACK, '0')
+    relay.webSocket = webSocket
+    relay.tcp = tcp
     return relay
   }
 
@@ -67,27 +79,28 @@ export class Relay {
   }
 
   get output (): string {
-    return this.#process.output
+    return this.#process?.output ?? ''
   }
 
   /** Sends a signal that does not end the process, such as SIGSTOP. */
   signal (signal: NodeJS.Signals): void {
-    this.#process.signal(signal)
+    this.#process?.signal(signal)
   }
 
   /** Ends the process by a signal. */
   async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    await this.#process.stop(signal)
+    await this.#process?.stop(signal)
   }
 
-  /** Starts the relay again, with the same identity and ports. */
+  /** Starts the relay, at a later start with the same identity and ports. */
   async start (): Promise<void> {
     this.#process = this.#spawn()
-    await this.#addresses()
+    await this.#addresses(this.#process)
   }
 
   /** Ends the relay and removes its files. */
   async remove (): Promise<void> {
+    if (this.#process === undefined) return
     await this.stop('SIGKILL')
     await rm(this.#directory, { recursive: true, force: true })
   }
@@ -102,10 +115,10 @@ export class Relay {
     return new Process(process.execPath, [script, this.#key, webSocket, tcp, this.#host])
   }
 
-  async #addresses (): Promise<void> {
+  async #addresses (process: Process): Promise<void> {
     const announced = await until('the relay\'s addresses', async () => {
-      await this.#process.line(/Relay Address: /)
-      const all = [...this.#process.output.matchAll(/(?:Relay Address|For programs): (\S+)/g)].map(([, address]) => address ?? '')
+      await process.line(/Relay Address: /)
+      const all = [...process.output.matchAll(/(?:Relay Address|For programs): (\S+)/g)].map(([, address]) => address ?? '')
       const webSocket = all.find((address) => /\/ws\/p2p\//.test(address))
       const tcp = all.find((address) => /\/tcp\/\d+\/p2p\//.test(address))
       return webSocket !== undefined && tcp !== undefined ? { webSocket, tcp } : undefined

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import '#transports'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -100,4 +101,9 @@ test('a deadline ends work, and a caller\'s signal ends it with its own reason',
   own.abort(new Error('mine'))
   await assert.rejects(running, /mine/)
   assert.equal(await withDeadline({ ms: 60_000, late }, async () => 7), 7)
+})
+
+test('a WebSocket that fails without a listener for errors ends no process', async () => {
+  const socket = new WebSocket('ws://127.0.0.1:9/')
+  await new Promise((resolve) => { socket.addEventListener('close', resolve) })
 })
