@@ -36,26 +36,27 @@ function isUrl (address: string): boolean {
   return /^https?:\/\//i.test(address)
 }
 
+/** The URL of the first `relay-config.json` that names relays; the node reads all of its settings there. */
 async function relaysOfPage (signal: AbortSignal): Promise<string[]> {
   if (globalThis.document === undefined) return []
   for (const place of PLACES) {
-    const relays = await readConfig(place, signal)
-    if (relays !== undefined) return relays
+    const url = new URL(place, document.baseURI)
+    if (await namesRelays(url, signal)) return [url.href]
   }
   return []
 }
 
-async function readConfig (place: string, signal: AbortSignal): Promise<string[] | undefined> {
+async function namesRelays (url: URL, signal: AbortSignal): Promise<boolean> {
   try {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_DEADLINE_MS)])
-    const response = await fetch(place, { cache: 'no-store', signal: inTime })
-    if (!response.ok) return undefined
+    const response = await fetch(url, { cache: 'no-store', signal: inTime })
+    if (!response.ok) return false
     const text = await response.text()
     const config: unknown = text.length > RELAY_CONFIG_BYTES_MAX ? undefined : JSON.parse(text)
     const peers = isObject(config) ? config['bootstrapPeers'] : undefined
-    return Array.isArray(peers) ? peers.filter((peer): peer is string => typeof peer === 'string' && peer !== '') : undefined
+    return Array.isArray(peers) && peers.length > 0
   } catch {
     signal.throwIfAborted()
-    return undefined
+    return false
   }
 }
