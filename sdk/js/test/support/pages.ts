@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { AddressInfo } from 'node:net'
 
 /** The policy that the README advises for pages that compute for others. */
-const POLICY = "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self' ws://127.0.0.1:*"
+const POLICY = "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self'"
 
 export interface Pages {
   url: string
@@ -15,13 +15,14 @@ export interface Pages {
   close: () => void
 }
 
-export async function servePages (): Promise<Pages> {
+/** @param webSockets the WebSocket servers that the page may connect to */
+export async function servePages (webSockets = 'ws://127.0.0.1:*'): Promise<Pages> {
   const asked: string[] = []
   const server = createServer(async (request, response) => {
     const path = request.url ?? '/'
     asked.push(path)
     if (path === '/') {
-      response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': POLICY })
+      response.writeHead(200, { 'content-type': 'text/html', 'content-security-policy': `${POLICY} ${webSockets}` })
       response.end('<!doctype html><link rel="icon" href="data:,"><title>page</title>')
       return
     }

@@ -68,6 +68,10 @@ export class Relay {
     return this.#process.output
   }
 
+  get pid (): number {
+    return this.#process.pid
+  }
+
   /** Ends the process by a signal. */
   async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.#process.stop(signal)
