@@ -15,10 +15,13 @@ export const PROTOCOL = 'yjs/1'
 /** Comparisons that one peer may ask for. */
 const ANSWERS = { burst: 20, perSecond: 1 }
 
+/** Returns the document that peers compare; `undefined` while its provider is disconnected. */
+type FindReplica = () => Replica | undefined
+
 const docsOf = new WeakMap<ProviderNode, Docs>()
 
 export class Docs {
-  readonly #replicas = new Map<string, Replica>()
+  readonly #replicas = new Map<string, FindReplica>()
   readonly #guard = new Guard(ANSWERS)
   #answers = 0
   /** Resolves when the node accepts streams of the protocol. */
@@ -41,7 +44,7 @@ export class Docs {
    *
    * @throws PeerworkError `invalid-argument` when a document of that name is open.
    */
-  open (name: string, replica: Replica): void {
+  open (name: string, replica: FindReplica): void {
     if (this.#replicas.has(name)) {
       throw new PeerworkError('invalid-argument', `this node has a provider for the document "${name}" already`)
     }
@@ -58,7 +61,7 @@ export class Docs {
     const isBusy = this.#answers >= YJS_ANSWERS_MAX || !this.#guard.allows(peer, 1)
     this.#answers += 1
     try {
-      await serveDoc(stream, (name) => isBusy ? 'busy' : this.#replicas.get(name))
+      await serveDoc(stream, (name) => isBusy ? 'busy' : this.#replicas.get(name)?.())
     } catch (error) {
       if (error instanceof PeerworkError && error.code === 'bad-answer') this.#guard.mute(peer)
     } finally {

@@ -104,7 +104,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     this.#docs = Docs.of(node)
     const offLeave = node.onLeave(async () => { await this.destroy() })
     try {
-      this.#docs.open(name, this.#replica)
+      this.#docs.open(name, () => this.#comparer === undefined ? undefined : this.#replica)
     } catch (error) {
       offLeave()
       throw error

@@ -132,3 +132,20 @@ test('a peer that compares too often is told that the node is busy', async () =>
   assert.ok(outcomes.slice(0, 20).every((outcome) => outcome === 'compared'), outcomes.join())
   assert.ok(outcomes.includes('peer-busy'), outcomes.join())
 })
+
+test('a provider that is disconnected answers no comparison, and takes nothing', async () => {
+  const room = new FakeRoom()
+  const [host, guest] = [room.join(), room.join()]
+  const provider = open(host)
+  const compare = async (): Promise<unknown> => {
+    const doc = new Y.Doc()
+    doc.getText('t').insert(0, 'x')
+    return await requestDoc(await guest.openStream(host.peerId, PROTOCOL), 'doc', new Replica(doc, 0))
+  }
+  provider.disconnect()
+  assert.deepEqual(await compare(), { known: false })
+  assert.equal(provider.doc.getText('t').toString(), '')
+  provider.connect()
+  await compare()
+  assert.equal(provider.doc.getText('t').toString(), 'x')
+})
