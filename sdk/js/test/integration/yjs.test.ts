@@ -1,6 +1,7 @@
 /** Tests the provider of Yjs over a relay, in Node.js and Chromium. */
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import * as Y from 'yjs'
 import { closePages, launch } from '../support/browser.js'
@@ -27,6 +28,8 @@ const members = new Members()
 let relay: Relay
 let browser: Browser
 let pages: Pages
+/** The errors that pages printed; Yjs prints one when a page has two copies of it. */
+const complaints: string[] = []
 
 before(async () => {
   [relay, browser, pages] = await Promise.all([Relay.start([], ownLoopback()), launch(), serveYjsPages()])
@@ -45,6 +48,7 @@ async function join (room: string, name: string): Promise<PeerworkNode> {
 async function openPage (context: BrowserContext, options: { room: string, name: string, stored?: string }): Promise<Page> {
   const page = await context.newPage()
   page.on('pageerror', (error) => { console.error(`page error: ${error.message}`) })
+  page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()) })
   await page.goto(pages.url)
   await page.evaluate(async (options) => { await openDoc(options) }, { relay: relay.webSocket, ...options })
   return page
@@ -54,6 +58,12 @@ const textOf = ({ doc }: PeerworkProvider): string => doc.getText('t').toString(
 const reads = async (page: Page, words: string): Promise<void> => {
   await page.waitForFunction((words) => doc.getText('t').toString() === words, words)
 }
+
+test('the bundle for browsers leaves Yjs to the application', async () => {
+  const bundle = await readFile(new URL('../../browser/yjs.js', import.meta.url), 'utf8')
+  const imported = [...bundle.matchAll(/(?:from|import)\s*"([^"]+)"/g)].map(([, name]) => name ?? '')
+  assert.deepEqual([...new Set(imported.filter((name) => !name.startsWith('./')))].sort(), ['y-protocols/awareness', 'yjs'])
+})
 
 test('random edits at three nodes agree after the relay went away and came back', async () => {
   const random = seeded(11)
@@ -144,6 +154,7 @@ test('two pages and a program edit one text, see each other, and go on when the 
   await two.evaluate(() => { doc.getText('t').insert(0, 'closing ') })
   await two.close()
   await until('the departure', () => names(provider.awareness.getStates()).join() === 'one,program')
+  assert.deepEqual(complaints.filter((text) => text.includes('Yjs')), [])
   await until('the last words', () => textOf(provider) === 'closing still one two three')
   await closePages(browser)
   await provider.destroy()
