@@ -87,6 +87,8 @@ const { metafile } = await build({
   format: 'esm',
   platform: 'browser',
   target: 'es2022',
+  // An application has its own copies; a second copy of Yjs does not work with the first.
+  external: ['yjs', 'y-protocols'],
   minify: true,
   sourcemap: 'external',
   legalComments: 'none',

@@ -131,3 +131,18 @@ export const DISCOVERY_TOPICS_MAX = 8
 export const DISCOVERY_BYTES_MAX = 16 * KIB
 /** Characters of the name of a topic that is not part of a room. */
 export const RAW_TOPIC_CHARS_MAX = 256
+
+/** Characters of the name of a Yjs document after percent-encoding. */
+export const YJS_NAME_CHARS_MAX = 80
+/** Bytes of a Yjs update in one published message; a larger update is announced and fetched. */
+export const YJS_UPDATE_BYTES_MAX = PUBLISH_BYTES_MAX - KIB
+/** Bytes of the part of a Yjs document that two peers send each other in one comparison. */
+export const YJS_DOC_BYTES_MAX = 16 * MIB
+/** Bytes of the state vector of a Yjs document: about 100 000 sessions that wrote to it. */
+export const YJS_VECTOR_BYTES_MAX = MIB
+/** Bytes of received Yjs updates that wait for an earlier update. */
+export const YJS_PENDING_BYTES_MAX = MIB
+/** Bytes of the JSON of one awareness state. */
+export const YJS_AWARENESS_BYTES_MAX = 8 * KIB
+/** Comparisons of Yjs documents that a node answers at once. */
+export const YJS_ANSWERS_MAX = 8

@@ -10,7 +10,7 @@ import { sendMessage } from './room/messages.js'
 import { decodePayload, encodePayload } from './room/payload.js'
 import { Room } from './room/room.js'
 import { peerStream } from './stream/peer-stream.js'
-import { withDeadline } from './time.js'
+import { wait, withDeadline } from './time.js'
 import type { Json } from './bytes.js'
 import type { Compute } from './compute/compute.js'
 import type { FetchInit } from './fetch/request.js'
@@ -40,6 +40,8 @@ export interface CallOptions {
 }
 
 const CALL_TIMEOUT_MS = 30_000
+/** The time that `leave()` waits for the handlers of `onLeave`. */
+const LEAVE_PATIENCE_MS = 2_000
 /** The time that a message waits for a subscriber. */
 const PUBLISH_PATIENCE_MS = 5_000
 
@@ -48,6 +50,7 @@ export class PeerworkNode {
   readonly #room: Room
   readonly #options: CheckedOptions
   readonly #emitter: Emitter<NodeEvents>
+  readonly #leaveHandlers = new Set<() => void | Promise<void>>()
   /** The peer id of this node. */
   readonly peerId: string
   /** The name of the room. */
@@ -260,8 +263,27 @@ export class PeerworkNode {
     return node.#room
   }
 
+  /**
+   * Calls a handler when the node is about to leave and can still publish, until the returned
+   * function is called. `leave()` waits for the handler, but at most 2 s.
+   */
+  onLeave (handler: () => void | Promise<void>): () => void {
+    this.#assertPresent()
+    const own = (): void | Promise<void> => handler()
+    this.#leaveHandlers.add(own)
+    return () => { this.#leaveHandlers.delete(own) }
+  }
+
   /** Announces that this node leaves, ends all connections and removes all handlers. */
   async leave (): Promise<void> {
+    const handlers = [...this.#leaveHandlers]
+    this.#leaveHandlers.clear()
+    if (handlers.length > 0) {
+      const late = new AbortController()
+      const handled = Promise.allSettled(handlers.map(async (handler) => { await handler() }))
+      await Promise.race([handled, wait(LEAVE_PATIENCE_MS, late.signal).catch(() => {})])
+      late.abort()
+    }
     await this.#room.leave()
     this.#emitter.clear()
   }

@@ -14,7 +14,7 @@ import type { Pages } from '../support/pages.js'
 /** The variables that the tests set in the page. */
 declare global {
   var node: PeerworkNode
-  var state: SharedState<Json>
+  var stored: SharedState<Json>
   var unsaved: string[]
 }
 
@@ -44,31 +44,31 @@ async function join (page: Page, room: string, relays: string[], merge = false):
       relays, room, persist: 'test', timeoutMs: 0, identity: await Identity.stored('test')
     })
     node.on('state:unsaved', ({ name, reason }) => { unsaved.push(`${name}: ${reason}`) })
-    globalThis.state = node.state<Json>('s', merge ? { merge: (a, b) => [...new Set([a, b].flat())].sort() as Json } : {})
-    await state.ready
+    globalThis.stored = node.state<Json>('s', merge ? { merge: (a, b) => [...new Set([a, b].flat())].sort() as Json } : {})
+    await stored.ready
   }, { room, relays, merge })
 }
 
 const offline = (): string[] => [`/ip4/127.0.0.1/tcp/9/ws/p2p/${relay.id}`]
-const content = async (page: Page): Promise<Record<string, Json>> => await page.evaluate(() => state.toObject())
+const content = async (page: Page): Promise<Record<string, Json>> => await page.evaluate(() => stored.toObject())
 
 test('the only tab keeps its state when it is reloaded, deletions included', async () => {
   const page = await openPage(browser, pages.url)
   await join(page, 'reload', offline())
   await page.evaluate(async () => {
-    state.set('k', { deep: ['ö'] })
-    state.set('gone', 1)
-    await state.saved()
-    state.delete('gone')
-    state.set('last', 'written right before')
-    await state.saved()
+    stored.set('k', { deep: ['ö'] })
+    stored.set('gone', 1)
+    await stored.saved()
+    stored.delete('gone')
+    stored.set('last', 'written right before')
+    await stored.saved()
   })
   await page.reload()
   await join(page, 'reload', offline())
   assert.deepEqual(await content(page), { k: { deep: ['ö'] }, last: 'written right before' })
   const older = await page.evaluate(() => {
-    state.replica.take([{ key: 'gone', value: 'older', clock: 1, author: node.peerId }])
-    return state.get('gone')
+    stored.replica.take([{ key: 'gone', value: 'older', clock: 1, author: node.peerId }])
+    return stored.get('gone')
   })
   assert.equal(older, undefined)
   await join(page, 'another room', offline())
@@ -88,12 +88,12 @@ test('two tabs that write at once lose nothing, with and without merge', async (
     await Promise.all(tabs.map(async (page, tab) => {
       await page.evaluate(async (tab) => {
         for (let at = 0; at < 200; at += 1) {
-          state.set(`tab ${tab} key ${at % 50}`, [`value ${at}`])
-          state.set('both', [`tab ${tab} at ${at}`])
-          if (at % 20 === 0) await state.saved()
+          stored.set(`tab ${tab} key ${at % 50}`, [`value ${at}`])
+          stored.set('both', [`tab ${tab} at ${at}`])
+          if (at % 20 === 0) await stored.saved()
         }
-        if (tab === 1) state.set('later', ['tab 1'])
-        await state.saved()
+        if (tab === 1) stored.set('later', ['tab 1'])
+        await stored.saved()
       }, tab)
     }))
     await Promise.all(tabs.map(async (page) => { await page.close() }))
@@ -119,12 +119,12 @@ test('an older write of one tab does not replace a newer one of another', async 
     await join(page, 'newer', offline())
   }
   await one.evaluate(async () => {
-    for (let at = 0; at < 5; at += 1) state.set('k', `newer ${at}`)
-    await state.saved()
+    for (let at = 0; at < 5; at += 1) stored.set('k', `newer ${at}`)
+    await stored.saved()
   })
   await two.evaluate(async () => {
-    state.set('k', 'older')
-    await state.saved()
+    stored.set('k', 'older')
+    await stored.saved()
   })
   await two.reload()
   await join(two, 'newer', offline())
@@ -136,8 +136,8 @@ test('an edit made offline reaches the others after a reload', async () => {
   const page = await openPage(browser, pages.url)
   await join(page, 'later', offline())
   await page.evaluate(async () => {
-    state.set('k', 'written offline')
-    await state.saved()
+    stored.set('k', 'written offline')
+    await stored.saved()
   })
   const program = await members.join({ relays: [relay.tcp], room: 'later' })
   const there = program.state('s')
@@ -154,17 +154,17 @@ test('a full quota rejects saved(), is told once, and the node goes on', async (
   await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1 })
   await join(page, 'quota', offline())
   const code = await page.evaluate(async () => {
-    state.set('large', 'x'.repeat(60_000))
-    const failed = async (): Promise<string> => await state.saved().then(() => 'saved', (error: { code: string }) => error.code)
+    stored.set('large', 'x'.repeat(60_000))
+    const failed = async (): Promise<string> => await stored.saved().then(() => 'saved', (error: { code: string }) => error.code)
     return [await failed(), await failed()]
   })
   assert.deepEqual(code, ['storage-failed', 'storage-failed'])
-  assert.equal(await page.evaluate(() => (state.get('large') as string).length), 60_000)
+  assert.equal(await page.evaluate(() => (stored.get('large') as string).length), 60_000)
   const told = await page.evaluate(() => unsaved)
   assert.equal(told.length, 1)
   assert.match(told[0] ?? '', /^s: .*[Qq]uota/)
   await session.send('Storage.overrideQuotaForOrigin', { origin })
-  await page.evaluate(async () => { await state.saved() })
+  await page.evaluate(async () => { await stored.saved() })
   await page.reload()
   await join(page, 'quota', offline())
   assert.deepEqual(Object.keys(await content(page)), ['large'])
@@ -175,11 +175,11 @@ test('a page without IndexedDB goes on in memory and says so', async () => {
   await page.evaluate(() => { Object.defineProperty(globalThis, 'indexedDB', { value: undefined }) })
   await join(page, 'private', offline())
   const result = await page.evaluate(async () => {
-    state.set('k', 1)
-    return await state.saved().then(() => 'saved', (error: { code: string }) => error.code)
+    stored.set('k', 1)
+    return await stored.saved().then(() => 'saved', (error: { code: string }) => error.code)
   })
   assert.equal(result, 'storage-failed')
-  assert.equal(await page.evaluate(() => state.get('k')), 1)
+  assert.equal(await page.evaluate(() => stored.get('k')), 1)
   assert.deepEqual(await page.evaluate(() => unsaved), ['s: the storage failed: this page has no IndexedDB'])
 })
 
@@ -187,16 +187,16 @@ test('a database that is deleted under the page is made again', async () => {
   const page = await openPage(browser, pages.url)
   await join(page, 'deleted', offline())
   const kept = await page.evaluate(async () => {
-    state.set('a', 1)
-    await state.saved()
+    stored.set('a', 1)
+    await stored.saved()
     await new Promise<void>((resolve, reject) => {
       const request = indexedDB.deleteDatabase('test')
       request.onsuccess = () => { resolve() }
       request.onerror = () => { reject(new Error('not deleted')) }
     })
-    state.set('b', 2)
-    await state.saved()
-    return state.toObject()
+    stored.set('b', 2)
+    await stored.saved()
+    return stored.toObject()
   })
   assert.deepEqual(kept, { a: 1, b: 2 })
   await page.reload()

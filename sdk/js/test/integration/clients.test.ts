@@ -158,6 +158,27 @@ test('a node that leaves is gone for others at once, and its own calls say that 
   await guest.leave()
 })
 
+test('a handler of onLeave can publish, and one that never ends does not keep the node', async () => {
+  const heard: unknown[] = []
+  const off = web.subscribe('last words', ({ data }) => { heard.push(data) })
+  const guest = await members.join({ relays: [relay.tcp], room: 'clients', name: 'guest', listen: [] })
+  await sees(web, guest.peerId)
+  const offRemoved = guest.onLeave(() => { heard.push('removed') })
+  guest.onLeave(async () => { await guest.publish('last words', 'farewell') })
+  guest.onLeave(() => { throw new Error('a handler that fails') })
+  guest.onLeave(async () => { await new Promise<never>(() => {}) })
+  offRemoved()
+  await until('the relay to forward', async () => {
+    await guest.publish('last words', 'first')
+    return heard.includes('first')
+  })
+  await guest.leave()
+  await until('the last message', () => heard.includes('farewell'))
+  assert.equal(heard.includes('removed'), false)
+  assert.throws(() => guest.onLeave(() => {}), code('left'))
+  off()
+})
+
 test('a relay that is not there is an error that names it', async () => {
   const address = relay.tcp.replace(/\/tcp\/\d+/, '/tcp/1')
   await assert.rejects(members.join({ relays: [address], room: 'r', timeoutMs: 1_000 }),

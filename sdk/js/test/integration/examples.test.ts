@@ -152,3 +152,40 @@ test('players see each other move and wave, and change rooms', async () => {
   // The counts of a room outlast the absence of a player.
   await grace.getByRole('listitem').filter({ hasText: 'Ada' }).getByText('waved 1×').waitFor()
 })
+
+test('two pages edit one text, with the cursors of the others, also after a reload', async () => {
+  const [ada, grace] = [await enter('text', 'Ada'), await enter('text', 'Grace', PHONE)]
+  const editor = (page: Page): ReturnType<Page['getByRole']> => page.getByRole('textbox', { name: 'Text' })
+  const holds = async (page: Page, words: string): Promise<void> => { await editor(page).getByText(words).first().waitFor() }
+  for (const [page, other] of [[ada, 'Grace'], [grace, 'Ada']] as const) {
+    await page.getByRole('list', { name: 'Editors' }).getByText(other, { exact: true }).waitFor()
+  }
+  await editor(ada).click()
+  await ada.keyboard.type('Dear room,\n\nwe write this letter together.\n')
+  await holds(grace, 'we write this letter together.')
+  await editor(grace).click()
+  await grace.keyboard.press('Control+End')
+  await grace.keyboard.type('No server keeps it.')
+  await holds(ada, 'No server keeps it.')
+  for (const [page, other] of [[ada, 'Grace'], [grace, 'Ada']] as const) {
+    await page.locator('.cm-ySelectionInfo', { hasText: other }).waitFor({ state: 'attached' })
+  }
+  await ada.keyboard.press('Control+z')
+  await editor(grace).getByText('Dear room').waitFor({ state: 'detached' })
+  await holds(grace, 'No server keeps it.')
+  await ada.keyboard.press('Control+y')
+  await holds(grace, 'Dear room')
+  for (const scheme of ['light', 'dark'] as const) {
+    for (const [page, name] of [[ada, 'desktop'], [grace, 'phone']] as const) {
+      await page.emulateMedia({ colorScheme: scheme })
+      await shoot(page, `text-${name}-${scheme}`)
+    }
+  }
+  await relay.stop('SIGKILL')
+  await ada.keyboard.press('Control+End')
+  await ada.keyboard.type(' Not even the relay.')
+  await relay.start()
+  await holds(grace, 'Not even the relay.')
+  await grace.reload()
+  await holds(grace, 'Not even the relay.')
+})

@@ -68,7 +68,7 @@ test('mistakes of the document are told, and its addresses are used', async () =
 test('pages use the ICE servers of the document, unless the option is given', async () => {
   const relay = await startRelay()
   const url = await serveConfig({ bootstrapPeers: [relay.webSocket], iceServers: [{ urls: 'stun:127.0.0.1:9' }] })
-  const pages = await servePages({ connect: 'http://127.0.0.1:*' })
+  const pages = await servePages({ connect: 'ws://127.0.0.1:* http://127.0.0.1:*' })
   const browser = await launch()
   try {
     const used = async (iceServers?: RTCIceServer[]): Promise<unknown[]> => {

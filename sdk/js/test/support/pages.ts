@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { AddressInfo } from 'node:net'
 
 /** The policy that the README advises for pages that compute for others. */
-const POLICY = "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self' ws://127.0.0.1:*"
+const POLICY = "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self'"
 
 export interface Pages {
   url: string
@@ -15,8 +15,8 @@ export interface Pages {
   close: () => void
 }
 
-/** @param connect a further source for `connect-src` of the policy */
-export async function servePages ({ connect = '' }: { connect?: string } = {}): Promise<Pages> {
+/** @param connect the sources beside the page's own that its policy lets it connect to */
+export async function servePages ({ connect = 'ws://127.0.0.1:*' }: { connect?: string } = {}): Promise<Pages> {
   const asked: string[] = []
   const server = createServer(async (request, response) => {
     const path = request.url ?? '/'

@@ -47,6 +47,14 @@ export class Process {
     return this.#lines.join('\n')
   }
 
+  get pid (): number {
+    return this.#child.pid ?? 0
+  }
+
+  get isOver (): boolean {
+    return this.#over
+  }
+
   /** Waits for a line that matches, also among the lines so far. */
   async line (pattern: RegExp, deadlineMs = 30_000): Promise<RegExpExecArray> {
     const deadline = Date.now() + deadlineMs

@@ -87,6 +87,10 @@ export class Relay {
     this.#process?.signal(signal)
   }
 
+  get pid (): number {
+    return this.#process?.pid ?? Number.NaN
+  }
+
   /** Ends the process by a signal. */
   async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.#process?.stop(signal)
