@@ -15,7 +15,7 @@ import type { Tokens } from './net/access.js'
 import type { RelaySources } from './net/relay-sources.js'
 import type { Ticket } from './network/ticket.js'
 import type { RoomNames } from './room/names.js'
-import type { IceServer } from './platform/transports.js'
+import type { IceServer } from './ice.js'
 import type { StateStorage } from './state/storage.js'
 
 /** The options with which a node joins a room. */

@@ -6,7 +6,7 @@ import { startCore } from './core.js'
 import { GossipStreams } from './gossip-streams.js'
 import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
 import type { Core, CoreSettings } from './core.js'
-import type { IceServer } from '../platform/transports.js'
+import type { IceServer } from '../ice.js'
 
 /**
  * The gossipsub score of named relays. It exceeds any penalty, so that this node never ignores a

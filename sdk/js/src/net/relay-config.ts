@@ -2,7 +2,7 @@
 
 import { isObject } from '../bytes.js'
 import { ICE_CREDENTIAL_CHARS_MAX, ICE_SERVERS_MAX, ICE_URLS_MAX, ICE_URL_CHARS_MAX } from '../limits.js'
-import type { IceServer } from '../platform/transports.js'
+import type { IceServer } from '../ice.js'
 
 /** The contents of a `relay-config.json`; only the addresses are always there. */
 export interface RelayConfig {

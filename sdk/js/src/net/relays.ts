@@ -11,7 +11,7 @@ import type { RelayStatus } from './relay-link.js'
 import type { RelayConfig } from './relay-config.js'
 import type { ListedRelays, RelayAddresses, RelaySources } from './relay-sources.js'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { IceServer } from '../platform/transports.js'
+import type { IceServer } from '../ice.js'
 
 /** The shortest time between two requests to the URLs. */
 const REFRESH_MS = 5000

@@ -1,15 +1,9 @@
 /** This module describes the modules that list the transports of a platform. */
 
+import type { IceServer } from '../ice.js'
 import type { Libp2pOptions } from 'libp2p'
 
 export type Transports = NonNullable<Libp2pOptions['transports']>
-
-/** A STUN or TURN server: `RTCIceServer`, which type definitions without the DOM lack. */
-export interface IceServer {
-  urls: string | string[]
-  username?: string
-  credential?: string
-}
 
 /** The settings of the transports. */
 export interface TransportSettings {
