@@ -59,6 +59,7 @@ import { EdgeClient } from 'peerwork/fetch'
 import { Identity as Alone } from 'peerwork/identity'
 import type { IceServer, JoinOptions, StateRecord, StateStorage } from 'peerwork'
 import type { PeerReport } from 'peerwork/compute'
+import { NodeKernel } from 'peerwork/peercompute'
 
 const storage: StateStorage = {
   load: async (state: string): Promise<StateRecord[]> => [],
@@ -79,8 +80,25 @@ export async function main (options: JoinOptions): Promise<PeerReport[]> {
   try { parseTicket(canonicalJson([sum, text])) } catch (error) { if (error instanceof PeerworkError) throw error }
   // @ts-expect-error the room is missing
   PeerworkNode.join({ relays: [] }).catch(() => {})
+  const kernel = new NodeKernel({ topology: 'distributed', bootstrapPeers: ['x'], gameId: 'g', roomId: 'r' })
+  kernel.getNetworkManager().addMessageHandler((peerId, message) => { void [peerId, message] })
+  kernel.getStateManager().observeNamespace('n', (value, key) => { void [value, key] })
   void [identity.peerId, NetworkSecret, redeemTicket]
   return reports
+}
+`
+
+/** The definitions of Yjs itself need the DOM and a recent compiler. */
+const YJS_PROGRAM = `
+import { PeerworkNode } from 'peerwork'
+import { PeerworkProvider } from 'peerwork/yjs'
+import * as Y from 'yjs'
+
+export async function share (node: PeerworkNode): Promise<Y.Doc> {
+  const provider = new PeerworkProvider(node, new Y.Doc(), { name: 'text' })
+  provider.awareness.setLocalStateField('user', { name: 'Ada' })
+  await provider.whenSynced
+  return provider.doc
 }
 `
 
@@ -91,6 +109,7 @@ for (const compiler of ['typescript', 'typescript-oldest']) {
         const folder = join(project, `${compiler}-${resolution}-${lib}`)
         await mkdir(folder)
         await writeFile(join(folder, 'main.mts'), PROGRAM)
+        await writeFile(join(folder, 'yjs.mts'), compiler === 'typescript' && lib === 'dom' ? YJS_PROGRAM : '')
         await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({
           compilerOptions: {
             strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true, target: 'es2022', module, moduleResolution: resolution,
@@ -98,7 +117,7 @@ for (const compiler of ['typescript', 'typescript-oldest']) {
             types: lib === 'dom' ? [] : ['node'],
             typeRoots: [join(root, 'node_modules/@types')]
           },
-          include: ['main.mts']
+          include: ['main.mts', 'yjs.mts']
         }))
         const tsc = join(root, 'node_modules', compiler, 'bin/tsc')
         await run(process.execPath, [tsc, '--project', folder]).catch((error: { stdout: string }) => assert.fail(error.stdout))
@@ -116,13 +135,13 @@ async function consume (name: string, source: string, ...args: string[]): Promis
 
 test('every entry point can be imported in Node.js', async () => {
   const printed = await consume('all.mjs', `
-    const names = ['peerwork', 'peerwork/compute', 'peerwork/fetch', 'peerwork/identity']
+    const names = ['peerwork', 'peerwork/compute', 'peerwork/fetch', 'peerwork/identity', 'peerwork/peercompute', 'peerwork/yjs']
     const modules = await Promise.all(names.map((name) => import(name)))
     console.log(modules.map((module) => Object.keys(module).length > 0).join())
     const { Identity } = modules[0]
     console.log(modules[2].Identity === Identity && modules[3].Identity === Identity)
   `)
-  assert.equal(printed, 'true,true,true,true\ntrue')
+  assert.equal(printed, 'true,true,true,true,true,true\ntrue')
 })
 
 test('an identity alone loads neither libp2p nor transports, and fetch alone no gossip', async () => {
