@@ -1,7 +1,9 @@
 //! `cargo xtask soak`: repeats what CI repeats at a tenth.
 //!
 //! A test that counts repetitions asks `peerwork_testkit::repetitions`, which gives the whole number here
-//! and a tenth of it elsewhere.
+//! and a tenth of it elsewhere; the tests of `sdk/js` read the same variable.
+
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -10,8 +12,22 @@ use crate::{setup, shell};
 /// The variable that `peerwork_testkit::repetitions` reads.
 const WHOLE: &str = "PEERWORK_TEST_WHOLE";
 
-/// The soaks: name, package, test binary's filter.
-const SOAKS: &[(&str, &str, &str)] = &[("posts", "peerwork-tunnel", "kept::posts_succeed")];
+/// The tests that a soak repeats.
+enum Tests {
+    /// Tests of a crate: its name, and the filter of its test binary.
+    Crate(&'static str, &'static str),
+    /// Integration tests of `sdk/js`: a part of their file's name.
+    Sdk(&'static str),
+}
+
+/// The soaks by name.
+const SOAKS: &[(&str, Tests)] = &[
+    (
+        "posts",
+        Tests::Crate("peerwork-tunnel", "kept::posts_succeed"),
+    ),
+    ("states", Tests::Sdk("persistence")),
+];
 
 /// The arguments of `cargo xtask soak`.
 #[derive(clap::Args)]
@@ -31,9 +47,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let wanted = arguments.name.as_deref();
         wanted.is_none_or(|wanted| wanted == *name)
     });
-    for (_, package, filter) in named {
-        let test = ["test", "--package", package, "--", filter];
-        shell::run(shell::command("cargo", &test).env(WHOLE, "1"))?;
+    for (_, tests) in named {
+        shell::run(tests.command().env(WHOLE, "1"))?;
     }
     Ok(())
+}
+
+impl Tests {
+    fn command(&self) -> Command {
+        match *self {
+            Self::Crate(package, filter) => {
+                shell::command("cargo", &["test", "--package", package, "--", filter])
+            }
+            Self::Sdk(file) => {
+                let test = ["scripts/test.mjs", "integration", file];
+                let mut command = shell::command("node", &test);
+                command.current_dir(setup::sdk_folder());
+                command
+            }
+        }
+    }
 }

@@ -14,8 +14,8 @@ import { Relay, ownLoopback } from '../support/relay.js'
 import { until } from '../support/until.js'
 import type { JoinOptions, StateStorage } from '../../src/index.js'
 
-/** The number of kills; a long run sets more. */
-const KILLS = Number(process.env['PEERWORK_KILLS'] ?? 10)
+/** The number of kills; `cargo xtask soak states` makes all of them. */
+const KILLS = process.env['PEERWORK_TEST_WHOLE'] === undefined ? 10 : 100
 const WRITER = fileURLToPath(new URL('../support/stored-writer.js', import.meta.url))
 
 const members = new Members()
