@@ -3,7 +3,7 @@
 import { Awareness } from 'y-protocols/awareness'
 import { PeerworkError } from '../errors.js'
 import { EMPTY } from '../bytes.js'
-import { YJS_NAME_CHARS_MAX } from '../limits.js'
+import { PEERS_MAX, YJS_NAME_CHARS_MAX } from '../limits.js'
 import { AwarenessLink } from './awareness-link.js'
 import { Comparer } from './comparer.js'
 import { Docs, PROTOCOL } from './docs.js'
@@ -118,7 +118,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
       announce: async () => await this.#publish(ANNOUNCE)
     })
     this.#link = new AwarenessLink(node, `yjs.awareness.${name}`, this.awareness, this, {
-      takes: (peer) => !this.#guard.isMuted(peer) && this.#guard.allows(peer, 1),
+      takes: (peer) => !this.#guard.isMuted(peer) && this.#guard.allows(peer),
       onHeard: (peer, isOpen) => { this.#onHolder(peer, isOpen) },
       onFailure: (error) => { this.emit('connection-error', error) }
     })
@@ -258,12 +258,21 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
   #onHolder (peer: string, isOpen: boolean): void {
     if (isOpen === this.#holders.has(peer)) return
     if (isOpen) {
+      if (this.#holders.size >= PEERS_MAX) this.#forgetHolder()
       this.#holders.add(peer)
       this.#comparer?.wantNew(peer)
     } else {
       this.#holders.delete(peer)
     }
     this.emit('peers', { added: isOpen ? [peer] : [], removed: isOpen ? [] : [peer], peers: this.peers })
+  }
+
+  /** Makes room for a further peer: messages also come from nodes that are no members of the room. */
+  #forgetHolder (): void {
+    const present = new Set(this.#node.peers.map(({ id }) => id))
+    const [first] = this.#holders
+    const absent = [...this.#holders].find((peer) => !present.has(peer)) ?? first
+    if (absent !== undefined) this.#onHolder(absent, false)
   }
 
   #become (isSynced: boolean): void {
@@ -287,7 +296,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
 
   #onMessage ({ from, data }: TopicMessage): void {
     if (this.#guard.isMuted(from)) return
-    if (!this.#guard.allows(from, 1)) return this.#comparer?.want(from)
+    if (!this.#guard.allows(from)) return this.#comparer?.want(from)
     if (!(data instanceof Uint8Array) || data[0] !== VERSION) return
     this.#onHolder(from, true)
     if (data[1] === ANNOUNCE) this.#comparer?.want(from)

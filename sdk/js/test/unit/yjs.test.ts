@@ -5,7 +5,7 @@ import { afterEach, test } from 'node:test'
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 import { PeerworkError } from '../../src/index.js'
-import { YJS_PENDING_BYTES_MAX, YJS_UPDATE_BYTES_MAX } from '../../src/limits.js'
+import { PEERS_MAX, YJS_PENDING_BYTES_MAX, YJS_UPDATE_BYTES_MAX } from '../../src/limits.js'
 import { PeerworkProvider } from '../../src/yjs/index.js'
 import { MUTE_MS, Guard } from '../../src/yjs/guard.js'
 import { Outbox } from '../../src/yjs/outbox.js'
@@ -267,7 +267,7 @@ test('a peer that sends garbage is ignored for a time, and the others go on', as
   const guard = new Guard({ burst: 2, perSecond: 1 })
   guard.mute('p', 0)
   assert.deepEqual([guard.isMuted('p', MUTE_MS - 1), guard.isMuted('p', MUTE_MS), guard.isMuted('q', 0)], [true, false, false])
-  assert.deepEqual([0, 0, 0, 999, 1000].map((now) => guard.allows('p', 1, now)), [true, true, false, false, true])
+  assert.deepEqual([0, 0, 0, 999, 1000].map((now) => guard.allows('p', now)), [true, true, false, false, true])
 })
 
 test('a peer has one awareness state, sets no other peer\'s, and takes it along when it leaves', async () => {
@@ -314,6 +314,32 @@ test('a late provider learns the awareness of all, and one that returns is seen 
   await two.destroy()
   assert.notEqual(own.getLocalState(), null)
   own.destroy()
+})
+
+test('an awareness state that changed right before a disconnection is seen after the return', async () => {
+  const room = new FakeRoom()
+  const [one, two] = [open(room.join()), open(room.join())]
+  await until('both to be synced', () => one.synced && two.synced && one.peers.length === 1 && two.peers.length === 1)
+  one.awareness.setLocalStateField('user', 'one')
+  one.disconnect()
+  await until('the departure', () => two.peers.length === 0)
+  one.connect()
+  await until('the state after the return', () => two.awareness.getStates().get(one.awareness.clientID)?.['user'] === 'one', 3000)
+})
+
+test('a provider remembers a limited number of peers, and present peers before others', async () => {
+  const room = new FakeRoom()
+  const node = room.join()
+  const one = open(node)
+  const [early, late] = [room.join(), room.join()]
+  const says = (from: string): void => { node.hear({ from, topic: TOPIC, data: Uint8Array.of(1, 1) }) }
+  const heard: string[] = []
+  one.on('peers', ({ added, removed }) => { heard.push(...added, ...removed.map((peer) => `-${peer}`)) })
+  says(early.peerId)
+  for (let at = 0; at < PEERS_MAX; at += 1) says(`stranger ${at}`)
+  says(late.peerId)
+  assert.deepEqual(one.peers, [early.peerId, late.peerId])
+  assert.deepEqual(heard.slice(PEERS_MAX), ['-stranger 0', `stranger ${PEERS_MAX - 1}`, '-stranger 1', late.peerId])
 })
 
 test('edits of a node that leaves arrive', async () => {
