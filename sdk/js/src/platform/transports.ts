@@ -2,6 +2,7 @@
 
 import type { Libp2pOptions } from 'libp2p'
 
+/** @internal */
 export type Transports = NonNullable<Libp2pOptions['transports']>
 
 /** A STUN or TURN server: `RTCIceServer`, which type definitions without the DOM lack. */
