@@ -289,8 +289,10 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     message.set(update, HEAD_BYTES)
     try {
       return await this.#node.publish(this.#topic, message) > 0
-    } catch {
-      return false
+    } catch (error) {
+      // The relays may forward smaller messages alone; the others then fetch the update.
+      const isLarge = kind === UPDATE && error instanceof PeerworkError && error.code === 'too-large'
+      return isLarge && await this.#publish(ANNOUNCE)
     }
   }
 

@@ -161,6 +161,16 @@ test('an update beyond the size of a message is fetched', async () => {
   }
 })
 
+test('an update beyond the size that the relays forward is fetched', async () => {
+  const room = new FakeRoom()
+  room.bytesMax = 100
+  const [one, two] = [open(room.join()), open(room.join())]
+  await until('both to be synced', () => one.synced && two.synced && one.peers.length === 1)
+  one.doc.getText('t').insert(0, 'x'.repeat(200))
+  await until('the announcement', () => room.published.get(`peer0 ${TOPIC}`) === 1, 3000)
+  await until('the update', () => textOf(two).length === 200)
+})
+
 test('the outbox keeps to the size of a message at the limit and one beyond', async () => {
   const sent: string[] = []
   const outbox = new Outbox({
