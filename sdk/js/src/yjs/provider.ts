@@ -16,6 +16,7 @@ import type { Doc } from 'yjs'
 import type { Comparison } from './exchange.js'
 import type { ProviderNode } from './provider-node.js'
 import type { TopicMessage } from '../node.js'
+import type { PeerStream } from '../stream/peer-stream.js'
 
 /** The options of a {@link PeerworkProvider}. */
 export interface ProviderOptions {
@@ -82,6 +83,8 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
   readonly #ownsAwareness: boolean
   readonly #guard = new Guard(MESSAGES)
   readonly #holders = new Set<string>()
+  /** The streams of comparisons that this provider asked for. */
+  readonly #streams = new Set<PeerStream>()
   readonly #offs: Array<() => void> = []
   #comparer: Comparer | undefined
   #unsubscribe: (() => void) | undefined
@@ -165,6 +168,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     if (this.#comparer === undefined) return
     this.#comparer.stop()
     this.#comparer = undefined
+    for (const stream of this.#streams) stream.abort(ended())
     this.#unsubscribe?.()
     this.#link.stop()
     this.#outbox.hold()
@@ -311,9 +315,25 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     if (this.#replica.waits) this.#comparer?.want(from)
   }
 
+  /** Compares over a stream, which ends when the provider is disconnected. */
+  async #request (peer: string): Promise<Comparison> {
+    const comparer = this.#comparer
+    const stream = await this.#node.openStream(peer, PROTOCOL)
+    if (comparer === undefined || comparer !== this.#comparer) {
+      stream.abort(ended())
+      throw ended()
+    }
+    this.#streams.add(stream)
+    try {
+      return await requestDoc(stream, this.name, this.#replica)
+    } finally {
+      this.#streams.delete(stream)
+    }
+  }
+
   async #compare (peer: string): Promise<Comparison> {
     try {
-      const result = await requestDoc(await this.#node.openStream(peer, PROTOCOL), this.name, this.#replica)
+      const result = await this.#request(peer)
       this.#onHolder(peer, result.known)
       return result
     } catch (error) {
@@ -324,6 +344,10 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
       throw error
     }
   }
+}
+
+function ended (): PeerworkError {
+  return new PeerworkError('left', 'the provider was disconnected')
 }
 
 function checkedName (name: string): string {

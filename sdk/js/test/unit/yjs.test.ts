@@ -352,6 +352,31 @@ test('a provider remembers a limited number of peers, and present peers before o
   assert.deepEqual(heard.slice(PEERS_MAX), ['-stranger 0', `stranger ${PEERS_MAX - 1}`, '-stranger 1', late.peerId])
 })
 
+test('a provider that is disconnected during a comparison takes nothing of it', async () => {
+  const room = new FakeRoom()
+  const [a, b] = [room.join(), room.join()]
+  const two = open(b)
+  two.doc.getText('t').insert(0, 'theirs')
+  await until('the edit to be published', () => room.published.get(`peer1 ${TOPIC}`) === 1)
+  const one = open(a, { connect: false })
+  const openStream = a.openStream.bind(a)
+  let opened = 0
+  a.openStream = async (...args) => {
+    const stream = await openStream(...args)
+    opened += 1
+    // At first before the comparison begins, then in the middle of it.
+    if (opened === 1) one.disconnect()
+    else void (async () => { for (let turn = 0; turn < 8; turn += 1) await null; one.disconnect() })()
+    return stream
+  }
+  for (const wanted of [1, 2]) {
+    one.connect()
+    await until('the comparison to begin', () => opened === wanted)
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => { setImmediate(resolve) })
+    assert.deepEqual([textOf(one), one.peers], ['', []], `comparison ${wanted}`)
+  }
+})
+
 test('edits of a node that leaves arrive', async () => {
   const room = new FakeRoom()
   const [a, b] = [room.join(), room.join()]
