@@ -10,10 +10,10 @@ import {
   EVENTS_QUEUED_MAX, EVENT_BYTES_MAX, PROVIDERS_MAX, PUBLISH_BYTES_MAX, SCHEDULED_ENTRIES_MAX, SCHEDULED_ID_CHARS_MAX
 } from '../limits.js'
 import { isPeerId } from '../net/addresses.js'
+import { Seen } from './seen.js'
 import { callHandler, callProvider } from './handlers.js'
 import { checkProfile, checkRetryMs } from './profile.js'
 import { ReliableEvents } from './reliable.js'
-import { Seen } from './seen.js'
 import type { Json } from '../bytes.js'
 import type {
   AckMessage, CommandMessage, EventEntry, EventMessage, Header, ProviderEntry, ScheduledMessage, SnapshotMessage

@@ -4,8 +4,8 @@
  */
 
 import { PeerworkError } from '../errors.js'
-import { PEERS_MAX } from '../limits.js'
 import { shuffled } from '../shuffled.js'
+import { PEERS_MAX } from '../limits.js'
 import { Backoff, wait } from '../time.js'
 import type { Comparison } from './exchange.js'
 
