@@ -30,7 +30,9 @@ export interface JoinOptions {
   /**
    * The token of relays for members only (`peerwork relay --token`): one for all relays that
    * `relays` names, those that its URLs list included, or an object of tokens by the relays' peer
-   * ids. The node sends it to no other node.
+   * ids. The node sends it to no other node. Name the relays by https, by their addresses, or give
+   * the tokens by peer id: an answer by http can be changed on its way, and list a relay of a
+   * stranger.
    */
   token?: string | Record<string, string>
   /** The room: 1 to 96 characters after percent-encoding. Members of one room find each other. */

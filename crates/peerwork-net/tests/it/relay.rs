@@ -1,9 +1,10 @@
 //! Reservations and circuits.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use peerwork_net::{
     Event, Network, Path, Protocol,
+    config::RelayServer,
     error::ReserveError,
     relay::{CircuitRefusal, circuit_address},
 };
@@ -330,6 +331,29 @@ async fn each_refusal_of_the_relay_has_the_status_of_the_specification() {
     );
     assert_eq!(status(&[2, 8, 2]).await, 401, "an answer");
     assert_eq!(status(&[2, 8, 9]).await, 401, "an unknown type");
+    let settings = |change: fn(&mut RelayServer)| {
+        let mut settings = relay_config();
+        change(settings.relay_server.as_mut().unwrap());
+        settings
+    };
+    let refusing = [
+        (
+            settings(|server| server.allowed = Some(HashSet::new())),
+            202,
+            "members only",
+        ),
+        (
+            settings(|server| server.reservations_max = 0),
+            200,
+            "no place",
+        ),
+    ];
+    for (settings, refusal, why) in refusing {
+        let relay = start(settings).await;
+        let caller = connected(&relay).await;
+        let answer = hop::ask(&caller, &relay, hop::RESERVE).await;
+        assert_eq!(answer.unwrap().0, refusal, "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

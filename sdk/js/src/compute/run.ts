@@ -1,6 +1,7 @@
 /** This module sends one task to several peers and counts their results as votes. */
 
 import { PeerworkError, messageOf } from '../errors.js'
+import { shuffled } from '../shuffled.js'
 import { readJsonFrame, writeJsonFrame } from '../stream/frames.js'
 import { StreamReader } from '../stream/reader.js'
 import { endWriting } from '../stream/writer.js'
@@ -223,9 +224,4 @@ function summary (reports: PeerReport[]): string {
   return reports.map(({ peer, outcome, message }) => {
     return `${peer} ${outcome}${message === undefined ? '' : ` (${message})`}`
   }).join(', ')
-}
-
-function shuffled<T> (items: readonly T[]): T[] {
-  return items.map((item) => ({ item, at: Math.random() }))
-    .sort((a, b) => a.at - b.at).map(({ item }) => item)
 }

@@ -82,10 +82,10 @@ function serverOf (entry: unknown): IceServer | string {
     checked.push(form[0])
   }
   if (!needsCredential && username === undefined && credential === undefined) return { urls: checked }
-  if (!isText(username) || !isText(credential)) return ' needs username and credential as texts'
+  if (!isCredential(username) || !isCredential(credential)) return ' needs username and credential as texts'
   return { urls: checked, username, credential }
 }
 
-function isText (value: unknown): value is string {
+function isCredential (value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= ICE_CREDENTIAL_CHARS_MAX
 }

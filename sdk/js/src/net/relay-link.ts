@@ -188,8 +188,11 @@ export class RelayLink {
       else checkFitness(await this.#protocols(connection, over), 'calls')
       this.#backoff.reset()
       this.#verdict = undefined
+      const wasSettled = this.settled
       this.#usable = true
       this.#become(true, this.#reserves, undefined)
+      // A link without a reservation has no other news for those that wait for it.
+      if (!wasSettled && !this.#reserves) this.#events.onChange()
       await orAborted(new Promise<never>(() => {}), over)
     } finally {
       connection.removeEventListener('close', onClose)

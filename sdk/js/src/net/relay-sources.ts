@@ -154,7 +154,12 @@ function whyFailed (error: unknown): string {
   return cause === undefined ? messageOf(error) : `${messageOf(error)} (${messageOf(cause)})`
 }
 
-async function boundedText (response: Response): Promise<string> {
+/**
+ * Reads the body of a response as text.
+ *
+ * @throws Error when it is longer than `RELAY_CONFIG_BYTES_MAX`.
+ */
+export async function boundedText (response: Response): Promise<string> {
   const reader = response.body?.getReader()
   const decoder = new TextDecoder()
   let text = ''

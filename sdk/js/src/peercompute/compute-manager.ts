@@ -6,6 +6,7 @@
 import { moduleUrl, processors } from '#threads'
 import { PeerworkError } from '../errors.js'
 import { THREADS_MAX } from '../limits.js'
+import { orAborted } from '../time.js'
 import { callHandler } from './handlers.js'
 import { ThreadPool } from './thread-pool.js'
 import type { Json } from '../bytes.js'
@@ -136,7 +137,10 @@ export class ComputeManager {
     }))
   }
 
-  /** Ends a task, which then rejects with an `AbortError`. Returns whether the task was running. */
+  /**
+   * Ends a task, which then rejects with an `AbortError`. Without threads the function itself runs on,
+   * and its result is ignored. Returns whether the task was running.
+   */
   async cancelTask (id: string): Promise<boolean> {
     const found = this.#active.get(id)
     found?.abort(new DOMException(`the task "${id}" was cancelled`, 'AbortError'))
@@ -177,7 +181,8 @@ export class ComputeManager {
     if (typeof run !== 'function') {
       throw new PeerworkError('invalid-argument', 'without threads a task needs a function, not its source')
     }
-    return await (run as TaskFunction)(task.data ?? null)
+    signal.throwIfAborted()
+    return await orAborted((async () => await (run as TaskFunction)(task.data ?? null))(), signal)
   }
 
   async #runElsewhere (task: ComputeTask, code: TaskCode, signal: AbortSignal): Promise<unknown> {

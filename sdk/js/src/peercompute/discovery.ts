@@ -8,6 +8,7 @@ import { TopicValidatorResult } from '@libp2p/gossipsub'
 import { PeerworkError } from '../errors.js'
 import { DISCOVERY_TOPICS_MAX, PEERS_MAX, RAW_TOPIC_CHARS_MAX } from '../limits.js'
 import { PeerworkNode } from '../node.js'
+import { remember } from '../recent.js'
 import { encodeAnnouncement, parseAnnouncement } from './announcement.js'
 import { callHandler } from './handlers.js'
 import type { Message } from '@libp2p/gossipsub'
@@ -110,15 +111,8 @@ export class Discovery {
     if (announced === undefined || announced.peerId === this.#network?.libp2p.peerId.toString()) return
     const before = this.#peers.get(announced.peerId)
     const peer = { ...announced, topic, lastSeen: Date.now() }
-    // The entry moves to the end of the map, so that the node that was silent longest is first.
-    this.#peers.delete(peer.peerId)
-    this.#peers.set(peer.peerId, peer)
-    if (this.#peers.size > PEERS_MAX) {
-      for (const oldest of this.#peers.keys()) {
-        this.#peers.delete(oldest)
-        break
-      }
-    }
+    // The node that was silent longest makes room.
+    remember(this.#peers, peer.peerId, peer, PEERS_MAX)
     if (before?.multiaddrs.join() === peer.multiaddrs.join()) return
     for (const handler of [...this.#handlers]) {
       callHandler('a discovery handler', handler, { ...peer, multiaddrs: [...peer.multiaddrs] })

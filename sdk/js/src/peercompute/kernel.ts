@@ -201,15 +201,13 @@ export class NodeKernel {
     const { bootstrapPeers } = this.config
     this.#identity ??= this.config.identity ?? await Identity.generate()
     const node = await this.#join(await relaysOf(bootstrapPeers, signal), this.#identity, signal)
-    if (signal.aborted) {
-      await node.leave()
+    try {
       signal.throwIfAborted()
+      this.#attach(node)
+    } catch (error) {
+      await this.#release(node)
+      throw error
     }
-    this.#node = node
-    this.#network.attach(node)
-    this.#attachState(node)
-    const { offerCompute } = this.config
-    if (offerCompute !== undefined && offerCompute !== false) node.compute.offer(offerCompute === true ? {} : offerCompute)
     this.#runClock()
   }
 
@@ -229,11 +227,20 @@ export class NodeKernel {
     }
   }
 
+  /** Begins to work on a node that has joined. */
+  #attach (node: PeerworkNode): void {
+    this.#node = node
+    this.#network.attach(node)
+    this.#attachState(node)
+    const { offerCompute } = this.config
+    if (offerCompute !== undefined && offerCompute !== false) node.compute.offer(offerCompute === true ? {} : offerCompute)
+  }
+
   #attachState (node: PeerworkNode): void {
     const { stateTopic } = this.config
     if (this.config.disableStateNetworkProvider !== true || this.config.disableStateBroadcast !== true) {
       const state = node.state<Json>(stateTopic)
-      this.#stored = 'saved' in state && 'persist' in { ...this.config, ...storageOf(this.config) }
+      this.#stored = { ...this.config, ...storageOf(this.config) }.persist !== undefined
       this.#state.attach(state)
     }
     const showPeers = (): void => { this.#state.setFact('connectedPeers', node.peers.map(({ id }) => id)) }
@@ -247,8 +254,11 @@ export class NodeKernel {
     this.#starting?.abort.abort(new PeerworkError('left', 'the kernel was stopped'))
     await this.#starting?.done.catch(() => {})
     await this.#compute.destroy()
-    const node = this.#node
-    if (node === undefined) return
+    if (this.#node !== undefined) await this.#release(this.#node)
+  }
+
+  /** Ends the work on a node, and leaves its room. */
+  async #release (node: PeerworkNode): Promise<void> {
     for (const off of this.#offs.splice(0)) off()
     this.#state.detach()
     await this.#network.detach()

@@ -4,8 +4,10 @@
  */
 
 import { PeerworkError } from '../errors.js'
-import { KERNEL_TOPICS_MAX, PUBLISH_BYTES_MAX } from '../limits.js'
-import { Rates } from './bucket.js'
+import {
+  KERNEL_MESSAGES_BURST, KERNEL_MESSAGES_PER_SECOND, KERNEL_TOPICS_MAX, PUBLISH_BYTES_MAX
+} from '../limits.js'
+import { Rates } from '../rates.js'
 import { ConnectionView } from './connection-view.js'
 import { Discovery } from './discovery.js'
 import { callHandler } from './handlers.js'
@@ -82,7 +84,7 @@ export class NetworkManager {
   readonly #scheduler: Scheduler
   readonly #view = new ConnectionView()
   readonly #discovery: Discovery
-  readonly #rates = new Rates()
+  readonly #rates = new Rates({ burst: KERNEL_MESSAGES_BURST, perSecond: KERNEL_MESSAGES_PER_SECOND })
   readonly #handlers: MessageHandler[] = []
   /** The subscriptions by topic, on the node of the moment. */
   readonly #topics = new Map<string, (() => void) | undefined>()

@@ -12,7 +12,7 @@ import type { SchedulerProfile } from './profile.js'
 export interface ClockPolicy {
   /** `independent`: the scheduler has its own timer. `kernel`: the kernel's clock drives it. */
   mode: 'independent' | 'kernel'
-  /** The rate of the kernel's clock, above 0 and at most 100. */
+  /** The rate of the kernel's clock, 0.01 to 100. */
   tickHz: number
   /** Settings of the scheduler, applied at the start. */
   networkProfile: Partial<SchedulerProfile> | null
@@ -95,6 +95,7 @@ export const DEFAULT_CONFIG = {
   clockPolicy: { mode: 'independent', tickHz: 30, networkProfile: null } as ClockPolicy
 }
 
+const TICK_HZ_MIN = 0.01
 const TICK_HZ_MAX = 100
 
 /**
@@ -130,7 +131,7 @@ export function checkClock (policy: Partial<ClockPolicy>, base: ClockPolicy = DE
   const isRate = typeof tickHz === 'number' && Number.isFinite(tickHz) && tickHz > 0
   return {
     mode: mode === 'kernel' ? 'kernel' : 'independent',
-    tickHz: isRate ? Math.min(TICK_HZ_MAX, tickHz) : base.tickHz,
+    tickHz: isRate ? Math.min(TICK_HZ_MAX, Math.max(TICK_HZ_MIN, tickHz)) : base.tickHz,
     networkProfile
   }
 }

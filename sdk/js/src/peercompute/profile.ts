@@ -59,7 +59,7 @@ export function checkProfile (profile: Partial<SchedulerProfile>): SchedulerProf
     commandHz: within(profile.commandHz, 1, HZ_MAX, defaults.commandHz),
     keepaliveMs: within(profile.keepaliveMs, KEEPALIVE_MS_MIN, Number.MAX_SAFE_INTEGER, defaults.keepaliveMs),
     maxEventsPerTick: Math.floor(within(profile.maxEventsPerTick, 1, SCHEDULED_ENTRIES_MAX, defaults.maxEventsPerTick)),
-    eventRetryMs: within(profile.eventRetryMs, RETRY_MS_MIN, Number.MAX_SAFE_INTEGER, defaults.eventRetryMs),
+    eventRetryMs: checkRetryMs(profile.eventRetryMs, defaults.eventRetryMs),
     eventRetryMax: Math.floor(within(profile.eventRetryMax, 1, RETRIES_MAX, defaults.eventRetryMax)),
     reliableEventTypes: Array.isArray(profile.reliableEventTypes) ? [...profile.reliableEventTypes] : [],
     snapshotsRequireAuthority: profile.snapshotsRequireAuthority === true,
@@ -69,6 +69,11 @@ export function checkProfile (profile: Partial<SchedulerProfile>): SchedulerProf
     reconnectStallMs: within(profile.reconnectStallMs, 0, Number.MAX_SAFE_INTEGER, defaults.reconnectStallMs),
     reconnectBackoffMs: within(profile.reconnectBackoffMs, 0, Number.MAX_SAFE_INTEGER, defaults.reconnectBackoffMs)
   }
+}
+
+/** Brings the time before a repetition within its bounds. */
+export function checkRetryMs (ms: unknown, fallback: number): number {
+  return within(ms, RETRY_MS_MIN, Number.MAX_SAFE_INTEGER, fallback)
 }
 
 function within (value: unknown, min: number, max: number, fallback: number): number {

@@ -2,8 +2,8 @@
 
 import { PeerworkError } from '../errors.js'
 import { isObject } from '../bytes.js'
-import { RELAYS_MAX, RELAY_CONFIG_BYTES_MAX } from '../limits.js'
-import { dialable } from '../net/relay-sources.js'
+import { RELAYS_MAX } from '../limits.js'
+import { boundedText, dialable } from '../net/relay-sources.js'
 
 /** The places at which a page looks, in this order. */
 const PLACES = ['./relay-config.json', './.relay-config.json', '/relay-config.json', '/.relay-config.json']
@@ -51,8 +51,7 @@ async function namesRelays (url: URL, signal: AbortSignal): Promise<boolean> {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_DEADLINE_MS)])
     const response = await fetch(url, { cache: 'no-store', signal: inTime })
     if (!response.ok) return false
-    const text = await response.text()
-    const config: unknown = text.length > RELAY_CONFIG_BYTES_MAX ? undefined : JSON.parse(text)
+    const config: unknown = JSON.parse(await boundedText(response))
     const peers = isObject(config) ? config['bootstrapPeers'] : undefined
     return Array.isArray(peers) && peers.length > 0
   } catch {

@@ -7,12 +7,12 @@
 import { utf8 } from '../bytes.js'
 import { PeerworkError } from '../errors.js'
 import {
-  EVENTS_QUEUED_MAX, EVENTS_SEEN_MAX, EVENT_BYTES_MAX, PROVIDERS_MAX, PUBLISH_BYTES_MAX, SCHEDULED_ENTRIES_MAX,
-  SCHEDULED_ID_CHARS_MAX
+  EVENTS_QUEUED_MAX, EVENT_BYTES_MAX, PROVIDERS_MAX, PUBLISH_BYTES_MAX, SCHEDULED_ENTRIES_MAX, SCHEDULED_ID_CHARS_MAX
 } from '../limits.js'
 import { isPeerId } from '../net/addresses.js'
+import { Seen } from './seen.js'
 import { callHandler, callProvider } from './handlers.js'
-import { checkProfile } from './profile.js'
+import { checkProfile, checkRetryMs } from './profile.js'
 import { ReliableEvents } from './reliable.js'
 import type { Json } from '../bytes.js'
 import type {
@@ -71,8 +71,8 @@ export class Scheduler {
   readonly #eventHandlers: Array<ScheduledHandler<EventMessage>> = []
   readonly #events: QueuedEvent[] = []
   readonly #reliable = new ReliableEvents()
-  /** The reliable events that were delivered to the handlers, the oldest first. */
-  readonly #seen = new Set<string>()
+  /** The reliable events that were delivered to the handlers. */
+  readonly #seen = new Seen()
   readonly #seq = { snapshot: 0, command: 0, event: 0 }
   #profile: SchedulerProfile
   #dirty = true
@@ -162,7 +162,7 @@ export class Scheduler {
     const reliable = given ?? (typeof type === 'string' && this.#profile.reliableEventTypes.includes(type))
     const event = { id, payload: json.value, bytes: json.bytes, target: this.#targetOf(json.value, options.target) }
     if (reliable) {
-      this.#reliable.add(event, options.retryMs ?? this.#profile.eventRetryMs)
+      this.#reliable.add(event, checkRetryMs(options.retryMs, this.#profile.eventRetryMs))
     } else {
       this.#events.push(event)
       if (this.#events.length > EVENTS_QUEUED_MAX) this.#events.shift()
@@ -206,7 +206,7 @@ export class Scheduler {
   }
 
   #receiveEvents (from: string, message: EventMessage): void {
-    const news = message.payload.filter(({ id, reliable }) => !reliable || this.#isNew(`${from} ${id}`))
+    const news = message.payload.filter(({ id, reliable }) => !reliable || this.#seen.add(from, id))
     if (news.length > 0) {
       for (const handler of [...this.#eventHandlers]) {
         callHandler('an event handler', handler, from, { ...message, payload: [...news] })
@@ -216,18 +216,6 @@ export class Scheduler {
     if (eventIds.length === 0 || this.#onWay.size >= SENDING_MAX) return
     const ack: AckMessage = { type: 'pc-ack', ...this.#frame('event', Date.now()), payload: { eventIds } }
     this.#track(this.#adapter.send(from, ack))
-  }
-
-  #isNew (key: string): boolean {
-    if (this.#seen.has(key)) return false
-    this.#seen.add(key)
-    if (this.#seen.size > EVENTS_SEEN_MAX) {
-      for (const oldest of this.#seen) {
-        this.#seen.delete(oldest)
-        break
-      }
-    }
-    return true
   }
 
   #sendSnapshot (now: number): void {

@@ -3,6 +3,7 @@
 import type { IceServer } from '../ice.js'
 import type { Libp2pOptions } from 'libp2p'
 
+/** @internal */
 export type Transports = NonNullable<Libp2pOptions['transports']>
 
 /** The settings of the transports. */

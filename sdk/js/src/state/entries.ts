@@ -22,8 +22,15 @@ export interface Entry {
 /** Joins two values of a key; the function must be commutative, associative and idempotent. */
 export type Join = (a: Json, b: Json) => Json
 
-/** The largest clock. An entry beyond it is refused, so that no peer can exhaust the clock. */
+/** The largest clock of a well-formed entry. */
 export const CLOCK_MAX = 2 ** 48
+/**
+ * The distance by which the clock of an entry may be ahead of the milliseconds since 1970: one day,
+ * as the clocks of machines differ. No state has a thousand writes in each second since 1970, so
+ * only entries that would exhaust the clock are refused. After such an entry all writes would have
+ * the same clock, and the last write of a key would not win any more.
+ */
+export const CLOCK_AHEAD_MAX = 86_400_000
 
 export interface EntriesBounds {
   keysMax: number
@@ -34,16 +41,19 @@ export class Entries {
   readonly #entries = new Map<string, Entry>()
   readonly #join: Join | undefined
   readonly #bounds: EntriesBounds
+  readonly #now: () => number
   #clock = 0
   #bytes = 0
   #digest = 0
 
   constructor (
     join?: Join,
-    bounds: EntriesBounds = { keysMax: STATE_KEYS_MAX, bytesMax: STATE_BYTES_MAX }
+    bounds: EntriesBounds = { keysMax: STATE_KEYS_MAX, bytesMax: STATE_BYTES_MAX },
+    now: () => number = Date.now
   ) {
     this.#join = join
     this.#bounds = bounds
+    this.#now = now
   }
 
   /**
@@ -64,7 +74,7 @@ export class Entries {
 
   /** Raises the clock, so that the next write of this replica is newer than an entry of `clock`. */
   see (clock: number): void {
-    this.#clock = Math.max(this.#clock, clock)
+    if (!this.#isAhead(clock)) this.#clock = Math.max(this.#clock, clock)
   }
 
   /** Creates the entry for a write of this replica. */
@@ -72,9 +82,10 @@ export class Entries {
     return { key, value, clock: Math.min(this.#clock + 1, CLOCK_MAX), author }
   }
 
-  /** Applies an entry. */
+  /** Applies an entry; an entry whose clock is far ahead changes nothing. */
   apply (entry: Entry): 'changed' | 'unchanged' | 'full' {
     if (this.#join !== undefined && entry.value === undefined) return 'unchanged'
+    if (this.#isAhead(entry.clock)) return 'unchanged'
     this.see(entry.clock)
     const known = this.#entries.get(entry.key)
     const next = known === undefined ? entry : this.resolve(known, entry)
@@ -88,8 +99,15 @@ export class Entries {
     return 'changed'
   }
 
+  /** Whether a clock is too far ahead; the next clock after those that were seen never is. */
+  #isAhead (clock: number): boolean {
+    return clock > Math.max(this.#clock + 1, this.#now() + CLOCK_AHEAD_MAX)
+  }
+
   /** The entry that two entries of one key make: the newer one, or the joined one. */
   resolve (known: Entry, entry: Entry): Entry {
+    // A storage may hold an entry that this replica has refused.
+    if (this.#isAhead(known.clock)) return entry
     const newer = isNewer(entry, known) ? entry : known
     if (this.#join === undefined || known.value === undefined || entry.value === undefined) return newer
     return { ...newer, value: this.#join(known.value, entry.value) }

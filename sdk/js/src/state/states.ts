@@ -3,6 +3,7 @@
  */
 
 import { PeerworkError, messageOf } from '../errors.js'
+import { shuffled } from '../shuffled.js'
 import { withDeadline, wait } from '../time.js'
 import { requestState, serveState } from './exchange.js'
 import { SharedState } from './shared-state.js'
@@ -212,11 +213,6 @@ export class States {
       })
     }))
   }
-}
-
-function shuffled<T> (items: readonly T[]): T[] {
-  return items.map((item) => ({ item, at: Math.random() }))
-    .sort((a, b) => a.at - b.at).map(({ item }) => item)
 }
 
 function late (): PeerworkError {

@@ -73,6 +73,7 @@ export class AwarenessLink {
   /** Removes the states of all others, and tells the others that this node has none. */
   stop (): void {
     clearTimeout(this.#timer)
+    this.#sendsAt = Number.POSITIVE_INFINITY
     this.#unsubscribe?.()
     this.#unsubscribe = undefined
     this.#awareness.off('update', this.#onUpdate)

@@ -4,6 +4,7 @@
  */
 
 import { PeerworkError } from '../errors.js'
+import { shuffled } from '../shuffled.js'
 import { PEERS_MAX } from '../limits.js'
 import { Backoff, wait } from '../time.js'
 import type { Comparison } from './exchange.js'
@@ -156,9 +157,4 @@ export class Comparer {
       }
     }
   }
-}
-
-function shuffled<T> (items: readonly T[]): T[] {
-  return items.map((item) => ({ item, at: Math.random() }))
-    .sort((a, b) => a.at - b.at).map(({ item }) => item)
 }

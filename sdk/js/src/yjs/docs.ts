@@ -58,7 +58,7 @@ export class Docs {
   async #serve (stream: PeerStream): Promise<void> {
     const { peer } = stream
     if (this.#guard.isMuted(peer)) return stream.abort(new Error('the peer sent malformed data'))
-    const isBusy = this.#answers >= YJS_ANSWERS_MAX || !this.#guard.allows(peer, 1)
+    const isBusy = this.#answers >= YJS_ANSWERS_MAX || !this.#guard.allows(peer)
     this.#answers += 1
     try {
       await serveDoc(stream, (name) => isBusy ? 'busy' : this.#replicas.get(name)?.())

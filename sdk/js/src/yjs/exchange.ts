@@ -52,7 +52,8 @@ export async function requestDoc (stream: PeerStream, name: string, replica: Rep
  * Answers a peer that compares a document.
  *
  * @param find returns the document with a name, or `busy`
- * @throws PeerworkError `bad-answer`, `too-large`, `cut-off`, `timeout`.
+ * @throws PeerworkError `bad-answer`, `too-large`, `cut-off`, `timeout`; `left` when the document is
+ * closed meanwhile.
  */
 export async function serveDoc (stream: PeerStream, find: (name: string) => Replica | 'busy' | undefined): Promise<void> {
   await PeerFrames.use(stream, async (frames) => {
@@ -66,7 +67,9 @@ export async function serveDoc (stream: PeerStream, find: (name: string) => Repl
     }
     if (replica.digest === head['digest']) return await frames.write(json({ known: true, same: true }))
     await frames.write(json({ known: true }), replica.vector, replica.since(vector))
-    replica.take(await frames.read(YJS_DOC_BYTES_MAX))
+    const update = await frames.read(YJS_DOC_BYTES_MAX)
+    if (find(head['name']) !== replica) throw new PeerworkError('left', 'the document was closed meanwhile')
+    replica.take(update)
     await frames.write(json({ taken: true }))
   })
 }

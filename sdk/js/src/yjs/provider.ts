@@ -3,7 +3,7 @@
 import { Awareness } from 'y-protocols/awareness'
 import { PeerworkError } from '../errors.js'
 import { EMPTY } from '../bytes.js'
-import { YJS_NAME_CHARS_MAX } from '../limits.js'
+import { PEERS_MAX, YJS_NAME_CHARS_MAX } from '../limits.js'
 import { AwarenessLink } from './awareness-link.js'
 import { Comparer } from './comparer.js'
 import { Docs, PROTOCOL } from './docs.js'
@@ -16,6 +16,7 @@ import type { Doc } from 'yjs'
 import type { Comparison } from './exchange.js'
 import type { ProviderNode } from './provider-node.js'
 import type { TopicMessage } from '../node.js'
+import type { PeerStream } from '../stream/peer-stream.js'
 
 /** The options of a {@link PeerworkProvider}. */
 export interface ProviderOptions {
@@ -82,6 +83,8 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
   readonly #ownsAwareness: boolean
   readonly #guard = new Guard(MESSAGES)
   readonly #holders = new Set<string>()
+  /** The streams of comparisons that this provider asked for. */
+  readonly #streams = new Set<PeerStream>()
   readonly #offs: Array<() => void> = []
   #comparer: Comparer | undefined
   #unsubscribe: (() => void) | undefined
@@ -118,7 +121,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
       announce: async () => await this.#publish(ANNOUNCE)
     })
     this.#link = new AwarenessLink(node, `yjs.awareness.${name}`, this.awareness, this, {
-      takes: (peer) => !this.#guard.isMuted(peer) && this.#guard.allows(peer, 1),
+      takes: (peer) => !this.#guard.isMuted(peer) && this.#guard.allows(peer),
       onHeard: (peer, isOpen) => { this.#onHolder(peer, isOpen) },
       onFailure: (error) => { this.emit('connection-error', error) }
     })
@@ -165,6 +168,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     if (this.#comparer === undefined) return
     this.#comparer.stop()
     this.#comparer = undefined
+    for (const stream of this.#streams) stream.abort(ended())
     this.#unsubscribe?.()
     this.#link.stop()
     this.#outbox.hold()
@@ -258,12 +262,21 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
   #onHolder (peer: string, isOpen: boolean): void {
     if (isOpen === this.#holders.has(peer)) return
     if (isOpen) {
+      if (this.#holders.size >= PEERS_MAX) this.#forgetHolder()
       this.#holders.add(peer)
       this.#comparer?.wantNew(peer)
     } else {
       this.#holders.delete(peer)
     }
     this.emit('peers', { added: isOpen ? [peer] : [], removed: isOpen ? [] : [peer], peers: this.peers })
+  }
+
+  /** Makes room for a further peer: messages also come from nodes that are no members of the room. */
+  #forgetHolder (): void {
+    const present = new Set(this.#node.peers.map(({ id }) => id))
+    const [first] = this.#holders
+    const absent = [...this.#holders].find((peer) => !present.has(peer)) ?? first
+    if (absent !== undefined) this.#onHolder(absent, false)
   }
 
   #become (isSynced: boolean): void {
@@ -280,14 +293,16 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     message.set(update, HEAD_BYTES)
     try {
       return await this.#node.publish(this.#topic, message) > 0
-    } catch {
-      return false
+    } catch (error) {
+      // The relays may forward smaller messages alone; the others then fetch the update.
+      const isLarge = kind === UPDATE && error instanceof PeerworkError && error.code === 'too-large'
+      return isLarge && await this.#publish(ANNOUNCE)
     }
   }
 
   #onMessage ({ from, data }: TopicMessage): void {
     if (this.#guard.isMuted(from)) return
-    if (!this.#guard.allows(from, 1)) return this.#comparer?.want(from)
+    if (!this.#guard.allows(from)) return this.#comparer?.want(from)
     if (!(data instanceof Uint8Array) || data[0] !== VERSION) return
     this.#onHolder(from, true)
     if (data[1] === ANNOUNCE) this.#comparer?.want(from)
@@ -300,9 +315,25 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     if (this.#replica.waits) this.#comparer?.want(from)
   }
 
+  /** Compares over a stream, which ends when the provider is disconnected. */
+  async #request (peer: string): Promise<Comparison> {
+    const comparer = this.#comparer
+    const stream = await this.#node.openStream(peer, PROTOCOL)
+    if (comparer === undefined || comparer !== this.#comparer) {
+      stream.abort(ended())
+      throw ended()
+    }
+    this.#streams.add(stream)
+    try {
+      return await requestDoc(stream, this.name, this.#replica)
+    } finally {
+      this.#streams.delete(stream)
+    }
+  }
+
   async #compare (peer: string): Promise<Comparison> {
     try {
-      const result = await requestDoc(await this.#node.openStream(peer, PROTOCOL), this.name, this.#replica)
+      const result = await this.#request(peer)
       this.#onHolder(peer, result.known)
       return result
     } catch (error) {
@@ -313,6 +344,10 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
       throw error
     }
   }
+}
+
+function ended (): PeerworkError {
+  return new PeerworkError('left', 'the provider was disconnected')
 }
 
 function checkedName (name: string): string {

@@ -38,10 +38,15 @@ after(async () => {
   await relay.remove()
 })
 
+/** Connects a client, long before its time is over. */
 async function connect (options: EdgeClientOptions): Promise<EdgeClient> {
-  const client = await EdgeClient.connect(options)
-  clients.push(client)
-  return client
+  let result: { client: EdgeClient } | { error: unknown } | undefined
+  EdgeClient.connect({ timeoutMs: 600_000, ...options })
+    .then((client) => { result = { client } }, (error: unknown) => { result = { error } })
+  const ended = await until('the client to be connected', () => result)
+  if ('error' in ended) throw ended.error
+  clients.push(ended.client)
+  return ended.client
 }
 
 const code = (wanted: string) => (error: unknown): boolean => error instanceof PeerworkError && error.code === wanted

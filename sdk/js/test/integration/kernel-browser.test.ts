@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { Identity, SharedState } from '../../src/index.js'
+import { Identity } from '../../src/index.js'
 import { NodeKernel } from '../../src/peercompute/index.js'
 import { closePages, launch, openPage } from '../support/browser.js'
 import { snippets } from '../support/kernel-snippets.js'
@@ -124,9 +124,7 @@ test('a page runs tasks in threads of its own, and on a program that offers it',
   assert.deepEqual(results, [21, [31]])
 })
 
-const options = { skip: 'saved' in SharedState.prototype ? false : 'states are not stored' }
-
-test('the state of a page outlives a reload', options, async () => {
+test('the state of a page outlives a reload', async () => {
   const program = `const node = new NodeKernel({ gameId: 'stored', discoveryTopics: [], bootstrapPeers: ['${relay.webSocket}'] })`
   const page = await openPage(browser, pages.url)
   await run(page, program)

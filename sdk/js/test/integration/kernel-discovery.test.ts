@@ -61,7 +61,7 @@ async function startProgram (discovery: Discovery): Promise<{ program: Libp2p, f
   return { program, found }
 }
 
-test('programs with the document\'s discovery example find each other over the relay', async () => {
+test('programs with the discovery example of the document find each other over the relay', async () => {
   const [a, b] = await Promise.all([startProgram(fromDocument()), startProgram(fromDocument())])
   await until('the discovery of both', () => a.found.has(b.program.peerId.toString()) && b.found.has(a.program.peerId.toString()))
 })

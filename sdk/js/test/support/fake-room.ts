@@ -26,6 +26,8 @@ export class FakeRoom {
   readonly random: () => number
   /** The share of published messages that each receiver loses. */
   loss = 0
+  /** The bytes of the largest message that the relays forward. */
+  bytesMax = Infinity
   /** The number of messages published by each node on each topic, by `<peer> <topic>`. */
   readonly published = new Map<string, number>()
 
@@ -101,6 +103,7 @@ export class FakeNode implements ProviderNode {
   }
 
   async publish (topic: string, data: Data): Promise<number> {
+    if (data instanceof Uint8Array && data.byteLength > this.#room.bytesMax) throw new PeerworkError('too-large', topic)
     const key = `${this.peerId} ${topic}`
     this.#room.published.set(key, (this.#room.published.get(key) ?? 0) + 1)
     await Promise.resolve()

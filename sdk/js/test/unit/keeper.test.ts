@@ -128,6 +128,19 @@ test('damaged and hostile records are left out, and the others count', async () 
   assert.equal(state.get('toString'), undefined)
 })
 
+test('a stored entry that would exhaust the clock is left out, and the next write wins', async () => {
+  const storage = new MemoryStorage()
+  storage.states.set('room/s', new Map([['k', { key: 'k', value: 'poison', clock: CLOCK_MAX, author: other }]]))
+  const { state } = open(storage)
+  await state.ready
+  assert.equal(state.get('k'), undefined)
+  state.set('k', 'own')
+  await state.saved()
+  const again = open(storage).state
+  await again.ready
+  assert.equal(again.get('k'), 'own')
+})
+
 test('a storage that returns no list, or too many records, fails and breaks nothing', async () => {
   for (const answer of [undefined, 'text', {}, new Array(20_001).fill(null)]) {
     const storage = new MemoryStorage()

@@ -11,9 +11,9 @@ import {
   DISCOVERY_BYTES_MAX, EVENTS_QUEUED_MAX, EVENTS_SEEN_MAX, EVENT_BYTES_MAX, PRESENCE_ADDRESSES_MAX, PROVIDERS_MAX,
   ROOM_CHARS_MAX, SCHEDULED_ENTRIES_MAX
 } from '../../src/limits.js'
+import { Rates } from '../../src/rates.js'
 import { namesOf } from '../../src/room/names.js'
 import { ComputeManager, NodeKernel } from '../../src/peercompute/index.js'
-import { Rates } from '../../src/peercompute/bucket.js'
 import { encodeAnnouncement, parseAnnouncement } from '../../src/peercompute/announcement.js'
 import { Discovery } from '../../src/peercompute/discovery.js'
 import { parseMessage } from '../../src/peercompute/messages.js'
@@ -78,18 +78,23 @@ test('keys of the state are unambiguous, within the bound of keys', () => {
 })
 
 test('a peer that sends too much is bounded, and is heard again later', () => {
-  const rates = new Rates(3, 2)
+  const rates = new Rates({ burst: 3, perSecond: 2 })
   const taken = (now: number): boolean[] => Array.from({ length: 4 }, () => rates.take(A, now))
   assert.deepEqual(taken(0), [true, true, true, false])
   assert.equal(rates.take(B, 0), true)
   assert.deepEqual(taken(1000), [true, true, false, false])
   assert.equal(rates.dropped, 3)
+  // The machine's clock was set back: nothing is won, and no time is lost.
+  assert.deepEqual(taken(-3_600_000), [false, false, false, false])
+  assert.equal(rates.take(A, -3_599_000), true)
 })
 
 test('a clock policy and a profile are brought within their bounds', () => {
   assert.deepEqual(checkClock({}), { mode: 'independent', tickHz: 30, networkProfile: null })
   assert.deepEqual(checkClock({ mode: 'kernel', tickHz: 1e9 }), { mode: 'kernel', tickHz: 100, networkProfile: null })
   assert.equal(checkClock({ tickHz: 0 }, checkClock({ tickHz: 12 })).tickHz, 12)
+  // Timers with a longer pause than 2 ** 31 ms fire at once.
+  assert.equal(checkClock({ tickHz: 1e-9 }).tickHz, 0.01)
   assert.equal(checkClock({ mode: 'other' as never }).mode, 'independent')
   const { snapshotHz, commandHz, eventRetryMax, maxEventsPerTick, snapshotTopic, reliableEventTypes } = checkProfile(
     { snapshotHz: 61, commandHz: Number.NaN, eventRetryMax: 21, maxEventsPerTick: 0, snapshotTopic: '', reliableEventTypes: 'x' as never })
@@ -242,6 +247,26 @@ test('a scheduler remembers a limited number of events', async () => {
   assert.equal(heard, EVENTS_SEEN_MAX + 2)
 })
 
+test('a peer that sends many events makes a scheduler forget none of another peer', () => {
+  const { made } = scheduler()
+  const heard: string[] = []
+  made.onEvent((peer) => { heard.push(peer) })
+  made.receive(B, eventFrom({ id: 'once', reliable: true }))
+  for (let id = 0; id < 2 * EVENTS_SEEN_MAX; id += 1) made.receive(A, eventFrom({ id: String(id), reliable: true }))
+  made.receive(B, eventFrom({ id: 'once', reliable: true }))
+  assert.equal(heard.filter((peer) => peer === B).length, 1)
+})
+
+test('a retry time that is no time is that of the profile', () => {
+  for (const retryMs of [Number.NaN, Infinity, -1, '1' as never]) {
+    const { made } = scheduler({ eventRetryMs: 500, eventRetryMax: 1 }, [A])
+    made.queueEvent('x', { reliable: true, retryMs })
+    made.tick(0)
+    made.tick(501)
+    assert.deepEqual([made.reliability.pending, made.reliability.dropped], [0, 1], String(retryMs))
+  }
+})
+
 test('events and providers have bounds', () => {
   const { made, events } = scheduler({ maxEventsPerTick: 1 })
   const text = 'x'.repeat(EVENT_BYTES_MAX - 2)
@@ -379,6 +404,26 @@ test('without threads a task runs in the program itself', async () => {
   assert.equal(await compute.submitTask({ data: 1, fn: (n: number) => { called += 1; return n + 1 } }), 2)
   assert.equal(called, 1)
   await assert.rejects(compute.submitTask({ fn: '() => 1' }), code('invalid-argument'))
+  const cancelled = compute.submitTask({ id: 'endless', fn: async () => await new Promise(() => {}) })
+  assert.equal(await compute.cancelTask('endless'), true)
+  await assert.rejects(cancelled, { name: 'AbortError' })
+  assert.equal(compute.getCapabilities().activeTaskCount, 0)
+})
+
+test('a start that fails after the join leaves no node behind', async () => {
+  for (const options of [{ stateTopic: 't'.repeat(1000) }, { offerCompute: { workers: -1 } }]) {
+    const kernel = new NodeKernel({ ...options, bootstrapPeers: [`/ip4/127.0.0.1/tcp/1/p2p/${A}`], timeoutMs: 0, listen: [] })
+    await assert.rejects(kernel.start(), code('invalid-argument'))
+    assert.deepEqual([kernel.isStarted, kernel.node, kernel.getNetworkManager().peerId], [false, undefined, null])
+    await assert.rejects(kernel.start(), code('invalid-argument'))
+  }
+})
+
+test('a kernel without a storage says so', async () => {
+  const kernel = new NodeKernel({ persist: undefined as never, bootstrapPeers: [`/ip4/127.0.0.1/tcp/1/p2p/${A}`], timeoutMs: 0, listen: [] })
+  await kernel.start()
+  assert.equal(kernel.getStatus().state.hasPersistence, false)
+  await kernel.stop()
 })
 
 test('a state works without a room: values, namespaces, listeners and snapshots', () => {

@@ -3,7 +3,7 @@ import test from 'node:test'
 import { Identity } from '../../src/index.js'
 import { utf8 } from '../../src/bytes.js'
 import { PUBLISH_BYTES_MAX, STATE_KEY_CHARS_MAX, STATE_VALUE_BYTES_MAX } from '../../src/limits.js'
-import { CLOCK_MAX, Entries, isNewer } from '../../src/state/entries.js'
+import { CLOCK_AHEAD_MAX, CLOCK_MAX, Entries, isNewer } from '../../src/state/entries.js'
 import { missing } from '../../src/state/exchange.js'
 import { encodeUpdates, fitsAsValue, parseUpdate } from '../../src/state/wire.js'
 import type { Json } from '../../src/bytes.js'
@@ -93,8 +93,18 @@ test('a deleted key stays deleted for older writes and comes back by newer ones'
 })
 
 test('nobody can end the counting', () => {
-  const entries = replica([{ key: 'k', value: 1, clock: CLOCK_MAX, author: b }])
-  assert.equal(entries.write('k', 2, a).clock, CLOCK_MAX)
+  const now = 1_800_000_000_000
+  const entries = new Entries(undefined, undefined, () => now)
+  const put = (clock: number): string => entries.apply({ key: 'k', value: clock, clock, author: b })
+  assert.deepEqual([put(CLOCK_MAX), put(now + CLOCK_AHEAD_MAX + 1)], ['unchanged', 'unchanged'])
+  entries.see(CLOCK_MAX)
+  assert.equal(entries.write('k', 2, a).clock, 1)
+  assert.equal(put(now + CLOCK_AHEAD_MAX), 'changed')
+  // The next write of this replica, or of another one that saw the same entry, still counts.
+  const next = entries.write('k', 2, a)
+  assert.equal(next.clock, now + CLOCK_AHEAD_MAX + 1)
+  assert.equal(entries.apply(next), 'changed')
+  assert.equal(put(next.clock + 2), 'unchanged')
   const message = (clock: number): Uint8Array => utf8(JSON.stringify({ v: 1, entries: [['k', clock, b, 1]] }))
   assert.equal(parseUpdate(message(CLOCK_MAX))?.length, 1)
   assert.equal(parseUpdate(message(CLOCK_MAX + 1)), undefined)

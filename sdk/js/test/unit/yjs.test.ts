@@ -5,7 +5,7 @@ import { afterEach, test } from 'node:test'
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 import { PeerworkError } from '../../src/index.js'
-import { YJS_PENDING_BYTES_MAX, YJS_UPDATE_BYTES_MAX } from '../../src/limits.js'
+import { PEERS_MAX, YJS_PENDING_BYTES_MAX, YJS_UPDATE_BYTES_MAX } from '../../src/limits.js'
 import { PeerworkProvider } from '../../src/yjs/index.js'
 import { MUTE_MS, Guard } from '../../src/yjs/guard.js'
 import { Outbox } from '../../src/yjs/outbox.js'
@@ -161,6 +161,16 @@ test('an update beyond the size of a message is fetched', async () => {
   }
 })
 
+test('an update beyond the size that the relays forward is fetched', async () => {
+  const room = new FakeRoom()
+  room.bytesMax = 100
+  const [one, two] = [open(room.join()), open(room.join())]
+  await until('both to be synced', () => one.synced && two.synced && one.peers.length === 1)
+  one.doc.getText('t').insert(0, 'x'.repeat(200))
+  await until('the announcement', () => room.published.get(`peer0 ${TOPIC}`) === 1, 3000)
+  await until('the update', () => textOf(two).length === 200)
+})
+
 test('the outbox keeps to the size of a message at the limit and one beyond', async () => {
   const sent: string[] = []
   const outbox = new Outbox({
@@ -267,7 +277,7 @@ test('a peer that sends garbage is ignored for a time, and the others go on', as
   const guard = new Guard({ burst: 2, perSecond: 1 })
   guard.mute('p', 0)
   assert.deepEqual([guard.isMuted('p', MUTE_MS - 1), guard.isMuted('p', MUTE_MS), guard.isMuted('q', 0)], [true, false, false])
-  assert.deepEqual([0, 0, 0, 999, 1000].map((now) => guard.allows('p', 1, now)), [true, true, false, false, true])
+  assert.deepEqual([0, 0, 0, 999, 1000].map((now) => guard.allows('p', now)), [true, true, false, false, true])
 })
 
 test('a peer has one awareness state, sets no other peer\'s, and takes it along when it leaves', async () => {
@@ -314,6 +324,57 @@ test('a late provider learns the awareness of all, and one that returns is seen 
   await two.destroy()
   assert.notEqual(own.getLocalState(), null)
   own.destroy()
+})
+
+test('an awareness state that changed right before a disconnection is seen after the return', async () => {
+  const room = new FakeRoom()
+  const [one, two] = [open(room.join()), open(room.join())]
+  await until('both to be synced', () => one.synced && two.synced && one.peers.length === 1 && two.peers.length === 1)
+  one.awareness.setLocalStateField('user', 'one')
+  one.disconnect()
+  await until('the departure', () => two.peers.length === 0)
+  one.connect()
+  await until('the state after the return', () => two.awareness.getStates().get(one.awareness.clientID)?.['user'] === 'one', 3000)
+})
+
+test('a provider remembers a limited number of peers, and present peers before others', async () => {
+  const room = new FakeRoom()
+  const node = room.join()
+  const one = open(node)
+  const [early, late] = [room.join(), room.join()]
+  const says = (from: string): void => { node.hear({ from, topic: TOPIC, data: Uint8Array.of(1, 1) }) }
+  const heard: string[] = []
+  one.on('peers', ({ added, removed }) => { heard.push(...added, ...removed.map((peer) => `-${peer}`)) })
+  says(early.peerId)
+  for (let at = 0; at < PEERS_MAX; at += 1) says(`stranger ${at}`)
+  says(late.peerId)
+  assert.deepEqual(one.peers, [early.peerId, late.peerId])
+  assert.deepEqual(heard.slice(PEERS_MAX), ['-stranger 0', `stranger ${PEERS_MAX - 1}`, '-stranger 1', late.peerId])
+})
+
+test('a provider that is disconnected during a comparison takes nothing of it', async () => {
+  const room = new FakeRoom()
+  const [a, b] = [room.join(), room.join()]
+  const two = open(b)
+  two.doc.getText('t').insert(0, 'theirs')
+  await until('the edit to be published', () => room.published.get(`peer1 ${TOPIC}`) === 1)
+  const one = open(a, { connect: false })
+  const openStream = a.openStream.bind(a)
+  let opened = 0
+  a.openStream = async (...args) => {
+    const stream = await openStream(...args)
+    opened += 1
+    // At first before the comparison begins, then in the middle of it.
+    if (opened === 1) one.disconnect()
+    else void (async () => { for (let turn = 0; turn < 8; turn += 1) await null; one.disconnect() })()
+    return stream
+  }
+  for (const wanted of [1, 2]) {
+    one.connect()
+    await until('the comparison to begin', () => opened === wanted)
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => { setImmediate(resolve) })
+    assert.deepEqual([textOf(one), one.peers], ['', []], `comparison ${wanted}`)
+  }
 })
 
 test('edits of a node that leaves arrive', async () => {
