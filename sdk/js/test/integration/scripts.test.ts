@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -96,6 +96,58 @@ test('the newest build is taken before the program of PATH', async () => {
   const debug = await make(join(folder, 'target/debug'), 30_000)
   assert.equal(findProgram(env), debug)
   assert.equal(findProgram({ ...env, PEERWORK_BIN: inPath }), inPath)
+})
+
+test('PEERWORK_BIN counts from the folder of the user, and an empty one does not count', async () => {
+  const { findProgram } = await import(join(root, 'scripts/program.mjs')) as { findProgram: (env: NodeJS.ProcessEnv) => string }
+  const program = join(folder, 'named')
+  await writeFile(program, '')
+  await chmod(program, 0o755)
+  assert.equal(findProgram({ PEERWORK_BIN: './named', INIT_CWD: folder }), program)
+  assert.throws(() => findProgram({ PEERWORK_BIN: './other', INIT_CWD: folder }), (error: Error) => error.message.includes(`${join(folder, 'other')} is no program`))
+  assert.throws(() => findProgram({ PEERWORK_BIN: '', CARGO_TARGET_DIR: join(folder, 'empty'), PATH: '' }), /cargo build/)
+})
+
+test('the package builds in a folder whose path has spaces and other letters', async () => {
+  const copy = join(folder, 'an é %41 folder')
+  await mkdir(copy)
+  for (const name of ['examples', 'package.json', 'scripts', 'src', 'test', 'tsconfig.json']) {
+    await cp(join(root, name), join(copy, name), { recursive: true, filter: (path) => path !== join(root, 'examples/dist') })
+  }
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const build = new Process('npm', ['--prefix', copy, 'run', 'examples', '--', '0'], clean({}))
+  try {
+    const [, url = ''] = await build.line(/^(http:\/\/127\.0\.0\.1:\d+\/)/, 120_000)
+    const page = await (await fetch(`${url}chat/`)).text()
+    assert.match(page, /<title>/)
+    const program = await fetch(`${url}chat/main.js`)
+    assert.equal(program.status, 200)
+    await program.body?.cancel()
+  } finally {
+    await build.stop()
+  }
+})
+
+/** Sends a request as it is, and returns the status of the answer. */
+async function statusOf (port: number, target: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+  let answer = ''
+  for await (const bytes of socket) answer += String(bytes)
+  return answer.split(' ')[1] ?? ''
+}
+
+test('npm run dev answers malformed requests, and goes on', async () => {
+  const dev = npm('dev', ['0'])
+  try {
+    const [, port = ''] = await dev.line(/http:\/\/127\.0\.0\.1:(\d+)\/ /)
+    const targets = ['/%ff', '/%00', '//', '/../../package.json', '/%2e%2e%2f%2e%2e%2fpackage.json', '/nothing']
+    const found = await Promise.all(targets.map(async (target) => await statusOf(Number(port), target)))
+    assert.deepEqual(found, ['400', '400', '200', '404', '404', '404'])
+    assert.equal(await statusOf(Number(port), '/'), '200')
+  } finally {
+    await dev.stop()
+  }
 })
 
 test('npm run dev serves pages that need no parameter, and builds again after a change', rust, async () => {
