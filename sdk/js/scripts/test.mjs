@@ -14,7 +14,8 @@ const [folder, part = ''] = process.argv.slice(2)
 
 const env = { ...process.env }
 // The tests have another working directory than the user.
-if (namedProgram() !== undefined) env.PEERWORK_BIN = namedProgram()
+if (namedProgram() === undefined) delete env.PEERWORK_BIN
+else env.PEERWORK_BIN = namedProgram()
 
 async function run (...args) {
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', cwd: path('.'), env })
