@@ -3,7 +3,6 @@
  * that came or of which updates are missing, and with one peer at an interval.
  */
 
-import { longController } from '../abort.js'
 import { PeerworkError } from '../errors.js'
 import { PEERS_MAX } from '../limits.js'
 import { Backoff, wait } from '../time.js'
@@ -45,7 +44,7 @@ export class Comparer {
   /** The peers to compare with, and the number of failed attempts. */
   readonly #wanted = new Map<string, number>()
   readonly #busy = new Set<string>()
-  readonly #stopped = longController()
+  readonly #stopped = new AbortController()
   readonly #backoff = new Backoff(PAUSES)
   #timer: ReturnType<typeof setTimeout> | undefined
   #beginning: AbortController | undefined
