@@ -175,14 +175,29 @@ test('npm run dev says when its port is taken, and when there is no relay', asyn
   await new Promise<void>((resolve) => { taken.listen(0, '127.0.0.1', resolve) })
   const { port } = taken.address() as AddressInfo
   await npm('dev', [String(port)]).line(new RegExp(`port ${port} is taken.*npm run dev -- ${port + 1}`))
+  const silent = createServer()
+  await new Promise<void>((resolve) => { silent.listen(0, '127.0.0.1', resolve) })
+  const { port: silentPort } = silent.address() as AddressInfo
   const dev = npm('dev', ['0', '--relay', `http://127.0.0.1:${port}`])
+  const browser = await launch()
   try {
     const [, url = ''] = await dev.line(/(http:\/\/127\.0\.0\.1:\d+\/) /)
+    await dev.line(/^built at/)
     taken.close()
     const answer = await fetch(`${url}relay-config.json`)
     assert.equal(answer.status, 404)
     assert.match(await answer.text(), /npm run relay/)
+    const page = await openPage(browser, `${url}chat/`)
+    await page.getByRole('alert').getByText('start one by npm run relay').waitFor()
+    // A relay that never answers: the page says that it joins, and nobody joins twice.
+    await page.getByLabel('Relay').fill(`/ip4/127.0.0.1/tcp/${silentPort}/ws/p2p/12D3KooWMTocLVb243eanESWBN3thdYVTJHGCJjo7jUbdoaxa8fC`)
+    await page.getByLabel('Your name').fill('Ada')
+    await page.getByRole('button', { name: 'Join' }).click()
+    await page.getByRole('status').getByText('joining…').waitFor()
+    assert.ok(await page.getByRole('button', { name: 'Join' }).isDisabled())
   } finally {
+    await browser.close()
+    silent.close()
     await dev.stop()
   }
 })
