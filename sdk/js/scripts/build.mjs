@@ -2,10 +2,11 @@
 
 import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { build } from 'esbuild'
+import { root } from './program.mjs'
 
-const root = new URL('..', import.meta.url)
-const path = (name) => new URL(name, root).pathname
+const path = (name) => join(root, name)
 
 /** The modules that the package exports for browsers, by the name of their bundle in dist/browser. */
 async function entryPoints () {

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { delimiter, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
@@ -22,14 +22,20 @@ function isProgram (path) {
   }
 }
 
+/** PEERWORK_BIN as an absolute path: npm runs scripts in the package, and tells where the user called it by INIT_CWD. */
+export function namedProgram (env = process.env) {
+  return env.PEERWORK_BIN ? resolve(env.INIT_CWD ?? '.', env.PEERWORK_BIN) : undefined
+}
+
 /**
  * The program: PEERWORK_BIN, or the newest build of this repository, or `peerwork` of PATH.
  * Throws an error that says how to build it.
  */
 export function findProgram (env = process.env) {
-  if (env.PEERWORK_BIN !== undefined) {
-    if (!isProgram(env.PEERWORK_BIN)) throw new Error(`PEERWORK_BIN=${env.PEERWORK_BIN} is no program`)
-    return env.PEERWORK_BIN
+  const named = namedProgram(env)
+  if (named !== undefined) {
+    if (!isProgram(named)) throw new Error(`PEERWORK_BIN=${named} is no program`)
+    return named
   }
   const target = env.CARGO_TARGET_DIR ?? join(repository, 'target')
   const built = ['release', 'debug'].map((profile) => join(target, profile, NAME)).filter(isProgram)

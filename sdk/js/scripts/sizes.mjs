@@ -7,9 +7,11 @@
 
 import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { root } from './program.mjs'
 
-const path = (name) => new URL(`../${name}`, import.meta.url).pathname
+const path = (name) => join(root, name)
 const TOLERANCE = 0.02
 /** The largest sizes in kB (1000 bytes), by entry point: as it is, and with gzip. */
 const BOUNDS = {

@@ -6,13 +6,19 @@
 
 import { spawnSync } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { namedProgram, root } from './program.mjs'
 
-const root = new URL('..', import.meta.url)
-const path = (name) => new URL(name, root).pathname
+const path = (name) => join(root, name)
 const [folder, part = ''] = process.argv.slice(2)
 
+const env = { ...process.env }
+// The tests have another working directory than the user.
+if (namedProgram() === undefined) delete env.PEERWORK_BIN
+else env.PEERWORK_BIN = namedProgram()
+
 async function run (...args) {
-  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', cwd: path('.') })
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', cwd: path('.'), env })
   if (status !== 0) process.exit(status ?? 1)
 }
 

@@ -8,6 +8,7 @@ import { checkTokens } from './net/access.js'
 import { parseSources } from './net/relay-sources.js'
 import { NetworkSecret } from './network/secret.js'
 import { parseTicket } from './network/ticket.js'
+import { JOIN_NAMES, checkOptionNames } from './option-names.js'
 import { namesOf } from './room/names.js'
 import { fitsAsState } from './room/presence-message.js'
 import type { Json } from './bytes.js'
@@ -124,6 +125,13 @@ export interface CheckedOptions extends CheckedNetwork {
 }
 
 const TIMEOUT_MS = 15_000
+const NETWORK_OPTIONS: ReadonlyArray<keyof NetworkOptions> = [
+  'relays', 'token', 'secrets', 'networkId', 'ticket', 'identity', 'timeoutMs', 'signal', 'allowPrivateAddresses'
+]
+/** The names of all options of `PeerworkNode.join`. */
+export const JOIN_OPTIONS: ReadonlyArray<keyof JoinOptions> = [
+  'relays', 'room', 'name', 'state', 'iceServers', 'listen', 'persist', ...NETWORK_OPTIONS
+]
 
 /**
  * Checks the options.
@@ -133,6 +141,8 @@ const TIMEOUT_MS = 15_000
  * @internal
  */
 export async function checkOptions (options: JoinOptions): Promise<CheckedOptions> {
+  checkOptionNames(options, JOIN_OPTIONS, JOIN_NAMES)
+  checkTransports(options)
   const names = namesOf(options.room)
   const name = checkName(options.name ?? '')
   const state = checkState(options.state ?? null)
@@ -156,6 +166,8 @@ export async function checkOptions (options: JoinOptions): Promise<CheckedOption
  * @internal
  */
 export async function checkNetwork (options: NetworkOptions): Promise<CheckedNetwork> {
+  checkOptionNames(options, NETWORK_OPTIONS, JOIN_NAMES)
+  checkWaiting(options)
   const relays = checkRelays(options)
   const ticket = options.ticket === undefined ? undefined : checkTicket(options.ticket, options)
   const sources = parseSources(relays, ticket?.relays)
@@ -167,6 +179,28 @@ export async function checkNetwork (options: NetworkOptions): Promise<CheckedNet
     signal: options.signal,
     allowPrivateAddresses: options.allowPrivateAddresses,
     membership: ticket === undefined ? checkSecrets(options) : { network: ticket.id, secrets: ticket.secrets }
+  }
+}
+
+function checkTransports ({ iceServers, listen }: JoinOptions): void {
+  const isListOf = (list: unknown, type: string): boolean => Array.isArray(list) && list.every((entry) => typeof entry === type && entry !== null)
+  if (iceServers !== undefined && !isListOf(iceServers, 'object')) {
+    throw new PeerworkError('invalid-argument', "iceServers is a list of servers, such as [{ urls: 'stun:stun.example:3478' }]")
+  }
+  if (listen !== undefined && !isListOf(listen, 'string')) {
+    throw new PeerworkError('invalid-argument', "listen is a list of addresses, such as ['/ip4/0.0.0.0/tcp/4001']")
+  }
+}
+
+function checkWaiting ({ identity, timeoutMs, signal }: NetworkOptions): void {
+  if (identity !== undefined && typeof (identity as Partial<Identity> | null)?.peerId !== 'string') {
+    throw new PeerworkError('invalid-argument', "identity is an Identity, such as await Identity.stored('name')")
+  }
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
+    throw new PeerworkError('invalid-argument', 'timeoutMs is a number of milliseconds, 0 or more')
+  }
+  if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.throwIfAborted !== 'function') {
+    throw new PeerworkError('invalid-argument', 'signal is an AbortSignal, such as controller.signal')
   }
 }
 

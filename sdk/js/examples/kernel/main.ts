@@ -4,7 +4,7 @@
  */
 
 import { NodeKernel } from 'peerwork/peercompute'
-import { avatar, element, make, nameOf } from '../shared/session.js'
+import { avatar, element, make, nameOf, showJoining } from '../shared/session.js'
 import type { Json } from 'peerwork'
 
 interface Player {
@@ -145,9 +145,11 @@ async function start (room: string): Promise<void> {
   const relays = given.getAll('relay')
   const typed = field('join-relay').value.trim()
   element('join-error').textContent = ''
+  showJoining(true)
   try {
     await enter(relays.length > 0 ? relays : typed === '' ? [] : [typed], room)
   } catch (error) {
+    showJoining(false)
     element('app').hidden = true
     element('join').hidden = false
     element('join-error').textContent = (error as Error).message

@@ -9,10 +9,22 @@ export function element<T extends HTMLElement = HTMLElement> (id: string): T {
   return found as T
 }
 
-/** The server of the examples as a list of relays, if it has a `relay-config.json`, as `npm run dev` does. */
+/**
+ * The server of the examples as a list of relays, if it has a `relay-config.json`, as `npm run dev`
+ * does. Otherwise the server may say what is missing, which is shown to the user.
+ */
 async function configured (): Promise<string[]> {
   const answer = await fetch('/relay-config.json').catch(() => undefined)
-  return answer?.ok === true ? [location.origin] : []
+  if (answer?.ok === true) return [location.origin]
+  if (answer?.headers.get('content-type') === 'text/plain') element('join-error').textContent = await answer.text()
+  return []
+}
+
+/** Shows whether the page is joining, so that nobody joins twice. */
+export function showJoining (joining: boolean): void {
+  element('status').textContent = joining ? 'joining…' : 'not joined'
+  const button = element('join').querySelector('button')
+  if (button !== null) button.disabled = joining
 }
 
 /**
@@ -45,8 +57,9 @@ export async function join (defaultRoom: string): Promise<PeerworkNode> {
 
 async function enter (relays: string[], room: string, name: string): Promise<PeerworkNode> {
   const own = new URLSearchParams(location.search).has('own')
-  const identity = own ? await Identity.generate() : await Identity.stored('examples')
+  showJoining(true)
   try {
+    const identity = own ? await Identity.generate() : await Identity.stored('examples')
     const node = await PeerworkNode.join({ relays, room, name, identity })
     element('join').hidden = true
     element('app').hidden = false
@@ -54,6 +67,7 @@ async function enter (relays: string[], room: string, name: string): Promise<Pee
     showStatus(node)
     return node
   } catch (error) {
+    showJoining(false)
     element('join').hidden = false
     element('join-error').textContent = (error as Error).message
     throw error

@@ -1,5 +1,6 @@
 /** This module sends one task to several peers and counts their results as votes. */
 
+import { longController } from '../abort.js'
 import { PeerworkError, messageOf } from '../errors.js'
 import { shuffled } from '../shuffled.js'
 import { readJsonFrame, writeJsonFrame } from '../stream/frames.js'
@@ -121,7 +122,7 @@ class Run<Output extends Json> {
   readonly #candidates: string[]
   readonly #vote: Vote
   readonly #asked = new Map<string, { since: number, ms?: number }>()
-  readonly #over = new AbortController()
+  readonly #over = longController()
   readonly #pending = new Set<Promise<void>>()
 
   constructor (

@@ -4,6 +4,7 @@
  */
 
 import { transports } from '#edge-transports'
+import { longController } from '../abort.js'
 import { PeerworkError } from '../errors.js'
 import { startCore } from '../net/core.js'
 import { Reach } from '../net/reach.js'
@@ -47,7 +48,7 @@ export class EdgeClient {
     const checked = await checkNetwork(options)
     const nothing = (): void => {}
     const relays = new Relays(checked.sources, { onConnected: nothing, onDisconnected: nothing, onPlacesChanged: nothing })
-    const closing = new AbortController()
+    const closing = longController()
     const core = await startCore({
       privateKey: checked.identity.privateKey,
       listen: [],

@@ -1,6 +1,7 @@
 /** `Relays` holds the links to all relays of a node and re-reads their addresses. */
 
 import { platform } from '#platform'
+import { longController } from '../abort.js'
 import { PeerworkError } from '../errors.js'
 import { ICE_SERVERS_MAX, RELAYS_MAX } from '../limits.js'
 import { fetchRelays } from './relay-sources.js'
@@ -230,7 +231,7 @@ export class Relays {
   }
 
   #run (link: RelayLink, signal: AbortSignal): void {
-    const end = new AbortController()
+    const end = longController()
     this.#links.set(link.id, link)
     this.#ends.set(link.id, end)
     const running = link.run(AbortSignal.any([signal, end.signal])).finally(() => { this.#running.delete(running) })

@@ -2,6 +2,8 @@
 
 import { platform } from '#platform'
 import { PeerworkError } from '../errors.js'
+import { JOIN_NAMES, checkOptionNames } from '../option-names.js'
+import { JOIN_OPTIONS } from '../options.js'
 import { DISCOVERY_TOPIC } from './discovery.js'
 import { roomName } from './room-name.js'
 import type { OfferOptions } from '../compute/compute.js'
@@ -97,6 +99,24 @@ export const DEFAULT_CONFIG = {
 
 const TICK_HZ_MIN = 0.01
 const TICK_HZ_MAX = 100
+const OWN_OPTIONS: ReadonlyArray<Exclude<keyof KernelOptions, keyof JoinOptions>> = [
+  'topology', 'bootstrapPeers', 'gameId', 'roomId', 'stateTopic', 'discoveryTopic', 'discoveryTopics', 'clockPolicy', 'maxWorkers',
+  'enableWorkers', 'offerCompute', 'enableWarmDeltaProvider', 'deltaNamespace', 'docName', 'enablePersistence',
+  'disableStateNetworkProvider', 'disableStateBroadcast', 'stateBroadcastNamespaces', 'storageMode', 'enableWebGPU', 'enableGPUHub',
+  'enablePhysics', 'enableInput', 'gpuHubFrameBudgetMs'
+]
+const KERNEL_OPTIONS: readonly string[] = [
+  ...OWN_OPTIONS, ...JOIN_OPTIONS.filter((name) => !['relays', 'room', 'signal'].includes(name))
+]
+/** Names that users give to options of a kernel, and the names that these options have. */
+const KERNEL_NAMES: Readonly<Record<string, string>> = {
+  ...JOIN_NAMES,
+  relays: 'bootstrapPeers',
+  bootstrap: 'bootstrapPeers',
+  room: 'roomId',
+  roomName: 'roomId',
+  game: 'gameId'
+}
 
 /**
  * Checks the options that do not belong to `PeerworkNode.join`.
@@ -104,6 +124,7 @@ const TICK_HZ_MAX = 100
  * @throws PeerworkError `invalid-argument`.
  */
 export function checkConfig (options: KernelOptions): { config: KernelConfig, room: string } {
+  checkOptionNames(options, KERNEL_OPTIONS, KERNEL_NAMES)
   const gameId = options.gameId || 'default-game'
   const roomId = options.roomId || 'default-room'
   const room = roomName(gameId, roomId)

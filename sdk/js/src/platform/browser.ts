@@ -12,6 +12,7 @@ export const platform: Platform = {
   processors: () => navigator.hardwareConcurrency || 1,
   startTask,
   stateStorage: databaseStorage,
+  allowListeners: () => {},
   onOnline: (listener) => onWindow('online', listener),
   onExit: (listener) => onWindow('pagehide', listener)
 }

@@ -2,6 +2,7 @@
  * This module implements the platform of Node.js: worker threads and state files.
  */
 
+import { setMaxListeners } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { folderStorage } from './state-folder.js'
@@ -13,6 +14,7 @@ export const platform: Platform = {
   processors: availableParallelism,
   startTask,
   stateStorage: folderStorage,
+  allowListeners: (signal) => { setMaxListeners(0, signal) },
   onOnline: () => () => {},
   onExit: () => () => {}
 }

@@ -37,6 +37,8 @@ export interface Platform {
   startTask: (run: TaskRun) => TaskThread
   /** The storage of shared states with a name; nothing is opened before the first use. */
   stateStorage: (name: string) => StateStorage
+  /** Lets any number of listeners wait for a signal; older versions of Node.js warn of more than 10. */
+  allowListeners: (signal: AbortSignal) => void
   /** Calls `listener` when the network may be available again. */
   onOnline: (listener: () => void) => () => void
   /** Calls `listener` when the page or process is about to end. */

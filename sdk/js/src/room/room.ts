@@ -1,6 +1,7 @@
 /** `Room` creates the parts of a node, connects them and runs them until the node leaves. */
 
 import { platform } from '#platform'
+import { longController } from '../abort.js'
 import { Compute } from '../compute/compute.js'
 import { Edges } from '../fetch/edges.js'
 import { startNetwork } from '../net/libp2p.js'
@@ -131,7 +132,7 @@ export class Room {
 
   /** Starts all parts; resolves when a relay is connected or the time for connecting is over. */
   static async start (options: CheckedOptions, emitter: Emitter<NodeEvents>): Promise<Room> {
-    const leaving = new AbortController()
+    const leaving = longController()
     let room: Room | undefined
     const relays = new Relays(options.sources, {
       onConnected: (relay) => { room?.onRelay('relay:connected', relay) },

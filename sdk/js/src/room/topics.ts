@@ -1,6 +1,7 @@
 /** `Topics` subscribes to gossip topics, and publishes messages after waiting for a subscriber. */
 
 import { TopicValidatorResult } from '@libp2p/gossipsub'
+import { longController } from '../abort.js'
 import { callSafely } from '../events.js'
 import type { Network } from '../net/libp2p.js'
 import type { Message, SubscriptionChangeData } from '@libp2p/gossipsub'
@@ -19,7 +20,7 @@ export type Check = (message: SignedMessage) => boolean
 export class Topics {
   readonly #network: Network
   readonly #handlers = new Map<string, Set<TopicHandler>>()
-  readonly #stopped = new AbortController()
+  readonly #stopped = longController()
 
   constructor (network: Network) {
     this.#network = network

@@ -1,6 +1,7 @@
 /** Tests the package in Chromium, in a page of the test without the examples. */
 
 import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
 import { App } from '../support/app.js'
 import { closePages, launch, openPage } from '../support/browser.js'
@@ -50,6 +51,37 @@ async function join (room: string, name: string): Promise<Page> {
   }, { relay: relay.webSocket, room, name })
   return page
 }
+
+/** Lists all that the code of a page can change for other code: the properties of the global object, of its values and of their prototypes. */
+async function globalsOf (page: Page): Promise<string[]> {
+  return await page.evaluate(() => Reflect.ownKeys(globalThis).flatMap((name) => {
+    const value = Reflect.get(globalThis, name) as unknown
+    if ((typeof value !== 'object' && typeof value !== 'function') || value === null || value === globalThis) return [String(name)]
+    const prototype: unknown = Object(Reflect.get(value, 'prototype') ?? {})
+    const source = (holder: object, key: PropertyKey): string => {
+      const { value, get, set } = Reflect.getOwnPropertyDescriptor(holder, key) ?? {}
+      return [value, get, set].map((one) => typeof one === 'function' ? Function.prototype.toString.call(one) : typeof one).join()
+    }
+    return [value, prototype].flatMap((holder) => {
+      return Reflect.ownKeys(holder as object).map((key) => `${String(name)} ${String(key)} ${source(holder as object, key)}`)
+    })
+  }))
+}
+
+// The build leaves out imports between the bundles that take nothing, and applications may leave out
+// each bundle that they do not use. Both are safe only for bundles that do nothing but define.
+test('no bundle changes a global object when it is loaded', async () => {
+  const page = await openPage(browser, pages.url)
+  const before = await globalsOf(page)
+  assert.ok(before.length > 5_000)
+  const names = (await readdir(new URL('../../browser', import.meta.url))).filter((name) => name.endsWith('.js') && name !== 'yjs.js')
+  assert.ok(names.length > 5)
+  await page.evaluate(async (names) => {
+    for (const name of names) await import(`/${name}`)
+  }, names)
+  assert.deepEqual((await globalsOf(page)).filter((line) => !before.includes(line)), [])
+  assert.equal((await globalsOf(page)).length, before.length)
+})
 
 test('a page calls an app behind an edge, over a connection that the relay cannot read', async () => {
   const edge = await FakeEdge.start({ relay: relay.tcp, ports: [app.port] })

@@ -126,6 +126,58 @@ for (const compiler of ['typescript', 'typescript-oldest']) {
   }
 }
 
+/** The names that the programs of the documents take from the program around them, by document. */
+const AROUND = `
+type StateStorage = import('peerwork').StateStorage
+type StateRecord = import('peerwork').StateRecord
+type ResolveRecords = import('peerwork').ResolveRecords
+declare const PeerworkNode: typeof import('peerwork').PeerworkNode
+declare const PeerworkProvider: typeof import('peerwork/yjs').PeerworkProvider
+declare const redeemTicket: typeof import('peerwork').redeemTicket
+declare const identity: import('peerwork').Identity
+declare const doc: import('yjs').Doc
+declare const edge: string
+declare const relays: string[]
+declare const draw: (...change: unknown[]) => void
+declare const warn: (text: string) => void
+`
+const NODES: Record<string, string> = { 'docs/peercompute.md': "import('peerwork/peercompute').NodeKernel" }
+
+/** A program of a document as a module: its imports, and the rest in a function. */
+function moduleOf (program: string): string {
+  const lines = program.split('\n')
+  const imports = lines.filter((line) => line.startsWith('import '))
+  return [...imports, 'export async function program () {', ...lines.filter((line) => !line.startsWith('import ')), '}'].join('\n')
+}
+
+test('every program in the README and in docs passes the type check', async () => {
+  const folder = join(project, 'documents')
+  const documents = files.filter((file) => file.endsWith('.md'))
+  let programs = 0
+  for (const document of documents) {
+    const text = await readFile(join(installed, document), 'utf8')
+    const at = join(folder, document)
+    await mkdir(at, { recursive: true })
+    await writeFile(join(at, 'around.d.ts'), `${AROUND}declare const node: ${NODES[document] ?? "import('peerwork').PeerworkNode"}\n`)
+    for (const [, program = ''] of text.matchAll(/^```[jt]s\n([^]*?)^```$/gm)) {
+      programs += 1
+      // The name of the file tells where the program begins in the document.
+      await writeFile(join(at, `line-${text.slice(0, text.indexOf(program)).split('\n').length}.ts`), moduleOf(program))
+    }
+    // The programs are JavaScript for readers, without checks for null and without types of parameters.
+    await writeFile(join(at, 'tsconfig.json'), JSON.stringify({
+      compilerOptions: {
+        strict: false, skipLibCheck: true, noEmit: true, target: 'es2022', module: 'esnext', moduleResolution: 'bundler', types: [],
+        lib: ['es2022', 'dom', 'dom.iterable']
+      },
+      include: ['*.ts']
+    }))
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    await run(process.execPath, [tsc, '--project', at]).catch((error: { stdout: string }) => assert.fail(`${document}: ${error.stdout}`))
+  }
+  assert.ok(programs >= 12, `${programs} programs`)
+})
+
 /** Runs a program of the consumer. */
 async function consume (name: string, source: string, ...args: string[]): Promise<string> {
   await writeFile(join(project, name), source)

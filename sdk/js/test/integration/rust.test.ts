@@ -146,3 +146,11 @@ test('the relay\'s page tells its addresses', options, async () => {
   const node = await members.join({ relays: [`http://127.0.0.1:${port}`], room: 'page', listen: [] })
   assert.deepEqual(node.relays.map(({ id, connected }) => [id, connected]), [[relay.id, true]])
 })
+
+test('the limits of a relay by default are those of the document about PeerCompute', options, async () => {
+  const port = /\/tcp\/(\d+)/.exec((await startRelay()).webSocket)?.[1]
+  const { limits } = await (await fetch(`http://127.0.0.1:${port}/`)).json() as { limits: Record<string, number> }
+  const { reservations, reservationSeconds, circuitBytes, circuitSeconds } = limits
+  assert.deepEqual({ reservations, reservationSeconds, circuitBytes, circuitSeconds },
+    { reservations: 100, reservationSeconds: 3600, circuitBytes: 50 * 1024 * 1024, circuitSeconds: 600 })
+})

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -98,6 +98,58 @@ test('the newest build is taken before the program of PATH', async () => {
   assert.equal(findProgram({ ...env, PEERWORK_BIN: inPath }), inPath)
 })
 
+test('PEERWORK_BIN counts from the folder of the user, and an empty one does not count', async () => {
+  const { findProgram } = await import(join(root, 'scripts/program.mjs')) as { findProgram: (env: NodeJS.ProcessEnv) => string }
+  const program = join(folder, 'named')
+  await writeFile(program, '')
+  await chmod(program, 0o755)
+  assert.equal(findProgram({ PEERWORK_BIN: './named', INIT_CWD: folder }), program)
+  assert.throws(() => findProgram({ PEERWORK_BIN: './other', INIT_CWD: folder }), (error: Error) => error.message.includes(`${join(folder, 'other')} is no program`))
+  assert.throws(() => findProgram({ PEERWORK_BIN: '', CARGO_TARGET_DIR: join(folder, 'empty'), PATH: '' }), /cargo build/)
+})
+
+test('the package builds in a folder whose path has spaces and other letters', async () => {
+  const copy = join(folder, 'an é %41 folder')
+  await mkdir(copy)
+  for (const name of ['examples', 'package.json', 'scripts', 'src', 'test', 'tsconfig.json']) {
+    await cp(join(root, name), join(copy, name), { recursive: true, filter: (path) => path !== join(root, 'examples/dist') })
+  }
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const build = new Process('npm', ['--prefix', copy, 'run', 'examples', '--', '0'], clean({}))
+  try {
+    const [, url = ''] = await build.line(/^(http:\/\/127\.0\.0\.1:\d+\/)/, 120_000)
+    const page = await (await fetch(`${url}chat/`)).text()
+    assert.match(page, /<title>/)
+    const program = await fetch(`${url}chat/main.js`)
+    assert.equal(program.status, 200)
+    await program.body?.cancel()
+  } finally {
+    await build.stop()
+  }
+})
+
+/** Sends a request as it is, and returns the status of the answer. */
+async function statusOf (port: number, target: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+  let answer = ''
+  for await (const bytes of socket) answer += String(bytes)
+  return answer.split(' ')[1] ?? ''
+}
+
+test('npm run dev answers malformed requests, and goes on', async () => {
+  const dev = npm('dev', ['0'])
+  try {
+    const [, port = ''] = await dev.line(/http:\/\/127\.0\.0\.1:(\d+)\/ /)
+    const targets = ['/%ff', '/%00', '//', '/../../package.json', '/%2e%2e%2f%2e%2e%2fpackage.json', '/nothing']
+    const found = await Promise.all(targets.map(async (target) => await statusOf(Number(port), target)))
+    assert.deepEqual(found, ['400', '400', '200', '404', '404', '404'])
+    assert.equal(await statusOf(Number(port), '/'), '200')
+  } finally {
+    await dev.stop()
+  }
+})
+
 test('npm run dev serves pages that need no parameter, and builds again after a change', rust, async () => {
   const relay = await Relay.start(['--no-peer-log'])
   const port = /\/tcp\/(\d+)/.exec(relay.webSocket)?.[1] ?? ''
@@ -123,14 +175,29 @@ test('npm run dev says when its port is taken, and when there is no relay', asyn
   await new Promise<void>((resolve) => { taken.listen(0, '127.0.0.1', resolve) })
   const { port } = taken.address() as AddressInfo
   await npm('dev', [String(port)]).line(new RegExp(`port ${port} is taken.*npm run dev -- ${port + 1}`))
+  const silent = createServer()
+  await new Promise<void>((resolve) => { silent.listen(0, '127.0.0.1', resolve) })
+  const { port: silentPort } = silent.address() as AddressInfo
   const dev = npm('dev', ['0', '--relay', `http://127.0.0.1:${port}`])
+  const browser = await launch()
   try {
     const [, url = ''] = await dev.line(/(http:\/\/127\.0\.0\.1:\d+\/) /)
+    await dev.line(/^built at/)
     taken.close()
     const answer = await fetch(`${url}relay-config.json`)
     assert.equal(answer.status, 404)
     assert.match(await answer.text(), /npm run relay/)
+    const page = await openPage(browser, `${url}chat/`)
+    await page.getByRole('alert').getByText('start one by npm run relay').waitFor()
+    // A relay that never answers: the page says that it joins, and nobody joins twice.
+    await page.getByLabel('Relay').fill(`/ip4/127.0.0.1/tcp/${silentPort}/ws/p2p/12D3KooWMTocLVb243eanESWBN3thdYVTJHGCJjo7jUbdoaxa8fC`)
+    await page.getByLabel('Your name').fill('Ada')
+    await page.getByRole('button', { name: 'Join' }).click()
+    await page.getByRole('status').getByText('joining…').waitFor()
+    assert.ok(await page.getByRole('button', { name: 'Join' }).isDisabled())
   } finally {
+    await browser.close()
+    silent.close()
     await dev.stop()
   }
 })

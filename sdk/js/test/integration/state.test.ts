@@ -27,6 +27,28 @@ async function join (room: string, name: string): Promise<PeerworkNode> {
   return await members.join({ relays: [relay.webSocket], room, name, listen: [] })
 }
 
+test('a room of 15 members with two states causes no warning of Node.js', async () => {
+  const warnings: string[] = []
+  const onWarning = (warning: Error): void => { warnings.push(warning.stack ?? warning.message) }
+  process.on('warning', onWarning)
+  try {
+    const nodes = await Promise.all(Array.from({ length: 15 }, async (_, at) => {
+      return await members.join({ relays: [relay.tcp], room: 'fifteen', name: `member ${at}` })
+    }))
+    await allSee(nodes)
+    for (const name of ['one', 'two']) {
+      const states = nodes.map((node) => node.state<number>(name))
+      await Promise.all(states.map(async (state) => { await state.ready }))
+      states[0]?.set('key', 1)
+      await until('the write', () => states.every((state) => state.get('key') === 1))
+    }
+    await members.leave()
+  } finally {
+    process.off('warning', onWarning)
+  }
+  assert.deepEqual(warnings, [])
+})
+
 test('a node that joins late gets the earlier writes, and others get its own', async () => {
   const first = (await join('late', 'first')).state<number>('board', { initial: { zero: 0 } })
   first.set('one', 1)
