@@ -40,6 +40,8 @@ export class Relays {
   readonly #configs = new Map<URL, RelayConfig>()
   #fetchErrors: PeerworkError[] = []
   #refreshing = false
+  /** The next request to the URLs after one that failed. */
+  #again: ReturnType<typeof setTimeout> | undefined
 
   constructor (sources: RelaySources, listener: RelayListener) {
     this.#sources = sources
@@ -53,7 +55,10 @@ export class Relays {
     this.#add(this.#sources.fixed)
     void this.#refresh()
     const off = platform.onOnline(() => { this.retryNow() })
-    signal.addEventListener('abort', off, { once: true })
+    signal.addEventListener('abort', () => {
+      off()
+      clearTimeout(this.#again)
+    }, { once: true })
   }
 
   /** Waits until all links have ended after the signal was aborted. */
@@ -190,10 +195,8 @@ export class Relays {
     this.#refreshing = false
     this.#fetchErrors = errors
     this.#changed()
-    if (errors.length > 0) {
-      const again = setTimeout(() => { void this.#refresh() }, REFRESH_MS)
-      signal.addEventListener('abort', () => { clearTimeout(again) }, { once: true })
-    }
+    clearTimeout(this.#again)
+    if (errors.length > 0) this.#again = setTimeout(() => { void this.#refresh() }, REFRESH_MS)
   }
 
   #noteMistakes (id: string, { mistakes }: RelayConfig): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import '#transports'
+import { getEventListeners } from 'node:events'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +10,9 @@ import { Identity, PeerworkError } from '../../src/index.js'
 import { ADDRESS_CHARS_MAX } from '../../src/limits.js'
 import { addressOf, isPeerId, isPrivateAddress, parseAddress, transportOf } from '../../src/net/addresses.js'
 import { parseSources } from '../../src/net/relay-sources.js'
+import { Relays } from '../../src/net/relays.js'
 import { Backoff, wait, withDeadline } from '../../src/time.js'
+import type { LinkNetwork } from '../../src/net/relay-link.js'
 
 const [relay, peer] = await Promise.all([0, 1].map(async () => (await Identity.generate()).peerId)) as [string, string]
 const invalid = (error: unknown): boolean => error instanceof PeerworkError && error.code === 'invalid-argument'
@@ -106,4 +109,18 @@ test('a deadline ends work, and a caller\'s signal ends it with its own reason',
 test('a WebSocket that fails without a listener for errors ends no process', async () => {
   const socket = new WebSocket('ws://127.0.0.1:9/')
   await new Promise((resolve) => { socket.addEventListener('close', resolve) })
+})
+
+test('asking a URL again and again leaves no listeners behind', async () => {
+  const nothing = (): void => {}
+  const leaving = new AbortController()
+  const relays = new Relays(parseSources(['http://127.0.0.1:1/']), { onConnected: nothing, onDisconnected: nothing, onPlacesChanged: nothing })
+  relays.start({} as LinkNetwork, leaving.signal)
+  const before = getEventListeners(leaving.signal, 'abort').length
+  try {
+    await assert.rejects(relays.anyConnected(500, leaving.signal), /asking http:/)
+    assert.equal(getEventListeners(leaving.signal, 'abort').length, before)
+  } finally {
+    leaving.abort()
+  }
 })
