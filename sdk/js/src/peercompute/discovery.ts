@@ -10,6 +10,7 @@ import { DISCOVERY_TOPICS_MAX, PEERS_MAX, RAW_TOPIC_CHARS_MAX } from '../limits.
 import { PeerworkNode } from '../node.js'
 import { encodeAnnouncement, parseAnnouncement } from './announcement.js'
 import { callHandler } from './handlers.js'
+import { clock } from '../time.js'
 import type { Message } from '@libp2p/gossipsub'
 import type { Network } from '../net/libp2p.js'
 import type { Room } from '../room/room.js'
@@ -52,7 +53,7 @@ export class Discovery {
   }
 
   get peers (): DiscoveredPeer[] {
-    const since = Date.now() - SILENT_MS
+    const since = clock() - SILENT_MS
     return [...this.#peers.values()].filter(({ lastSeen }) => lastSeen >= since)
       .map((peer) => ({ ...peer, multiaddrs: [...peer.multiaddrs] }))
   }
@@ -109,7 +110,7 @@ export class Discovery {
     const announced = parseAnnouncement(event.detail)
     if (announced === undefined || announced.peerId === this.#network?.libp2p.peerId.toString()) return
     const before = this.#peers.get(announced.peerId)
-    const peer = { ...announced, topic, lastSeen: Date.now() }
+    const peer = { ...announced, topic, lastSeen: clock() }
     // The entry moves to the end of the map, so that the node that was silent longest is first.
     this.#peers.delete(peer.peerId)
     this.#peers.set(peer.peerId, peer)
