@@ -157,7 +157,7 @@ export class Room {
     const { names } = options
     try {
       await this.streams.take(names.messageProtocol, async (stream, from) => { await this.messages.receive(stream, from) })
-      await this.streams.take(names.stateProtocol, async (stream) => { await this.states.serve(stream) })
+      await this.streams.take(names.stateProtocol, async (stream, from) => { await this.states.serve(stream, from) })
       await this.streams.take(names.computeProtocol, async (stream, from) => { await this.compute.serve(stream, from) })
       this.#watch(names, signal)
       this.relays.start(this.network, signal)

@@ -6,7 +6,7 @@ import { EMPTY } from '../bytes.js'
 import { YJS_NAME_CHARS_MAX } from '../limits.js'
 import { AwarenessLink } from './awareness-link.js'
 import { Comparer } from './comparer.js'
-import { Docs, PROTOCOL } from './docs.js'
+import { Docs, PROTOCOL, turnOf } from './docs.js'
 import { requestDoc } from './exchange.js'
 import { Guard } from './guard.js'
 import { Observable } from './observable.js'
@@ -302,7 +302,9 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
 
   async #compare (peer: string): Promise<Comparison> {
     try {
-      const result = await requestDoc(await this.#node.openStream(peer, PROTOCOL), this.name, this.#replica)
+      const result = await this.#docs.turns.run(turnOf(peer, this.name), async () => {
+        return await requestDoc(await this.#node.openStream(peer, PROTOCOL), this.name, this.#replica)
+      })
       this.#onHolder(peer, result.known)
       return result
     } catch (error) {
