@@ -100,7 +100,10 @@ export async function withProgress<T> (
     return setTimeout(() => { late.abort(deadline.late()) }, Math.min(ms, end - clock()))
   }
   let timer = begin(deadline.ms)
+  let isOver = false
   const extend = (ms: number): void => {
+    // Work that was given up may go on for a moment.
+    if (isOver) return
     clearTimeout(timer)
     timer = begin(ms)
   }
@@ -108,6 +111,7 @@ export async function withProgress<T> (
   try {
     return await orAborted(work(signal, extend), signal)
   } finally {
+    isOver = true
     clearTimeout(timer)
   }
 }

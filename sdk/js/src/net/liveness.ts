@@ -46,6 +46,7 @@ export class Liveness {
 
   constructor (libp2p: Libp2p) {
     libp2p.addEventListener('connection:open', ({ detail }) => { this.#watch(detail) })
+    libp2p.addEventListener('stop', () => { this.stop() })
     this.#timer = setInterval(() => {
       for (const connection of libp2p.getConnections()) void this.#check(connection)
     }, INTERVAL_MS)

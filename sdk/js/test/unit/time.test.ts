@@ -1,6 +1,7 @@
 /** Tests the clock, and deadlines that move with progress. */
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import test from 'node:test'
 import { PeerworkError } from '../../src/index.js'
 import { Presence } from '../../src/room/presence.js'
@@ -74,4 +75,23 @@ test('work with progress ends with the reason of the caller\'s signal', async ()
   const running = withProgress({ ms: 5_000, totalMs: 5_000, late, signal: caller.signal }, async (signal) => { await wait(5_000, signal) })
   caller.abort(reason)
   await assert.rejects(running, reason)
+})
+
+test('work that was given up moves no deadline any more, and holds no process up', async () => {
+  const script = `
+    import { withProgress } from ${JSON.stringify(new URL('../../src/time.js', import.meta.url).href)}
+    let more
+    const late = () => new Error('late')
+    await withProgress({ ms: 10, totalMs: 600_000, late }, async (_signal, extend) => {
+      more = extend
+      await new Promise(() => {})
+    }).catch(() => {})
+    more(600_000)
+  `
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' })
+  try {
+    await until('the process to end', () => child.exitCode === 0, 20_000)
+  } finally {
+    child.kill('SIGKILL')
+  }
 })
