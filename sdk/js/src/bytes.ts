@@ -1,5 +1,7 @@
 /** This module converts between bytes, text and JSON. */
 
+import { JSON_DEPTH_MAX } from './limits.js'
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
@@ -54,12 +56,50 @@ export function isObject (value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Parses UTF-8 bytes as JSON; returns `undefined` when they are not JSON. */
+/**
+ * Parses UTF-8 bytes as JSON; returns `undefined` when they are not JSON, or nested deeper than
+ * `JSON_DEPTH_MAX` and the message around a value.
+ */
 export function parseJson (bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(textOf(bytes))
+    const text = textOf(bytes)
+    return isShallow(text, JSON_DEPTH_MAX + ENVELOPE_DEPTH) ? JSON.parse(text) : undefined
   } catch {
     return undefined
+  }
+}
+
+/** The levels that messages add around a value. */
+const ENVELOPE_DEPTH = 8
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+/** The bit by which `{` and `}` differ from `[` and `]`. */
+const BRACE_BIT = 0x20
+const OPENING = 0x5b
+const CLOSING = 0x5d
+
+/** Whether arrays and objects of JSON text are nested at most `max` deep. */
+export function isShallow (json: string, max = JSON_DEPTH_MAX): boolean {
+  if (json.length <= max) return true
+  let depth = 0
+  for (let at = 0; at < json.length; at += 1) {
+    const char = json.charCodeAt(at)
+    if (char === QUOTE) at = endOfString(json, at)
+    else if ((char & ~BRACE_BIT) === OPENING && (depth += 1) > max) return false
+    else if ((char & ~BRACE_BIT) === CLOSING) depth -= 1
+  }
+  return true
+}
+
+/** The place of the quote that ends the string of JSON text that begins at `start`. */
+function endOfString (json: string, start: number): number {
+  for (let at = start + 1; ; at += 1) {
+    const end = json.indexOf('"', at)
+    if (end < 0) return json.length
+    let escapes = 0
+    while (json.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes += 1
+    if (escapes % 2 === 0) return end
+    at = end
   }
 }
 

@@ -12,6 +12,11 @@ const MIB = 1024 * KIB
 export const ROOM_CHARS_MAX = 96
 /** Characters of the name of a topic, protocol or state after percent-encoding. */
 export const NAME_CHARS_MAX = 96
+/**
+ * Arrays and objects inside each other in JSON. JavaScript engines write JSON by recursion, and fail
+ * at a depth of some thousands that depends on the caller.
+ */
+export const JSON_DEPTH_MAX = 256
 /** Bytes of one published message; relays forward messages of at most 256 KiB. */
 export const PUBLISH_BYTES_MAX = 128 * KIB
 /**

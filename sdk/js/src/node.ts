@@ -51,6 +51,7 @@ export class PeerworkNode {
   readonly #options: CheckedOptions
   readonly #emitter: Emitter<NodeEvents>
   readonly #leaveHandlers = new Set<() => void | Promise<void>>()
+  #leaving: Promise<void> | undefined
   /** The peer id of this node. */
   readonly peerId: string
   /** The name of the room. */
@@ -274,8 +275,16 @@ export class PeerworkNode {
     return () => { this.#leaveHandlers.delete(own) }
   }
 
-  /** Announces that this node leaves, ends all connections and removes all handlers. */
+  /**
+   * Announces that this node leaves, ends all connections and removes all handlers. A further call
+   * waits for the end of the first.
+   */
   async leave (): Promise<void> {
+    this.#leaving ??= this.#leave()
+    await this.#leaving
+  }
+
+  async #leave (): Promise<void> {
     const handlers = [...this.#leaveHandlers]
     this.#leaveHandlers.clear()
     if (handlers.length > 0) {

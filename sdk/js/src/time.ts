@@ -1,6 +1,21 @@
-/** This module has helpers for waiting: deadlines, backoff and abort signals. */
+/** This module has helpers for time: a clock, deadlines, backoff and abort signals. */
 
 import { PeerworkError } from './errors.js'
+
+let latest = 0
+let ahead = 0
+
+/**
+ * The time in milliseconds, by a clock that does not go back. It goes on where it was when the
+ * system's clock is set back, so that no pause lasts until the system's clock is there again. It
+ * jumps forward with the system's clock, as after the sleep of a computer.
+ */
+export function clock (): number {
+  const time = Date.now() + ahead
+  ahead += Math.max(0, latest - time)
+  latest = Math.max(latest, time)
+  return latest
+}
 
 /** Waits for a time; rejects with the signal's reason when the signal is aborted. */
 export async function wait (ms: number, signal?: AbortSignal): Promise<void> {
@@ -63,6 +78,41 @@ export async function withDeadline<T> (
   } finally {
     clearTimeout(timer)
     deadline.signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** The deadline of a {@link withProgress} call, whose `ms` is the time until the first progress. */
+export interface ProgressDeadline extends Deadline {
+  /** The time for all work. */
+  totalMs: number
+}
+
+/**
+ * Runs work that must make progress: like {@link withDeadline}, but each call of `extend` moves the
+ * deadline, at most to the end of `totalMs`.
+ */
+export async function withProgress<T> (
+  deadline: ProgressDeadline, work: (signal: AbortSignal, extend: (ms: number) => void) => Promise<T>
+): Promise<T> {
+  const late = new AbortController()
+  const end = clock() + deadline.totalMs
+  const begin = (ms: number): ReturnType<typeof setTimeout> => {
+    return setTimeout(() => { late.abort(deadline.late()) }, Math.min(ms, end - clock()))
+  }
+  let timer = begin(deadline.ms)
+  let isOver = false
+  const extend = (ms: number): void => {
+    // Work that was given up may go on for a moment.
+    if (isOver) return
+    clearTimeout(timer)
+    timer = begin(ms)
+  }
+  const signal = deadline.signal === undefined ? late.signal : AbortSignal.any([deadline.signal, late.signal])
+  try {
+    return await orAborted(work(signal, extend), signal)
+  } finally {
+    isOver = true
+    clearTimeout(timer)
   }
 }
 

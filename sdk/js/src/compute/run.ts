@@ -6,7 +6,7 @@ import { shuffled } from '../shuffled.js'
 import { readJsonFrame, writeJsonFrame } from '../stream/frames.js'
 import { StreamReader } from '../stream/reader.js'
 import { endWriting } from '../stream/writer.js'
-import { withDeadline } from '../time.js'
+import { clock, withDeadline } from '../time.js'
 import { ANSWER_FRAME_BYTES_MAX, parseAnswer, taskMessage } from './wire.js'
 import { Vote } from './vote.js'
 import type { Reply } from './vote.js'
@@ -159,13 +159,13 @@ class Run<Output extends Json> {
   #ask (): void {
     const peer = this.#candidates.pop()
     if (peer === undefined) return
-    this.#asked.set(peer, { since: Date.now() })
+    this.#asked.set(peer, { since: clock() })
     const asking = this.#reply(peer).then((reply) => {
       this.#pending.delete(asking)
       if (this.#over.signal.aborted) return
       this.#vote.add(peer, reply)
       const asked = this.#asked.get(peer)
-      if (asked !== undefined) asked.ms = Date.now() - asked.since
+      if (asked !== undefined) asked.ms = clock() - asked.since
       // A peer that did not compute is replaced by another; a peer that was too slow or wrong has
       // used its vote.
       if (reply.ok || !['busy', 'refused', 'unreachable'].includes(reply.failure)) return
@@ -199,7 +199,7 @@ class Run<Output extends Json> {
   #conclude (): RunResult<Output> {
     const majority = this.#vote.majority
     const reports = [...this.#asked].map(([peer, { since, ms }]) => {
-      return { ...this.#report(peer, majority?.peers ?? []), ms: ms ?? Date.now() - since }
+      return { ...this.#report(peer, majority?.peers ?? []), ms: ms ?? clock() - since }
     })
     if (majority === undefined) {
       const cause = { reports }

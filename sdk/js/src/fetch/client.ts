@@ -29,6 +29,8 @@ export class EdgeClient {
   /** The peer id of this node. */
   readonly peerId: string
 
+  #closed: Promise<void> | undefined
+
   private constructor (core: Core, relays: Relays, closing: AbortController, options: CheckedNetwork) {
     this.#core = core
     this.#relays = relays
@@ -85,9 +87,13 @@ export class EdgeClient {
     return await fetchFrom(this.#edges, this.peerId, url, init)
   }
 
-  /** Ends all connections. */
+  /** Ends all connections; a further call waits for the end of the first. */
   async close (): Promise<void> {
-    if (this.#closing.signal.aborted) return
+    this.#closed ??= this.#close()
+    await this.#closed
+  }
+
+  async #close (): Promise<void> {
     this.#closing.abort(new DOMException('the client was closed', 'AbortError'))
     await this.#relays.stopped()
     await this.#core.stop()

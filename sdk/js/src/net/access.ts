@@ -11,6 +11,7 @@ import { TOKEN_CHARS_MAX, TOKEN_CHARS_MIN } from '../limits.js'
 import { StreamReader } from '../stream/reader.js'
 import { endWriting, writeAll } from '../stream/writer.js'
 import { isPeerId } from './addresses.js'
+import { clock } from '../time.js'
 import type { Connection } from '@libp2p/interface'
 
 export const ACCESS_PROTOCOL = '/peerwork/access/1'
@@ -75,7 +76,7 @@ export class Access {
    *
    * @throws Error when the relay could not be asked.
    */
-  async prove (connection: Connection, now = Date.now()): Promise<Proof> {
+  async prove (connection: Connection, now = clock()): Promise<Proof> {
     const token = this.#tokens(connection.remotePeer.toString())
     if (token === undefined) return 'none'
     const known = this.#proofs.get(connection)

@@ -10,6 +10,7 @@ import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { Access } from './access.js'
 import { Identified } from './fitness.js'
+import { Liveness } from './liveness.js'
 import { Membership, PROOF_DEADLINE_MS } from './membership.js'
 import { namedRelays } from './named-relays.js'
 import { stopQuietly } from './quiet-stop.js'
@@ -26,9 +27,10 @@ import type { Transports } from '../platform/transports.js'
 const ADDRESS_DEADLINE_MS = 15_000
 /**
  * The bytes that a peer may send on a stream before they are read. A paused stream buffers them,
- * and libp2p resets a stream with more than 4 MiB; yamux's own limit is 16 MiB.
+ * and libp2p resets a stream with more than 4 MiB; yamux's own limit is 16 MiB. Pings of the relay
+ * wait behind them: 16 s on a link of 256 kbit/s, where the relay waits 20 s.
  */
-const STREAM_WINDOW_BYTES = 2 * 1024 * 1024
+const STREAM_WINDOW_BYTES = 512 * 1024
 /** The time that a node has to answer to identify once the connection takes part in the network. */
 const IDENTIFY_DEADLINE_MS = 5_000
 
@@ -92,6 +94,8 @@ export async function startCore (
     // All addresses may be dialled here, because this package chooses them itself, see
     // `net/reach.ts`.
     connectionGater: { denyDialMultiaddr: () => false },
+    // `Liveness` takes its place.
+    connectionMonitor: { enabled: false },
     connectionManager: {
       addressDialTimeout: ADDRESS_DEADLINE_MS,
       dialTimeout: 2 * ADDRESS_DEADLINE_MS,
@@ -112,6 +116,7 @@ export async function startCore (
   if (parts.transports === undefined || parts.membership === undefined || reservations === undefined) {
     throw new Error('libp2p made its services and transports when it was created')
   }
+  const liveness = new Liveness(libp2p)
   return {
     libp2p,
     membership: parts.membership,
@@ -119,6 +124,9 @@ export async function startCore (
     identified: new Identified(libp2p),
     access,
     transports: parts.transports,
-    stop: async () => { await stopQuietly(libp2p, parts.addresses) }
+    stop: async () => {
+      liveness.stop()
+      await stopQuietly(libp2p, parts.addresses)
+    }
   }
 }

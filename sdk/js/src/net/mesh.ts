@@ -8,7 +8,7 @@
  * circuit is closed.
  */
 
-import { Backoff } from '../time.js'
+import { Backoff, clock } from '../time.js'
 import { isRelayed } from './connections.js'
 import type { Reach } from './reach.js'
 import type { Roster, Member } from '../room/roster.js'
@@ -71,7 +71,7 @@ export class Mesh {
   }
 
   /** Checks every member once; called after each change and once a second. */
-  attend (signal: AbortSignal, now = Date.now()): void {
+  attend (signal: AbortSignal, now = clock()): void {
     const members = this.#membersInOrder(now)
     for (const id of this.#links.keys()) {
       if (this.#roster.get(id) === undefined) this.#links.delete(id)
@@ -147,7 +147,7 @@ export class Mesh {
       try {
         await this.#reach.connect(member.id, member.here.addresses, signal)
       } finally {
-        link.dialAt = Date.now() + link.dial.next()
+        link.dialAt = clock() + link.dial.next()
       }
     })
   }
@@ -162,7 +162,7 @@ export class Mesh {
       try {
         await this.#reach.dial(member.id, addresses, signal)
       } finally {
-        link.upgradeAt = Date.now() + link.upgrade.next()
+        link.upgradeAt = clock() + link.upgrade.next()
       }
     })
   }

@@ -7,6 +7,7 @@ import { ICE_SERVERS_MAX, RELAYS_MAX } from '../limits.js'
 import { fetchRelays } from './relay-sources.js'
 import { RelayLink } from './relay-link.js'
 import { isPrivateAddress } from './addresses.js'
+import { clock } from '../time.js'
 import type { LinkNetwork } from './relay-link.js'
 import type { RelayStatus } from './relay-link.js'
 import type { RelayConfig } from './relay-config.js'
@@ -105,12 +106,12 @@ export class Relays {
    * the last errors.
    */
   async anyConnected (deadlineMs: number, signal: AbortSignal): Promise<void> {
-    const deadline = Date.now() + deadlineMs
+    const deadline = clock() + deadlineMs
     while (![...this.#links.values()].some((link) => link.connected && link.settled && link.verdict === undefined)) {
       signal.throwIfAborted()
       const verdict = this.#verdict()
       if (verdict !== undefined) throw verdict
-      const left = deadline - Date.now()
+      const left = deadline - clock()
       if (left <= 0) {
         if ([...this.#links.values()].some((link) => link.connected && link.verdict === undefined)) return
         throw this.#unreachable()
@@ -172,8 +173,8 @@ export class Relays {
   async #refresh (): Promise<void> {
     const signal = this.#signal
     if (signal === undefined || signal.aborted || this.#sources.urls.length === 0) return
-    if (Date.now() - this.#refreshed < REFRESH_MS) return
-    this.#refreshed = Date.now()
+    if (clock() - this.#refreshed < REFRESH_MS) return
+    this.#refreshed = clock()
     this.#refreshing = true
     const listed: ListedRelays[] = []
     const errors: PeerworkError[] = []

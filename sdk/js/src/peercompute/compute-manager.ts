@@ -9,6 +9,7 @@ import { THREADS_MAX } from '../limits.js'
 import { orAborted } from '../time.js'
 import { callHandler } from './handlers.js'
 import { ThreadPool } from './thread-pool.js'
+import { clock } from '../time.js'
 import type { Json } from '../bytes.js'
 import type { Compute } from '../compute/compute.js'
 import type { RunOptions } from '../compute/run.js'
@@ -111,11 +112,11 @@ export class ComputeManager {
     if (this.#active.has(id)) throw new PeerworkError('invalid-argument', `a task with the id "${id}" is running`)
     const cancel = new AbortController()
     this.#active.set(id, cancel)
-    const since = Date.now()
+    const since = clock()
     try {
       const result = await this.#run(task, code, cancel.signal)
       this.#completed += 1
-      this.#totalMs += Date.now() - since
+      this.#totalMs += clock() - since
       return this.#unwrap(result)
     } catch (error) {
       this.#failed += 1

@@ -11,6 +11,7 @@ import { PeerworkNode } from '../node.js'
 import { remember } from '../recent.js'
 import { encodeAnnouncement, parseAnnouncement } from './announcement.js'
 import { callHandler } from './handlers.js'
+import { clock } from '../time.js'
 import type { Message } from '@libp2p/gossipsub'
 import type { Network } from '../net/libp2p.js'
 import type { Room } from '../room/room.js'
@@ -53,7 +54,7 @@ export class Discovery {
   }
 
   get peers (): DiscoveredPeer[] {
-    const since = Date.now() - SILENT_MS
+    const since = clock() - SILENT_MS
     return [...this.#peers.values()].filter(({ lastSeen }) => lastSeen >= since)
       .map((peer) => ({ ...peer, multiaddrs: [...peer.multiaddrs] }))
   }
@@ -110,7 +111,7 @@ export class Discovery {
     const announced = parseAnnouncement(event.detail)
     if (announced === undefined || announced.peerId === this.#network?.libp2p.peerId.toString()) return
     const before = this.#peers.get(announced.peerId)
-    const peer = { ...announced, topic, lastSeen: Date.now() }
+    const peer = { ...announced, topic, lastSeen: clock() }
     // The node that was silent longest makes room.
     remember(this.#peers, peer.peerId, peer, PEERS_MAX)
     if (before?.multiaddrs.join() === peer.multiaddrs.join()) return

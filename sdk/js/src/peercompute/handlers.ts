@@ -1,5 +1,7 @@
 /** This module calls functions of programs, whose errors must not disturb the kernel. */
 
+import { clock } from '../time.js'
+
 /** Calls a handler; an error that it throws or rejects with is printed. */
 export function callHandler<Args extends unknown[]> (name: string, handler: (...args: Args) => unknown, ...args: Args): void {
   try {
@@ -26,7 +28,7 @@ const NAMES_MAX = 1000
 const reported = new Map<string, number>()
 
 function report (name: string, error: unknown): void {
-  const now = Date.now()
+  const now = clock()
   if (now - (reported.get(name) ?? Number.NEGATIVE_INFINITY) < REPORT_GAP_MS) return
   if (reported.size >= NAMES_MAX) reported.clear()
   reported.set(name, now)

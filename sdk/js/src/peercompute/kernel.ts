@@ -9,6 +9,7 @@ import { NetworkManager } from './network-manager.js'
 import { checkClock, checkConfig, sharesNamespace, storageOf } from './options.js'
 import { relaysOf } from './relays.js'
 import { StateManager } from './state-manager.js'
+import { clock } from '../time.js'
 import type { Json } from '../bytes.js'
 import type { ComputeTask } from './compute-manager.js'
 import type { ClockPolicy, KernelConfig, KernelOptions } from './options.js'
@@ -192,7 +193,7 @@ export class NodeKernel {
   }
 
   /** Makes the scheduler send what is due. */
-  tick (now = Date.now()): void {
+  tick (now = clock()): void {
     this.#network.tickScheduler(now)
   }
 
@@ -215,12 +216,12 @@ export class NodeKernel {
   async #join (relays: string[], identity: Identity, signal: AbortSignal): Promise<PeerworkNode> {
     const options = { ...this.config, ...storageOf(this.config), relays, room: this.#room, identity, signal }
     const timeoutMs = this.config.timeoutMs ?? FIRST_RELAY_MS
-    const since = Date.now()
+    const since = clock()
     try {
       return await PeerworkNode.join({ ...options, timeoutMs })
     } catch (error) {
       // A failure before the deadline is one that waiting does not mend.
-      const waited = Date.now() - since >= timeoutMs
+      const waited = clock() - since >= timeoutMs
       if (!(error instanceof PeerworkError) || error.code !== 'relay-unreachable' || !waited) throw error
       console.warn(`[peerwork] started without a relay, and dialling on: ${messageOf(error)}`)
       return await PeerworkNode.join({ ...options, timeoutMs: 0 })

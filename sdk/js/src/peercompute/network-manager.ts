@@ -13,6 +13,7 @@ import { Discovery } from './discovery.js'
 import { callHandler } from './handlers.js'
 import { parseMessage } from './messages.js'
 import { Scheduler } from './scheduler.js'
+import { clock } from '../time.js'
 import type { Json } from '../bytes.js'
 import type { Peer } from '../room/peer.js'
 import type { PeerworkNode } from '../node.js'
@@ -216,8 +217,8 @@ export class NetworkManager {
 
   /** Dials relays that are not connected at once, at most once a second. */
   async redialBootstrapPeers (): Promise<void> {
-    if (Date.now() - this.#redialedAt < REDIAL_GAP_MS) return
-    this.#redialedAt = Date.now()
+    if (clock() - this.#redialedAt < REDIAL_GAP_MS) return
+    this.#redialedAt = clock()
     this.#node?.redial()
   }
 
@@ -266,7 +267,7 @@ export class NetworkManager {
     return this.#clock
   }
 
-  tickScheduler (now = Date.now()): void {
+  tickScheduler (now = clock()): void {
     if (this.#scheduling) this.#scheduler.tick(now)
   }
 
@@ -433,8 +434,8 @@ export class NetworkManager {
   }
 
   #warn ({ type }: ScheduledMessage, error: unknown): void {
-    if (Date.now() - this.#warnedAt < WARNING_GAP_MS) return
-    this.#warnedAt = Date.now()
+    if (clock() - this.#warnedAt < WARNING_GAP_MS) return
+    this.#warnedAt = clock()
     const why = error instanceof PeerworkError && error.code === 'too-large' ? `it exceeds ${PUBLISH_BYTES_MAX} bytes` : error
     console.warn(`[peerwork] a ${type} message could not be sent:`, why)
   }

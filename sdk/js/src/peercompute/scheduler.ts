@@ -14,6 +14,7 @@ import { Seen } from './seen.js'
 import { callHandler, callProvider } from './handlers.js'
 import { checkProfile, checkRetryMs } from './profile.js'
 import { ReliableEvents } from './reliable.js'
+import { clock } from '../time.js'
 import type { Json } from '../bytes.js'
 import type {
   AckMessage, CommandMessage, EventEntry, EventMessage, Header, ProviderEntry, ScheduledMessage, SnapshotMessage
@@ -171,7 +172,7 @@ export class Scheduler {
   }
 
   /** Sends what is due. */
-  tick (now = Date.now()): void {
+  tick (now = clock()): void {
     if (this.#adapter.peerId() === null) return
     this.#sendCommands(now)
     this.#sendSnapshot(now)
@@ -179,7 +180,7 @@ export class Scheduler {
   }
 
   /** Sends all queued events once, and waits until they are sent. */
-  async flush (now = Date.now()): Promise<void> {
+  async flush (now = clock()): Promise<void> {
     if (this.#adapter.peerId() === null) return
     for (let left = this.#events.length + this.#reliable.size; left > 0; left -= this.#profile.maxEventsPerTick) {
       this.#sendEvents(now)
@@ -214,7 +215,7 @@ export class Scheduler {
     }
     const eventIds = message.payload.filter(({ reliable }) => reliable).map(({ id }) => id)
     if (eventIds.length === 0 || this.#onWay.size >= SENDING_MAX) return
-    const ack: AckMessage = { type: 'pc-ack', ...this.#frame('event', Date.now()), payload: { eventIds } }
+    const ack: AckMessage = { type: 'pc-ack', ...this.#frame('event', clock()), payload: { eventIds } }
     this.#track(this.#adapter.send(from, ack))
   }
 

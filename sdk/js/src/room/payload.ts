@@ -1,7 +1,8 @@
 /** This module encodes application data: one byte for the kind of data, then the data. */
 
 import { PeerworkError } from '../errors.js'
-import { concat, parseJson, textOf, utf8 } from '../bytes.js'
+import { concat, isShallow, parseJson, textOf, utf8 } from '../bytes.js'
+import { JSON_DEPTH_MAX } from '../limits.js'
 import type { Json } from '../bytes.js'
 
 /**
@@ -38,6 +39,9 @@ function kindAndBytes (data: Data): [number, Uint8Array] {
     throw new PeerworkError('invalid-argument', 'the data cannot be written as JSON', { cause })
   }
   if (text === undefined) throw new PeerworkError('invalid-argument', 'the data cannot be written as JSON')
+  if (!isShallow(text)) {
+    throw new PeerworkError('invalid-argument', `the data is nested deeper than ${JSON_DEPTH_MAX} levels`)
+  }
   return [JSON_VALUE, utf8(text)]
 }
 

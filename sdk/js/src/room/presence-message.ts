@@ -3,7 +3,7 @@
  * is dropped.
  */
 
-import { isIntegerIn, isObject, isText, parseJson, utf8 } from '../bytes.js'
+import { isIntegerIn, isObject, isShallow, isText, parseJson, utf8 } from '../bytes.js'
 import {
   ADDRESS_CHARS_MAX, PEER_NAME_CHARS_MAX, PEER_STATE_BYTES_MAX, PRESENCE_ADDRESSES_MAX,
   PRESENCE_BYTES_MAX
@@ -61,11 +61,11 @@ function isAddresses (value: unknown): value is string[] {
     value.every((address) => isText(address, ADDRESS_CHARS_MAX))
 }
 
-/** Whether a state is JSON within the size limit. */
+/** Whether a state is JSON within the limits of size and depth. */
 export function fitsAsState (state: Json): boolean {
   try {
     const text = JSON.stringify(state) as string | undefined
-    return text !== undefined && utf8(text).byteLength <= PEER_STATE_BYTES_MAX
+    return text !== undefined && isShallow(text) && utf8(text).byteLength <= PEER_STATE_BYTES_MAX
   } catch {
     return false
   }

@@ -6,7 +6,7 @@
 import { Roster } from './roster.js'
 import { encodePresence, parsePresence } from './presence-message.js'
 import { ADDRESS_CHARS_MAX, PRESENCE_ADDRESSES_MAX } from '../limits.js'
-import { wait } from '../time.js'
+import { clock, wait } from '../time.js'
 import type { Change, Member } from './roster.js'
 import type { Json } from '../bytes.js'
 import type { Topics } from './topics.js'
@@ -62,13 +62,13 @@ export class Presence {
       ({ from, data }) => { this.#onMessage(from, data) }
     )
     while (!signal.aborted) {
-      const pause = Math.max(this.#nextAt - Date.now(), this.#lastSent + GAP_MS - Date.now())
+      const pause = Math.max(this.#nextAt - clock(), this.#lastSent + GAP_MS - clock())
       if (pause > 0) {
         await this.#sleep(pause, signal)
         continue
       }
-      this.#nextAt = Date.now() + this.roster.intervalMs
-      this.#lastSent = Date.now()
+      this.#nextAt = clock() + this.roster.intervalMs
+      this.#lastSent = clock()
       await this.#say()
     }
     off()
@@ -76,7 +76,7 @@ export class Presence {
 
   /** Announces this node again within `withinMs`, because its description changed. */
   announce (withinMs = 0): void {
-    this.#nextAt = Math.min(this.#nextAt, Date.now() + withinMs)
+    this.#nextAt = Math.min(this.#nextAt, clock() + withinMs)
     this.#wake()
   }
 
@@ -94,7 +94,7 @@ export class Presence {
 
   /** Removes peers that have been silent for too long. */
   expire (isConnected: (id: string) => boolean): void {
-    for (const member of this.roster.expire(Date.now(), isConnected)) {
+    for (const member of this.roster.expire(clock(), isConnected)) {
       this.#listener.onChange('leave', member)
     }
   }
@@ -120,7 +120,7 @@ export class Presence {
     const message = parsePresence(data)
     if (message === undefined || from === this.#self) return
     const before = this.roster.get(from)
-    const change = this.roster.apply(from, message, Date.now())
+    const change = this.roster.apply(from, message, clock())
     const member = this.roster.get(from) ?? before
     if (member === undefined) return
     if (change !== 'none') this.#listener.onChange(change, member)

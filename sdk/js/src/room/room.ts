@@ -9,7 +9,7 @@ import { Mesh } from '../net/mesh.js'
 import { Reach } from '../net/reach.js'
 import { Relays } from '../net/relays.js'
 import { isRelayed } from '../net/connections.js'
-import { wait } from '../time.js'
+import { clock, wait } from '../time.js'
 import { States } from '../state/states.js'
 import { Messages } from './messages.js'
 import { peerOf } from './peer.js'
@@ -84,6 +84,7 @@ export class Room {
   readonly #kinds = new Map<string, Peer['connection']>()
   #presenceRunning: Promise<void> = Promise.resolve()
   #attending = false
+  #left: Promise<void> | undefined
 
   private constructor (
     network: Network, relays: Relays, options: CheckedOptions,
@@ -157,7 +158,7 @@ export class Room {
     const { names } = options
     try {
       await this.streams.take(names.messageProtocol, async (stream, from) => { await this.messages.receive(stream, from) })
-      await this.streams.take(names.stateProtocol, async (stream) => { await this.states.serve(stream) })
+      await this.streams.take(names.stateProtocol, async (stream, from) => { await this.states.serve(stream, from) })
       await this.streams.take(names.computeProtocol, async (stream, from) => { await this.compute.serve(stream, from) })
       this.#watch(names, signal)
       this.relays.start(this.network, signal)
@@ -183,9 +184,13 @@ export class Room {
     return this.presence.roster.members.map((member) => this.#peer(member))
   }
 
-  /** Announces the departure and stops all parts. */
+  /** Announces the departure and stops all parts; a further call waits for the end of the first. */
   async leave (): Promise<void> {
-    if (this.left) return
+    this.#left ??= this.#leave()
+    await this.#left
+  }
+
+  async #leave (): Promise<void> {
     this.compute.stop()
     await Promise.all([this.presence.goodbye().catch(() => {}), this.#store()])
     this.#leaving.abort(new DOMException('the node left', 'AbortError'))
@@ -223,7 +228,7 @@ export class Room {
     libp2p.addEventListener('connection:open', attend)
     libp2p.addEventListener('connection:close', attend)
     libp2p.addEventListener('peer:disconnect', (event) => {
-      this.presence.roster.closed(event.detail.toString(), Date.now())
+      this.presence.roster.closed(event.detail.toString(), clock())
       this.#mesh.forget(event.detail.toString())
     })
     libp2p.addEventListener('self:peer:update', () => { this.presence.announce() })

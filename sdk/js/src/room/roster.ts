@@ -32,6 +32,11 @@ export const EXPIRY_MS = EXPIRY_INTERVALS * INTERVAL_MS
  * slow down pages in the background.
  */
 export const CONNECTED_EXPIRY_MS = 180_000
+/**
+ * The number of missed intervals after which a message counts although a later one came before: the
+ * peer was started again, and its clock is behind the clock that it had.
+ */
+const RESTART_INTERVALS = 2
 /** The time for which a peer may stay silent after its last connection closed. */
 export const CLOSED_EXPIRY_MS = 8_000
 
@@ -65,11 +70,11 @@ export class Roster {
 
   /**
    * Applies a message. Outdated and repeated messages, and new peers beyond the limit, change
-   * nothing.
+   * nothing; an outdated message of a peer that was silent for a while counts.
    */
   apply (id: string, message: PresenceMessage, now: number): Change {
     const member = this.#members.get(id)
-    if (member !== undefined && message.sequence <= member.here.sequence) return 'none'
+    if (member !== undefined && this.#isOutdated(member, message.sequence, now)) return 'none'
     if (message.kind === 'bye') return this.#members.delete(id) ? 'leave' : 'none'
     if (member === undefined && this.#members.size >= this.#max) return 'none'
     this.#members.set(id, {
@@ -99,6 +104,11 @@ export class Roster {
 
   clear (): void {
     this.#members.clear()
+  }
+
+  #isOutdated (member: Member, sequence: number, now: number): boolean {
+    if (sequence === member.here.sequence) return true
+    return sequence < member.here.sequence && now - member.lastSeen <= RESTART_INTERVALS * this.intervalMs
   }
 }
 

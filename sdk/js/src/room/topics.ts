@@ -3,6 +3,7 @@
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import { longController } from '../abort.js'
 import { callSafely } from '../events.js'
+import { clock } from '../time.js'
 import type { Network } from '../net/libp2p.js'
 import type { Message, SubscriptionChangeData } from '@libp2p/gossipsub'
 
@@ -63,10 +64,10 @@ export class Topics {
    */
   async publish (topic: string, data: Uint8Array, patienceMs: number): Promise<number> {
     const { pubsub } = this.#network
-    const deadline = Date.now() + patienceMs
+    const deadline = clock() + patienceMs
     for (;;) {
       const { recipients } = await pubsub.publish(topic, data)
-      const left = deadline - Date.now()
+      const left = deadline - clock()
       if (recipients.length > 0 || left <= 0 || this.#stopped.signal.aborted) return recipients.length
       await this.#subscribed(topic, left)
     }

@@ -22,6 +22,19 @@ const HEAD_BYTES_MAX = 1024
 /** The number of frames of one snapshot: the largest state in the smallest useful frames. */
 const FRAMES_MAX = Math.ceil(2 * STATE_BYTES_MAX / PUBLISH_BYTES_MAX) + STATE_KEYS_MAX
 
+/**
+ * The time for each further frame. A side begins to answer when it has read all that was sent, of
+ * which streams and sockets hold some MiB back: minutes on a slow link.
+ */
+const FRAME_MS = 180_000
+
+/** The deadline of an exchange. */
+export interface Patience {
+  signal: AbortSignal
+  /** Moves the deadline, because the exchange makes progress. */
+  extend: (ms: number) => void
+}
+
 /** The functions of a state that the exchange uses. */
 export interface Replica {
   readonly digest: number
@@ -37,16 +50,16 @@ export interface Replica {
  * @throws PeerworkError `bad-answer`, `cut-off`.
  */
 export async function requestState (
-  stream: Stream, name: string, replica: Replica, signal: AbortSignal
+  stream: Stream, name: string, replica: Replica, patience: Patience
 ): Promise<boolean> {
+  const { signal } = patience
   const reader = new StreamReader(stream)
   await writeJsonFrame(stream, { v: VERSION, name, digest: replica.digest }, signal)
   const answer = await readJsonFrame(reader, HEAD_BYTES_MAX, signal)
   if (!isObject(answer)) throw new PeerworkError('bad-answer', 'the peer answered nonsense about a state')
   if (answer['known'] === true && answer['same'] !== true) {
-    const theirs = await readEntries(reader, signal)
-    replica.take(theirs)
-    await writeEntries(stream, missing(replica.all, theirs), signal)
+    const theirs = await readEntries(reader, replica, patience)
+    await writeEntries(stream, missing(replica.all, theirs), patience)
   }
   await endWriting(stream, signal)
   return answer['known'] === true
@@ -54,8 +67,9 @@ export async function requestState (
 
 /** Answers the request of a peer. */
 export async function serveState (
-  stream: Stream, find: (name: string) => Replica | undefined, signal: AbortSignal
+  stream: Stream, find: (name: string) => Replica | undefined, patience: Patience
 ): Promise<void> {
+  const { signal } = patience
   const reader = new StreamReader(stream)
   const head = await readJsonFrame(reader, HEAD_BYTES_MAX, signal)
   if (!isObject(head) || head['v'] !== VERSION || !isText(head['name'], NAME_CHARS_MAX) ||
@@ -66,21 +80,26 @@ export async function serveState (
   const same = replica?.digest === head['digest']
   await writeJsonFrame(stream, { known: replica !== undefined, same }, signal)
   if (replica !== undefined && !same) {
-    await writeEntries(stream, replica.all, signal)
-    replica.take(await readEntries(reader, signal))
+    await writeEntries(stream, replica.all, patience)
+    await readEntries(reader, replica, patience)
   }
   await endWriting(stream, signal)
 }
 
-async function writeEntries (stream: Stream, entries: Entry[], signal: AbortSignal): Promise<void> {
-  for (const message of encodeUpdates(entries)) await writeAll(stream, encodeFrame(message), signal)
+async function writeEntries (stream: Stream, entries: Entry[], { signal, extend }: Patience): Promise<void> {
+  for (const message of encodeUpdates(entries)) {
+    extend(FRAME_MS)
+    await writeAll(stream, encodeFrame(message), signal)
+  }
   await writeJsonFrame(stream, { end: true }, signal)
 }
 
-async function readEntries (reader: StreamReader, signal: AbortSignal): Promise<Entry[]> {
+/** Reads the entries of the other side, and applies those of each frame when it is there. */
+async function readEntries (reader: StreamReader, replica: Replica, { signal, extend }: Patience): Promise<Entry[]> {
   const entries: Entry[] = []
   let bytes = 0
   for (let frames = 0; frames < FRAMES_MAX; frames += 1) {
+    extend(FRAME_MS)
     const frame = await readFrame(reader, PUBLISH_BYTES_MAX, signal)
     const part = parseUpdate(frame)
     if (part === undefined) {
@@ -91,6 +110,7 @@ async function readEntries (reader: StreamReader, signal: AbortSignal): Promise<
     bytes += frame.byteLength
     entries.push(...part)
     if (bytes > 2 * STATE_BYTES_MAX || entries.length > STATE_KEYS_MAX) break
+    replica.take(part)
   }
   throw new PeerworkError('bad-answer', 'the peer sent no state within its bounds')
 }

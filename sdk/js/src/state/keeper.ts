@@ -4,7 +4,7 @@
  */
 
 import { PeerworkError, messageOf } from '../errors.js'
-import { Backoff, withDeadline } from '../time.js'
+import { Backoff, clock, withDeadline } from '../time.js'
 import { parseRecord, parseRecords, recordOf } from './storage.js'
 import type { Entry } from './entries.js'
 import type { ResolveRecords, StateRecord, StateStorage } from './storage.js'
@@ -67,7 +67,7 @@ export class Keeper {
   /** Marks a key whose entry changed. */
   mark (key: string): void {
     this.#dirty.add(key)
-    this.#later(Math.max(0, this.#lastSave + PAUSE_MS - Date.now()))
+    this.#later(Math.max(0, this.#lastSave + PAUSE_MS - clock()))
   }
 
   /** Saves all changes so far; rejects with the failure of the storage. */
@@ -139,7 +139,7 @@ export class Keeper {
     const { storage, state } = this.#place
     const keys = [...this.#dirty]
     this.#dirty.clear()
-    this.#lastSave = Date.now()
+    this.#lastSave = clock()
     const records = keys.flatMap((key): StateRecord[] => {
       const entry = this.#kept.entry(key)
       return entry === undefined ? [] : [recordOf(entry)]

@@ -4,7 +4,8 @@
 
 import { PeerworkError, messageOf } from '../errors.js'
 import { shuffled } from '../shuffled.js'
-import { withDeadline, wait } from '../time.js'
+import { wait, withProgress } from '../time.js'
+import { Turns } from '../turns.js'
 import { requestState, serveState } from './exchange.js'
 import { SharedState } from './shared-state.js'
 import type { Place } from './keeper.js'
@@ -15,8 +16,8 @@ import type { RoomNames } from '../room/names.js'
 import type { Topics } from '../room/topics.js'
 import type { Stream } from '@libp2p/interface'
 
-/** The time for one exchange. */
-const EXCHANGE_DEADLINE_MS = 30_000
+/** The deadlines of an exchange: it may last longer on a slow link, as long as it makes progress. */
+const EXCHANGE = { ms: 30_000, totalMs: 15 * 60_000, late }
 /** The number of present peers that a new member asks. */
 const NEWCOMER_ASKS = 3
 /** The number of peers that this node asks after other peers joined. */
@@ -53,6 +54,8 @@ export class States {
   #joinTimer: ReturnType<typeof setTimeout> | undefined
   /** The peers whose gossip began to arrive since the last comparison. */
   readonly #linked = new Set<string>()
+  /** The exchanges by state and peer. */
+  readonly #turns = new Turns()
   readonly #repairTimer: ReturnType<typeof setInterval>
 
   constructor (self: string, topics: Topics, names: RoomNames, peers: StatePeers, signal: AbortSignal) {
@@ -102,11 +105,16 @@ export class States {
   }
 
   /** Answers a peer that asks for a state. */
-  async serve (stream: Stream): Promise<void> {
+  async serve (stream: Stream, from: string): Promise<void> {
     try {
-      await withDeadline({ ms: EXCHANGE_DEADLINE_MS, late, signal: this.#signal }, async (signal) => {
-        await serveState(stream, (name) => this.#find(name)?.replica, signal)
+      const serving = withProgress({ ...EXCHANGE, signal: this.#signal }, async (signal, extend) => {
+        await serveState(stream, (name) => {
+          const replica = this.#find(name)?.replica
+          if (replica !== undefined) this.#turns.note(`${name} ${from}`, serving).catch(() => {})
+          return replica
+        }, { signal, extend })
       })
+      await serving
     } catch (error) {
       stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
     }
@@ -202,16 +210,20 @@ export class States {
     const present = shuffled(this.#peers.ids())
     const peers = [...present.filter((id) => first.includes(id)), ...present.filter((id) => !first.includes(id))].slice(0, asks)
     await Promise.allSettled(peers.map(async (peer) => {
-      await withDeadline({ ms: EXCHANGE_DEADLINE_MS, late, signal: this.#signal }, async (signal) => {
-        const stream = await this.#peers.openStream(peer, this.#names.stateProtocol, signal)
-        try {
-          if (await requestState(stream, state.name, state.replica, signal)) state.becomeReady()
-        } catch (error) {
-          stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
-          throw error
-        }
-      })
+      if (await this.#turns.run(`${state.name} ${peer}`, async () => await this.#request(state, peer))) state.becomeReady()
     }))
+  }
+
+  async #request (state: SharedState<never>, peer: string): Promise<boolean> {
+    return await withProgress({ ...EXCHANGE, signal: this.#signal }, async (signal, extend) => {
+      const stream = await this.#peers.openStream(peer, this.#names.stateProtocol, signal)
+      try {
+        return await requestState(stream, state.name, state.replica, { signal, extend })
+      } catch (error) {
+        stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
+        throw error
+      }
+    })
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { CLOCK_MAX } from './entries.js'
 import { isPeerId } from '../net/addresses.js'
-import { isIntegerIn, isObject, isText, parseJson, utf8 } from '../bytes.js'
+import { isIntegerIn, isObject, isShallow, isText, parseJson, utf8 } from '../bytes.js'
 import { PUBLISH_BYTES_MAX, STATE_KEY_CHARS_MAX, STATE_VALUE_BYTES_MAX } from '../limits.js'
 import type { Entry } from './entries.js'
 import type { Json } from '../bytes.js'
@@ -40,11 +40,11 @@ export function parseTuple (tuple: unknown): Entry | undefined {
   return { key, clock, author, value: value as Json | undefined }
 }
 
-/** Whether a value is JSON within the size limit. */
+/** Whether a value is JSON within the limits of size and depth. */
 export function fitsAsValue (value: unknown): boolean {
   try {
     const text = JSON.stringify(value) as string | undefined
-    return text !== undefined && utf8(text).byteLength <= STATE_VALUE_BYTES_MAX
+    return text !== undefined && isShallow(text) && utf8(text).byteLength <= STATE_VALUE_BYTES_MAX
   } catch {
     return false
   }

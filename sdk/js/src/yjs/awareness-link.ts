@@ -5,8 +5,9 @@
 
 import { applyAwarenessUpdate, encodeAwarenessUpdate, removeAwarenessStates } from 'y-protocols/awareness'
 import { PeerworkError } from '../errors.js'
-import { isIntegerIn, isObject, utf8 } from '../bytes.js'
+import { isIntegerIn, isObject, isShallow, utf8 } from '../bytes.js'
 import { PEERS_MAX, YJS_AWARENESS_BYTES_MAX } from '../limits.js'
+import { clock } from '../time.js'
 import type { Awareness } from 'y-protocols/awareness'
 import type { Json } from '../bytes.js'
 import type { ProviderNode } from './provider-node.js'
@@ -114,11 +115,11 @@ export class AwarenessLink {
   }
 
   #sendIn (ms: number): void {
-    const at = Math.max(Date.now() + ms, this.#sentAt + GAP_MS)
+    const at = Math.max(clock() + ms, this.#sentAt + GAP_MS)
     if (at >= this.#sendsAt || this.#unsubscribe === undefined) return
     clearTimeout(this.#timer)
     this.#sendsAt = at
-    this.#timer = setTimeout(() => { this.#send() }, at - Date.now())
+    this.#timer = setTimeout(() => { this.#send() }, at - clock())
   }
 
   #send (): void {
@@ -126,7 +127,7 @@ export class AwarenessLink {
     const ask = this.#asks
     this.#asks = false
     this.#sendsAt = Number.POSITIVE_INFINITY
-    this.#sentAt = Date.now()
+    this.#sentAt = clock()
     this.#publish({ ask, client, clock: this.#clock, state: this.#awareness.getLocalState() as Said['state'] })
   }
 
@@ -171,7 +172,8 @@ function parse (message: unknown): Said | undefined {
 
 function fits (state: unknown): boolean {
   try {
-    return utf8(JSON.stringify(state)).byteLength <= YJS_AWARENESS_BYTES_MAX
+    const text = JSON.stringify(state)
+    return isShallow(text) && utf8(text).byteLength <= YJS_AWARENESS_BYTES_MAX
   } catch {
     return false
   }

@@ -6,7 +6,7 @@
 import { PeerworkError } from '../errors.js'
 import { shuffled } from '../shuffled.js'
 import { PEERS_MAX } from '../limits.js'
-import { Backoff, wait } from '../time.js'
+import { Backoff, clock, wait } from '../time.js'
 import type { Comparison } from './exchange.js'
 
 /** The number of peers that a document is compared with at the start. */
@@ -106,7 +106,7 @@ export class Comparer {
   }
 
   async #begin (signal: AbortSignal): Promise<void> {
-    const began = Date.now()
+    const began = clock()
     const backoff = new Backoff(PAUSES)
     for (;;) {
       const holders = this.#peers.holders()
@@ -116,7 +116,7 @@ export class Comparer {
       const done = results.find((result) => result?.known === true)
       if (done !== undefined) return this.#peers.onBegun({ isSynced: true, vector: done.vector })
       const isAlone = results.every((result) => result !== undefined) && this.#peers.holders().length === 0
-      if (isAlone && Date.now() - began >= ALONE_MS) return this.#peers.onBegun({ isSynced: true })
+      if (isAlone && clock() - began >= ALONE_MS) return this.#peers.onBegun({ isSynced: true })
       if (!isAlone && asked.length > 0) this.#peers.onBegun({ isSynced: false })
       await wait(isAlone ? ALONE_MS / 5 : backoff.next(), signal)
     }

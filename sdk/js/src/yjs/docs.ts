@@ -5,10 +5,11 @@
 
 import { PeerworkError } from '../errors.js'
 import { YJS_ANSWERS_MAX } from '../limits.js'
+import { Turns } from '../turns.js'
 import { serveDoc } from './exchange.js'
 import { Guard } from './guard.js'
+import { Replica } from './replica.js'
 import type { ProviderNode } from './provider-node.js'
-import type { Replica } from './replica.js'
 import type { PeerStream } from '../stream/peer-stream.js'
 
 export const PROTOCOL = 'yjs/1'
@@ -18,11 +19,18 @@ const ANSWERS = { burst: 20, perSecond: 1 }
 /** Returns the document that peers compare; `undefined` while its provider is disconnected. */
 type FindReplica = () => Replica | undefined
 
+/** The key of the comparisons of a document with a peer. */
+export function turnOf (peer: string, name: string): string {
+  return `${peer} ${name}`
+}
+
 const docsOf = new WeakMap<ProviderNode, Docs>()
 
 export class Docs {
   readonly #replicas = new Map<string, FindReplica>()
   readonly #guard = new Guard(ANSWERS)
+  /** The comparisons by peer and document. */
+  readonly turns = new Turns()
   #answers = 0
   /** Resolves when the node accepts streams of the protocol. */
   readonly ready: Promise<unknown>
@@ -61,7 +69,12 @@ export class Docs {
     const isBusy = this.#answers >= YJS_ANSWERS_MAX || !this.#guard.allows(peer)
     this.#answers += 1
     try {
-      await serveDoc(stream, (name) => isBusy ? 'busy' : this.#replicas.get(name)?.())
+      const serving = serveDoc(stream, (name) => {
+        const replica = isBusy ? 'busy' : this.#replicas.get(name)?.()
+        if (replica instanceof Replica) this.turns.note(turnOf(peer, name), serving).catch(() => {})
+        return replica
+      })
+      await serving
     } catch (error) {
       if (error instanceof PeerworkError && error.code === 'bad-answer') this.#guard.mute(peer)
     } finally {

@@ -2,7 +2,7 @@
  * This module makes a Yjs document equal at two peers, over a stream:
  *
  *   client ─ {v, name, digest}, state vector ─▶ server
- *   client ◀─ {known: false} | {same: true} | {known: true}, state vector, update ─ server
+ *   client ◀─ {known: false} | {same: true} | {tooLarge: true} | {known: true}, state vector, update ─ server
  *   client ─ update ─▶ server
  *   client ◀─ {taken: true} ─ server
  */
@@ -11,6 +11,7 @@ import { PeerworkError } from '../errors.js'
 import { isObject, isText, parseJson, utf8 } from '../bytes.js'
 import { YJS_DOC_BYTES_MAX, YJS_NAME_CHARS_MAX, YJS_VECTOR_BYTES_MAX } from '../limits.js'
 import { PeerFrames } from './peer-frames.js'
+import { TOO_LARGE } from './replica.js'
 import type { Replica } from './replica.js'
 import type { PeerStream } from '../stream/peer-stream.js'
 
@@ -36,6 +37,7 @@ export async function requestDoc (stream: PeerStream, name: string, replica: Rep
     await frames.write(json({ v: VERSION, name, digest: replica.digest }), replica.vector)
     const answer = parseJson(await frames.read(HEAD_BYTES_MAX))
     if (!isObject(answer)) throw nonsense()
+    if (answer['tooLarge'] === true) throw new PeerworkError('too-large', TOO_LARGE)
     if (answer['busy'] === true) throw new PeerworkError('peer-busy', 'the peer compares with many others')
     const known = answer['known'] === true
     if (!known || answer['same'] === true) return { known }
@@ -66,12 +68,24 @@ export async function serveDoc (stream: PeerStream, find: (name: string) => Repl
       return await frames.write(json(replica === 'busy' ? { busy: true } : { known: false }))
     }
     if (replica.digest === head['digest']) return await frames.write(json({ known: true, same: true }))
-    await frames.write(json({ known: true }), replica.vector, replica.since(vector))
-    const update = await frames.read(YJS_DOC_BYTES_MAX)
+    const update = updateFor(replica, vector)
+    if (update === undefined) return await frames.write(json({ tooLarge: true }))
+    await frames.write(json({ known: true }), replica.vector, update)
+    const theirs = await frames.read(YJS_DOC_BYTES_MAX)
     if (find(head['name']) !== replica) throw new PeerworkError('left', 'the document was closed meanwhile')
-    replica.take(update)
+    replica.take(theirs)
     await frames.write(json({ taken: true }))
   })
+}
+
+/** The content that the peer lacks; `undefined` when it is too large. */
+function updateFor (replica: Replica, vector: Uint8Array): Uint8Array | undefined {
+  try {
+    return replica.since(vector)
+  } catch (error) {
+    if (error instanceof PeerworkError && error.code === 'too-large') return undefined
+    throw error
+  }
 }
 
 function json (value: unknown): Uint8Array {

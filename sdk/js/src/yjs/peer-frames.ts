@@ -1,6 +1,6 @@
 /**
  * `PeerFrames` reads and writes frames on a stream of `PeerworkNode`: a length in four bytes,
- * big-endian, then that many bytes. A stream on which no byte moves for a minute is aborted.
+ * big-endian, then that many bytes. A stream on which no byte moves for three minutes is aborted.
  */
 
 import { PeerworkError } from '../errors.js'
@@ -8,8 +8,11 @@ import { EMPTY, concat } from '../bytes.js'
 import { encodeFrame } from '../stream/frames.js'
 import type { PeerStream } from '../stream/peer-stream.js'
 
-/** The time in which a stream must carry the next piece. */
-const IDLE_MS = 60_000
+/**
+ * The time in which a stream must carry the next piece. A peer answers when it has read all that was
+ * sent, of which streams and sockets hold some MiB back: minutes on a slow link.
+ */
+const IDLE_MS = 180_000
 /** The bytes that are written at once. */
 const PIECE_BYTES = 64 * 1024
 

@@ -6,7 +6,7 @@ import { EMPTY } from '../bytes.js'
 import { PEERS_MAX, YJS_NAME_CHARS_MAX } from '../limits.js'
 import { AwarenessLink } from './awareness-link.js'
 import { Comparer } from './comparer.js'
-import { Docs, PROTOCOL } from './docs.js'
+import { Docs, PROTOCOL, turnOf } from './docs.js'
 import { requestDoc } from './exchange.js'
 import { Guard } from './guard.js'
 import { Observable } from './observable.js'
@@ -333,7 +333,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
 
   async #compare (peer: string): Promise<Comparison> {
     try {
-      const result = await this.#request(peer)
+      const result = await this.#docs.turns.run(turnOf(peer, this.name), async () => await this.#request(peer))
       this.#onHolder(peer, result.known)
       return result
     } catch (error) {

@@ -14,6 +14,9 @@ const CLOCK_MAX = 2 ** 48
 /** The ids of Yjs clients have 32 bits; programs that set their own may use up to 53. */
 const CLIENT_MAX = Number.MAX_SAFE_INTEGER
 
+/** The message of the error for a document that is too large. */
+export const TOO_LARGE = 'the document exceeds the 16 MiB that peers send each other at once'
+
 export class Replica {
   readonly #doc: Y.Doc
   readonly #origin: unknown
@@ -57,7 +60,7 @@ export class Replica {
     } finally {
       Object.assign(store, { pendingStructs, pendingDs })
     }
-    throw new PeerworkError('too-large', 'the document exceeds the 16 MiB that peers send each other at once')
+    throw new PeerworkError('too-large', TOO_LARGE)
   }
 
   /**

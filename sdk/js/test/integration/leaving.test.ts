@@ -5,8 +5,9 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Identity } from '../../src/index.js'
+import { Identity, PeerworkNode } from '../../src/index.js'
 import { Members } from '../support/members.js'
+import { MemoryStorage } from '../support/memory-storage.js'
 import { Relay } from '../support/relay.js'
 import { until } from '../support/until.js'
 import type { AddressInfo, Server, Socket } from 'node:net'
@@ -143,3 +144,28 @@ class Silent {
     this.#server.close()
   }
 }
+
+test('leaving twice at once ends once, and both calls wait for it', async () => {
+  const relay = await startRelay()
+  const storage = new MemoryStorage()
+  const node = await PeerworkNode.join({ relays: [relay.tcp], room: 'twice', listen: [], persist: storage })
+  node.state('board').set('title', 'ours')
+  let handled = false
+  let ended = 0
+  node.onLeave(async () => {
+    await until('the second call', () => ended > 0 || calls.length === 2)
+    assert.equal(await node.publish('news', 'bye').then(() => true), true)
+    handled = true
+  })
+  const calls: Array<Promise<void>> = []
+  for (let call = 0; call < 2; call += 1) {
+    calls.push(node.leave().then(() => {
+      ended += 1
+      assert.ok(handled, 'the handlers of onLeave ran before')
+    }))
+  }
+  await Promise.all(calls)
+  assert.equal(storage.closed, 1)
+  await node.leave()
+  assert.equal(storage.closed, 1)
+})

@@ -3,12 +3,13 @@ import test from 'node:test'
 import { PeerworkError } from '../../src/index.js'
 import { utf8 } from '../../src/bytes.js'
 import {
-  ADDRESS_CHARS_MAX, PEER_NAME_CHARS_MAX, PEER_STATE_BYTES_MAX, PRESENCE_ADDRESSES_MAX, PRESENCE_BYTES_MAX
+  ADDRESS_CHARS_MAX, JSON_DEPTH_MAX, PEER_NAME_CHARS_MAX, PEER_STATE_BYTES_MAX, PRESENCE_ADDRESSES_MAX, PRESENCE_BYTES_MAX
 } from '../../src/limits.js'
 import { namesOf } from '../../src/room/names.js'
 import { decodePayload, encodePayload } from '../../src/room/payload.js'
 import { encodePresence, parsePresence } from '../../src/room/presence-message.js'
 import { CLOSED_EXPIRY_MS, CONNECTED_EXPIRY_MS, EXPIRY_MS, Roster } from '../../src/room/roster.js'
+import type { Json } from '../../src/index.js'
 import type { Here } from '../../src/room/presence-message.js'
 
 const here: Here = { kind: 'here', sequence: 1, name: 'Ada', state: null, addresses: [], workers: 0, ask: false }
@@ -62,6 +63,17 @@ test('old messages that are sent again change nothing', () => {
   assert.equal(roster.get('a')?.lastSeen, 0)
 })
 
+test('a peer that was started again with a clock that is behind counts after a short silence', () => {
+  const silence = 2 * new Roster().intervalMs
+  const roster = new Roster()
+  roster.apply('a', { ...here, sequence: 1000 }, 0)
+  assert.equal(roster.apply('a', { ...here, sequence: 5, name: 'again' }, silence), 'none')
+  assert.equal(roster.apply('a', { ...here, sequence: 1000, name: 'again' }, silence + 1), 'none')
+  assert.equal(roster.apply('a', { ...here, sequence: 6, name: 'again' }, silence + 1), 'update')
+  assert.equal(roster.apply('a', { ...here, sequence: 7 }, silence + 2), 'update')
+  assert.equal(roster.apply('a', { kind: 'bye', sequence: 8 }, silence + 3), 'leave')
+})
+
 test('silence ends a presence, later for who is connected and sooner for who was', () => {
   const join = (): Roster => {
     const roster = new Roster()
@@ -102,6 +114,17 @@ test('no name reaches into another room or another part', () => {
   for (const wrong of ['', 'r'.repeat(97), 'ü'.repeat(17), '\ud800']) {
     assert.throws(() => namesOf(wrong), (error) => error instanceof PeerworkError && error.code === 'invalid-argument')
   }
+})
+
+test('data and states are nested to a depth, and not beyond', () => {
+  const nested = (depth: number, pair = '[]'): Json => JSON.parse(pair[0]?.repeat(depth) + (pair[1] ?? '').repeat(depth)) as Json
+  assert.deepEqual(decodePayload(encodePayload(nested(JSON_DEPTH_MAX), 1e6)), { data: nested(JSON_DEPTH_MAX) })
+  const tooDeep = (error: unknown): boolean => error instanceof PeerworkError && error.code === 'invalid-argument'
+  assert.throws(() => encodePayload(nested(JSON_DEPTH_MAX + 1), 1e6), tooDeep)
+  assert.ok(parses({ state: nested(JSON_DEPTH_MAX) }))
+  assert.ok(!parses({ state: nested(JSON_DEPTH_MAX + 1) }))
+  assert.equal(decodePayload(utf8(`\u0002${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`)), undefined)
+  assert.deepEqual(decodePayload(utf8(`\u0002["\\\\","${'['.repeat(1000)}\\"${'{'.repeat(1000)}"]`)), { data: ['\\', `${'['.repeat(1000)}"${'{'.repeat(1000)}`] })
 })
 
 test('data arrives as the kind that was sent', () => {

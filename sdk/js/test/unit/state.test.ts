@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Identity } from '../../src/index.js'
 import { utf8 } from '../../src/bytes.js'
-import { PUBLISH_BYTES_MAX, STATE_KEY_CHARS_MAX, STATE_VALUE_BYTES_MAX } from '../../src/limits.js'
+import { JSON_DEPTH_MAX, PUBLISH_BYTES_MAX, STATE_KEY_CHARS_MAX, STATE_VALUE_BYTES_MAX } from '../../src/limits.js'
 import { CLOCK_AHEAD_MAX, CLOCK_MAX, Entries, isNewer } from '../../src/state/entries.js'
 import { missing } from '../../src/state/exchange.js'
 import { encodeUpdates, fitsAsValue, parseUpdate } from '../../src/state/wire.js'
@@ -146,6 +146,15 @@ test('entries survive the wire in as many messages as they need', () => {
   assert.ok(messages.every((message) => message.byteLength <= PUBLISH_BYTES_MAX))
   assert.deepEqual(messages.flatMap((message) => parseUpdate(message, a) ?? []), entries)
   assert.deepEqual(encodeUpdates([]), [])
+})
+
+test('a value is nested to a depth, so that every peer can write it again', () => {
+  const nested = (depth: number): Json => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as Json
+  for (const [depth, fits] of [[JSON_DEPTH_MAX, true], [JSON_DEPTH_MAX + 1, false], [3000, false], [30_000, false]] as const) {
+    const message = `{"v":1,"entries":[["k",1,"${a}",${'['.repeat(depth)}${']'.repeat(depth)}]]}`
+    assert.equal(parseUpdate(utf8(message)) !== undefined, fits, `received at depth ${depth}`)
+    assert.equal(fitsAsValue(nested(depth)), fits, `written at depth ${depth}`)
+  }
 })
 
 test('an author speaks only for itself', () => {

@@ -50,6 +50,20 @@ test('a document of the largest size is sent, and one byte more is refused', () 
   assert.throws(() => replicaOf(YJS_DOC_BYTES_MAX + 1).since(none), code('too-large'))
 })
 
+test('a document that is too large is an error at both providers, and moves no bytes', async () => {
+  const room = new FakeRoom()
+  const [large, small] = [open(room.join()), open(room.join())]
+  const failures: PeerworkError[][] = [large, small].map((provider) => {
+    const errors: PeerworkError[] = []
+    provider.on('connection-error', (error) => { errors.push(error) })
+    return errors
+  })
+  large.doc.getText('t').insert(0, 'x'.repeat(YJS_DOC_BYTES_MAX + 1))
+  await until('both providers to report', () => failures.every((errors) => errors.some(code('too-large'))))
+  assert.equal(small.doc.getText('t').length, 0)
+  assert.equal(small.synced, false)
+})
+
 test('a frame of the largest size is read, and one byte more is refused before it is read', async () => {
   for (const [size, isRead] of [[1000, true], [1001, false]] as const) {
     const [out, in_] = await streams()
