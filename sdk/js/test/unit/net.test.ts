@@ -107,12 +107,12 @@ test('a deadline ends work, and a caller\'s signal ends it with its own reason',
 })
 
 // Later versions have a WebSocket of their own; that of Node.js 22 tells no `close` after a failed dial.
-const own = { skip: process.version.startsWith('v20.') ? false : 'this version of Node.js has its own WebSocket' }
-
-test('a WebSocket that fails without a listener for errors ends no process', own, async () => {
-  const socket = new WebSocket('ws://127.0.0.1:9/')
-  await new Promise((resolve) => { socket.addEventListener('close', resolve) })
-})
+if (process.version.startsWith('v20.')) {
+  test('a WebSocket that fails without a listener for errors ends no process', async () => {
+    const socket = new WebSocket('ws://127.0.0.1:9/')
+    await new Promise((resolve) => { socket.addEventListener('close', resolve) })
+  })
+}
 
 test('asking a URL again and again leaves no listeners behind', async () => {
   const nothing = (): void => {}
