@@ -68,17 +68,7 @@ export interface Deadline {
 export async function withDeadline<T> (
   deadline: Deadline, work: (signal: AbortSignal) => Promise<T>
 ): Promise<T> {
-  deadline.signal?.throwIfAborted()
-  const controller = new AbortController()
-  const onAbort = (): void => { controller.abort(reasonOf(deadline.signal)) }
-  deadline.signal?.addEventListener('abort', onAbort, { once: true })
-  const timer = setTimeout(() => { controller.abort(deadline.late()) }, deadline.ms)
-  try {
-    return await orAborted(work(controller.signal), controller.signal)
-  } finally {
-    clearTimeout(timer)
-    deadline.signal?.removeEventListener('abort', onAbort)
-  }
+  return await withProgress({ ...deadline, totalMs: deadline.ms }, work)
 }
 
 /** The deadline of a {@link withProgress} call, whose `ms` is the time until the first progress. */
@@ -94,10 +84,13 @@ export interface ProgressDeadline extends Deadline {
 export async function withProgress<T> (
   deadline: ProgressDeadline, work: (signal: AbortSignal, extend: (ms: number) => void) => Promise<T>
 ): Promise<T> {
-  const late = new AbortController()
+  deadline.signal?.throwIfAborted()
+  const controller = new AbortController()
+  const onAbort = (): void => { controller.abort(reasonOf(deadline.signal)) }
+  deadline.signal?.addEventListener('abort', onAbort, { once: true })
   const end = clock() + deadline.totalMs
   const begin = (ms: number): ReturnType<typeof setTimeout> => {
-    return setTimeout(() => { late.abort(deadline.late()) }, Math.min(ms, end - clock()))
+    return setTimeout(() => { controller.abort(deadline.late()) }, Math.min(ms, end - clock()))
   }
   let timer = begin(deadline.ms)
   let isOver = false
@@ -107,12 +100,12 @@ export async function withProgress<T> (
     clearTimeout(timer)
     timer = begin(ms)
   }
-  const signal = deadline.signal === undefined ? late.signal : AbortSignal.any([deadline.signal, late.signal])
   try {
-    return await orAborted(work(signal, extend), signal)
+    return await orAborted(work(controller.signal, extend), controller.signal)
   } finally {
     isOver = true
     clearTimeout(timer)
+    deadline.signal?.removeEventListener('abort', onAbort)
   }
 }
 
