@@ -1,11 +1,12 @@
 /** This module stores identities in files. */
 
-import { open, readFile, rename } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { utf8 } from '../bytes.js'
+import { replaceFile } from './replace-file.js'
 import type { KeyStorage } from './platform.js'
 
 /**
- * Stores the key in a file. A temporary file is written and renamed, so that a crash leaves either
- * the old file or the new file.
+ * Stores the key in a file that only its owner may read.
  */
 export async function keyStorage (path: string): Promise<KeyStorage> {
   return {
@@ -18,15 +19,7 @@ export async function keyStorage (path: string): Promise<KeyStorage> {
       }
     },
     save: async (text) => {
-      const aside = `${path}.${process.pid}.tmp`
-      const file = await open(aside, 'w', 0o600)
-      try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(aside, path)
+      await replaceFile(path, utf8(text), `${path}.${process.pid}.tmp`)
     }
   }
 }

@@ -5,13 +5,13 @@
  */
 
 import { createHash } from 'node:crypto'
-import { open, readFile, rename, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, readFile, stat } from 'node:fs/promises'
 import { parseJson, utf8 } from '../bytes.js'
 import { STATE_BYTES_MAX, STATE_FILE_BYTES_MAX, STATE_KEYS_MAX } from '../limits.js'
 import { isSame, sizeOf } from '../state/entries.js'
 import { recordOf } from '../state/storage.js'
 import { parseTuple, toTuple } from '../state/wire.js'
+import { replaceFile, writeAt } from './replace-file.js'
 import type { Entry } from '../state/entries.js'
 import type { ResolveRecords, StateRecord } from '../state/storage.js'
 
@@ -135,26 +135,9 @@ export class StateFile {
     const entries = new Map([...this.#lines].map(([key, { entry }]) => [key, entry]))
     for (const entry of changed) entries.set(entry.key, entry)
     const bytes = Buffer.concat([utf8(HEAD), ...[...entries.values()].map(lineOf)])
-    const aside = `${this.#path}.tmp`
-    const file = await open(aside, 'w', 0o600)
-    try {
-      await writeAt(file, bytes, 0)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(aside, this.#path)
-    await syncFolder(dirname(this.#path))
+    await replaceFile(this.#path, bytes, `${this.#path}.tmp`)
     this.#length = bytes.byteLength
     this.#isDamaged = false
-  }
-}
-
-/** Writes all bytes; `write` alone may write a part where the disk is nearly full. */
-async function writeAt (file: Awaited<ReturnType<typeof open>>, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength;) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, position + done)
-    done += bytesWritten
   }
 }
 
@@ -172,18 +155,6 @@ function parseLine (line: Uint8Array): Entry | undefined {
 /** The first eight bytes of SHA-256; Node.js 20.3 has no CRC. */
 function checksumOf (body: Uint8Array): string {
   return createHash('sha256').update(body).digest('hex').slice(0, CHECKSUM_CHARS)
-}
-
-/** Makes a rename durable, on systems where a folder can be opened. */
-export async function syncFolder (path: string): Promise<void> {
-  const folder = await open(path, 'r').catch(() => undefined)
-  try {
-    await folder?.sync()
-  } catch {
-    // Windows and some network file systems cannot sync a folder.
-  } finally {
-    await folder?.close()
-  }
 }
 
 function absent (error: NodeJS.ErrnoException): undefined {

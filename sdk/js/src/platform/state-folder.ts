@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { dirname, join, resolve as absolute } from 'node:path'
 import { FolderLock } from './folder-lock.js'
-import { StateFile, syncFolder } from './state-file.js'
+import { syncFolder } from './replace-file.js'
+import { StateFile } from './state-file.js'
 import type { StateStorage } from '../state/storage.js'
 
 /** The characters of a state's name that a file name shows. */
