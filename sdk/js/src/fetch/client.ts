@@ -61,9 +61,7 @@ export class EdgeClient {
     const client = new EdgeClient(core, relays, closing, checked)
     try {
       relays.start({ ...core, reserves: false }, closing.signal)
-      const over = checked.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, checked.signal])
-      over.throwIfAborted()
-      if (checked.timeoutMs > 0) await relays.anyConnected(checked.timeoutMs, over)
+      await relays.joined(checked, closing.signal)
     } catch (error) {
       await client.close()
       throw error

@@ -18,6 +18,12 @@ import type { IceServer } from '../ice.js'
 /** The shortest time between two requests to the URLs. */
 const REFRESH_MS = 5000
 
+/** The time to wait for the first relay, and the signal that ends the wait. */
+interface JoinWait {
+  timeoutMs: number
+  signal: AbortSignal | undefined
+}
+
 export interface RelayListener {
   onConnected: (relay: RelayStatus) => void
   onDisconnected: (relay: RelayStatus) => void
@@ -96,6 +102,17 @@ export class Relays {
    */
   get anyPrivate (): boolean {
     return [...this.#links.values()].some((link) => link.addresses.some(isPrivateAddress))
+  }
+
+  /**
+   * Waits as {@link Relays.anyConnected} does, unless the time is 0.
+   *
+   * @throws the errors of {@link Relays.anyConnected}; the reason of the caller's signal.
+   */
+  async joined ({ timeoutMs, signal }: JoinWait, leaving: AbortSignal): Promise<void> {
+    const over = signal === undefined ? leaving : AbortSignal.any([leaving, signal])
+    over.throwIfAborted()
+    if (timeoutMs > 0) await this.anyConnected(timeoutMs, over)
   }
 
   /**

@@ -163,9 +163,7 @@ export class Room {
       this.#watch(names, signal)
       this.relays.start(this.network, signal)
       this.#presenceRunning = this.presence.run(signal)
-      const over = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal])
-      over.throwIfAborted()
-      if (options.timeoutMs > 0) await this.relays.anyConnected(options.timeoutMs, over)
+      await this.relays.joined(options, signal)
     } catch (error) {
       await this.leave()
       throw error
