@@ -34,8 +34,7 @@ export function parseSources (relays: readonly string[], invited: readonly strin
   }
   const sources: RelaySources = { fixed: new Map(), urls: [] }
   for (const entry of relays) {
-    const url = /^https?:\/\//i.test(entry) ? parseUrl(entry) : undefined
-    if (url !== undefined) sources.urls.push(url)
+    if (isUrl(entry)) sources.urls.push(parseUrl(entry))
     else addRelay(sources.fixed, entry)
   }
   for (const address of dialable(invited)) addRelay(sources.fixed, address.toString())
@@ -60,6 +59,11 @@ export function dialable (entries: readonly string[]): Multiaddr[] {
 /** The peer id at the end of an address. */
 export function idOf (address: Multiaddr): string | undefined {
   return peersIn(address).at(-1)
+}
+
+/** Whether an entry is a URL, not an address. */
+export function isUrl (entry: string): boolean {
+  return /^https?:\/\//i.test(entry)
 }
 
 function parseUrl (entry: string): URL {
@@ -115,10 +119,10 @@ export interface ListedRelays {
  * address. It is retryable when the next answer may differ: the server failed, or did not answer.
  */
 export async function fetchRelays (url: URL, signal: AbortSignal): Promise<ListedRelays> {
-  const text = await fetchText(url, signal)
-  const config = parseConfig(parsed(text))
+  const document = parsed(await fetchText(url, signal))
+  const config = parseConfig(document)
   if (config === undefined) {
-    throw unreachable(url, parsed(text) === undefined
+    throw unreachable(url, document === undefined
       ? 'the answer is no JSON: is it the URL of a relay?'
       : 'the answer has no list "bootstrapPeers": is it the URL of a relay?', { retryable: false })
   }
@@ -133,7 +137,13 @@ export async function fetchRelays (url: URL, signal: AbortSignal): Promise<Liste
 /** The answers that say that the URL is wrong, or that this node may not read it. */
 const WRONG_URL = new Set([400, 401, 403, 404, 405, 406, 410, 414])
 
-async function fetchText (url: URL, signal: AbortSignal): Promise<string> {
+/**
+ * Fetches a document as text.
+ *
+ * @throws PeerworkError `relay-unreachable` when the answer is no success, or longer than
+ * `RELAY_CONFIG_BYTES_MAX`; the signal's reason.
+ */
+export async function fetchText (url: URL, signal: AbortSignal): Promise<string> {
   try {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_DEADLINE_MS)])
     const response = await fetch(url, { cache: 'no-store', signal: inTime })
@@ -159,7 +169,7 @@ function whyFailed (error: unknown): string {
  *
  * @throws Error when it is longer than `RELAY_CONFIG_BYTES_MAX`.
  */
-export async function boundedText (response: Response): Promise<string> {
+async function boundedText (response: Response): Promise<string> {
   const reader = response.body?.getReader()
   const decoder = new TextDecoder()
   let text = ''

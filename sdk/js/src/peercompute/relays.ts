@@ -3,11 +3,10 @@
 import { PeerworkError } from '../errors.js'
 import { isObject } from '../bytes.js'
 import { RELAYS_MAX } from '../limits.js'
-import { boundedText, dialable } from '../net/relay-sources.js'
+import { dialable, fetchText, isUrl } from '../net/relay-sources.js'
 
 /** The places at which a page looks, in this order. */
 const PLACES = ['./relay-config.json', './.relay-config.json', '/relay-config.json', '/.relay-config.json']
-const FETCH_DEADLINE_MS = 5000
 
 /**
  * The relays to join with. Addresses that cannot be dialled from here are left out with a warning,
@@ -32,10 +31,6 @@ export async function relaysOf (bootstrapPeers: readonly string[], signal: Abort
   return usable.slice(0, RELAYS_MAX)
 }
 
-function isUrl (address: string): boolean {
-  return /^https?:\/\//i.test(address)
-}
-
 /** The URL of the first `relay-config.json` that names relays; the node reads all of its settings there. */
 async function relaysOfPage (signal: AbortSignal): Promise<string[]> {
   if (globalThis.document === undefined) return []
@@ -48,10 +43,7 @@ async function relaysOfPage (signal: AbortSignal): Promise<string[]> {
 
 async function namesRelays (url: URL, signal: AbortSignal): Promise<boolean> {
   try {
-    const inTime = AbortSignal.any([signal, AbortSignal.timeout(FETCH_DEADLINE_MS)])
-    const response = await fetch(url, { cache: 'no-store', signal: inTime })
-    if (!response.ok) return false
-    const config: unknown = JSON.parse(await boundedText(response))
+    const config: unknown = JSON.parse(await fetchText(url, signal))
     const peers = isObject(config) ? config['bootstrapPeers'] : undefined
     return Array.isArray(peers) && peers.length > 0
   } catch {
