@@ -1,0 +1,62 @@
+//! The errors of the local store.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use cid::Cid;
+
+/// The store did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk has no room, or less than the reserve that is never used.
+    #[error(
+        "the disk of {path} is full: {free} bytes are free, of which {reserve} are kept free; make room on it, or lower --store-reserve",
+        path = path.display()
+    )]
+    DiskFull {
+        /// The folder of the store.
+        path: PathBuf,
+        /// Free bytes of its disk.
+        free: u64,
+        /// Bytes that are never used.
+        reserve: u64,
+    },
+    /// All that could be evicted was evicted, and the quota is still reached.
+    #[error(
+        "the store is full: {kept} of {max} bytes are pinned or in use; unpin something, or raise --store-max"
+    )]
+    QuotaFull {
+        /// Bytes that may not be evicted.
+        kept: u64,
+        /// The quota in bytes.
+        max: u64,
+    },
+    /// A block that should be here is missing.
+    #[error("block {0} is not in the store")]
+    Missing(Cid),
+    /// A block on the disk is damaged.
+    #[error("block {cid} is damaged in {path}; run `peerwork store verify`", path = path.display())]
+    Damaged {
+        /// The block.
+        cid: Cid,
+        /// The file that holds it.
+        path: PathBuf,
+    },
+    /// A file of the store could not be read or written.
+    #[error("{doing} {path}: {source}", path = path.display())]
+    File {
+        /// The operation that failed.
+        doing: &'static str,
+        /// The path of the file.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The index failed.
+    #[error("the index of the store: {0}")]
+    Index(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}

@@ -1,0 +1,1 @@
+//! Behaviour of the store at its public face.
