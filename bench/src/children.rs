@@ -32,8 +32,19 @@ impl Process {
         program: &Path,
         arguments: &[String],
     ) -> anyhow::Result<Self> {
+        Self::start_in(name, program, arguments, None)
+    }
+
+    /// As [`Process::start`], with a current folder of its own.
+    pub(crate) fn start_in(
+        name: &'static str,
+        program: &Path,
+        arguments: &[String],
+        folder: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let mut child = Command::new(program)
             .args(arguments)
+            .current_dir(folder.unwrap_or(Path::new(".")))
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()

@@ -8,7 +8,8 @@
 //!  load ─▶ relay ─▶ edge ─▶ app                    the edge's reservation connection
 //!  load ─▶ relay A ─▶ relay B ─▶ edge ─▶ app       a circuit
 //! ```
-//! `relay` measures the relay for browsers beside one of js-libp2p, see [`relay`].
+//! `relay` measures the relay for browsers beside one of js-libp2p, see [`relay`]; `store` the content
+//! store beside hashing, copying, kubo and sendme, see [`store`].
 //! Every box is a process of its own, so that the system counts its CPU time and memory apart.
 
 mod app;
@@ -20,6 +21,7 @@ mod proxy;
 mod relay;
 mod report;
 mod say;
+mod store;
 mod tls;
 mod topology;
 
@@ -40,6 +42,8 @@ enum Bench {
     Tunnel(TunnelArgs),
     /// Reservations, circuits, gossip and memory, beside a relay of js-libp2p
     Relay(relay::RelayArgs),
+    /// Adding files to the content store, and fetching them from another node
+    Store(store::StoreArgs),
     /// The web app behind everything (a child of `tunnel`)
     #[command(hide = true)]
     App { listen: SocketAddr },
@@ -85,6 +89,7 @@ async fn run(bench: Bench) -> anyhow::Result<()> {
             let figures = relay::measure(&args).await?;
             Ok(say::line(figures.to_string().trim_end())?)
         }
+        Bench::Store(args) => store::measure(&args).await,
         Bench::App { listen } => app::serve(listen).await,
         Bench::Proxy(args) => proxy::serve(args).await,
         Bench::Edges { network, count } => edges::hold(&network, count).await,

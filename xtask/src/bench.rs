@@ -28,7 +28,16 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The content store beside hashing, copying and sendme, and beside kubo with `--kubo PROGRAM`
+    Store {
+        /// Passed on, for instance `--rounds 1 --file-mib 256 --kubo ~/go/bin/ipfs`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
+
+/// The version of sendme that the store is measured beside.
+const SENDME: &str = "0.37.1";
 
 /// Builds and runs a bench; its table is printed.
 ///
@@ -62,6 +71,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             command.arg("--scripts").arg(setup::js_packages());
             command.args(arguments).env("PATH", tools.path());
         }
+        Bench::Store { arguments } => {
+            command.arg("store").arg("--program").arg(program);
+            command.arg("--folder").arg(&metadata.target_directory);
+            if !arguments.iter().any(|given| given == "--sendme") {
+                let root = metadata.target_directory.join("tools/sendme");
+                install_sendme(root.as_str())?;
+                command.arg("--sendme").arg(root.join("bin/sendme"));
+            }
+            command.args(arguments);
+        }
     }
     shell::run(&mut command)
+}
+
+/// Installs sendme below `root` where it is missing.
+fn install_sendme(root: &str) -> Result<()> {
+    let install = [
+        "install",
+        "sendme",
+        "--version",
+        SENDME,
+        "--locked",
+        "--no-default-features",
+        "--root",
+        root,
+    ];
+    shell::run(&mut shell::command("cargo", &install))
 }
