@@ -8,9 +8,13 @@
 //!  collect: pins + holds ─▶ marks ─▶ sweep ─▶ compact ─────┘
 //! ```
 
+mod backend;
 pub(crate) mod collect;
 pub(crate) mod compact;
 pub(crate) mod engine;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod faults;
 pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod index;
@@ -21,5 +25,6 @@ pub(crate) mod pins;
 pub(crate) mod recover;
 pub(crate) mod scan;
 pub(crate) mod space;
+mod spare;
 mod state;
 pub(crate) mod verify;
