@@ -30,3 +30,9 @@ pub use error::{OpenError, StoreError};
 pub use pin::Pin;
 pub use source::{GetError, Sink, Source};
 pub use store::{Hold, PinError, RemoveError, Store, Writer};
+
+/// Decoders of the store's files, for the fuzz targets.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::disk::fuzzing::{pins_log, segment};
+}

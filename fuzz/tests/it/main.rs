@@ -15,6 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("proxy_header", env!("CARGO_BIN_EXE_proxy_header")),
     ("relay_message", env!("CARGO_BIN_EXE_relay_message")),
     ("signed_envelope", env!("CARGO_BIN_EXE_signed_envelope")),
+    ("store_segment", env!("CARGO_BIN_EXE_store_segment")),
     ("ticket", env!("CARGO_BIN_EXE_ticket")),
     ("tunnel_head", env!("CARGO_BIN_EXE_tunnel_head")),
 ];

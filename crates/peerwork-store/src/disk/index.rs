@@ -140,8 +140,6 @@ pub(crate) struct Index {
 pub(crate) struct Opened {
     pub(crate) index: Index,
     pub(crate) clock: u64,
-    /// Whether the index is empty because it was missing, damaged, or of another store.
-    pub(crate) fresh: bool,
 }
 
 impl Index {
@@ -192,7 +190,6 @@ impl Index {
                 rows: Mutex::default(),
             },
             clock: 0,
-            fresh: true,
         })
     }
 
@@ -238,7 +235,6 @@ impl Index {
                 rows: Mutex::new(rows),
             },
             clock,
-            fresh: false,
         })
     }
 

@@ -17,6 +17,7 @@ pub(crate) mod engine;
 mod faults;
 pub(crate) mod files;
 pub(crate) mod format;
+pub(crate) mod fuzzing;
 pub(crate) mod index;
 pub(crate) mod keeper;
 pub(crate) mod marks;

@@ -114,9 +114,12 @@ fn identify(files: &Files) -> Result<u64, OpenError> {
             .and_then(|file| file.take(FORMAT_BYTES_MAX).read_to_string(&mut text))
             .map_err(at("reading", &path))?;
         let mut words = text.split_whitespace();
-        let version = match (words.next(), words.next().map(str::parse)) {
-            (Some(FORMAT_WORD), Some(Ok(version))) => version,
-            _ => return Err(OpenError::Damaged { path }),
+        let version = words
+            .next()
+            .filter(|word| *word == FORMAT_WORD)
+            .and_then(|_word| words.next()?.parse().ok());
+        let Some(version) = version else {
+            return Err(OpenError::Damaged { path });
         };
         if version != VERSION {
             return Err(newer(path, version));

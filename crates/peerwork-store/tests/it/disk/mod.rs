@@ -4,6 +4,7 @@ mod basics;
 mod beside;
 mod crash;
 mod full;
+mod memory;
 mod quota;
 mod recovery;
 
