@@ -1,3 +1,4 @@
 //! UnixFS at its public face.
 
+mod adding;
 mod vectors;
