@@ -1,5 +1,7 @@
 //! Behaviour of the store at its public face.
 #![allow(clippy::unwrap_used)]
 
+mod hand;
 mod memory;
+mod tree;
 mod unixfs;
