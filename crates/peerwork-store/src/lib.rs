@@ -12,6 +12,8 @@ pub mod car;
 pub mod config;
 pub mod dag;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod source;
 mod store;
 pub mod unixfs;

@@ -1,6 +1,7 @@
 //! Behaviour of the store at its public face.
 #![allow(clippy::unwrap_used)]
 
+mod car;
 mod hand;
 mod memory;
 mod tree;
