@@ -14,6 +14,8 @@ pub mod config;
 pub mod dag;
 mod disk;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod pin;
 mod source;
 mod store;
@@ -30,9 +32,3 @@ pub use error::{OpenError, StoreError};
 pub use pin::Pin;
 pub use source::{GetError, Sink, Source};
 pub use store::{Hold, PinError, RemoveError, Store, Writer};
-
-/// Decoders of the store's files, for the fuzz targets.
-#[doc(hidden)]
-pub mod fuzzing {
-    pub use crate::disk::fuzzing::{pins_log, segment};
-}
