@@ -10,19 +10,36 @@
 // Errors name blocks, and a CID takes 96 bytes where it stands: boxes would hide it from a `match`.
 #![allow(clippy::result_large_err)]
 
+mod amounts;
 mod block;
 pub mod car;
 pub mod config;
 pub mod dag;
+mod disk;
 mod error;
-#[doc(hidden)]
-pub mod fuzzing;
+mod pin;
 mod source;
 mod store;
+mod strange;
 pub mod unixfs;
 
+pub use amounts::{Progress, Usage};
 pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, RAW};
 pub use config::Config;
-pub use error::StoreError;
+pub use disk::{
+    pins::{PIN_NAME_BYTES_MAX, PINS_MAX},
+    verify::{Repair, Verified},
+};
+pub use error::{OpenError, StoreError};
+pub use pin::Pin;
 pub use source::{GetError, Sink, Source};
-pub use store::{Hold, OpenError, Pin, PinError, Progress, Store, Usage, Writer};
+pub use store::{Hold, PinError, RemoveError, Store, Writer};
+
+/// Decoders of the store's files and of strangers' blocks, for the fuzz targets.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::{
+        disk::fuzzing::{pins_log, segment},
+        strange::{car, dag},
+    };
+}

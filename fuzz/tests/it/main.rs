@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("signed_envelope", env!("CARGO_BIN_EXE_signed_envelope")),
     ("store_car", env!("CARGO_BIN_EXE_store_car")),
     ("store_dag", env!("CARGO_BIN_EXE_store_dag")),
+    ("store_segment", env!("CARGO_BIN_EXE_store_segment")),
     ("ticket", env!("CARGO_BIN_EXE_ticket")),
     ("tunnel_head", env!("CARGO_BIN_EXE_tunnel_head")),
 ];

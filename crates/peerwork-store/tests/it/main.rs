@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::result_large_err)]
 
 mod car;
+mod disk;
 mod hand;
 mod memory;
 mod tree;
