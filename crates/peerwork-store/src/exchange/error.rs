@@ -123,8 +123,10 @@ pub enum Bound {
     Bytes(u64),
     /// Blocks.
     Blocks(u64),
-    /// Links from the root to a block.
-    Depth(u32),
+    /// Blocks from the root to the deepest one.
+    Depth(usize),
+    /// Bytes of nodes with links on one path.
+    Held(u64),
 }
 
 impl fmt::Display for Bound {
@@ -132,7 +134,8 @@ impl fmt::Display for Bound {
         match self {
             Self::Bytes(max) => write!(f, "more than {max} bytes"),
             Self::Blocks(max) => write!(f, "more than {max} blocks"),
-            Self::Depth(max) => write!(f, "blocks more than {max} links below the root"),
+            Self::Depth(max) => write!(f, "more than {max} levels"),
+            Self::Held(max) => write!(f, "more than {max} bytes of nodes on one path"),
         }
     }
 }
@@ -160,7 +163,7 @@ pub enum FetchError {
         asked: Asked,
     },
     /// The DAG is beyond a bound.
-    #[error("the DAG below {root} has {bound}, which is not allowed")]
+    #[error("the DAG below {root} has {bound}, which are not allowed")]
     Bound {
         /// The root.
         root: Cid,
@@ -175,10 +178,9 @@ pub enum FetchError {
         /// The mistake.
         reason: String,
     },
-    /// A block of the DAG names a hash function that this program does not compute, or data beyond the
-    /// largest block.
-    #[error("block {0} cannot be checked: its CID names a hash that is not supported")]
-    Unsupported(Cid),
+    /// As many sessions are under way as are allowed.
+    #[error("{0} fetches are under way, as many as are allowed at once; try again when some have ended")]
+    Busy(usize),
     /// The store did not take a block; it says what to do.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -3,7 +3,7 @@
 //! The schema is `proto/peer/bitswap.proto`. [`Message::read`] counts the repeated fields before it
 //! decodes them: two bytes on the wire would become a hundred in memory.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use cid::Cid;
@@ -12,7 +12,10 @@ use prost::{
     Message as _,
     encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint},
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    time::timeout,
+};
 
 use super::prefix::Prefix;
 use crate::Block;
@@ -354,15 +357,18 @@ fn field_len(len: usize) -> usize {
     1 + encoded_len_varint(len as u64) + len
 }
 
-/// Reads one frame; `None` at the end of the stream. `on` is called whenever bytes arrived.
+/// Reads one frame; `None` at the end of the stream. `on` is called whenever bytes arrived. The frame may
+/// begin within `idle`, and its next bytes may take `step`.
 ///
 /// # Errors
-/// Those of the stream, and `InvalidData` for a frame that is too long.
+/// Those of the stream, `InvalidData` for a frame that is too long, and `TimedOut`.
 pub async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     on: &mut (dyn FnMut(usize) + Send),
+    idle: Duration,
+    step: Duration,
 ) -> io::Result<Option<Bytes>> {
-    let Some(len) = read_length(stream).await? else {
+    let Some(len) = timeout(idle, read_length(stream)).await?? else {
         return Ok(None);
     };
     if len > MESSAGE_BYTES_MAX as u64 {
@@ -375,7 +381,7 @@ pub async fn read_frame(
         if filled == frame.len() {
             frame.resize(len, 0);
         }
-        let read = stream.read(&mut frame[filled..]).await?;
+        let read = timeout(step, stream.read(&mut frame[filled..])).await??;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

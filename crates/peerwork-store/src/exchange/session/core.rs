@@ -123,18 +123,9 @@ impl Core {
         }
     }
 
-    /// Whether the node is asked for something.
-    pub(crate) fn asks(&self, node: NodeId) -> bool {
-        self.providers.get(&node).is_some_and(|provider| {
-            let probing = matches!(provider.standing, Standing::Probing { .. });
-            probing || provider.outstanding() > 0
-        })
-    }
-
-    /// Whether the node owes this block.
-    pub(crate) fn owes(&self, node: NodeId, key: &Key) -> bool {
-        let provider = self.providers.get(&node);
-        provider.is_some_and(|provider| provider.is_asked(key))
+    /// Whether the node is a provider of this session.
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.providers.contains_key(&node)
     }
 
     /// A verified block is in the store; gives those who wait for it.

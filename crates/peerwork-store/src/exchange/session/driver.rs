@@ -140,6 +140,10 @@ impl Driver {
 
     fn begin_search(&mut self) {
         self.searching = true;
+        if self.pause > 1 {
+            // Nodes that lacked a block may have got it since the search before.
+            self.inner.core.lock().ask_again();
+        }
         let around = Arc::clone(&self.around);
         let root: Cid = self.inner.root;
         self.calls.spawn(async move {

@@ -28,7 +28,7 @@ const LACKING: Duration = Duration::from_secs(1);
 // Inputs.
 impl Core {
     /// Adds a node that may have the DAG.
-    pub(super) fn add(&mut self, node: NodeId, named: bool, now: Instant) {
+    pub(crate) fn add(&mut self, node: NodeId, named: bool, now: Instant) {
         let full = self.providers.len() >= self.config.providers_max;
         if node == self.own || (full && !self.providers.contains_key(&node) && !self.make_room()) {
             return;
@@ -52,7 +52,7 @@ impl Core {
     }
 
     /// A dial ended, or a node has connected by itself.
-    pub(super) fn connected(&mut self, node: NodeId, now: Instant, result: Result<(), Dropped>) {
+    pub(crate) fn connected(&mut self, node: NodeId, now: Instant, result: Result<(), Dropped>) {
         let Some(provider) = self.providers.get_mut(&node) else {
             return;
         };
@@ -73,6 +73,21 @@ impl Core {
             ) => provider.standing = Standing::Candidate,
             (Err(reason), Standing::Connecting) => self.drop_provider(node, reason, now),
             _ => {}
+        }
+    }
+
+    /// Nothing can be sent to a node, or its connection is gone.
+    pub(crate) fn failed(&mut self, node: NodeId, reason: Dropped, now: Instant) {
+        let Some(provider) = self.providers.get_mut(&node) else {
+            return;
+        };
+        match provider.standing {
+            Standing::Known | Standing::Connecting | Standing::Dropped { .. } => {}
+            // A node that was not asked is dialled when it is its turn.
+            Standing::Candidate | Standing::Lacking { .. } if reason != Dropped::Unsupported => {
+                provider.standing = Standing::Known;
+            }
+            _ => self.drop_provider(node, reason, now),
         }
     }
 
