@@ -1,5 +1,6 @@
 //! Behaviour of the store at its public face.
 #![allow(clippy::unwrap_used)]
 
+mod exchange;
 mod memory;
 mod unixfs;
