@@ -97,7 +97,7 @@ async fn several_providers_share_the_work_by_their_speed() {
 
 #[tokio::test]
 async fn a_fetch_goes_on_where_a_crash_ended_it_and_with_another_provider() {
-    let mut mesh = Mesh::star(3).start().await;
+    let mut mesh = Mesh::apart(3).start().await;
     let b = Peer::new(&mesh[0]);
     let (a, c) = (Peer::new(&mesh[1]), Peer::new(&mesh[2]));
     let tree = tree(4, 300, 40_000);
@@ -108,17 +108,22 @@ async fn a_fetch_goes_on_where_a_crash_ended_it_and_with_another_provider() {
         ..Conditions::CLEAR
     };
     mesh.links().set(mesh.id(0), mesh.id(1), slow);
+    mesh.connect(0, 1).await;
     let exchange = b.exchange.clone();
     let (root, node) = (tree.root, a.id());
     let first = tokio::spawn(async move { exchange.fetch(root, named(node), |_| ()).await });
-    eventually("a part of the DAG", || (b.blocks_from(a.id()) > 50).then_some(())).await;
+    let part = || (b.blocks_from(a.id()) > 50).then_some(());
+    eventually("a part of the DAG", part).await;
     mesh.kill(1).await;
-    // Node 2 is connected: once it has identified itself it is found mid-way, and asked for the rest alone.
+    mesh.connect(0, 2).await;
     let fetched = timeout(DEADLINE, first).await.unwrap().unwrap().unwrap();
     assert!(b.has(&tree.blocks));
-    let all = b.blocks_from(a.id()) + b.blocks_from(c.id());
+    let (from_a, from_c) = (b.blocks_from(a.id()), b.blocks_from(c.id()));
+    assert!(from_c > 0);
+    let all = from_a + from_c;
     assert_eq!(all, tree.blocks.len() as u64, "a verified block came twice");
     assert_eq!(fetched.received.blocks, all);
+    assert_eq!(fetched.received.duplicate_bytes, 0);
     mesh.stop().await;
 }
 
