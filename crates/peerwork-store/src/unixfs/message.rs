@@ -2,6 +2,11 @@
 //!
 //! Fields by number: type, data, filesize, blocksizes, hashType, fanout, mode, mtime (UnixFS 1.5).
 
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -22,6 +27,27 @@ pub(crate) enum Type {
     HamtShard = 5,
 }
 
+/// A kind of entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A directory, sharded or not.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "symbolic link",
+        })
+    }
+}
+
 /// Mode and time of a file, where its adder kept them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes {
@@ -38,6 +64,18 @@ pub struct Mtime {
     pub seconds: i64,
     /// Nanoseconds of that second, below 10⁹.
     pub nanoseconds: u32,
+}
+
+impl Mtime {
+    /// The time as the system has it; `None` beyond its years.
+    pub(crate) fn to_system(self) -> Option<SystemTime> {
+        let whole = Duration::from_secs(self.seconds.unsigned_abs());
+        let second = match self.seconds < 0 {
+            true => UNIX_EPOCH.checked_sub(whole),
+            false => UNIX_EPOCH.checked_add(whole),
+        };
+        second?.checked_add(Duration::from_nanos(u64::from(self.nanoseconds)))
+    }
 }
 
 /// A decoded message.
