@@ -3,5 +3,7 @@
 
 mod exchange;
 mod disk;
+mod hand;
 mod memory;
+mod tree;
 mod unixfs;
