@@ -16,6 +16,7 @@ mod disk;
 mod error;
 pub mod exchange;
 mod pin;
+pub mod rpc;
 mod source;
 mod store;
 pub mod unixfs;

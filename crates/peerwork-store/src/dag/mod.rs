@@ -9,11 +9,7 @@ mod wire;
 
 pub use limits::Limits;
 pub use node::{DagError, Node, NodeLink, links};
-<<<<<<< HEAD
 pub(crate) use node::{Cursor, NodeWriter, block, read_cid};
-=======
-pub(crate) use node::{NodeWriter, block, read_cid};
->>>>>>> disk
 pub(crate) use walk::{Seen, Walk};
 pub use walk::{WalkError, Walked, walk};
 pub use wire::WireError;

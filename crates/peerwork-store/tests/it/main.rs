@@ -5,5 +5,6 @@ mod exchange;
 mod disk;
 mod hand;
 mod memory;
+mod rpc;
 mod tree;
 mod unixfs;
