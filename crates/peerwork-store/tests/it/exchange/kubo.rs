@@ -89,7 +89,9 @@ fn make_tree(folder: &Path) {
         let text = format!("file {number}").repeat(number as usize);
         fs::write(folder.join(format!("many/{number}")), text).unwrap();
     }
-    let big: Vec<u8> = (0..30_000_000_u32).map(|i| (i.wrapping_mul(7919) >> 8) as u8).collect();
+    let big: Vec<u8> = (0..30_000_000_u32)
+        .map(|i| (i.wrapping_mul(7919) >> 8) as u8)
+        .collect();
     fs::write(folder.join("big"), big).unwrap();
 }
 
