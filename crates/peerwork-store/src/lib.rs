@@ -6,9 +6,10 @@
 //!                                      │ verified blocks    ▼ serves                       │
 //!                                   Exchange ◀── Bitswap ──▶ other nodes ── fetch ─────────┘
 //! ```
-
-// Errors name blocks, and a CID takes 96 bytes where it stands: boxes would hide it from a `match`.
-#![allow(clippy::result_large_err)]
+#![allow(
+    clippy::result_large_err,
+    reason = "a CID is a value of 96 bytes, and errors name one or two; a box for each would help nobody"
+)]
 
 mod amounts;
 mod block;
@@ -17,7 +18,9 @@ pub mod config;
 pub mod dag;
 mod disk;
 mod error;
+pub mod exchange;
 mod pin;
+pub mod rpc;
 mod source;
 mod store;
 mod strange;
@@ -31,6 +34,7 @@ pub use disk::{
     verify::{Repair, Verified},
 };
 pub use error::{OpenError, StoreError};
+pub use exchange::{Exchange, ExchangeConfig};
 pub use pin::Pin;
 pub use source::{GetError, Sink, Source};
 pub use store::{Hold, PinError, RemoveError, Store, Writer};

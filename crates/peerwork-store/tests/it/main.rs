@@ -3,7 +3,9 @@
 
 mod car;
 mod disk;
+mod exchange;
 mod hand;
 mod memory;
+mod rpc;
 mod tree;
 mod unixfs;

@@ -1,0 +1,13 @@
+//! The exchange of blocks between nodes.
+
+mod fetches;
+mod frames;
+mod helia;
+mod hostile;
+mod kit;
+mod kubo;
+mod providing;
+mod schema;
+mod serving;
+mod sources;
+mod speed;
