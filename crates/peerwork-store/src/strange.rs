@@ -13,8 +13,6 @@ use crate::{
     unixfs,
 };
 
-pub use crate::disk::fuzzing::{pins_log, segment};
-
 /// Reads a dag-pb block as node, as UnixFS, and as the root of a tree.
 pub fn dag(bytes: &[u8]) {
     let data = Bytes::copy_from_slice(bytes);

@@ -57,7 +57,7 @@ impl Daemon {
                 });
                 let builder = hyper::server::conn::http1::Builder::new();
                 let serving = builder.serve_connection(TokioIo::new(tcp), service);
-                tokio::spawn(async move { serving.await });
+                tokio::spawn(serving);
             }
         });
         let api = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();

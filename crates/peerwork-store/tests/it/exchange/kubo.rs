@@ -154,7 +154,13 @@ async fn kubo_and_a_node_fetch_trees_from_each_other() {
         ..AddOptions::default()
     };
     let mut writer = peer.store.writer();
-    let roots = add(&[tree.clone()], &options, &mut writer, &mut |_| ()).unwrap();
+    let roots = add(
+        std::slice::from_ref(&tree),
+        &options,
+        &mut writer,
+        &mut |_| (),
+    )
+    .unwrap();
     writer.commit().unwrap();
     let root = roots[0].cid.to_string();
     let expected = kubo.run(&["add", "-rQ", "--only-hash", path]).await;

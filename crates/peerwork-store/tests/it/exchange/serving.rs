@@ -96,7 +96,7 @@ async fn wants_are_answered_with_blocks_and_statements() {
     let mesh = Mesh::line(2).start().await;
     let a = Peer::new(&mesh[0]);
     let (here, absent) = (leaf(31, 700), leaf(32, 700));
-    a.put(&[here.clone()]);
+    a.put(std::slice::from_ref(&here));
     let asker = Asker::new(&mesh[1], a.id());
     let have = |block: &peerwork_store::Block| Entry::want(block.cid(), WantType::Have);
     let want = |block: &peerwork_store::Block| Entry::want(block.cid(), WantType::Block);
@@ -171,7 +171,7 @@ async fn a_node_has_at_most_1024_wants_and_is_told_of_the_others() {
     })
     .await;
     let here = leaf(39, 8);
-    a.put(&[here.clone()]);
+    a.put(std::slice::from_ref(&here));
     entries.clear();
     entries.push(Entry::want(here.cid(), WantType::Block));
     asker.ask(entries, false).await;
@@ -199,13 +199,11 @@ async fn blocks_go_in_few_messages_and_in_the_order_of_the_wants() {
     let (blocks, _) = asker.answers(tree.blocks.len(), 0).await;
     let expected: Vec<_> = tree.blocks.iter().map(|b| b.data().to_vec()).collect();
     assert!(blocks == expected, "the order is another");
-    let messages = asker.got.lock().unwrap().len();
-    assert!(messages <= 10, "{messages} messages");
-    let cids = asker.got.lock().unwrap();
-    assert!(
-        cids.iter()
-            .all(|m| m.presences.iter().all(|p| cid_of(&p.cid).is_some()))
-    );
-    drop(cids);
+    {
+        let got = asker.got.lock().unwrap();
+        assert!(got.len() <= 10, "{} messages", got.len());
+        let mut presences = got.iter().flat_map(|message| &message.presences);
+        assert!(presences.all(|presence| cid_of(&presence.cid).is_some()));
+    }
     mesh.stop().await;
 }
