@@ -27,6 +27,7 @@ pub mod events;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gateway;
 pub mod invitations;
 mod jsonrpc;
 mod metrics;
