@@ -4,6 +4,7 @@
 
 mod directory;
 mod fake;
+mod gateway;
 mod http;
 mod invitations;
 mod lifecycle;
