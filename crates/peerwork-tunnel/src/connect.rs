@@ -135,6 +135,11 @@ impl Connector {
         self
     }
 
+    /// The id of this node.
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.network.node_id()
+    }
+
     /// The token that is cancelled when the network stops.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.network.stopping()
