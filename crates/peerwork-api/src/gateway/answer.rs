@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     body::Begun,
-    call::Call,
+    call::{Call, in_time},
     car::{CarRequest, Scope},
     etag,
     file::{Content, File},
@@ -92,16 +92,7 @@ impl Gateway {
             response.headers_mut().insert(header::ALLOW, methods);
             return Ok(response);
         }
-        let mut call = self.parse(request)?;
-        if let Some(finish) = slot {
-            let place = Arc::clone(&self.places).try_acquire_owned();
-            let full = |_| {
-                let detail =
-                    "as many requests are under way as this gateway allows; try again soon";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-            };
-            finish.holds(place.map_err(full)?);
-        }
+        let mut call = self.begin(request, slot).await?;
         call.resolve().await?;
         match call.wanted.format {
             Format::Raw => raw(&call, slot).await,
@@ -122,7 +113,12 @@ impl Gateway {
         }
     }
 
-    fn parse<'a>(&'a self, request: &'a Request<()>) -> Result<Call<'a>, Problem> {
+    /// Checks, parses and admits a request, and opens the content that it names.
+    async fn begin<'a>(
+        &'a self,
+        request: &'a Request<()>,
+        slot: &mut Option<Finish>,
+    ) -> Result<Call<'a>, Problem> {
         let (method, uri) = (request.method(), request.uri());
         if !matches!(*method, Method::GET | Method::HEAD) {
             let detail = "the gateway only reads: use GET or HEAD";
@@ -146,9 +142,17 @@ impl Gateway {
             let detail = "CARs are served by HTTP/1.1 and later alone";
             return Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, detail));
         }
+        self.admit(slot)?;
         let only_if_cached = only_if_cached(request.headers());
+        let reach = match only_if_cached {
+            true => Reach::Local,
+            false => self.reach,
+        };
+        let opening = self.service.open(&path.root, reach);
+        let dag = in_time(self.limits.progress, opening).await??;
         Ok(Call {
             service: self.service.as_ref(),
+            dag,
             roots: vec![path.root],
             path,
             query,
@@ -157,13 +161,21 @@ impl Gateway {
             headers: request.headers(),
             method,
             host,
-            reach: match only_if_cached {
-                true => Reach::Local,
-                false => self.reach,
-            },
             only_if_cached,
             progress: self.limits.progress,
         })
+    }
+
+    fn admit(&self, slot: &mut Option<Finish>) -> Result<(), Problem> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| {
+            let detail = "as many requests are under way as this gateway allows; try again soon";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        })?;
+        if let Some(finish) = slot {
+            finish.holds(place);
+        }
+        Ok(())
     }
 }
 
@@ -206,7 +218,7 @@ fn mark(slot: &mut Option<Finish>, kind: Kind) {
 async fn raw(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<Body>, Problem> {
     mark(slot, Kind::Raw);
     let cid = call.terminus();
-    let block = call.within(call.service.block(&cid, call.reach)).await?;
+    let block = call.within(call.dag.block(&cid)).await?;
     let name = call.query.filename.clone();
     let name = name.unwrap_or_else(|| format!("{cid}.bin"));
     let file = File {
@@ -231,9 +243,7 @@ async fn car(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<Body
     };
     if let Some(bytes) = request.bytes {
         request.scope = Scope::Entity;
-        let entity = call
-            .within(call.service.entity(&terminus, call.reach))
-            .await?;
+        let entity = call.within(call.dag.entity(&terminus)).await?;
         match entity.kind {
             EntityKind::File if entity.size > 0 && bytes.within(entity.size).is_none() => {
                 let detail = format!(
@@ -247,8 +257,7 @@ async fn car(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<Body
         }
     } else {
         // A missing root is an error with a status of its own.
-        call.within(call.service.block(&terminus, call.reach))
-            .await?;
+        call.within(call.dag.block(&terminus)).await?;
     }
     let etag = etag::of_car(&request);
     let mut response = call.response(&etag, headers::IMMUTABLE);
@@ -274,7 +283,7 @@ async fn car(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<Body
     if call.is_head() {
         return Ok(response);
     }
-    let stream = call.service.car(request, call.reach);
+    let stream = call.dag.car(request);
     let begun = Begun::read(stream, 1, call.progress).await?;
     if let Some(finish) = slot.take() {
         *response.body_mut() = begun.body(None, finish);
@@ -285,7 +294,7 @@ async fn car(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<Body
 /// A file as its bytes, a directory as its index.html or as a page.
 async fn content(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<Body>, Problem> {
     let cid = call.terminus();
-    let entity = call.within(call.service.entity(&cid, call.reach)).await?;
+    let entity = call.within(call.dag.entity(&cid)).await?;
     let whole = call.path.escaped(call.path.names.len());
     match (&entity.kind, call.path.slash, slot.as_mut()) {
         (EntityKind::Directory, true, _) => directory(call, slot).await,
@@ -303,9 +312,16 @@ async fn content(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<
             let codec = Codec::of(*code).ok_or_else(unknown)?;
             send_block(call, codec, slot).await
         }
-        (EntityKind::Symlink, ..) => {
-            let media_type = Some("inode/symlink".to_owned());
-            send_file(call, &entity, media_type, slot).await
+        (EntityKind::Symlink(target), ..) => {
+            mark(slot, Kind::File);
+            let file = File {
+                size: target.len() as u64,
+                content: Content::Block(target.clone()),
+                etag: etag::of_file(&cid),
+                media_type: Some("inode/symlink".to_owned()),
+                disposition: File::disposition(call),
+            };
+            file.send(call, slot).await
         }
         (EntityKind::File, ..) => {
             let media_type = call.filename().and_then(media_type::by_name);
@@ -335,9 +351,9 @@ async fn send_file(
 
 async fn directory(call: &Call<'_>, slot: &mut Option<Finish>) -> Result<Response<Body>, Problem> {
     let cid = call.terminus();
-    let index = call.service.child(&cid, "index.html", call.reach);
+    let index = call.dag.child(&cid, "index.html");
     if let Some(index) = call.within(index).await? {
-        let entity = call.within(call.service.entity(&index, call.reach)).await?;
+        let entity = call.within(call.dag.entity(&index)).await?;
         if entity.kind == EntityKind::File {
             mark(slot, Kind::File);
             let file = File {
@@ -362,9 +378,7 @@ async fn block_of(
     codec: Codec,
     slot: &mut Option<Finish>,
 ) -> Result<Response<Body>, Problem> {
-    let entity = call
-        .within(call.service.entity(&call.terminus(), call.reach))
-        .await?;
+    let entity = call.within(call.dag.entity(&call.terminus())).await?;
     if entity.kind == EntityKind::Block(codec.code) {
         return send_block(call, codec, slot).await;
     }
@@ -386,7 +400,7 @@ async fn send_block(
 ) -> Result<Response<Body>, Problem> {
     mark(slot, Kind::Raw);
     let cid = call.terminus();
-    let block = call.within(call.service.block(&cid, call.reach)).await?;
+    let block = call.within(call.dag.block(&cid)).await?;
     let file = File {
         size: block.len() as u64,
         content: Content::Block(block),

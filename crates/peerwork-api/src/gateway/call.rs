@@ -1,6 +1,6 @@
-//! `Call` is one request with all that its answer needs: path, query, form, and the service.
+//! `Call` is one request with all that its answer needs: path, query, form, and the content.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -16,12 +16,15 @@ use super::{
     path::ContentPath,
     problem::Problem,
     query::Query,
-    service::{GatewayError, GatewayService, Reach},
+    service::{Dag, GatewayError, GatewayService, Reach},
 };
 
 /// A parsed request.
 pub(super) struct Call<'a> {
+    /// The service, for a look into the local store alone.
     pub(super) service: &'a dyn GatewayService,
+    /// The content below the root of the path.
+    pub(super) dag: Arc<dyn Dag>,
     pub(super) path: ContentPath,
     pub(super) query: Query,
     /// The query as the client sent it, or nothing.
@@ -30,7 +33,6 @@ pub(super) struct Call<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) method: &'a Method,
     pub(super) host: Option<Authority>,
-    pub(super) reach: Reach,
     /// Whether the client wants only what is here already.
     pub(super) only_if_cached: bool,
     /// The longest time without progress.
@@ -54,14 +56,14 @@ impl Call<'_> {
         &self,
         answer: impl Future<Output = Result<T, GatewayError>>,
     ) -> Result<T, Problem> {
-        match timeout(self.progress, answer).await {
-            Ok(answer) => answer.map_err(|error| self.problem(error)),
-            Err(_) => {
-                let seconds = self.progress.as_secs();
-                let detail = format!("the content was not found within {seconds} s");
-                Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, detail))
-            }
-        }
+        let answer = in_time(self.progress, answer).await?;
+        answer.map_err(|error| self.problem(error))
+    }
+
+    /// The content below the root as far as it is in the local store.
+    pub(super) async fn local(&self) -> Result<Arc<dyn Dag>, Problem> {
+        self.within(self.service.open(&self.path.root, Reach::Local))
+            .await
     }
 
     pub(super) fn problem(&self, error: GatewayError) -> Problem {
@@ -78,7 +80,7 @@ impl Call<'_> {
         self.roots = vec![self.path.root];
         for (index, name) in self.path.names.iter().enumerate() {
             let directory = self.terminus();
-            let child = self.service.child(&directory, name, self.reach);
+            let child = self.dag.child(&directory, name);
             let child = self.within(child).await?;
             let missing = || {
                 let at = self.path.escaped(index);
@@ -162,4 +164,16 @@ impl Call<'_> {
         }
         response
     }
+}
+
+/// Waits for an answer within the deadline.
+pub(super) async fn in_time<T>(
+    progress: Duration,
+    answer: impl Future<Output = T>,
+) -> Result<T, Problem> {
+    timeout(progress, answer).await.map_err(|_| {
+        let seconds = progress.as_secs();
+        let detail = format!("the content was not found within {seconds} s");
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
+    })
 }

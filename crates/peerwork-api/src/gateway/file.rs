@@ -19,7 +19,7 @@ use super::{
     headers, media_type,
     problem::Problem,
     range::Ranges,
-    service::{ByteStream, Reach},
+    service::{ByteStream, Dag},
 };
 
 /// Bytes that can be read in parts.
@@ -51,9 +51,9 @@ impl File {
         }
     }
 
-    fn read(&self, call: &Call<'_>, range: Range<u64>, reach: Reach) -> ByteStream {
+    fn read(&self, dag: &dyn Dag, range: Range<u64>) -> ByteStream {
         match &self.content {
-            Content::File(cid) => call.service.read(*cid, range, reach),
+            Content::File(cid) => dag.read(*cid, range),
             Content::Block(bytes) => {
                 // The range is within the block, which has at most 2 MiB.
                 let range = usize::try_from(range.start)
@@ -67,10 +67,10 @@ impl File {
     }
 
     /// Reads the first bytes for the media type, when the name does not tell the type.
-    async fn sniff(&self, call: &Call<'_>, reach: Reach) -> Result<String, Problem> {
+    async fn sniff(&self, call: &Call<'_>, dag: &dyn Dag) -> Result<String, Problem> {
         let bytes = media_type::SNIFFED_BYTES;
         let range = 0..self.size.min(bytes as u64);
-        let begun = Begun::read(self.read(call, range, reach), bytes, call.progress).await?;
+        let begun = Begun::read(self.read(dag, range), bytes, call.progress).await?;
         Ok(media_type::by_content(&begun.first(bytes)))
     }
 
@@ -92,7 +92,7 @@ impl File {
         if call.is_head() {
             let media_type = match &self.media_type {
                 Some(known) => known.clone(),
-                None => self.sniff(call, call.reach).await?,
+                None => self.sniff(call, call.dag.as_ref()).await?,
             };
             set_type(&mut response, media_type);
             response
@@ -128,7 +128,7 @@ impl File {
             Some(_) => 1,
             None => media_type::SNIFFED_BYTES,
         };
-        let stream = self.read(call, 0..self.size, call.reach);
+        let stream = self.read(call.dag.as_ref(), 0..self.size);
         let begun = Begun::read(stream, bytes, call.progress).await?;
         let media_type = self.media_type.unwrap_or_else(|| {
             let first = begun.first(media_type::SNIFFED_BYTES);
@@ -150,7 +150,8 @@ impl File {
             Some(known) => known.clone(),
             // The begin of the file was not asked for: it need not be fetched from others.
             None => {
-                let sniffed = self.sniff(call, Reach::Local).await;
+                let local = call.local().await?;
+                let sniffed = self.sniff(call, local.as_ref()).await;
                 sniffed.unwrap_or_else(|_| media_type::UNKNOWN.to_owned())
             }
         };
@@ -161,7 +162,7 @@ impl File {
             }
             set_type(&mut response, media_type);
             let length = part.end - part.start;
-            let stream = self.read(call, part.clone(), call.reach);
+            let stream = self.read(call.dag.as_ref(), part.clone());
             let begun = Begun::read(stream, 1, call.progress).await?;
             return send(response, begun, length, finish);
         }
@@ -175,7 +176,7 @@ impl File {
             );
             length += head.len() as u64 + (part.end - part.start);
             let head = stream::iter([Ok(Bytes::from(head))]);
-            stream = Box::pin(stream.chain(head).chain(self.read(call, part, call.reach)));
+            stream = Box::pin(stream.chain(head).chain(self.read(call.dag.as_ref(), part)));
         }
         let tail = Bytes::from(format!("\r\n--{boundary}--\r\n"));
         length += tail.len() as u64;

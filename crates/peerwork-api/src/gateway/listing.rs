@@ -55,7 +55,7 @@ pub(super) async fn send(call: &Call<'_>, finish: &mut Finish) -> Result<Respons
 /// Reads the entries of the page. Entries of earlier pages are passed over one by one.
 async fn read(call: &Call<'_>) -> Result<Page, Problem> {
     let skipped = (call.query.page as usize - 1) * ENTRIES_MAX;
-    let mut stream = call.service.list(call.terminus(), call.reach);
+    let mut stream = call.dag.list(call.terminus());
     let mut page = Page {
         entries: Vec::new(),
         more: false,

@@ -36,6 +36,6 @@ pub use path::{NAMES_MAX, PATH_BYTES_MAX};
 pub use port::GatewayConfig;
 pub(crate) use port::GatewayPort;
 pub use service::{
-    ByteStream, DirEntry, Entity, EntityKind, EntryStream, GatewayError, GatewayService, Reach,
+    ByteStream, Dag, DirEntry, Entity, EntityKind, EntryStream, GatewayError, GatewayService, Reach,
 };
 pub use trustless::Trustless;

@@ -1,6 +1,6 @@
 //! `GatewayService` is the trait through which the gateway reads DAGs: blocks, files, directories, CARs.
 
-use std::{ops::Range, pin::Pin};
+use std::{ops::Range, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,8 +30,8 @@ pub enum EntityKind {
     File,
     /// A UnixFS directory, flat or sharded.
     Directory,
-    /// A UnixFS symlink; its content is the path that it points to.
-    Symlink,
+    /// A UnixFS symlink, with the path that it points to.
+    Symlink(Bytes),
     /// A block of a codec that is not UnixFS, by the code of the codec.
     Block(u64),
 }
@@ -92,42 +92,48 @@ pub enum GatewayError {
     Internal(String),
 }
 
-/// The blocks, files and directories of the node, as the gateway reads them.
+/// The content of the node, as the gateway reads it.
+#[async_trait]
+pub trait GatewayService: Send + Sync + 'static {
+    /// Opens the DAG below a root for one request. With [`Reach::Network`], the nodes that have the root are
+    /// asked for the blocks below it.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when the store cannot be used. Whether the root is there, its first use tells.
+    async fn open(&self, root: &Cid, reach: Reach) -> Result<Arc<dyn Dag>, GatewayError>;
+}
+
+/// The blocks, files and directories below a root.
 ///
 /// Every block that a method uses was checked against its CID.
 #[async_trait]
-pub trait GatewayService: Send + Sync + 'static {
+pub trait Dag: Send + Sync {
     /// The bytes of one block.
     ///
     /// # Errors
     /// [`GatewayError`] when the block cannot be had.
-    async fn block(&self, cid: &Cid, reach: Reach) -> Result<Bytes, GatewayError>;
+    async fn block(&self, cid: &Cid) -> Result<Bytes, GatewayError>;
 
     /// The kind and the size of the thing that a CID names; reads its first block alone.
     ///
     /// # Errors
     /// [`GatewayError`] when the block cannot be had, or cannot be decoded.
-    async fn entity(&self, cid: &Cid, reach: Reach) -> Result<Entity, GatewayError>;
+    async fn entity(&self, cid: &Cid) -> Result<Entity, GatewayError>;
 
     /// The entry of that name in a directory; `None` when the directory has none, and when the CID names
     /// a file. Reads only the blocks on the way to the name.
     ///
     /// # Errors
     /// [`GatewayError`] when a block cannot be had or decoded, or its format has no names.
-    async fn child(
-        &self,
-        directory: &Cid,
-        name: &str,
-        reach: Reach,
-    ) -> Result<Option<Cid>, GatewayError>;
+    async fn child(&self, directory: &Cid, name: &str) -> Result<Option<Cid>, GatewayError>;
 
-    /// The bytes of a file, a raw block or a symlink within a range. The stream ends behind the last byte
-    /// of the range, or with an error.
-    fn read(&self, cid: Cid, range: Range<u64>, reach: Reach) -> ByteStream;
+    /// The bytes of a file or a raw block within a range. The stream ends behind the last byte of the range,
+    /// or with an error.
+    fn read(&self, cid: Cid, range: Range<u64>) -> ByteStream;
 
     /// The entries of a directory.
-    fn list(&self, cid: Cid, reach: Reach) -> EntryStream;
+    fn list(&self, cid: Cid) -> EntryStream;
 
     /// A CAR with the blocks that prove the answer to a request, in depth-first order.
-    fn car(&self, request: CarRequest, reach: Reach) -> ByteStream;
+    fn car(&self, request: CarRequest) -> ByteStream;
 }

@@ -20,7 +20,7 @@ use peerwork_api::{
 use prometheus_client::registry::Registry;
 
 use crate::fake::{http, loopback};
-use tree::Tree;
+use tree::{Service, Tree};
 
 /// A gateway at a port of its own.
 pub(crate) struct Gateway {
@@ -42,7 +42,10 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayConfig)) -> Gatew
     let tree = Arc::new(Tree::default());
     let mut config = GatewayConfig::new(loopback(0));
     change(&mut config);
-    let address = handle.serve_gateway(&config, tree.clone()).await.unwrap();
+    let address = handle
+        .serve_gateway(&config, Arc::new(Service(tree.clone())))
+        .await
+        .unwrap();
     Gateway {
         tree,
         address,
@@ -90,7 +93,7 @@ impl Gateway {
 /// A trustless gateway over the tree, without a port.
 pub(crate) async fn trustless(tree: &Arc<Tree>, path: &str, accept: Option<&str>) -> (u16, String) {
     let gateway = Trustless::new(
-        tree.clone(),
+        Arc::new(Service(tree.clone())),
         peerwork_api::gateway::GatewayLimits::default(),
         Reach::Local,
     );

@@ -15,7 +15,7 @@ use cid::{Cid, multihash::Multihash};
 use futures::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use peerwork_api::gateway::{
-    ByteStream, CarRequest, DirEntry, Entity, EntityKind, EntryStream, GatewayError,
+    ByteStream, CarRequest, Dag, DirEntry, Entity, EntityKind, EntryStream, GatewayError,
     GatewayService, Reach,
 };
 
@@ -150,20 +150,37 @@ impl Tree {
     }
 }
 
+/// The tree as far as a request may look.
+struct View {
+    tree: Arc<Tree>,
+    reach: Reach,
+}
+
+/// The service of a gateway over a tree.
+pub(crate) struct Service(pub(crate) Arc<Tree>);
+
 #[async_trait]
-impl GatewayService for Tree {
-    async fn block(&self, cid: &Cid, reach: Reach) -> Result<Bytes, GatewayError> {
-        Ok(match self.find(cid, reach).await? {
+impl GatewayService for Service {
+    async fn open(&self, _: &Cid, reach: Reach) -> Result<Arc<dyn Dag>, GatewayError> {
+        let tree = Arc::clone(&self.0);
+        Ok(Arc::new(View { tree, reach }))
+    }
+}
+
+#[async_trait]
+impl Dag for View {
+    async fn block(&self, cid: &Cid) -> Result<Bytes, GatewayError> {
+        Ok(match self.tree.find(cid, self.reach).await? {
             Node::File(bytes) | Node::Block(_, bytes) => bytes,
             _ => Bytes::from_static(b"a block"),
         })
     }
 
-    async fn entity(&self, cid: &Cid, reach: Reach) -> Result<Entity, GatewayError> {
-        let (kind, size) = match self.find(cid, reach).await? {
+    async fn entity(&self, cid: &Cid) -> Result<Entity, GatewayError> {
+        let (kind, size) = match self.tree.find(cid, self.reach).await? {
             Node::File(bytes) => (EntityKind::File, bytes.len() as u64),
             Node::Torn(_, size) | Node::Stuck(_, size) => (EntityKind::File, size),
-            Node::Symlink(target) => (EntityKind::Symlink, target.len() as u64),
+            Node::Symlink(target) => (EntityKind::Symlink(target.into()), target.len() as u64),
             Node::Block(0, _) => {
                 return Err(GatewayError::Malformed(format!("block {cid} is no UnixFS")));
             }
@@ -173,13 +190,8 @@ impl GatewayService for Tree {
         Ok(Entity { kind, size })
     }
 
-    async fn child(
-        &self,
-        directory: &Cid,
-        name: &str,
-        reach: Reach,
-    ) -> Result<Option<Cid>, GatewayError> {
-        match self.find(directory, reach).await? {
+    async fn child(&self, directory: &Cid, name: &str) -> Result<Option<Cid>, GatewayError> {
+        match self.tree.find(directory, self.reach).await? {
             Node::Directory(entries) => {
                 let found = entries.iter().find(|(entry, _)| entry == name);
                 Ok(found.map(|(_, cid)| *cid))
@@ -189,7 +201,7 @@ impl GatewayService for Tree {
         }
     }
 
-    fn read(&self, cid: Cid, range: Range<u64>, reach: Reach) -> ByteStream {
+    fn read(&self, cid: Cid, range: Range<u64>) -> ByteStream {
         let part = |bytes: &Bytes| {
             let end = range.end.min(bytes.len() as u64) as usize;
             bytes.slice(range.start as usize..end)
@@ -197,32 +209,29 @@ impl GatewayService for Tree {
         let chunks = |bytes: Bytes| -> Vec<Bytes> {
             bytes.chunks(CHUNK).map(Bytes::copy_from_slice).collect()
         };
-        let node = self.nodes.lock().get(&cid).cloned();
-        match (node, reach) {
+        let node = self.tree.nodes.lock().get(&cid).cloned();
+        match (node, self.reach) {
             (Some(Node::File(bytes)), _) | (Some(Node::Remote(bytes)), Reach::Network) => {
                 let chunks = chunks(part(&bytes));
-                self.chunks.fetch_add(chunks.len(), Ordering::SeqCst);
-                self.stream(chunks, Box::pin(stream::empty()))
-            }
-            (Some(Node::Symlink(target)), _) => {
-                self.stream(vec![part(&target.into())], Box::pin(stream::empty()))
+                self.tree.chunks.fetch_add(chunks.len(), Ordering::SeqCst);
+                self.tree.stream(chunks, Box::pin(stream::empty()))
             }
             (Some(Node::Torn(first, _)), _) => {
                 let lost = GatewayError::NotFound {
                     cid,
                     asked: "at nobody".to_owned(),
                 };
-                self.stream(vec![first], later(lost))
+                self.tree.stream(vec![first], later(lost))
             }
             (Some(Node::Stuck(first, _)), _) => {
-                self.stream(vec![first], Box::pin(stream::pending()))
+                self.tree.stream(vec![first], Box::pin(stream::pending()))
             }
             _ => Box::pin(stream::iter([Err(GatewayError::NotHere(cid))])),
         }
     }
 
-    fn list(&self, cid: Cid, _: Reach) -> EntryStream {
-        let node = self.nodes.lock().get(&cid).cloned();
+    fn list(&self, cid: Cid) -> EntryStream {
+        let node = self.tree.nodes.lock().get(&cid).cloned();
         let entries = match node {
             Some(Node::Directory(entries)) => entries,
             Some(Node::Huge(entries)) => {
@@ -237,7 +246,7 @@ impl GatewayService for Tree {
             }
             _ => Vec::new(),
         };
-        self.entries.fetch_add(entries.len(), Ordering::SeqCst);
+        self.tree.entries.fetch_add(entries.len(), Ordering::SeqCst);
         let entry = |(name, cid)| {
             Ok(DirEntry {
                 name,
@@ -248,14 +257,17 @@ impl GatewayService for Tree {
         Box::pin(stream::iter(entries.into_iter().map(entry)))
     }
 
-    fn car(&self, request: CarRequest, _: Reach) -> ByteStream {
-        let torn = matches!(self.nodes.lock().get(&request.root), Some(Node::Torn(..)));
+    fn car(&self, request: CarRequest) -> ByteStream {
+        let torn = matches!(
+            self.tree.nodes.lock().get(&request.root),
+            Some(Node::Torn(..))
+        );
         let root = request.root;
-        *self.car.lock() = Some(request);
+        *self.tree.car.lock() = Some(request);
         let tail: ByteStream = match torn {
             true => later(GatewayError::NotHere(root)),
             false => Box::pin(stream::empty()),
         };
-        self.stream(vec![Bytes::from_static(b"a car")], tail)
+        self.tree.stream(vec![Bytes::from_static(b"a car")], tail)
     }
 }
