@@ -73,9 +73,11 @@ impl Begun {
         let state = Some((self, length, finish));
         let stream = stream::unfold(state, async |state| {
             let (mut begun, mut left, mut finish) = state?;
-            let broken = |error: GatewayError, mut finish: Finish| {
+            let broken = async |error: GatewayError, mut finish: Finish| {
                 tracing::info!(%error, "the content of a response broke off");
                 finish.broken();
+                // hyper sends what came before only while it waits for the body.
+                tokio::task::yield_now().await;
                 Some((Err(error), None))
             };
             match begun.next().await {
@@ -84,7 +86,7 @@ impl Begun {
                     left = match left.map(|left| left.checked_sub(bytes)) {
                         Some(None) => {
                             let long = "the content is longer than it claims".to_owned();
-                            return broken(GatewayError::Malformed(long), finish);
+                            return broken(GatewayError::Malformed(long), finish).await;
                         }
                         left => left.flatten(),
                     };
@@ -100,9 +102,9 @@ impl Begun {
                 }
                 Ok(None) => {
                     let short = "the content is shorter than it claims".to_owned();
-                    broken(GatewayError::Malformed(short), finish)
+                    broken(GatewayError::Malformed(short), finish).await
                 }
-                Err(error) => broken(error, finish),
+                Err(error) => broken(error, finish).await,
             }
         });
         Body::from_stream(stream)

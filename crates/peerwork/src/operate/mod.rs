@@ -5,6 +5,7 @@
 mod about;
 mod directory;
 mod events;
+mod gateway;
 mod invitations;
 mod node;
 mod peers;
