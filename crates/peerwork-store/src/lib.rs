@@ -9,6 +9,7 @@
 
 mod block;
 pub mod config;
+pub mod dag;
 mod error;
 mod source;
 mod store;
