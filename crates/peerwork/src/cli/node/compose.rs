@@ -72,6 +72,7 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
         json_rpc.http.preamble.proxies = Proxies::new(proxies);
         json_rpc
     });
+    config.store = flags.store.config();
     config.api.operator = grpc.map(|at| OperatorConfig::new(at, None));
     config.api.metrics_address = flags.metrics.address();
     Ok(config)

@@ -17,6 +17,7 @@ use crate::cli::{
     app_listen::app_listen,
     apps::{OfferedPort, offered_port},
     preamble::PreambleFlags,
+    store::StoreFlags,
     values::{
         DnsName, Listen, app_host, bound, duration, multiaddress, network, response_timeout,
         some_duration,
@@ -66,6 +67,8 @@ pub(crate) struct NodeFlags {
     pub(crate) relay: RelayFlags,
     #[command(flatten)]
     pub(crate) edge: EdgeFlags,
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
 }
 
 /// The peer-to-peer side.
