@@ -13,6 +13,7 @@ pub mod dag;
 mod error;
 mod source;
 mod store;
+pub mod unixfs;
 
 pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, RAW};
 pub use config::Config;

@@ -1,0 +1,178 @@
+//! Adding: files and directories as blocks, with the CIDs that `ipfs add -r` gives them.
+//!
+//! ```text
+//!  reader ──▶ batches of leaves ──▶ threads that hash ──▶ builder: nodes, directories ──▶ Sink, events
+//! ```
+
+mod build;
+mod directory;
+mod error;
+mod layout;
+mod leaf;
+mod pipeline;
+mod reader;
+mod step;
+
+use std::{
+    io::Read,
+    path::{Component, Path, PathBuf},
+};
+
+use cid::Cid;
+
+use self::{build::Builder, reader::Reader};
+use super::profile::{Parameters, Profile};
+use crate::Sink;
+
+pub use error::AddError;
+
+/// How files are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AddOptions {
+    /// The parameters that decide the CIDs.
+    pub profile: Profile,
+    /// Directories are added with all that is in them (`-r`); otherwise a directory is an error.
+    pub recursive: bool,
+    /// Names that begin with a dot are added too. A path that is named itself is always added.
+    pub hidden: bool,
+    /// The permission bits of files and directories are kept (UnixFS 1.5). Leaves are then in dag-pb in
+    /// every profile, as kubo does it, and CIDs differ from those without.
+    pub preserve_mode: bool,
+    /// The time of change is kept, with the same effect.
+    pub preserve_mtime: bool,
+}
+
+impl AddOptions {
+    fn parameters(&self) -> Parameters {
+        let parameters = self.profile.parameters();
+        let plain = !self.preserve_mode && !self.preserve_mtime;
+        Parameters {
+            raw_leaves: parameters.raw_leaves && plain,
+            ..parameters
+        }
+    }
+}
+
+/// A kind of entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AddKind {
+    /// A file.
+    File,
+    /// A directory, sharded or not.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+}
+
+/// Progress of adding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddEvent {
+    /// So many more bytes of content were read; the sum is the plain bytes of all files.
+    Bytes(u64),
+    /// An entry is complete. Its blocks are in the sink, and durable only after the sink's commit.
+    Added {
+        /// The CID of the entry.
+        cid: Cid,
+        /// Its path, which begins with the name of the root; for a stream the CID.
+        path: String,
+        /// Bytes of its DAG, as a link to it says (`Tsize`).
+        size: u64,
+        /// Its kind.
+        kind: AddKind,
+    },
+}
+
+/// The root of an added path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// The CID.
+    pub cid: Cid,
+    /// The name of the path; for a stream the CID.
+    pub path: String,
+    /// Bytes of its DAG, as a link to it says (`Tsize`).
+    pub size: u64,
+    /// Bytes of all its files.
+    pub content: u64,
+}
+
+/// Adds files and directories, and gives their roots in the order of `paths`. Blocks the thread.
+///
+/// The events have the order of `ipfs add -r`: for each path its files and links as they are read, names in
+/// the order of their bytes, then its directories, children first. A path may be named twice, and two paths
+/// may have the same name: their roots do not know each other.
+///
+/// # Errors
+/// [`AddError`]; what was put into the sink before stays there.
+pub fn add(
+    paths: &[PathBuf],
+    options: &AddOptions,
+    sink: &mut dyn Sink,
+    on: &mut dyn FnMut(AddEvent),
+) -> Result<Vec<Root>, AddError> {
+    if paths.is_empty() {
+        return Err(AddError::Nothing);
+    }
+    let mut trees = Vec::with_capacity(paths.len());
+    for path in paths {
+        trees.push((path.clone(), name_of(path, options)?));
+    }
+    let parameters = options.parameters();
+    let mut builder = Builder::new(&parameters, sink, on);
+    let read = |batches: &mut _| {
+        let mut reader = Reader {
+            options,
+            parameters: &parameters,
+            batches,
+        };
+        reader.trees(&trees)
+    };
+    pipeline::run(&parameters, read, &mut |step| builder.step(step))?;
+    Ok(builder.into_roots())
+}
+
+/// Adds the content of a reader as a file without a name, as `ipfs add -` does. Blocks the thread.
+///
+/// # Errors
+/// As [`add`].
+pub fn add_reader(
+    mut reader: impl Read + Send,
+    options: &AddOptions,
+    sink: &mut dyn Sink,
+    on: &mut dyn FnMut(AddEvent),
+) -> Result<Root, AddError> {
+    let parameters = options.parameters();
+    let mut builder = Builder::new(&parameters, sink, on);
+    let read = |batches: &mut _| {
+        let mut files = Reader {
+            options,
+            parameters: &parameters,
+            batches,
+        };
+        files.stream(&mut reader)
+    };
+    pipeline::run(&parameters, read, &mut |step| builder.step(step))?;
+    Ok(builder.into_roots().pop().expect("a stream is one file"))
+}
+
+/// The name of a path: its last part, and for `.` and `..` the directory's own name.
+fn name_of(path: &Path, options: &AddOptions) -> Result<String, AddError> {
+    let failed = |source| AddError::File {
+        doing: "looking at",
+        path: path.to_owned(),
+        source,
+    };
+    let found = std::fs::symlink_metadata(path).map_err(failed)?;
+    if found.is_dir() && !options.recursive {
+        return Err(AddError::Directory(path.to_owned()));
+    }
+    let name = match path.components().next_back() {
+        Some(Component::Normal(name)) => Some(name.to_owned()),
+        _ => {
+            let whole = std::fs::canonicalize(path).map_err(failed)?;
+            whole.file_name().map(std::ffi::OsStr::to_owned)
+        }
+    };
+    let name = name.ok_or_else(|| AddError::Unnamed(path.to_owned()))?;
+    name.into_string()
+        .map_err(|_| AddError::Name(path.to_owned()))
+}

@@ -1,0 +1,3 @@
+//! UnixFS at its public face.
+
+mod vectors;
