@@ -19,4 +19,4 @@ pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, 
 pub use config::Config;
 pub use error::StoreError;
 pub use source::{GetError, Sink, Source};
-pub use store::{Hold, OpenError, Pin, PinError, Progress, Store, Usage, Writer};
+pub use store::{Hold, OpenError, Pin, PinError, Progress, Store, Usage, Verified, Writer};

