@@ -2,6 +2,8 @@
 //!
 //! Fields by number: type, data, filesize, blocksizes, hashType, fanout, mode, mtime (UnixFS 1.5).
 
+use std::fmt;
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -20,6 +22,27 @@ pub(crate) enum Type {
     Symlink = 4,
     /// A directory in a trie of blocks.
     HamtShard = 5,
+}
+
+/// A kind of entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A directory, sharded or not.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "symbolic link",
+        })
+    }
 }
 
 /// Mode and time of a file, where its adder kept them.

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        message::{Attributes, Message, Type},
+        message::{Attributes, Kind, Message, Type},
         profile::Parameters,
     },
-    AddEvent, AddKind, Root,
+    AddEvent, Root,
     directory::{self, Entry},
     error::AddError,
     layout::{Layout, Part},
@@ -41,7 +41,7 @@ struct Directory {
 /// A file, directory or link that is complete.
 struct Finished {
     part: Part,
-    kind: AddKind,
+    kind: Kind,
 }
 
 impl<'a> Builder<'a> {
@@ -113,7 +113,7 @@ impl<'a> Builder<'a> {
             name,
             Finished {
                 part,
-                kind: AddKind::File,
+                kind: Kind::File,
             },
         );
         Ok(())
@@ -140,7 +140,7 @@ impl<'a> Builder<'a> {
             name,
             Finished {
                 part,
-                kind: AddKind::Symlink,
+                kind: Kind::Symlink,
             },
         );
         Ok(())
@@ -161,7 +161,7 @@ impl<'a> Builder<'a> {
             ended.name,
             Finished {
                 part,
-                kind: AddKind::Directory,
+                kind: Kind::Directory,
             },
         );
         Ok(())
@@ -181,8 +181,8 @@ impl<'a> Builder<'a> {
             kind,
         };
         match kind {
-            AddKind::Directory => self.finished.push(added),
-            AddKind::File | AddKind::Symlink => (self.on)(added),
+            Kind::Directory => self.finished.push(added),
+            Kind::File | Kind::Symlink => (self.on)(added),
         }
         if let Some(directory) = self.open.last_mut() {
             directory.content += part.content;

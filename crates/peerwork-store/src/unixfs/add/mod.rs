@@ -21,7 +21,10 @@ use std::{
 use cid::Cid;
 
 use self::{build::Builder, reader::Reader};
-use super::profile::{Parameters, Profile};
+use super::{
+    message::Kind,
+    profile::{Parameters, Profile},
+};
 use crate::Sink;
 
 pub use error::AddError;
@@ -53,17 +56,6 @@ impl AddOptions {
     }
 }
 
-/// A kind of entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AddKind {
-    /// A file.
-    File,
-    /// A directory, sharded or not.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-}
-
 /// Progress of adding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddEvent {
@@ -78,7 +70,7 @@ pub enum AddEvent {
         /// Bytes of its DAG, as a link to it says (`Tsize`).
         size: u64,
         /// Its kind.
-        kind: AddKind,
+        kind: Kind,
     },
 }
 
