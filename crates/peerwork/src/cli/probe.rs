@@ -120,10 +120,7 @@ pub(crate) fn refused(status: &Status) -> anyhow::Error {
 ///
 /// # Errors
 /// When the token cannot be read.
-pub(crate) fn token_for(
-    address: &str,
-    data_dir: &Path,
-) -> anyhow::Result<Option<OperatorToken>> {
+pub(crate) fn token_for(address: &str, data_dir: &Path) -> anyhow::Result<Option<OperatorToken>> {
     match is_local(address) {
         // A node demands no token of callers on its own machine: a local program that demands the token
         // is not the node, and must not get it.

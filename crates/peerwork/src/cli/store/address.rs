@@ -23,9 +23,13 @@ impl FromStr for Address {
             return Err(format!("an address has at most {BYTES_MAX} bytes"));
         }
         if text.starts_with("/ipns/") || text.starts_with("ipns://") {
-            return Err("this is a name of IPNS, which changes: name the CID that it means".to_owned());
+            return Err(
+                "this is a name of IPNS, which changes: name the CID that it means".to_owned(),
+            );
         }
-        let below = ["/ipfs/", "ipfs://"].iter().find_map(|p| text.strip_prefix(p));
+        let below = ["/ipfs/", "ipfs://"]
+            .iter()
+            .find_map(|p| text.strip_prefix(p));
         let below = below.unwrap_or(text);
         let (root, path) = below.split_once('/').unwrap_or((below, ""));
         Ok(Self {
@@ -91,7 +95,10 @@ mod tests {
             (format!("ipfs://{V0}/a/"), "a"),
         ] {
             let address: Address = text.parse().unwrap();
-            assert_eq!((address.cid.to_string().as_str(), address.path.as_str()), (V0, path));
+            assert_eq!(
+                (address.cid.to_string().as_str(), address.path.as_str()),
+                (V0, path)
+            );
         }
         assert!(root(&format!("{V0}/a")).unwrap_err().contains("CID of `a`"));
     }

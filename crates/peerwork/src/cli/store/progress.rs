@@ -109,7 +109,11 @@ impl Meter {
                     return;
                 }
                 pace.lines += 1;
-                let pause = if pace.lines < FIRST_LINES { LINES } else { LATER_LINES };
+                let pause = if pace.lines < FIRST_LINES {
+                    LINES
+                } else {
+                    LATER_LINES
+                };
                 pace.next = now + pause;
                 let at = At {
                     task: self.task,
@@ -184,9 +188,13 @@ impl At {
 
     fn text(&self) -> String {
         let bytes = size(self.bytes);
-        let of = self.total.map_or_else(String::new, |total| format!(" of {}", size(total)));
+        let of = self
+            .total
+            .map_or_else(String::new, |total| format!(" of {}", size(total)));
         let rate = size(self.rate());
-        let left = self.left().map_or_else(String::new, |left| format!(", {left} s left"));
+        let left = self
+            .left()
+            .map_or_else(String::new, |left| format!(", {left} s left"));
         format!("{}: {bytes}{of}, {rate}/s{left}", self.task)
     }
 
@@ -266,7 +274,10 @@ mod tests {
 
     #[test]
     fn sizes_have_binary_units() {
-        assert_eq!([size(0), size(1023), size(1536)], ["0 B", "1023 B", "1.5 KiB"]);
+        assert_eq!(
+            [size(0), size(1023), size(1536)],
+            ["0 B", "1023 B", "1.5 KiB"]
+        );
         assert_eq!(size(u64::MAX), "16777216.0 TiB");
     }
 }

@@ -168,7 +168,9 @@ async fn answered(
 ) {
     let reason = loop {
         match next(&mut answers).await {
-            Ok(Some(v1::PutResponse { kind: Some(v1::put_response::Kind::Done(_)) })) => {
+            Ok(Some(v1::PutResponse {
+                kind: Some(v1::put_response::Kind::Done(_)),
+            })) => {
                 // The sink is gone where this fails, and nobody wants to know.
                 let _ = done.send(());
                 return;
@@ -215,7 +217,9 @@ impl RemoteSource {
             sources: Some(sources),
         });
         let open = v1::GetRequest { kind: Some(open) };
-        messages.try_send(open).map_err(|_| anyhow::anyhow!("no stream"))?;
+        messages
+            .try_send(open)
+            .map_err(|_| anyhow::anyhow!("no stream"))?;
         let filler = || v1::GetRequest {
             kind: Some(v1::get_request::Kind::KeepAlive(v1::KeepAlive {})),
         };
@@ -258,7 +262,10 @@ impl Source for RemoteSource {
         let (reply, first) = self.note(cid)?;
         if first {
             let want = v1::get_request::Kind::Want(cid.to_bytes());
-            let sent = self.messages.send(v1::GetRequest { kind: Some(want) }).await;
+            let sent = self
+                .messages
+                .send(v1::GetRequest { kind: Some(want) })
+                .await;
             if sent.is_err() {
                 // The reader learns the reason.
                 tracing::debug!(%cid, "a want was not sent");

@@ -81,7 +81,10 @@ impl FromStr for ByteSize {
             .unwrap_or(lower.len());
         let (number, unit) = lower.split_at(end);
         let unit = unit.trim_start();
-        let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(how)?;
+        let (_, unit) = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(how)?;
         let (whole, part) = number.split_once('.').unwrap_or((number, ""));
         let fits = !whole.is_empty() && part.len() <= 9 && !part.contains('.');
         if !fits || (number.contains('.') && part.is_empty()) {
@@ -127,7 +130,17 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
-        for wrong in ["", "GB", "10XB", "-1", "1.GB", ".5GB", "1.2.3GB", "1e9", "99999999999TB"] {
+        for wrong in [
+            "",
+            "GB",
+            "10XB",
+            "-1",
+            "1.GB",
+            ".5GB",
+            "1.2.3GB",
+            "1e9",
+            "99999999999TB",
+        ] {
             assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
         }
         let beyond = "18446744073709551616".parse::<ByteSize>().unwrap_err();
