@@ -9,8 +9,8 @@ mod wire;
 
 pub use limits::Limits;
 pub use node::{DagError, Node, NodeLink, links};
-pub(crate) use node::{NodeWriter, block, read_cid};
-pub(crate) use walk::Walk;
+pub(crate) use node::{Cursor, NodeWriter, block, read_cid};
+pub(crate) use walk::{Seen, Walk};
 pub use walk::{WalkError, Walked, walk};
 pub use wire::WireError;
 pub(crate) use wire::{
