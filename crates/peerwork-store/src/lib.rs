@@ -8,6 +8,7 @@
 //! ```
 
 mod block;
+pub mod car;
 pub mod config;
 pub mod dag;
 mod error;

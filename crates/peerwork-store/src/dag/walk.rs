@@ -124,18 +124,6 @@ impl Walk {
         }
     }
 
-    /// Notes a block that the caller gave by itself; false when it was given before.
-    pub(crate) fn note(&mut self, block: &Block) -> Result<bool, WalkError> {
-        if !self.seen.insert(block.cid()) {
-            return Ok(false);
-        }
-        self.walked.blocks += 1;
-        self.walked.bytes += block.data().len() as u64;
-        self.within(self.walked.blocks, self.limits.blocks, "blocks")?;
-        self.within(self.walked.bytes, self.limits.bytes, "bytes")?;
-        Ok(true)
-    }
-
     /// The next block; `None` when all were given.
     pub(crate) async fn next(&mut self) -> Result<Option<Block>, WalkError> {
         let Some(cid) = self.next_cid()? else {

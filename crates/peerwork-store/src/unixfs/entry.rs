@@ -39,24 +39,22 @@ pub async fn resolve(
     path: &str,
     limits: &Limits,
 ) -> Result<Entry, ReadError> {
-    let block = walk_path(source, root, path, limits, |_| {}).await?;
+    let block = walk_path(source, root, path, limits).await?;
     entry(&block)
 }
 
-/// Follows a path, and gives the last block. `on` hears of the blocks before it.
-pub(crate) async fn walk_path(
+/// Follows a path, and gives the last block.
+async fn walk_path(
     source: &dyn Source,
     root: &Cid,
     path: &str,
     limits: &Limits,
-    mut on: impl FnMut(&Block),
 ) -> Result<Block, ReadError> {
     let names = || path.split('/').filter(|name| !name.is_empty());
     ReadError::limit(*root, "levels", names().count() as u64, limits.depth as u64)?;
     let mut block = source.get(root).await?;
     for name in names() {
-        on(&block);
-        let link = lookup(source, &block, name, &mut on).await?;
+        let link = lookup(source, &block, name, |_| {}).await?;
         block = source.get(&link.cid).await?;
     }
     Ok(block)

@@ -16,6 +16,9 @@ use crate::{
     dag::{DagError, Limits, NodeLink},
 };
 
+/// Entries that a source is told of ahead.
+pub(crate) const AHEAD: usize = 256;
+
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -108,6 +111,18 @@ impl Lister {
     /// The blocks of shards that were read since the last call.
     pub(crate) fn take_blocks(&mut self) -> Vec<Block> {
         std::mem::take(&mut self.blocks)
+    }
+
+    /// Links that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        let shards = self.path.iter().map(|shard| shard.places.len());
+        (self.flat.len() + shards.sum::<usize>()) as u64
+    }
+
+    /// The first entries that are known.
+    pub(crate) fn ahead(&self) -> Vec<Cid> {
+        let flat = self.flat.as_slice().iter();
+        flat.take(AHEAD).map(|link| link.cid).collect()
     }
 
     /// The next entry; `None` at the end.

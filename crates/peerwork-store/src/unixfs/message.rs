@@ -2,7 +2,10 @@
 //!
 //! Fields by number: type, data, filesize, blocksizes, hashType, fanout, mode, mtime (UnixFS 1.5).
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -61,6 +64,18 @@ pub struct Mtime {
     pub seconds: i64,
     /// Nanoseconds of that second, below 10⁹.
     pub nanoseconds: u32,
+}
+
+impl Mtime {
+    /// The time as the system has it; `None` beyond its years.
+    pub(crate) fn to_system(self) -> Option<SystemTime> {
+        let whole = Duration::from_secs(self.seconds.unsigned_abs());
+        let second = match self.seconds < 0 {
+            true => UNIX_EPOCH.checked_sub(whole),
+            false => UNIX_EPOCH.checked_add(whole),
+        };
+        second?.checked_add(Duration::from_nanos(u64::from(self.nanoseconds)))
+    }
 }
 
 /// A decoded message.

@@ -7,6 +7,7 @@
 mod add;
 mod entry;
 mod error;
+mod export;
 mod hamt;
 mod list;
 mod message;
@@ -17,7 +18,12 @@ mod read;
 pub use add::{AddError, AddEvent, AddOptions, Root, add, add_reader};
 pub use entry::{Entry, resolve};
 pub use error::ReadError;
+pub use export::{ExportError, ExportEvent, ExportOptions, Exported, export};
 pub use list::{Link, list};
 pub use message::{Attributes, Kind, Mtime};
 pub use profile::{Profile, UnknownProfile};
 pub use read::read;
+
+pub(crate) use entry::entry;
+pub(crate) use list::{Lister, lookup};
+pub(crate) use read::FileReader;
