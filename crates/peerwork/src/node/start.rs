@@ -310,6 +310,7 @@ impl Starting<'_> {
             network: core.network.clone(),
             directory: core.directory.clone(),
             connector: core.connector.clone(),
+            allow_private: parts::is_private(&self.config),
         });
         let stopping = part.clone();
         self.stack

@@ -9,8 +9,10 @@
 //! ```
 
 mod lock;
+mod offer;
 pub mod offline;
 mod part;
+mod providers;
 
 pub use self::part::OpenError;
 pub(crate) use self::part::{Opened, Part, Parts};

@@ -1,22 +1,36 @@
 //! The content store of a running node, which is opened at the start or when it is first needed.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use cid::Cid;
 use parking_lot::Mutex;
-use peerwork_api::{
-    ServiceError, SharedRegistry,
-    store::{Outcome, TaskEvent},
-};
+use peerwork_api::SharedRegistry;
 use peerwork_directory::Directory;
-use peerwork_identity::NodeId;
-use peerwork_net::Network;
-use peerwork_store::{Source, Store};
+use peerwork_identity::{NodeAddress, NodeId};
+use peerwork_net::{Network, error::ServeError};
+use peerwork_store::{Exchange, ExchangeConfig, Source, Store};
 use peerwork_tunnel::connect::Connector;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, sleep},
+};
 
-use super::lock::{LockError, StoreLock};
+use super::{
+    lock::{LockError, StoreLock},
+    offer::StoreOffer,
+    providers::Found,
+};
 use crate::{config, data_dir::DataDir, tasks::Tasks};
+
+/// How long a node that a caller names by its address may take to answer.
+const DIAL: Duration = Duration::from_secs(8);
+/// How long the exchange may take to stop; the rest of the part's time is for closing the store.
+const EXCHANGE_STOP: Duration = Duration::from_millis(500);
+/// The interval at which the offer is compared with the room of the store.
+const OFFER_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The store of a node cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,6 +43,9 @@ pub enum OpenError {
         "{0}; `peerwork store verify --repair` mends what can be mended, while the node does not run"
     )]
     Store(Arc<peerwork_store::OpenError>),
+    /// The exchange with other nodes could not start.
+    #[error("serving the exchange of blocks: {0}")]
+    Exchange(Arc<ServeError>),
     /// The node stops.
     #[error("the node stops")]
     Stopping,
@@ -41,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) directory: Directory,
     pub(crate) connector: Connector,
+    /// Whether private addresses that other nodes name may be dialled.
+    pub(crate) allow_private: bool,
 }
 
 /// The content store of a running node. Cloning is cheap.
@@ -69,6 +88,8 @@ enum State {
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) store: Store,
+    pub(crate) exchange: Exchange,
+    network: Network,
     locks: Arc<Locks>,
 }
 
@@ -157,10 +178,36 @@ impl Part {
             Ok((store, locks))
         });
         let (store, locks) = opening.await.map_err(|_| OpenError::Stopping)??;
-        Ok(Opened {
+        let opened = Opened {
+            exchange: self.exchange(&store)?,
             store,
+            network: parts.network.clone(),
             locks: Arc::new(locks),
-        })
+        };
+        if self.serves() {
+            let offering = offer(parts.directory.clone(), opened.store.clone());
+            self.inner.tasks.spawn(offering);
+        }
+        Ok(opened)
+    }
+
+    /// Joins the store to the network.
+    fn exchange(&self, store: &Store) -> Result<Exchange, OpenError> {
+        let parts = &self.inner.parts;
+        let config = ExchangeConfig {
+            serve: parts.settings.serve,
+            ..ExchangeConfig::default()
+        };
+        let providers = Arc::new(Found {
+            network: parts.network.clone(),
+            directory: parts.directory.clone(),
+            connector: parts.connector.clone(),
+            allow_private: parts.allow_private,
+        });
+        let registry = self.inner.registry.get().cloned().unwrap_or_default();
+        let mut registry = registry.lock();
+        let started = Exchange::start(config, &parts.network, store, providers, &mut registry);
+        started.map_err(|error| OpenError::Exchange(Arc::new(error)))
     }
 
     /// Closes the store, after which no call opens it again.
@@ -169,10 +216,18 @@ impl Part {
         let _changing = self.inner.changing.lock().await;
         let state = std::mem::replace(&mut *self.inner.state.lock(), State::Stopped);
         if let State::Open(opened) = state {
-            let Opened { store, locks } = opened;
+            let Opened {
+                store,
+                exchange,
+                locks,
+                ..
+            } = opened;
+            if !exchange.stop(Instant::now() + EXCHANGE_STOP).await {
+                tracing::warn!("the exchange of blocks did not end in time");
+            }
             // The locks stay until the store is closed, also where this future is dropped before.
             let closing = tokio::task::spawn_blocking(move || {
-                drop(store);
+                store.close();
                 drop(locks);
             });
             let _ = closing.await;
@@ -180,42 +235,46 @@ impl Part {
     }
 }
 
+/// Keeps the offer `store` in the node's advertisement in step with the room of the store. An offer that is
+/// as before changes nothing.
+async fn offer(directory: Directory, store: Store) {
+    loop {
+        let offer = StoreOffer::serving(store.usage().free).offer();
+        if let Err(error) = directory.offer(offer) {
+            tracing::warn!(%error, "other nodes do not learn that this one serves a store");
+        }
+        sleep(OFFER_INTERVAL).await;
+    }
+}
+
 impl Opened {
     /// A source of the blocks below `root`: the store, and then other nodes, those in `named` first.
     pub(crate) fn session(&self, root: &Cid, named: Vec<NodeId>) -> Arc<dyn Source> {
-        let _ = (root, named);
-        Arc::new(self.store.clone())
+        Arc::new(self.exchange.session(*root, named))
     }
 
-    /// Connects to the nodes that a caller names, by their ids or their full multiaddresses.
+    /// The nodes that a caller names by their ids or their full multiaddresses; a node that is named by an
+    /// address is dialled there.
     ///
     /// # Errors
     /// A text for people that names the wrong one.
     pub(crate) async fn named(&self, nodes: &[String]) -> Result<Vec<NodeId>, String> {
-        let _ = nodes;
-        Ok(Vec::new())
+        let mut named = Vec::with_capacity(nodes.len());
+        for text in nodes {
+            if let Ok(node) = text.parse::<NodeId>() {
+                named.push(node);
+                continue;
+            }
+            let address: NodeAddress = text.parse().map_err(|error| {
+                format!("`{text}` is neither a node id nor a multiaddress with one: {error}")
+            })?;
+            let NodeAddress { node, transport } = address;
+            self.network.trust(&transport);
+            let deadline = Instant::now() + DIAL;
+            let dialled = self.network.dial(node, vec![transport], deadline).await;
+            dialled.map_err(|error| format!("{text}: {error}"))?;
+            named.push(node);
+        }
+        Ok(named)
     }
-
-    /// Announces a root to the network.
-    ///
-    /// # Errors
-    /// A text for people.
-    pub(crate) async fn announce(&self, root: &Cid) -> Result<(), String> {
-        let _ = root;
-        Ok(())
-    }
-
-    /// Brings the DAG below `root` into the store.
-    pub(crate) async fn fetch(
-        &self,
-        root: &Cid,
-        named: Vec<NodeId>,
-        events: &mpsc::Sender<TaskEvent>,
-    ) -> Result<Outcome, ServiceError> {
-        let _ = (root, named, events);
-        Ok(Outcome::default())
-    }
-
-    /// Says that pins were made or ended.
-    pub(crate) fn pins_changed(&self) {}
 }

@@ -102,7 +102,11 @@ mod tests {
         for _ in 0..rounds {
             let bytes = window.bytes();
             now += latency.max(Duration::from_secs_f64(bytes / rate));
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "small"
+            )]
             window.received(now, bytes as u64, latency);
         }
         window.bytes()

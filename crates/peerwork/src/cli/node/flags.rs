@@ -232,7 +232,7 @@ pub(crate) struct EdgeFlags {
     /// Accept calls without a bearer key (`peerwork key create` makes keys)
     #[arg(long)]
     pub(crate) edge_open: bool,
-    /// Hold no reservations at relays; a node that is also a relay never holds any
+    /// Hold no reservations at relays, also with --store; a node that is also a relay never holds any
     #[arg(long)]
     pub(crate) edge_no_reserve: bool,
 }

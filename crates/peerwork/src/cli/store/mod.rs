@@ -10,8 +10,10 @@
 mod access;
 mod add;
 mod address;
+mod car;
 mod context;
 mod failures;
+mod get;
 mod progress;
 mod read;
 mod remote;
@@ -24,7 +26,9 @@ use clap::{Args, Subcommand};
 
 use self::{
     add::AddFlags,
+    car::{ExportFlags, ImportFlags},
     context::Context,
+    get::GetFlags,
     read::{CatFlags, ListFlags, StatFlags},
     settings::RoomFlags,
     tasks::{CollectFlags, PinFlags, RootFlag, VerifyFlags},
@@ -50,6 +54,8 @@ pub(crate) struct StoreArgs {
 enum StoreCommand {
     /// Add files and folders, and print their CIDs
     Add(AddFlags),
+    /// Write a file or folder to the disk
+    Get(GetFlags),
     /// Write the content of a file to standard output
     Cat(CatFlags),
     /// List a directory, or the pins
@@ -66,6 +72,10 @@ enum StoreCommand {
     Gc(CollectFlags),
     /// Compare everything in the store with its checksums
     Verify(VerifyFlags),
+    /// Add the blocks of a CAR file, and pin its roots
+    ImportCar(ImportFlags),
+    /// Write all blocks below a root into a CAR file
+    ExportCar(ExportFlags),
     /// Announce a root to the network
     Provide(RootFlag),
 }
@@ -97,6 +107,9 @@ impl Command for StoreArgs {
 async fn run(command: StoreCommand, context: &Context) -> anyhow::Result<()> {
     match command {
         StoreCommand::Add(flags) => add::run(flags, context).await,
+        StoreCommand::Get(flags) => get::run(flags, context).await,
+        StoreCommand::ImportCar(flags) => car::import(flags, context).await,
+        StoreCommand::ExportCar(flags) => car::export(flags, context).await,
         StoreCommand::Cat(flags) => read::cat(flags, context).await,
         StoreCommand::Ls(flags) => read::list(flags, context).await,
         StoreCommand::Stat(flags) => read::stat(flags, context).await,

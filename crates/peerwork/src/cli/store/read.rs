@@ -239,6 +239,18 @@ impl StoreStat {
         Some(Self::of_usage(answer.serves, answer.usage?))
     }
 
+    /// The amounts in one line.
+    pub(crate) fn line(&self) -> String {
+        let serves = if self.serves { "served" } else { "not served" };
+        format!(
+            "{} blocks, {} of {}, {} pins, {serves}",
+            self.blocks,
+            size(self.disk_bytes),
+            size(self.max_bytes),
+            self.pins
+        )
+    }
+
     fn of_usage(serves: bool, usage: v1::Usage) -> Self {
         let v1::Usage {
             blocks,

@@ -1,7 +1,7 @@
 //! Errors of the content store as errors of the service, and work that blocks its thread.
 
 use peerwork_api::{ErrorKind, ServiceError};
-use peerwork_store::{PinError, StoreError};
+use peerwork_store::{PinError, StoreError, exchange::FetchError};
 
 use crate::store::OpenError;
 
@@ -31,6 +31,18 @@ pub(super) fn not_pinned(error: &PinError) -> ServiceError {
     match error {
         PinError::Store(error) => refused(error),
         error => ServiceError::invalid_argument(error.to_string()),
+    }
+}
+
+/// A fetch ended early.
+pub(super) fn not_fetched(error: &FetchError) -> ServiceError {
+    match error {
+        FetchError::Store(error) => refused(error),
+        FetchError::NotFound { .. } => ServiceError::not_found(error.to_string()),
+        FetchError::Bound { .. } | FetchError::Malformed { .. } => {
+            ServiceError::invalid_argument(error.to_string())
+        }
+        error => ServiceError::unavailable(error.to_string()),
     }
 }
 

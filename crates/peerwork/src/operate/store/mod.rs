@@ -11,12 +11,13 @@ use async_trait::async_trait;
 use cid::Cid;
 use futures::{Stream, StreamExt as _, TryFutureExt as _};
 use peerwork_api::{
-    ServiceError,
+    ErrorKind, ServiceError,
     store::{
         Answers, BlockBytes, GetItem, GetOpening, Got, Pin, PinPage, PinQuery, PinWanted, PutEvent,
         PutItem, Repair, Sources, Stat, StatQuery, StoreService, TaskEvent, Usage,
     },
 };
+use peerwork_identity::NodeId;
 use peerwork_store::{GetError, Source};
 
 use self::{
@@ -44,9 +45,14 @@ async fn source_of(
     if sources.offline {
         return Ok(Arc::new(opened.store.clone()));
     }
-    let named = opened.named(&sources.nodes).await;
-    let named = named.map_err(ServiceError::invalid_argument)?;
+    let named = named(opened, sources).await?;
     Ok(opened.session(root, named))
+}
+
+/// The nodes that a caller names.
+async fn named(opened: &Opened, sources: &Sources) -> Result<Vec<NodeId>, ServiceError> {
+    let named = opened.named(&sources.nodes).await;
+    named.map_err(ServiceError::invalid_argument)
 }
 
 #[async_trait]
@@ -91,7 +97,7 @@ impl StoreService for Store {
         if !was_pinned {
             return Err(ServiceError::not_found(format!("{root} is not pinned")));
         }
-        opened.pins_changed();
+        opened.exchange.pins_changed();
         Ok(())
     }
 
@@ -165,8 +171,13 @@ impl StoreService for Store {
             let message = "this node gives its blocks to no other node: start it with --store";
             return Err(ServiceError::unsupported(message));
         }
-        let announced = opened.announce(&root).await;
-        announced.map_err(ServiceError::unavailable)
+        match opened.exchange.provide(root) {
+            true => Ok(()),
+            false => Err(ServiceError::new(
+                ErrorKind::Busy,
+                "as many roots are announced as this node takes beside its pins",
+            )),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn run(
             PutItem::Finish(pins) => {
                 let store = opened.store.clone();
                 blocking(move || finish(&store, writer, &pins)).await?;
-                opened.pins_changed();
+                opened.exchange.pins_changed();
                 return Ok(PutEvent::Done(taken));
             }
         }

@@ -1,13 +1,20 @@
 //! Long tasks on the content store, which tell their progress.
 
+use cid::Cid;
 use peerwork_api::{
     ServiceError,
     store::{Outcome, PinWanted, Progress, Repair, Sources, TaskEvent},
 };
-use peerwork_store::Progress as Visited;
+use peerwork_store::{
+    Progress as Visited,
+    exchange::{FetchOptions, Fetched},
+};
 use tokio::sync::mpsc;
 
-use super::failures::{blocking, cid, not_pinned, refused};
+use super::{
+    failures::{blocking, cid, not_fetched, not_pinned, refused},
+    named,
+};
 use crate::store::Opened;
 
 type Events = mpsc::Sender<TaskEvent>;
@@ -33,17 +40,47 @@ fn done(visited: Visited) -> TaskEvent {
     })
 }
 
+/// Brings the DAG below `root` into the store. The blocks are kept as long as the returned value lives.
+async fn fetched(
+    opened: &Opened,
+    root: &Cid,
+    sources: &Sources,
+    events: &Events,
+) -> Result<Fetched, ServiceError> {
+    let options = FetchOptions {
+        named: named(opened, sources).await?,
+        ..FetchOptions::default()
+    };
+    let fetching = opened.exchange.fetch(*root, options, |at| {
+        let event = TaskEvent::Progress(Progress {
+            blocks: at.blocks,
+            bytes: at.bytes,
+            bytes_total: None,
+            providers: 0,
+        });
+        // An event that finds no room is lost: a later one tells more.
+        let _ = events.try_send(event);
+    });
+    fetching.await.map_err(|error| not_fetched(&error))
+}
+
+fn fetch_outcome(fetched: &Fetched) -> TaskEvent {
+    TaskEvent::Done(Outcome {
+        blocks: fetched.blocks,
+        bytes: fetched.bytes,
+        ..Outcome::default()
+    })
+}
+
 /// Brings the DAG below `root` into the store.
 pub(super) async fn fetch(
     opened: &Opened,
-    root: &cid::Cid,
+    root: &Cid,
     sources: &Sources,
     events: &Events,
 ) -> Result<TaskEvent, ServiceError> {
-    let named = opened.named(&sources.nodes).await;
-    let named = named.map_err(ServiceError::invalid_argument)?;
-    let fetched = opened.fetch(root, named, events).await?;
-    Ok(TaskEvent::Done(fetched))
+    let fetched = fetched(opened, root, sources, events).await?;
+    Ok(fetch_outcome(&fetched))
 }
 
 /// Pins a root; its DAG is fetched first, unless the store alone may be asked.
@@ -55,26 +92,26 @@ pub(super) async fn pin(
 ) -> Result<TaskEvent, ServiceError> {
     let root = cid(&pin.root)?;
     // What is fetched must still be here when the pin is made.
-    let hold = opened.store.hold(&root);
-    let outcome = match sources.offline {
-        true => TaskEvent::Done(Outcome::default()),
-        false => fetch(opened, &root, sources, events).await?,
+    let fetched = match sources.offline {
+        true => None,
+        false => Some(fetched(opened, &root, sources, events).await?),
     };
+    let outcome = fetched.as_ref().map(fetch_outcome);
     let store = opened.store.clone();
     blocking(move || {
         let pinned = store.pin(&root, &pin.name);
-        drop(hold);
+        drop(fetched);
         pinned.map_err(|error| not_pinned(&error))
     })
     .await?;
-    opened.pins_changed();
-    Ok(outcome)
+    opened.exchange.pins_changed();
+    Ok(outcome.unwrap_or(TaskEvent::Done(Outcome::default())))
 }
 
 /// Ends a pin, and removes the blocks below it that nothing else keeps.
 pub(super) async fn remove(
     opened: &Opened,
-    root: cid::Cid,
+    root: Cid,
     events: Events,
 ) -> Result<TaskEvent, ServiceError> {
     let store = opened.store.clone();
@@ -83,7 +120,7 @@ pub(super) async fn remove(
         removed.map_err(|error| refused(&error))
     });
     let removed = removed.await?;
-    opened.pins_changed();
+    opened.exchange.pins_changed();
     Ok(done(removed))
 }
 

@@ -107,11 +107,13 @@ fn a_node_listens_for_nodes_and_operators_at_free_ports() {
 }
 
 #[test]
-fn a_relay_that_is_an_edge_reserves_nowhere_and_an_edge_alone_does() {
+fn a_relay_that_is_an_edge_reserves_nowhere_and_an_edge_or_a_store_alone_does() {
     let keypair = Keypair::generate(KeyType::Ed25519);
     let reserves = |line: &[&str]| configured(&keypair, "", line).directory.keep_reservations;
     assert!(reserves(&["--edge"]));
+    assert!(reserves(&["--store"]));
     assert!(!reserves(&["--edge", "--edge-no-reserve"]));
+    assert!(!reserves(&["--store", "--edge-no-reserve"]));
     assert!(!reserves(&["--edge", "--relay"]));
     assert!(!reserves(&[]));
 }
