@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Only this crate maps failures to HTTP, JSON-RPC and gRPC codes, in one table ([`codes`]). Each
-//! domain ([`node`], [`peers`], [`relays`], [`directory`], [`invitations`],
+//! domain ([`node`], [`peers`], [`relays`], [`directory`], [`invitations`], [`store`],
 //! [`events`]) has a module with its
 //! service trait, its values and its messages. [`NodeServices`] holds one service for each domain
 //! that the node has. [`Server::start`] opens the listeners, [`Handle::stop`] closes them.
@@ -40,6 +40,7 @@ mod routes;
 mod server;
 mod services;
 mod start_error;
+pub mod store;
 
 pub use error::{ErrorKind, ServiceError};
 pub use front::{

@@ -191,6 +191,17 @@ impl Connector {
         }
     }
 
+    /// Connects to a node that the routes know, unless it is connected, for protocols beside the tunnel.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when no route is known, or none leads to the node.
+    pub async fn reach(&self, node: NodeId, deadline: Instant) -> Result<(), ConnectError> {
+        match self.is_connected(node) {
+            true => Ok(()),
+            false => self.dial(node, deadline).await,
+        }
+    }
+
     /// Whether the node is this one, with an edge of its own.
     pub(crate) fn is_own(&self, node: NodeId) -> bool {
         self.own_edge.is_some() && node == self.network.node_id()

@@ -36,6 +36,7 @@ use crate::{
     records::Record,
     routes::DirectoryRoutes,
     runtime_file::RuntimeFile,
+    store,
     tasks::Tasks,
     time::millis_since_1970,
 };
@@ -56,6 +57,8 @@ mod deadline {
     pub(super) const API: Duration = Duration::from_millis(2500);
     /// The deadline of the directory, whose goodbye takes at most 1 s.
     pub(super) const DIRECTORY: Duration = Duration::from_millis(1100);
+    /// The deadline of the content store, which stops beside the directory.
+    pub(super) const STORE: Duration = DIRECTORY;
     pub(super) const EDGE: Duration = Duration::from_millis(200);
     pub(super) const NETWORK: Duration = Duration::from_millis(400);
 }
@@ -120,6 +123,7 @@ impl Starting<'_> {
         let network = self.network(listeners.as_ref()).await?;
         self.follow_network_file(&network);
         let mut core = self.core(network, ingress_at).await?;
+        let store = self.store(&core, data_dir.as_ref());
         let events = self.events(&core);
         self.ingress(ports.ingress, &mut core).await?;
         let front = listeners.map(|listeners| self.front(&core.network, listeners));
@@ -132,7 +136,14 @@ impl Starting<'_> {
         };
         let front_port = ports.front.zip(front.clone());
         let addresses = self
-            .api(&core, &events, data_dir.as_deref(), front_port, bound)
+            .api(
+                &core,
+                &events,
+                store,
+                data_dir.as_deref(),
+                front_port,
+                bound,
+            )
             .await?;
         let addresses = Addresses {
             p2p: parts::direct_addresses(&core.network),
@@ -290,6 +301,25 @@ impl Starting<'_> {
         Ok(Some((own, Arc::new(count))))
     }
 
+    /// The content store of a node with a data directory. It closes beside the directory: after the API and
+    /// the ingress, which use it, and before the network and the data directory, which it uses.
+    fn store(&mut self, core: &Core, data_dir: Option<&Arc<DataDir>>) -> Option<store::Part> {
+        let part = store::Part::new(store::Parts {
+            settings: self.config.store.clone(),
+            data_dir: Arc::clone(data_dir?),
+            network: core.network.clone(),
+            directory: core.directory.clone(),
+            connector: core.connector.clone(),
+            allow_private: parts::is_private(&self.config),
+        });
+        let stopping = part.clone();
+        self.stack
+            .push_beside("content store", deadline::STORE, move || async move {
+                stopping.stop().await;
+            });
+        Some(part)
+    }
+
     fn events(&mut self, core: &Core) -> Arc<EventPump> {
         let events = Arc::new(EventPump::start(&core.network, &core.directory));
         let stopping = Arc::clone(&events);
@@ -337,6 +367,7 @@ impl Starting<'_> {
         &mut self,
         core: &Core,
         events: &EventPump,
+        store: Option<store::Part>,
         data_dir: Option<&DataDir>,
         front: Option<(Bound, Arc<FrontSide>)>,
         bound: Addresses,
@@ -361,9 +392,13 @@ impl Starting<'_> {
             addresses: Arc::clone(&shared_addresses),
             network_file: self.config.network.clone(),
             followed: network_file::Followed::of(&self.config),
+            store: store.clone(),
             keypair: self.config.net.keypair.clone(),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));
+        if let Some(store) = store {
+            store.run(Arc::clone(&registry)).await?;
+        }
         let settings = parts::api(&self.config, data_dir)?;
         let api = Server::start(settings, services, registry)
             .await

@@ -39,6 +39,8 @@ mod secure;
 mod signals;
 #[cfg(unix)]
 mod stopping;
+#[cfg(unix)]
+mod store;
 mod talk;
 mod weaknesses;
 mod webapp;

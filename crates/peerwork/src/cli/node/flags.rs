@@ -17,6 +17,7 @@ use crate::cli::{
     app_listen::app_listen,
     apps::{OfferedPort, offered_port},
     preamble::PreambleFlags,
+    store::StoreFlags,
     values::{
         DnsName, Listen, app_host, bound, duration, multiaddress, network, response_timeout,
         some_duration,
@@ -66,6 +67,8 @@ pub(crate) struct NodeFlags {
     pub(crate) relay: RelayFlags,
     #[command(flatten)]
     pub(crate) edge: EdgeFlags,
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
 }
 
 /// The peer-to-peer side.
@@ -229,7 +232,7 @@ pub(crate) struct EdgeFlags {
     /// Accept calls without a bearer key (`peerwork key create` makes keys)
     #[arg(long)]
     pub(crate) edge_open: bool,
-    /// Hold no reservations at relays; a node that is also a relay never holds any
+    /// Hold no reservations at relays, also with --store; a node that is also a relay never holds any
     #[arg(long)]
     pub(crate) edge_no_reserve: bool,
 }

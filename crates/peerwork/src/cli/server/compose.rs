@@ -83,6 +83,7 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         RunningMode::Peer => {}
     }
     config.api.json_rpc = http.jsonrpc.map(|at| json_rpc(flags, at, &preamble));
+    config.store = flags.store.config();
     config.api.operator = http.grpc.map(|at| OperatorConfig::new(at, None));
     config.api.metrics_address = http.metrics;
     Ok(config)

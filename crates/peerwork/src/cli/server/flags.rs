@@ -13,6 +13,7 @@ use crate::cli::{
     app_listen::app_listen,
     apps::{OfferedPort, offered_port},
     preamble::PreambleFlags,
+    store::StoreFlags,
     values::{
         DnsName, Listen, app_host, bound, duration, multiaddress, response_timeout, some_duration,
     },
@@ -71,6 +72,8 @@ pub(crate) struct ServerFlags {
     pub(crate) preamble: PreambleFlags,
     #[command(flatten)]
     pub(crate) edge: EdgeFlags,
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
     #[command(flatten)]
     pub(crate) ignored: IgnoredFlags,
 }

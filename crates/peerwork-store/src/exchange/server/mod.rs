@@ -1,0 +1,393 @@
+//! Answers the wants of other nodes, on streams that this node opens to them.
+//!
+//! ```text
+//!  wantlist ─▶ ledger of the node ─▶ its task: take wants ─▶ read blocks (one blocking call) ─▶ write
+//!                   ▲                              └── while the message before is written ──┘
+//!                   └── remembered wants, when their block comes
+//! ```
+//! Each node has its own task, which takes its share of the bytes under way before it reads. So nodes are
+//! served in turns, and a node that does not read holds two messages until its deadline.
+
+mod ledger;
+mod reading;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use cid::Cid;
+use parking_lot::Mutex;
+use peerwork_identity::NodeId;
+use peerwork_net::Network;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    ledger::Ledger,
+    reading::{Reading, read},
+};
+use super::{
+    config::ExchangeConfig,
+    figures::Figures,
+    metrics::{Metrics, Outcome},
+    outbox::{Outbox, SendError},
+    prefix::Key,
+    wire::{Outgoing, Presence, Wantlist},
+};
+use crate::{BLOCK_BYTES_MAX, Store};
+
+/// Wants of all nodes, about 20 MiB.
+const ALL_WANTS_MAX: usize = 65_536;
+/// Nodes with wants.
+const NODES_MAX: usize = 4096;
+/// Wants that are looked up in one call.
+const LOOKUPS_MAX: usize = 256;
+/// A message is sent when it has so many bytes, or fewer on a slow connection.
+const MESSAGE_BYTES: usize = 1 << 20;
+const MESSAGE_BYTES_MIN: usize = 64 << 10;
+/// The largest message: the last block may begin just below [`MESSAGE_BYTES`].
+pub(crate) const MESSAGE_BYTES_MOST: usize = MESSAGE_BYTES + BLOCK_BYTES_MAX;
+/// A stream on which nothing was sent for so long is ended. Helia resets such streams after ten seconds.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// The serving part of an exchange.
+pub(crate) struct Server {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: ExchangeConfig,
+    pub(crate) network: Network,
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) bytes: Arc<Semaphore>,
+    nodes: Mutex<HashMap<NodeId, Arc<Node>>>,
+    wants: AtomicUsize,
+}
+
+/// A node that has wants.
+struct Node {
+    id: NodeId,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    ledger: Ledger,
+    /// Whether a task answers the wants.
+    running: bool,
+}
+
+/// A message with its share of the bytes under way.
+struct Message {
+    outgoing: Outgoing,
+    blocks: u64,
+    bytes: u64,
+    _share: OwnedSemaphorePermit,
+}
+
+/// The parts that a server is made of.
+pub(crate) struct Parts {
+    pub(crate) config: ExchangeConfig,
+    pub(crate) network: Network,
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Server {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let bytes = parts.config.queued_bytes_max.max(MESSAGE_BYTES_MOST);
+        let shared = Shared {
+            bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            config: parts.config,
+            network: parts.network,
+            store: parts.store,
+            metrics: parts.metrics,
+            figures: parts.figures,
+            tasks: parts.tasks,
+            stop: parts.stop,
+            nodes: Mutex::default(),
+            wants: AtomicUsize::new(0),
+        };
+        let shared = Arc::new(shared);
+        Self { shared }
+    }
+
+    /// Takes a node's wantlist.
+    pub(crate) fn wants(&self, node: NodeId, list: &Wantlist) {
+        let shared = &self.shared;
+        let Some(node) = shared.node(node) else {
+            return;
+        };
+        let mut state = node.state.lock();
+        let refused = shared.changing(&mut state.ledger, |ledger, room| ledger.apply(list, room));
+        for _ in 0..refused {
+            shared.metrics.want(Outcome::Refused);
+        }
+        shared.wake(&node, &mut state);
+    }
+
+    /// Blocks have come into the store: answers the wants that waited for them.
+    pub(crate) fn arrived(&self, keys: &[Key]) {
+        let nodes: Vec<_> = self.shared.nodes.lock().values().cloned().collect();
+        for node in nodes {
+            let mut state = node.state.lock();
+            let mut waited = false;
+            for key in keys {
+                waited |= state.ledger.arrived(key);
+            }
+            if waited {
+                self.shared.wake(&node, &mut state);
+            }
+        }
+    }
+
+    /// The node has no connection: forgets its wants.
+    pub(crate) fn disconnected(&self, node: NodeId) {
+        self.shared.forget(node);
+    }
+
+    /// Looks the remembered wants up again, until the exchange stops.
+    pub(crate) async fn look_up_again(&self) {
+        let mut ticks = tokio::time::interval(self.shared.config.lookup_interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let waiting = self.shared.remembered();
+            if waiting.is_empty() {
+                continue;
+            }
+            let store = self.shared.store.clone();
+            let found = spawn_blocking(move || {
+                let here = |cid: &Cid| matches!(store.size_of(cid), Ok(Some(_)));
+                let found = waiting.into_iter().filter(here);
+                found.map(|cid| *cid.hash()).collect::<Vec<Key>>()
+            });
+            if let Ok(found) = found.await
+                && !found.is_empty()
+            {
+                self.arrived(&found);
+            }
+        }
+    }
+
+    /// Bytes under way to nodes that have not read them yet.
+    #[cfg(test)]
+    fn queued(&self) -> usize {
+        let all = self.shared.config.queued_bytes_max.max(MESSAGE_BYTES_MOST);
+        all - self.shared.bytes.available_permits()
+    }
+}
+
+impl Shared {
+    fn node(&self, id: NodeId) -> Option<Arc<Node>> {
+        let mut nodes = self.nodes.lock();
+        if let Some(node) = nodes.get(&id) {
+            return Some(Arc::clone(node));
+        }
+        if nodes.len() >= NODES_MAX {
+            return None;
+        }
+        let node = Arc::new(Node {
+            id,
+            state: Mutex::default(),
+            wake: Notify::new(),
+        });
+        nodes.insert(id, Arc::clone(&node));
+        Some(node)
+    }
+
+    /// Changes a ledger, and counts its wants among those of all.
+    fn changing<T>(&self, ledger: &mut Ledger, change: impl FnOnce(&mut Ledger, usize) -> T) -> T {
+        let before = ledger.len();
+        let room = ALL_WANTS_MAX.saturating_sub(self.wants.load(Ordering::Relaxed));
+        let result = change(ledger, room);
+        self.wants.fetch_add(ledger.len(), Ordering::Relaxed);
+        self.wants.fetch_sub(before, Ordering::Relaxed);
+        result
+    }
+
+    fn wake(self: &Arc<Self>, node: &Arc<Node>, state: &mut State) {
+        if state.ledger.is_idle() || self.stop.is_cancelled() {
+            return;
+        }
+        if !state.running {
+            state.running = true;
+            let answering = answer(Arc::clone(self), Arc::clone(node));
+            let stop = self.stop.clone();
+            self.tasks.spawn(stop.run_until_cancelled_owned(answering));
+        }
+        node.wake.notify_one();
+    }
+
+    fn forget(&self, id: NodeId) {
+        let Some(node) = self.nodes.lock().remove(&id) else {
+            return;
+        };
+        let mut state = node.state.lock();
+        self.changing(&mut state.ledger, |ledger, _| *ledger = Ledger::default());
+        drop(state);
+        node.wake.notify_one();
+    }
+
+    fn remembered(&self) -> Vec<Cid> {
+        let now = Instant::now();
+        let nodes: Vec<_> = self.nodes.lock().values().cloned().collect();
+        let mut waiting = Vec::new();
+        for node in nodes {
+            let mut state = node.state.lock();
+            let cids = self.changing(&mut state.ledger, |ledger, _| ledger.remembered(now));
+            waiting.extend(cids);
+        }
+        waiting
+    }
+
+    /// Ends the task of a node that has nothing to answer; false when something came meanwhile.
+    fn ends(&self, node: &Arc<Node>) -> bool {
+        let mut nodes = self.nodes.lock();
+        let mut state = node.state.lock();
+        if !state.ledger.is_idle() {
+            return false;
+        }
+        state.running = false;
+        let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
+        if state.ledger.len() == 0 && same {
+            nodes.remove(&node.id);
+        }
+        true
+    }
+}
+
+/// Answers the wants of a node until there are none.
+async fn answer(shared: Arc<Shared>, node: Arc<Node>) {
+    let deadline = shared.config.write_timeout;
+    let mut outbox = Outbox::new(shared.network.clone(), node.id, deadline);
+    let mut target = MESSAGE_BYTES;
+    let mut ready: Option<Message> = None;
+    loop {
+        let (sent, next) = tokio::join!(
+            send(&shared, &node, &mut outbox, ready.take()),
+            prepare(&shared, &node, target)
+        );
+        match sent {
+            Ok(Some(bytes_per_second)) => {
+                // A message takes about half a second on its way, so that its blocks are used early.
+                target = (bytes_per_second / 2).clamp(MESSAGE_BYTES_MIN, MESSAGE_BYTES);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(node = %node.id, %error, "a node did not take its blocks");
+                if matches!(error, SendError::Stalled) {
+                    shared.metrics.stalled.inc();
+                }
+                shared.forget(node.id);
+                return;
+            }
+        }
+        ready = next;
+        if ready.is_none() && node.state.lock().ledger.is_idle() {
+            if timeout(IDLE, node.wake.notified()).await.is_ok() {
+                continue;
+            }
+            outbox.close().await;
+            if shared.ends(&node) {
+                return;
+            }
+        }
+    }
+}
+
+/// Sends a message, and measures the bytes a second.
+async fn send(
+    shared: &Shared,
+    node: &Node,
+    outbox: &mut Outbox,
+    message: Option<Message>,
+) -> Result<Option<usize>, SendError> {
+    let Some(message) = message else {
+        return Ok(None);
+    };
+    let len = message.outgoing.len();
+    let begun = Instant::now();
+    outbox.send(message.outgoing).await?;
+    let seconds = begun.elapsed().as_secs_f64().max(1e-6);
+    shared.figures.sent(node.id, message.blocks, message.bytes);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a rate for people and for clamping"
+    )]
+    let rate = (len as f64 / seconds) as usize;
+    Ok((len >= MESSAGE_BYTES_MIN).then_some(rate))
+}
+
+/// Takes wants and reads their blocks; `None` when there is nothing to say.
+async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, target: usize) -> Option<Message> {
+    if node.state.lock().ledger.is_idle() {
+        return None;
+    }
+    // The wants are taken after the wait, so that those that are cancelled meanwhile are not answered.
+    let most = u32::try_from(MESSAGE_BYTES_MOST).unwrap_or(u32::MAX);
+    let share = Arc::clone(&shared.bytes).acquire_many_owned(most).await;
+    let mut share = share.ok()?;
+    let (wants, refused) = {
+        let mut state = node.state.lock();
+        let refused = state.ledger.take_refused();
+        let wants = shared.changing(&mut state.ledger, |ledger, _| ledger.take(LOOKUPS_MAX));
+        (wants, refused)
+    };
+    let store = shared.store.clone();
+    let (serve, metrics) = (shared.config.serve, shared.metrics.clone());
+    let reading = spawn_blocking(move || read(&store, wants, serve, target, &metrics));
+    let mut reading = reading.await.unwrap_or_default();
+    for cid in refused {
+        reading.outgoing.add_presence(&cid, Presence::Absent);
+    }
+    keep(shared, node, &mut reading);
+    // Presences are small beside the share, which is of the largest message.
+    let used = usize::try_from(reading.bytes).unwrap_or(MESSAGE_BYTES_MOST);
+    drop(share.split(MESSAGE_BYTES_MOST.saturating_sub(used)));
+    (!reading.outgoing.is_empty()).then_some(Message {
+        outgoing: reading.outgoing,
+        blocks: reading.blocks,
+        bytes: reading.bytes,
+        _share: share,
+    })
+}
+
+/// Puts the wants back that found no room in the message, and remembers those without a block.
+fn keep(shared: &Shared, node: &Node, reading: &mut Reading) {
+    let until = Instant::now() + shared.config.remembered;
+    let (left, missing) = (
+        std::mem::take(&mut reading.left),
+        std::mem::take(&mut reading.missing),
+    );
+    let mut state = node.state.lock();
+    shared.changing(&mut state.ledger, |ledger, _| {
+        ledger.put_back(left);
+        for want in missing {
+            let kept = ledger.remember(want, until);
+            shared.metrics.want(match kept {
+                true => Outcome::Remembered,
+                false => Outcome::Refused,
+            });
+        }
+    });
+}

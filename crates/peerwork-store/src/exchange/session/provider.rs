@@ -1,0 +1,193 @@
+//! One provider of a session: its standing, its outstanding wants and its figures.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use peerwork_identity::NodeId;
+use tokio::time::Instant;
+
+use super::window::Window;
+use crate::exchange::{
+    error::{Answer, Dropped, ProviderReport},
+    prefix::Key,
+};
+
+/// Wants at one provider: kubo and Helia keep no more of one node.
+pub(super) const OUTSTANDING_MAX: usize = 1000;
+/// Keys of ended wants that are remembered, so that a late block is no lie.
+const RECENT_MAX: usize = 8192;
+/// Reasons in a report.
+const REASONS_MAX: usize = 8;
+
+/// How far a session has come with a provider.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Standing {
+    /// The node may have to be dialled.
+    Known,
+    /// The node is being dialled.
+    Connecting,
+    /// The node can be asked.
+    Candidate,
+    /// The node was asked whether it has a block.
+    Probing { key: Key, since: Instant },
+    /// The node said that it does not have this block.
+    Lacking { key: Key, since: Instant },
+    /// The node is asked for blocks.
+    Good,
+    /// The node is left alone until then.
+    Dropped { reason: Dropped, until: Instant },
+}
+
+#[derive(Debug)]
+pub(super) struct Provider {
+    pub(super) standing: Standing,
+    /// The owner named the node: it is asked for blocks at once.
+    pub(super) named: bool,
+    /// Outstanding wants and their times.
+    asked: HashMap<Key, Instant>,
+    /// The same in their order; ended ones are skipped later.
+    order: VecDeque<(Key, Instant)>,
+    recent: HashSet<Key>,
+    recent_order: VecDeque<Key>,
+    pub(super) window: Window,
+    /// When anything came from the node for the last time, or when it got its first want.
+    pub(super) heard: Instant,
+    blocks: u64,
+    bytes: u64,
+    reasons: Vec<Dropped>,
+}
+
+impl Provider {
+    pub(super) fn new(named: bool, now: Instant) -> Self {
+        Self {
+            standing: Standing::Known,
+            named,
+            asked: HashMap::new(),
+            order: VecDeque::new(),
+            recent: HashSet::new(),
+            recent_order: VecDeque::new(),
+            window: Window::new(),
+            heard: now,
+            blocks: 0,
+            bytes: 0,
+            reasons: Vec::new(),
+        }
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        self.asked.len()
+    }
+
+    pub(super) fn asked_keys(&self) -> impl Iterator<Item = Key> {
+        self.asked.keys().copied()
+    }
+
+    pub(super) fn is_asked(&self, key: &Key) -> bool {
+        self.asked.contains_key(key)
+    }
+
+    /// Whether the node may send this block: it is asked for, or was lately.
+    pub(super) fn may_send(&self, key: &Key) -> bool {
+        let probed = matches!(self.standing,
+            Standing::Probing { key: of, .. } | Standing::Lacking { key: of, .. } if of == *key);
+        probed || self.is_asked(key) || self.recent.contains(key)
+    }
+
+    pub(super) fn ask(&mut self, key: Key, now: Instant) {
+        if self.asked.is_empty() {
+            self.window.begin(now);
+            self.heard = now;
+        }
+        self.asked.insert(key, now);
+        self.order.push_back((key, now));
+    }
+
+    /// Ends a want; returns when it was asked.
+    pub(super) fn end(&mut self, key: &Key) -> Option<Instant> {
+        let asked = self.asked.remove(key)?;
+        self.note_recent(*key);
+        if self.asked.is_empty() {
+            self.window.idle();
+            self.order.clear();
+        }
+        Some(asked)
+    }
+
+    /// Notes a key whose block may still come.
+    pub(super) fn note_recent(&mut self, key: Key) {
+        if self.recent.insert(key) {
+            self.recent_order.push_back(key);
+        }
+        if self.recent_order.len() > RECENT_MAX
+            && let Some(oldest) = self.recent_order.pop_front()
+        {
+            self.recent.remove(&oldest);
+        }
+    }
+
+    /// Ends all wants, in the order in which they were asked.
+    pub(super) fn end_all(&mut self) -> Vec<Key> {
+        let order = std::mem::take(&mut self.order);
+        let keys: Vec<Key> = order
+            .into_iter()
+            .filter(|(key, at)| self.asked.get(key) == Some(at))
+            .map(|(key, _)| key)
+            .collect();
+        self.asked.clear();
+        self.window.idle();
+        for key in &keys {
+            self.note_recent(*key);
+        }
+        keys
+    }
+
+    /// When the oldest outstanding want was asked.
+    pub(super) fn oldest(&mut self) -> Option<Instant> {
+        while let Some((key, at)) = self.order.front() {
+            if self.asked.get(key) == Some(at) {
+                return Some(*at);
+            }
+            self.order.pop_front();
+        }
+        None
+    }
+
+    pub(super) fn received(&mut self, bytes: u64, asked: Option<Instant>, now: Instant) {
+        self.blocks += 1;
+        self.bytes += bytes;
+        self.heard = now;
+        if let Some(asked) = asked {
+            let waited = now.saturating_duration_since(asked);
+            self.window.received(now, bytes, waited);
+        }
+    }
+
+    pub(super) fn drop_for(&mut self, reason: Dropped, until: Instant) {
+        self.standing = Standing::Dropped { reason, until };
+        if self.reasons.len() == REASONS_MAX {
+            self.reasons.remove(0);
+        }
+        self.reasons.push(reason);
+    }
+
+    pub(super) fn report(&self, node: NodeId) -> ProviderReport {
+        let answer = match self.standing {
+            Standing::Known | Standing::Candidate | Standing::Connecting => {
+                let last = self.reasons.last();
+                last.map_or(Answer::NotAsked, |reason| Answer::Dropped(*reason))
+            }
+            Standing::Probing { .. } => Answer::Waiting,
+            Standing::Lacking { .. } => Answer::HasNot,
+            Standing::Good if self.blocks > 0 => Answer::Has,
+            Standing::Good if self.asked.is_empty() => Answer::HasNot,
+            Standing::Good => Answer::Waiting,
+            Standing::Dropped { reason, .. } => Answer::Dropped(reason),
+        };
+        ProviderReport {
+            node,
+            answer,
+            blocks: self.blocks,
+            bytes: self.bytes,
+            dropped: self.reasons.clone(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Steps of the state of a session.

@@ -1,0 +1,64 @@
+//! The content store of a data directory whose node does not run.
+
+use std::path::Path;
+
+use peerwork_store::Store;
+
+use super::lock::{LockError, StoreLock};
+use crate::{
+    DataDirError, config,
+    data_dir::{DataDir, has_lock_file},
+};
+
+/// The store of a data directory cannot be used without a node.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// A node holds the data directory, or its lock failed.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// Another program uses the store.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The store is damaged, or its files could not be read.
+    #[error(transparent)]
+    Open(#[from] peerwork_store::OpenError),
+}
+
+/// An open store, with the locks that keep nodes and other programs away.
+#[derive(Debug)]
+pub struct OfflineStore {
+    store: Store,
+    /// The lock of the data directory, where a node has run with it before.
+    _data_dir: Option<DataDir>,
+    _lock: StoreLock,
+}
+
+impl OfflineStore {
+    /// Locks the data directory and opens its store, which is created when it is missing. A data directory
+    /// that no node has used stays one: its first node still makes its network.
+    ///
+    /// Blocks the thread.
+    ///
+    /// # Errors
+    /// [`OfflineError`] when a node or another program uses the store, or the store cannot be opened.
+    pub fn open(data_dir: &Path, settings: &config::Store) -> Result<Self, OfflineError> {
+        let held = match has_lock_file(data_dir) {
+            true => Some(DataDir::take(data_dir)?),
+            false => None,
+        };
+        let settings = settings.in_data_dir(data_dir);
+        let lock = StoreLock::take(&settings.path)?;
+        let store = Store::open(settings)?;
+        Ok(Self {
+            store,
+            _data_dir: held,
+            _lock: lock,
+        })
+    }
+
+    /// The store. It must not be used after this value is dropped.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
