@@ -13,6 +13,7 @@ use std::{
 use multiaddr::Multiaddr;
 
 pub use peerwork_api::config::{JsonRpcConfig, OperatorConfig};
+pub use peerwork_api::gateway::GatewayConfig;
 use peerwork_api::node::{EdgeOffer, OfferedPort};
 pub use peerwork_api::{IceServer, PubsubType};
 use peerwork_directory::Participation;
@@ -54,6 +55,8 @@ pub struct Config {
     pub relay: Option<Relay>,
     /// The edge role: ports of this machine that the network may call.
     pub edge: Option<Edge>,
+    /// The HTTP gateway to content, at a port of its own; it needs a data directory, whose store it reads.
+    pub gateway: Option<GatewayConfig>,
     /// The content store, which a node with a data directory has.
     pub store: Store,
     /// JSON-RPC, operator gRPC and metrics. Without an operator token, the node uses the token of the
@@ -78,6 +81,7 @@ impl Config {
             directory: peerwork_directory::Config::new(id, Participation::Leaf),
             relay: None,
             edge: None,
+            gateway: None,
             store: Store::default(),
             api: peerwork_api::config::Config::default(),
         }

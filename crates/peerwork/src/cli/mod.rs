@@ -25,6 +25,7 @@ mod demo;
 mod directory;
 mod files;
 mod forward;
+mod gateway;
 mod genesis;
 mod invite;
 mod join;

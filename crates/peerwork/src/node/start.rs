@@ -25,7 +25,8 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use super::{
-    certificate, error::StartError, events::EventPump, network_file, parts, stack::Stack, tickets,
+    certificate, error::StartError, events::EventPump, gateway, network_file, parts, stack::Stack,
+    tickets,
 };
 use crate::{
     Addresses, Config, access,
@@ -125,7 +126,8 @@ impl Starting<'_> {
         let mut core = self.core(network, ingress_at).await?;
         let store = self.store(&core, data_dir.as_ref());
         let events = self.events(&core);
-        self.ingress(ports.ingress, &mut core).await?;
+        let content = gateway::at_ingress(store.as_ref());
+        self.ingress(ports.ingress, content, &mut core).await?;
         let front = listeners.map(|listeners| self.front(&core.network, listeners));
         let bound = Addresses {
             ingress: ingress_at,
@@ -333,13 +335,15 @@ impl Starting<'_> {
     async fn ingress(
         &mut self,
         ports: Option<ingress::Ports>,
+        content: Option<Arc<dyn ingress::Content>>,
         core: &mut Core,
     ) -> Result<(), StartError> {
         let wanted = self.config.relay.as_ref().and_then(|r| r.ingress.as_ref());
         let (Some(wanted), Some(ports)) = (wanted, ports) else {
             return Ok(());
         };
-        let settings = parts::ingress(&self.config, wanted)?;
+        let mut settings = parts::ingress(&self.config, wanted)?;
+        settings.content = content;
         let connector = core.connector.clone();
         let ingress = Ingress::serve(ports, settings, connector, &mut self.registry).await;
         let ingress = ingress.map_err(StartError::Tunnel)?;
@@ -396,7 +400,7 @@ impl Starting<'_> {
             keypair: self.config.net.keypair.clone(),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));
-        if let Some(store) = store {
+        if let Some(store) = &store {
             store.run(Arc::clone(&registry)).await?;
         }
         let settings = parts::api(&self.config, data_dir)?;
@@ -407,6 +411,7 @@ impl Starting<'_> {
             jsonrpc: api.json_rpc_address(),
             grpc: api.operator_address(),
             metrics: api.metrics_address(),
+            gateway: gateway::serve(&self.config, &api, store).await?,
             ..bound
         };
         // This is the only place that sets the addresses.
@@ -447,6 +452,7 @@ impl Starting<'_> {
             grpc: at.grpc,
             jsonrpc: at.jsonrpc,
             front: at.front,
+            gateway: at.gateway,
             ingress: at.ingress,
             p2p: full.collect(),
             started_at: millis_since_1970(),

@@ -23,7 +23,12 @@ use peerwork_identity::{Keypair, NetworkFile};
 use peerwork_net::Network;
 use tokio::sync::broadcast;
 
-pub(crate) use self::{about::About, node::TunnelCount, peers::Dials};
+pub(crate) use self::{
+    about::About,
+    gateway::{AtIngress, Gateway},
+    node::TunnelCount,
+    peers::Dials,
+};
 use crate::{Addresses, node::Followed};
 
 /// The parts of the node that the services use.

@@ -1,6 +1,7 @@
 //! These tests send requests to a gateway over a tree of files in memory.
 
 mod bounds;
+mod browser;
 mod content;
 mod formats;
 mod listing;

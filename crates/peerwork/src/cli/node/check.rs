@@ -112,6 +112,10 @@ fn listens(config: &Config) -> Vec<Listens> {
         ("JSON-RPC", api.json_rpc.as_ref().map(|at| at.address)),
         ("operators", api.operator.as_ref().map(|at| at.address)),
         ("metrics", api.metrics_address),
+        (
+            "readers of content",
+            config.gateway.as_ref().map(|at| at.address),
+        ),
     ];
     let http = http.into_iter().filter_map(|(what, at)| {
         let address = at?.to_string();

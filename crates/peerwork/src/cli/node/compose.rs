@@ -73,6 +73,7 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
         json_rpc
     });
     config.store = flags.store.config();
+    config.gateway = flags.gateway.config();
     config.api.operator = grpc.map(|at| OperatorConfig::new(at, None));
     config.api.metrics_address = flags.metrics.address();
     Ok(config)
@@ -150,6 +151,7 @@ fn claims(
         ("--jsonrpc", flags.jsonrpc.address()),
         ("--grpc-address", grpc),
         ("--metrics", flags.metrics.address()),
+        ("--gateway", flags.gateway.gateway.address()),
     ];
     let http = http.into_iter();
     let http = http.filter_map(|(flag, at)| Some(Claim::http(flag, at?)));

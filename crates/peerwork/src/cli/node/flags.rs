@@ -16,6 +16,7 @@ use peerwork_tunnel::ingress::{self, AppPort};
 use crate::cli::{
     app_listen::app_listen,
     apps::{OfferedPort, offered_port},
+    gateway::GatewayFlags,
     preamble::PreambleFlags,
     store::StoreFlags,
     values::{
@@ -69,6 +70,8 @@ pub(crate) struct NodeFlags {
     pub(crate) edge: EdgeFlags,
     #[command(flatten)]
     pub(crate) store: StoreFlags,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayFlags,
 }
 
 /// The peer-to-peer side.

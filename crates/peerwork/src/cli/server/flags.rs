@@ -12,6 +12,7 @@ use peerwork_tunnel::ingress::{self, AppPort};
 use crate::cli::{
     app_listen::app_listen,
     apps::{OfferedPort, offered_port},
+    gateway::GatewayFlags,
     preamble::PreambleFlags,
     store::StoreFlags,
     values::{
@@ -74,6 +75,8 @@ pub(crate) struct ServerFlags {
     pub(crate) edge: EdgeFlags,
     #[command(flatten)]
     pub(crate) store: StoreFlags,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayFlags,
     #[command(flatten)]
     pub(crate) ignored: IgnoredFlags,
 }

@@ -8,6 +8,7 @@
 mod content;
 mod failures;
 mod ingress;
+mod part;
 #[cfg(test)]
 mod tests;
 
