@@ -1,0 +1,25 @@
+//! The durable store of blocks on a disk.
+//!
+//! ```text
+//!  put ─▶ State: chunk, queue ─▶ thread store-write ─▶ segments/*.seg ─▶ sync ─▶ commit returns
+//!              │ changes (slots)                          ▲
+//!              └────────▶ thread store-index ─▶ index.redb │ get: index, then one read
+//!  pin ─▶ pins.log                                         │
+//!  collect: pins + holds ─▶ marks ─▶ sweep ─▶ compact ─────┘
+//! ```
+
+pub(crate) mod collect;
+pub(crate) mod compact;
+pub(crate) mod engine;
+pub(crate) mod files;
+pub(crate) mod format;
+pub(crate) mod index;
+pub(crate) mod keeper;
+pub(crate) mod marks;
+mod metrics;
+pub(crate) mod pins;
+pub(crate) mod recover;
+pub(crate) mod scan;
+pub(crate) mod space;
+mod state;
+pub(crate) mod verify;
