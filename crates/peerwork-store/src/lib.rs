@@ -17,6 +17,8 @@ mod error;
 pub mod exchange;
 mod pin;
 pub mod rpc;
+#[doc(hidden)]
+pub mod fuzzing;
 mod source;
 mod store;
 pub mod unixfs;

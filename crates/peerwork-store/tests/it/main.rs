@@ -3,6 +3,7 @@
 
 mod exchange;
 mod disk;
+mod car;
 mod hand;
 mod memory;
 mod rpc;
