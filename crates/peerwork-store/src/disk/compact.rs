@@ -12,7 +12,7 @@ use super::{
 use crate::StoreError;
 
 /// Free bytes of the disk beside the live records without which nothing is copied.
-const ROOM_BYTES: u64 = 1 << 20;
+const ROOM_BYTES: u64 = 128 << 10;
 
 /// The goal of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,13 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
         Goal::Room(bytes) => engine.state.lock().disk_bytes.saturating_sub(bytes),
     };
     seal_active(engine)?;
-    engine.flush(Durable::Now, &[])?;
+    // The flush below puts all records of segments that are sealed by now into the index, so that their
+    // live bytes are exact; a segment that is sealed later may have records that the index lacks.
+    let sealed = sealed(engine);
+    engine.flush(Durable::Later, &[])?;
+    let mut removals_are_durable = false;
     let mut dropped = Vec::new();
-    for (segment, dead) in by_dead(engine) {
+    for (segment, dead) in by_dead(engine, sealed) {
         let file = engine.state.lock().segments.get(&segment).copied();
         let Some(file) = file else { continue };
         let live = file.bytes.saturating_sub(dead);
@@ -48,10 +52,15 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
             if !compact(engine, segment)? {
                 continue;
             }
+        } else if !removals_are_durable {
+            engine.flush(Durable::Now, &[])?;
         }
+        // Compaction commits the index durably too.
+        removals_are_durable = true;
         engine.delete_segment(segment)?;
         dropped.push(segment);
     }
+    engine.spare.restore();
     engine.flush(Durable::Later, &dropped)
 }
 
@@ -75,18 +84,26 @@ fn seal_active(engine: &Engine) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Sealed segments with their dead bytes, those with the largest dead part first.
-fn by_dead(engine: &Engine) -> Vec<(u32, u64)> {
-    let rows = engine.index.rows();
+/// The segments to which nothing is appended any more, and whose records are all durable.
+fn sealed(engine: &Engine) -> Vec<(u32, u64)> {
     let state = engine.state.lock();
-    let mut segments: Vec<(u32, u64, u64)> = state
+    state
         .segments
         .iter()
         .filter(|(number, file)| Some(**number) != state.active && file.durable == file.bytes)
-        .map(|(number, file)| {
-            let live = rows.get(number).map_or(0, |row| row.live);
-            let dead = file.bytes.saturating_sub(live + HEADER_BYTES as u64);
-            (*number, dead, file.bytes)
+        .map(|(number, file)| (*number, file.bytes))
+        .collect()
+}
+
+/// Adds the dead bytes, and sorts the segments with the largest dead part to the front.
+fn by_dead(engine: &Engine, sealed: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
+    let rows = engine.index.rows();
+    let mut segments: Vec<(u32, u64, u64)> = sealed
+        .into_iter()
+        .map(|(number, bytes)| {
+            let live = rows.get(&number).map_or(0, |row| row.live);
+            let dead = bytes.saturating_sub(live + HEADER_BYTES as u64);
+            (number, dead, bytes)
         })
         .collect();
     segments.sort_by_key(|(_number, dead, bytes)| {

@@ -12,6 +12,7 @@ use super::{
     index::{Changes, Durable, Entry, Index, Place},
     metrics::Metrics,
     pins::Pins,
+    spare::Spare,
     state::{Found, State},
 };
 use crate::{Block, Config, DAG_PB, StoreError};
@@ -20,6 +21,8 @@ use crate::{Block, Config, DAG_PB, StoreError};
 const READERS_MAX: usize = 64;
 /// Room for the index: bytes that stay free even with a reserve of 0, or a 16th of a small disk.
 const INDEX_BYTES: u64 = 16 << 20;
+/// Changes that one transaction of the index takes on a full disk: about 1 MiB of pages.
+const STEP_FULL: usize = 128;
 /// How often a read begins again because its segment was compacted meanwhile.
 const READ_TRIES: usize = 8;
 
@@ -41,6 +44,9 @@ pub(crate) struct Engine {
     pub(crate) collecting: Mutex<()>,
     readers: Mutex<HashMap<u32, Arc<File>>>,
     pub(crate) pins: Pins,
+    pub(crate) spare: Arc<Spare>,
+    /// The part of the quota in which compaction works: the length of a segment.
+    compaction_bytes: u64,
     pub(crate) metrics: Metrics,
     /// The lock of the folder, until the store is closed.
     lock: Mutex<Option<File>>,
@@ -141,8 +147,7 @@ impl Engine {
 
     /// Bytes that blocks may take: the quota without the room in which compaction works.
     pub(crate) fn quota(&self) -> u64 {
-        let room = segment_bytes_max(self.config.max);
-        self.config.max.saturating_sub(room)
+        self.config.max.saturating_sub(self.compaction_bytes)
     }
 
     pub(crate) fn wait_for_queue(&self) -> Result<(), StoreError> {
@@ -188,16 +193,35 @@ impl Engine {
     /// Writes all durable changes to the index.
     pub(crate) fn flush(&self, durable: Durable, dropped: &[u32]) -> Result<(), StoreError> {
         let _indexing = self.indexing.lock();
+        // On a full disk the index grows by the pages of one small step only, which the next one reuses.
+        while !self.spare.is_there() && self.flush_step(STEP_FULL, Durable::Now, &[])? == STEP_FULL
+        {
+        }
+        self.flush_step(usize::MAX, durable, dropped)?;
+        Ok(())
+    }
+
+    fn flush_step(
+        &self,
+        limit: usize,
+        durable: Durable,
+        dropped: &[u32],
+    ) -> Result<usize, StoreError> {
         let mut state = self.state.lock();
-        let taken = state.begin_flush();
+        let taken = state.begin_flush(limit);
         let changes = Changes {
             blocks: taken.iter().map(|(key, change)| (key, *change)).collect(),
-            covered: state.covered(),
+            // With a limit some durable records may be left out.
+            covered: match limit {
+                usize::MAX => state.covered(),
+                _ => Vec::new(),
+            },
             dropped: dropped.to_vec(),
             clock: state.clock,
             durable,
         };
         let uncommitted = state.uncommitted;
+        let count = taken.len();
         drop(state);
         let result = self.index.apply(&changes);
         let mut state = self.state.lock();
@@ -205,7 +229,7 @@ impl Engine {
             Ok(()) => {
                 state.end_flush();
                 state.index_failure = None;
-                if durable == Durable::Now {
+                if durable == Durable::Now && limit == usize::MAX {
                     state.uncommitted -= uncommitted.min(state.uncommitted);
                 }
                 self.metrics.amounts(&state);
@@ -217,7 +241,7 @@ impl Engine {
         }
         drop(state);
         self.progressed.notify_all();
-        result
+        result.map(|()| count)
     }
 
     /// The data of a block and its entry.
@@ -339,14 +363,17 @@ pub(crate) struct Parts {
     pub(crate) state: State,
     pub(crate) index: Index,
     pub(crate) pins: Pins,
+    pub(crate) spare: Arc<Spare>,
     pub(crate) lock: File,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            compaction_bytes: parts.state.segment_bytes_max,
             config: parts.config,
             files: parts.files,
+            spare: parts.spare,
             state: Mutex::new(parts.state),
             to_write: Condvar::new(),
             to_flush: Condvar::new(),
@@ -360,9 +387,4 @@ impl Engine {
             lock: Mutex::new(Some(parts.lock)),
         }
     }
-}
-
-/// The length at which a segment ends: a 32nd of the quota, so that compaction needs little room.
-pub(crate) fn segment_bytes_max(max: u64) -> u64 {
-    (max / 32).clamp(64 << 10, 64 << 20)
 }

@@ -157,7 +157,7 @@ impl Head {
     }
 
     /// Splits what follows the head into key and data, when the checksum holds.
-    pub(crate) fn check<'a>(self, body: &'a [u8]) -> Option<(Key, &'a [u8])> {
+    pub(crate) fn check(self, body: &[u8]) -> Option<(Key, &[u8])> {
         let (key, data) = body.split_at_checked(usize::from(self.key_bytes))?;
         let whole = data.len() == self.data_bytes as usize && self.checksum(key, data) == self.crc;
         Some((Key::parse(key).filter(|_key| whole)?, data))

@@ -7,6 +7,7 @@ use std::{
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -14,7 +15,12 @@ use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 
-use super::format::{HEAD_BYTES, Key, u32_at, u64_at};
+use super::{
+    backend::Backend,
+    files::{open_existing, open_new},
+    format::{HEAD_BYTES, Key, u32_at, u64_at},
+    spare::Spare,
+};
 use crate::StoreError;
 
 /// The cache of redb: the branches of an index of 10 million blocks (1 GB) take about 8 MiB.
@@ -134,16 +140,14 @@ pub(crate) struct Index {
 pub(crate) struct Opened {
     pub(crate) index: Index,
     pub(crate) clock: u64,
-    /// Whether the index is empty because it was missing, damaged, or of another store.
-    pub(crate) fresh: bool,
 }
 
 impl Index {
     /// Opens the index, and makes an empty one where it is missing, damaged or of another store.
-    pub(crate) fn open(path: &Path, store: u64) -> Result<Opened, StoreError> {
+    pub(crate) fn open(path: &Path, store: u64, spare: &Arc<Spare>) -> Result<Opened, StoreError> {
         // A library that meets bytes it never wrote may panic; the index is only a cache.
         let found = match path.exists() {
-            true => catch_unwind(AssertUnwindSafe(|| Self::found(path, store))),
+            true => catch_unwind(AssertUnwindSafe(|| Self::found(path, store, spare))),
             false => Ok(Err(StoreError::Index("missing".to_owned()))),
         };
         match found {
@@ -152,20 +156,24 @@ impl Index {
                 if path.exists() {
                     tracing::warn!(%error, "the index of the store is rebuilt");
                 }
-                Self::create(path, store)
+                Self::create(path, store, spare)
             }
-            Err(_panic) => Self::create(path, store),
+            Err(_panic) => Self::create(path, store, spare),
         }
     }
 
     /// Makes an empty index in the place of another one.
-    pub(crate) fn create(path: &Path, store: u64) -> Result<Opened, StoreError> {
+    pub(crate) fn create(
+        path: &Path,
+        store: u64,
+        spare: &Arc<Spare>,
+    ) -> Result<Opened, StoreError> {
         if path.exists() {
             fs::remove_file(path).map_err(super::files::at("removing", path))?;
         }
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create(path)
+            .create_with_backend(Backend::new(open_new(path)?, Arc::clone(spare)))
             .map_err(failed)?;
         let write = database.begin_write().map_err(failed)?;
         {
@@ -182,14 +190,13 @@ impl Index {
                 rows: Mutex::default(),
             },
             clock: 0,
-            fresh: true,
         })
     }
 
-    fn found(path: &Path, store: u64) -> Result<Opened, StoreError> {
+    fn found(path: &Path, store: u64, spare: &Arc<Spare>) -> Result<Opened, StoreError> {
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .open(path)
+            .create_with_backend(Backend::new(open_existing(path)?, Arc::clone(spare)))
             .map_err(failed)?;
         let read = database.begin_read().map_err(failed)?;
         let meta = read.open_table(META).map_err(failed)?;
@@ -228,7 +235,6 @@ impl Index {
                 rows: Mutex::new(rows),
             },
             clock,
-            fresh: false,
         })
     }
 

@@ -25,11 +25,11 @@ pub(crate) fn start(engine: &Arc<Engine>) -> std::io::Result<[JoinHandle<()>; 2]
         thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || {
-                Writing {
+                let writing = Writing {
                     engine: writes,
                     open: None,
-                }
-                .run()
+                };
+                writing.run();
             })?,
         thread::Builder::new()
             .name("store-index".to_owned())

@@ -8,11 +8,16 @@
 //!  collect: pins + holds ─▶ marks ─▶ sweep ─▶ compact ─────┘
 //! ```
 
+mod backend;
 pub(crate) mod collect;
 pub(crate) mod compact;
 pub(crate) mod engine;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod faults;
 pub(crate) mod files;
 pub(crate) mod format;
+pub(crate) mod fuzzing;
 pub(crate) mod index;
 pub(crate) mod keeper;
 pub(crate) mod marks;
@@ -21,5 +26,6 @@ pub(crate) mod pins;
 pub(crate) mod recover;
 pub(crate) mod scan;
 pub(crate) mod space;
+mod spare;
 mod state;
 pub(crate) mod verify;

@@ -5,14 +5,16 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::PathBuf,
+    sync::Arc,
 };
 
 use cid::Cid;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
-    files::{Files, at, open_existing},
+    files::{Files, at, is_full, open_existing},
     format::{VERSION, u32_at, u64_at},
+    spare::Spare,
 };
 use crate::{Pin, StoreError};
 
@@ -175,6 +177,7 @@ struct Log {
 /// The pins of a store and their log.
 pub(crate) struct Pins {
     files: Files,
+    spare: Arc<Spare>,
     path: PathBuf,
     pins: Mutex<BTreeMap<String, Pin>>,
     log: Mutex<Log>,
@@ -194,7 +197,7 @@ impl From<StoreError> for PinsError {
 }
 
 impl Pins {
-    pub(crate) fn open(files: &Files) -> Result<Self, PinsError> {
+    pub(crate) fn open(files: &Files, spare: &Arc<Spare>) -> Result<Self, PinsError> {
         let path = files.pins();
         if !path.exists() {
             files.replace(&path, &encode_all([].iter()))?;
@@ -212,6 +215,7 @@ impl Pins {
         }
         Ok(Self {
             files: files.clone(),
+            spare: Arc::clone(spare),
             path,
             pins: Mutex::new(replayed.pins),
             log: Mutex::new(Log {
@@ -312,7 +316,7 @@ impl Pins {
         let file = log.file.try_clone().map_err(at("opening", &self.path))?;
         let offset = log.length;
         let written = parking_lot::MutexGuard::unlocked(log, || {
-            self.files.write(&file, &self.path, &bytes, offset)?;
+            self.write_at(&file, &bytes, offset)?;
             self.files.sync(&file, &self.path)
         });
         if let Err(error) = written {
@@ -326,6 +330,16 @@ impl Pins {
         log.length += bytes.len() as u64;
         log.records += batch.len() as u64;
         Ok(())
+    }
+
+    /// Writes, on a full disk into the room that is kept for that: unpinning is the way to make room.
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> Result<(), StoreError> {
+        match self.files.write(file, &self.path, bytes, offset) {
+            Err(StoreError::File { source, .. }) if is_full(&source) && self.spare.give_up() => {
+                self.files.write(file, &self.path, bytes, offset)
+            }
+            result => result,
+        }
     }
 
     fn rewrite_if_due(&self, log: &mut Log) -> Result<(), StoreError> {

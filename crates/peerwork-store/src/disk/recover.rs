@@ -12,12 +12,13 @@ use std::{
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
-    engine::{Engine, Parts, segment_bytes_max},
-    files::{Files, at, open_existing},
+    engine::{Engine, Parts},
+    files::{Files, at, open_existing, room},
     format::{BadHeader, HEADER_BYTES, Header, Key, VERSION},
     index::{Change, Changes, Durable, Entry, Index, Opened, Place},
     pins::{BadLog, Pins, PinsError},
     scan::{ReadAt, Record, Scan},
+    spare::Spare,
     state::{Segment, State, Totals},
 };
 use crate::{Config, OpenError, Progress, StoreError};
@@ -39,14 +40,16 @@ pub(crate) fn open(
     let segments = files.segments();
     fs::create_dir_all(&segments).map_err(at("creating", &segments))?;
     let lock = lock(&config.path)?;
+    let spare = Arc::new(Spare::new(&config.path));
+    spare.restore();
     let store = identify(&files)?;
-    let pins = Pins::open(&files).map_err(|error| match error {
+    let pins = Pins::open(&files, &spare).map_err(|error| match error {
         PinsError::Store(error) => error.into(),
         PinsError::Bad(path, BadLog::Newer(version)) => newer(path, version),
         PinsError::Bad(path, BadLog::Damaged) => OpenError::Damaged { path },
     })?;
     let lengths = segment_files(&files)?;
-    let opened = opened_index(&files, store, &lengths)?;
+    let opened = opened_index(&files, store, &spare, &lengths)?;
     let clock = opened.clock + 1;
     let mut recovery = Recovery {
         files: &files,
@@ -58,13 +61,14 @@ pub(crate) fn open(
     };
     let mut lengths = recovery.run(lengths)?;
     lengths.retain(|_number, length| *length > 0);
-    let state = state_of(&config, &opened.index, &lengths, clock);
+    let state = state_of(segment_bytes_max(&config), &opened.index, &lengths, clock);
     Ok(Engine::new(Parts {
         config,
         files,
         state,
         index: opened.index,
         pins,
+        spare,
         lock,
     }))
 }
@@ -110,9 +114,12 @@ fn identify(files: &Files) -> Result<u64, OpenError> {
             .and_then(|file| file.take(FORMAT_BYTES_MAX).read_to_string(&mut text))
             .map_err(at("reading", &path))?;
         let mut words = text.split_whitespace();
-        let version = match (words.next(), words.next().map(str::parse)) {
-            (Some(FORMAT_WORD), Some(Ok(version))) => version,
-            _ => return Err(OpenError::Damaged { path }),
+        let version = words
+            .next()
+            .filter(|word| *word == FORMAT_WORD)
+            .and_then(|_word| words.next()?.parse().ok());
+        let Some(version) = version else {
+            return Err(OpenError::Damaged { path });
         };
         if version != VERSION {
             return Err(newer(path, version));
@@ -156,10 +163,11 @@ fn segment_files(files: &Files) -> Result<BTreeMap<u32, u64>, OpenError> {
 fn opened_index(
     files: &Files,
     store: u64,
+    spare: &Arc<Spare>,
     lengths: &BTreeMap<u32, u64>,
 ) -> Result<Opened, OpenError> {
     let path = files.index();
-    let opened = Index::open(&path, store)?;
+    let opened = Index::open(&path, store, spare)?;
     let fits = opened.index.rows().iter().all(|(segment, row)| {
         let length = lengths.get(segment).copied().unwrap_or(0);
         row.covered <= length || (row.live == 0 && length == 0)
@@ -169,7 +177,7 @@ fn opened_index(
     }
     tracing::warn!("the index of the store does not fit to its segments, and is rebuilt");
     drop(opened);
-    Ok(Index::create(&path, store)?)
+    Ok(Index::create(&path, store, spare)?)
 }
 
 struct Recovery<'a> {
@@ -316,7 +324,19 @@ fn check_header(file: &File, path: &Path, segment: u32) -> Result<bool, OpenErro
     }
 }
 
-fn state_of(config: &Config, index: &Index, lengths: &BTreeMap<u32, u64>, clock: u64) -> State {
+/// The length at which a segment ends: a 32nd of the quota and of the disk, so that compaction needs
+/// little room.
+fn segment_bytes_max(config: &Config) -> u64 {
+    let (_free, all) = room(&config.path);
+    (config.max.min(all) / 32).clamp(64 << 10, 64 << 20)
+}
+
+fn state_of(
+    segment_bytes_max: u64,
+    index: &Index,
+    lengths: &BTreeMap<u32, u64>,
+    clock: u64,
+) -> State {
     let rows = index.rows();
     let segments = lengths.iter().map(|(number, bytes)| {
         let segment = Segment {
@@ -325,7 +345,6 @@ fn state_of(config: &Config, index: &Index, lengths: &BTreeMap<u32, u64>, clock:
         };
         (*number, segment)
     });
-    let segment_bytes_max = segment_bytes_max(config.max);
     let last = lengths.last_key_value();
     let mut state = State::default();
     state.clock = clock;

@@ -19,6 +19,9 @@ pub(crate) fn make_room(engine: &Engine, needs: u64) -> Result<(), StoreError> {
         return Ok(());
     };
     let stored = engine.state.lock().disk_bytes;
+    if missing.bytes > stored {
+        return Err(missing.error);
+    }
     let wanted = missing.bytes.max(stored / EVICTED_PART);
     collect(engine, Goal::Room(wanted), &mut |_progress| true)?;
     self::missing(engine, needs).map_or(Ok(()), |missing| Err(missing.error))
@@ -45,9 +48,8 @@ fn missing(engine: &Engine, needs: u64) -> Option<Missing> {
             error,
         });
     }
-    let usable = free
-        .saturating_sub(reserve)
-        .saturating_sub(state.unwritten_bytes());
+    let kept_free = reserve.saturating_add(state.unwritten_bytes());
+    let usable = free.saturating_sub(kept_free);
     if usable < needs {
         let error = StoreError::DiskFull {
             path: engine.config.path.clone(),
@@ -55,7 +57,7 @@ fn missing(engine: &Engine, needs: u64) -> Option<Missing> {
             reserve,
         };
         return Some(Missing {
-            bytes: needs - usable,
+            bytes: kept_free.saturating_add(needs) - free,
             error,
         });
     }

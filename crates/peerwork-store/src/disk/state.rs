@@ -10,7 +10,7 @@ use cid::Cid;
 
 use super::{
     format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
-    index::{Change, Entry, Place, record_bytes},
+    index::{Change, Entry, Place},
 };
 use crate::StoreError;
 
@@ -368,7 +368,7 @@ impl State {
     }
 
     /// Takes the durable changes for a flush.
-    pub(crate) fn begin_flush(&mut self) -> Arc<HashMap<Key, Change>> {
+    pub(crate) fn begin_flush(&mut self, limit: usize) -> Arc<HashMap<Key, Change>> {
         let durable = self.durable;
         let mut taken = HashMap::new();
         self.slots.retain(|key, slot| {
@@ -377,6 +377,9 @@ impl State {
                 Slot::Live { entry, .. } => Change::Set(*entry),
                 Slot::Gone => Change::Remove,
             };
+            if taken.len() >= limit {
+                return true;
+            }
             taken.insert(key.clone(), change);
             false
         });
@@ -434,9 +437,4 @@ impl State {
     pub(crate) fn needs(key: &Key, data_bytes: usize) -> u64 {
         (HEADER_BYTES + HEAD_BYTES + key.as_bytes().len() + data_bytes) as u64
     }
-}
-
-/// The bytes of an entry's record.
-pub(crate) fn bytes_of(key: &Key, entry: &Entry) -> u64 {
-    record_bytes(key, entry)
 }

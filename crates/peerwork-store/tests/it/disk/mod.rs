@@ -1,6 +1,12 @@
 //! The durable store at its public face.
 
 mod basics;
+mod beside;
+mod crash;
+mod full;
+mod memory;
+mod quota;
+mod recovery;
 
 use bytes::Bytes;
 use cid::Version;
