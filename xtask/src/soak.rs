@@ -26,6 +26,7 @@ const SOAKS: &[(&str, Tests)] = &[
         "posts",
         Tests::Crate("peerwork-tunnel", "kept::posts_succeed"),
     ),
+    ("store", Tests::Crate("peerwork-store", "disk::")),
     ("states", Tests::Sdk("persistence")),
 ];
 

@@ -127,6 +127,7 @@ impl Schema {
     fn samples(&self, field: &FieldDescriptor) -> Vec<Value> {
         let values: Vec<_> = match field.kind() {
             Kind::Bool => vec![Value::Bool(true)],
+            Kind::Int32 => vec![Value::I32(1), Value::I32(i32::MIN)],
             Kind::Int64 => vec![Value::I64(1), Value::I64(i64::MIN)],
             Kind::Uint32 => vec![Value::U32(1), Value::U32(u32::MAX)],
             Kind::Uint64 => vec![Value::U64(1), Value::U64(u64::MAX)],

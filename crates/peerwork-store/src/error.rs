@@ -4,6 +4,49 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use cid::Cid;
 
+/// The store cannot be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A file of the store could not be read or written.
+    #[error("opening the store: {0}")]
+    Store(#[from] StoreError),
+    /// Another process uses the store.
+    #[error(
+        "the store in {path} is in use by {by}; stop it, or use its node",
+        path = path.display(),
+        by = process.map_or("another process".to_owned(), |process| format!("process {process}"))
+    )]
+    InUse {
+        /// The folder of the store.
+        path: PathBuf,
+        /// The process that uses it, where known.
+        process: Option<u32>,
+    },
+    /// A newer version of this program wrote the store.
+    #[error(
+        "{path} has version {version} and this program reads up to {newest}; use a newer peerwork",
+        path = path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The newest version that is read.
+        newest: u32,
+    },
+    /// A file that cannot be made anew is damaged.
+    #[error(
+        "{path} is damaged; move it away, and the store opens without what it said",
+        path = path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
 /// The store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

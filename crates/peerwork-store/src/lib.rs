@@ -7,19 +7,31 @@
 //!                                   Exchange ◀── Bitswap ──▶ other nodes ── fetch ─────────┘
 //! ```
 
+mod amounts;
 mod block;
 pub mod car;
 pub mod config;
 pub mod dag;
+mod disk;
 mod error;
 pub mod exchange;
+mod pin;
+pub mod rpc;
+#[doc(hidden)]
+pub mod fuzzing;
 mod source;
 mod store;
 pub mod unixfs;
 
+pub use amounts::{Progress, Usage};
 pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, RAW};
 pub use config::Config;
-pub use error::StoreError;
 pub use exchange::{Exchange, ExchangeConfig};
+pub use disk::{
+    pins::{PIN_NAME_BYTES_MAX, PINS_MAX},
+    verify::{Repair, Verified},
+};
+pub use error::{OpenError, StoreError};
+pub use pin::Pin;
 pub use source::{GetError, Sink, Source};
-pub use store::{Hold, OpenError, Pin, PinError, Progress, Store, Usage, Verified, Writer};
+pub use store::{Hold, PinError, RemoveError, Store, Writer};

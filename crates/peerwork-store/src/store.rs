@@ -1,116 +1,130 @@
-//! The local store of blocks, in memory.
+//! The local store of blocks: a handle of the engine in [`crate::disk`].
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use async_trait::async_trait;
 use cid::Cid;
 use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
 
-use crate::{Block, Config, GetError, Sink, Source, StoreError};
-
-/// The store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("opening the store: {0}")]
-pub struct OpenError(String);
+use crate::{
+    Block, Config, GetError, Pin, Progress, Repair, Sink, Source, StoreError, Usage, Verified,
+    dag::DagError,
+    disk::{
+        collect,
+        compact::Goal,
+        engine::{Engine, Put},
+        files::Files,
+        format::Key,
+        index::Durable,
+        keeper,
+        marks::{WalkStop, Walker},
+        pins::{PIN_NAME_BYTES_MAX, PINS_MAX, PinRecord},
+        recover, space, verify,
+    },
+};
 
 /// A pin was refused.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum PinError {
     /// The store failed, or a block below the root is missing.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The links of a block cannot be read, so that the blocks below it cannot be kept.
+    #[error("the DAG cannot be pinned: {0}")]
+    Links(DagError),
+    /// The name is too long.
+    #[error("the name of the pin has {0} bytes; give it a name of at most {PIN_NAME_BYTES_MAX}")]
+    Name(usize),
+    /// There are too many pins.
+    #[error(
+        "the store has {PINS_MAX} pins, which is the most; unpin some, or pin a directory of several"
+    )]
+    TooMany,
 }
 
-/// A root whose DAG is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
-    /// The root.
-    pub cid: Cid,
-    /// The name that the owner gave it, for instance the path that was added; may be empty.
-    pub name: String,
-    /// When it was pinned, in milliseconds since 1970.
-    pub pinned_at: u64,
+/// A removal was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The root is pinned.
+    #[error("{0} is pinned; unpin it first")]
+    Pinned(Cid),
 }
 
-/// How far a long operation has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
-    /// Blocks that were visited.
-    pub blocks: u64,
-    /// Bytes that were visited.
-    pub bytes: u64,
-    /// Bytes in all, where known.
-    pub bytes_total: Option<u64>,
-}
-
-/// The amounts that the store holds and may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// Blocks.
-    pub blocks: u64,
-    /// Bytes of the blocks.
-    pub bytes: u64,
-    /// Bytes of the store's files.
-    pub disk_bytes: u64,
-    /// Pins.
-    pub pins: u64,
-    /// The quota.
-    pub max: u64,
-    /// Bytes that may still be stored: what is free of the quota and of the disk beyond the reserve, and
-    /// what could be evicted is not counted.
-    pub free: u64,
-}
-
-/// The result of a verification.
-#[derive(Debug, Clone, Default)]
-pub struct Verified {
-    /// Blocks.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Damaged blocks.
-    pub damaged: Vec<Cid>,
-    /// Damaged blocks that were removed.
-    pub repaired: u64,
-}
-
-#[derive(Default)]
 struct Inner {
-    blocks: Mutex<HashMap<Vec<u8>, Block>>,
-    pins: Mutex<BTreeMap<String, Pin>>,
+    engine: Arc<Engine>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// The local store. Cloning is cheap.
-#[derive(Clone, Default)]
+/// The local store. Cloning is cheap. Its folder stays locked until all clones, writers and holds are
+/// dropped, or the store is closed.
+#[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Store")
-    }
 }
 
 /// Writes blocks. Until it is dropped, nothing that it wrote or touched is evicted or collected.
 pub struct Writer {
     store: Store,
+    stamp: u64,
+    /// The failures of the disk when the first block since the last commit was put or touched.
+    failures: Option<u64>,
 }
 
 /// Keeps the DAG below a root from eviction and collection, until dropped.
-pub struct Hold;
+pub struct Hold {
+    store: Store,
+    root: Cid,
+}
 
 impl Store {
-    /// Opens the store in its folder, and creates it when it is missing.
+    /// Opens the store in its folder, and creates it when it is missing. Blocks the thread: after a
+    /// crash up to half a gigabyte is read, and all segments when the index was lost.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub fn open(config: Config) -> Result<Self, OpenError> {
-        let _ = config;
-        Ok(Self::default())
+    /// [`OpenError`](crate::OpenError).
+    pub fn open(config: Config) -> Result<Self, crate::OpenError> {
+        Self::open_with(config, &mut |_progress| {})
+    }
+
+    /// Opens the store, and tells how many blocks and bytes were read to bring the index up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`](crate::OpenError).
+    pub fn open_with(
+        config: Config,
+        on: &mut dyn FnMut(Progress),
+    ) -> Result<Self, crate::OpenError> {
+        let files = Files::new(&config.path);
+        Self::open_files(config, files, on)
+    }
+
+    pub(crate) fn open_files(
+        config: Config,
+        files: Files,
+        on: &mut dyn FnMut(Progress),
+    ) -> Result<Self, crate::OpenError> {
+        let (engine, threads) = recover::start(recover::open(config, files, on)?)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                threads: Mutex::new(threads),
+            }),
+        })
+    }
+
+    /// Registers the store's metrics, named `peerwork_store_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.engine().metrics.register(registry);
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
     }
 
     /// A block, or `None`. Blocks the thread.
@@ -121,9 +135,24 @@ impl Store {
         if let Some(block) = Block::of_identity(cid) {
             return Ok(Some(block));
         }
-        let blocks = self.inner.blocks.lock();
-        let found = blocks.get(&cid.hash().to_bytes());
-        Ok(found.map(|block| Block::trusted(*cid, block.data().clone())))
+        let engine = self.engine();
+        let key = Key::of(cid);
+        let Some((entry, data)) = engine.read(&key)? else {
+            engine.metrics.misses.inc();
+            return Ok(None);
+        };
+        engine.metrics.hits.inc();
+        engine.note_use(&key, entry);
+        Ok(Some(Block::trusted(*cid, data)))
+    }
+
+    /// Several blocks in the order of their CIDs, with `None` for those that are not here. Blocks the
+    /// thread once for all; the caller bounds their number, because all are in memory at once.
+    ///
+    /// # Errors
+    /// As [`Store::get`], for the first block that fails.
+    pub fn get_many(&self, cids: &[Cid]) -> Result<Vec<Option<Block>>, StoreError> {
+        cids.iter().map(|cid| self.get(cid)).collect()
     }
 
     /// The length of a block's data, or `None` when it is not here. Blocks the thread shortly.
@@ -131,22 +160,36 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub fn size_of(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        Ok(self.get(cid)?.map(|block| block.data().len() as u64))
+        if let Some(block) = Block::of_identity(cid) {
+            return Ok(Some(block.data().len() as u64));
+        }
+        let entry = self.engine().lookup(&Key::of(cid))?;
+        Ok(entry.map(|entry| u64::from(entry.place.data_bytes)))
     }
 
     /// A writer.
     #[must_use]
     pub fn writer(&self) -> Writer {
         Writer {
+            stamp: self.engine().state.lock().begin_writer(),
             store: self.clone(),
+            failures: None,
         }
     }
 
-    /// Holds the DAG below `root`, of which all, some or no blocks may be here yet.
+    /// Holds the DAG below `root`, of which all, some or no blocks may be here yet. Blocks that come
+    /// while the hold lives are kept when their parents are here at the next collection; a writer keeps
+    /// them until then.
     #[must_use]
     pub fn hold(&self, root: &Cid) -> Hold {
-        let _ = root;
-        Hold
+        let mut state = self.engine().state.lock();
+        *state.holds.entry(*root).or_default() += 1;
+        state.holds_added += 1;
+        drop(state);
+        Hold {
+            store: self.clone(),
+            root: *root,
+        }
     }
 
     /// Pins the DAG below `root`, all of whose blocks must be here. Durable when it returns.
@@ -154,13 +197,37 @@ impl Store {
     /// # Errors
     /// [`PinError`] names the first missing block.
     pub fn pin(&self, root: &Cid, name: &str) -> Result<(), PinError> {
+        if name.len() > PIN_NAME_BYTES_MAX {
+            return Err(PinError::Name(name.len()));
+        }
+        let engine = self.engine();
+        if engine.pins.count() >= PINS_MAX && !engine.pins.contains(root) {
+            return Err(PinError::TooMany);
+        }
+        let mut writer = self.writer();
+        writer.begin();
+        self.touch_all(root)?;
+        writer.commit()?;
         let pin = Pin {
             cid: *root,
             name: name.to_owned(),
-            pinned_at: 0,
+            pinned_at: keeper::now_ms(),
         };
-        self.inner.pins.lock().insert(root.to_string(), pin);
-        Ok(())
+        let recorded = engine.pins.record(PinRecord::Pin(pin));
+        recorded.map_err(|error| engine.explained(error).into())
+    }
+
+    fn touch_all(&self, root: &Cid) -> Result<(), PinError> {
+        let engine = self.engine();
+        let walked = Walker::new(engine).walk(root, &mut |cid, key| match engine.touch(key)? {
+            Some(entry) => Ok(Some(entry)),
+            None => Err(WalkStop::Store(StoreError::Missing(*cid))),
+        });
+        match walked {
+            Ok(()) | Err(WalkStop::Enough) => Ok(()),
+            Err(WalkStop::Store(error)) => Err(error.into()),
+            Err(WalkStop::Links(error)) => Err(PinError::Links(error)),
+        }
     }
 
     /// Ends a pin; false when there is none. Durable when it returns.
@@ -168,71 +235,139 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the disk fails.
     pub fn unpin(&self, root: &Cid) -> Result<bool, StoreError> {
-        Ok(self.inner.pins.lock().remove(&root.to_string()).is_some())
+        let engine = self.engine();
+        if !engine.pins.contains(root) {
+            return Ok(false);
+        }
+        let recorded = engine.pins.record(PinRecord::Unpin(*root));
+        recorded.map_err(|error| engine.explained(error))?;
+        Ok(true)
     }
 
     /// All pins, in the order of their CIDs' texts.
     #[must_use]
     pub fn pins(&self) -> Vec<Pin> {
-        self.inner.pins.lock().values().cloned().collect()
+        self.engine().pins.all()
     }
 
-    /// Removes the blocks that nothing keeps, and gives the bytes freed. Blocks the thread; `on` hears of
-    /// the progress and ends the run early by returning false.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn gc(&self, on: &mut dyn FnMut(Progress) -> bool) -> Result<Progress, StoreError> {
-        let _ = on;
-        Ok(Progress::default())
+    /// Up to `limit` pins behind the CID of the last one, in the order of their CIDs' texts.
+    #[must_use]
+    pub fn pins_after(&self, after: Option<&Cid>, limit: usize) -> Vec<Pin> {
+        let after = after.map(Cid::to_string);
+        self.engine().pins.page(after.as_deref(), limit)
     }
 
-    /// Ends the pin of `root`, and removes the blocks below it that nothing else keeps.
+    /// The pin of a root, if there is one.
+    #[must_use]
+    pub fn pin_of(&self, root: &Cid) -> Option<Pin> {
+        self.engine().pins.get(root)
+    }
+
+    /// Removes the blocks of the DAG below `root` that no pin, hold or writer keeps, and gives what
+    /// was removed. Blocks the thread; `on` hears of the progress and ends the run by returning false.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`RemoveError::Pinned`] when the root itself is pinned.
     pub fn remove(
         &self,
         root: &Cid,
         on: &mut dyn FnMut(Progress) -> bool,
-    ) -> Result<Progress, StoreError> {
-        self.unpin(root)?;
-        let gone = self.inner.blocks.lock().remove(&root.hash().to_bytes());
-        on(Progress::default());
-        Ok(Progress {
-            blocks: u64::from(gone.is_some()),
-            ..Progress::default()
-        })
+    ) -> Result<Progress, RemoveError> {
+        let engine = self.engine();
+        let _collecting = engine.collecting.lock();
+        if engine.pins.contains(root) {
+            return Err(RemoveError::Pinned(*root));
+        }
+        Ok(collect::remove(engine, root, on)?)
     }
 
-    /// Compares all blocks with their hashes.
+    /// Removes the blocks that nothing keeps, and gives what was removed. Blocks the thread; `on` hears
+    /// of the progress and ends the run early by returning false.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn verify(
-        &self,
-        repair: bool,
-        on: &mut dyn FnMut(Progress) -> bool,
-    ) -> Result<Verified, StoreError> {
-        let _ = (repair, on(Progress::default()));
-        Ok(Verified {
-            blocks: self.inner.blocks.lock().len() as u64,
-            ..Verified::default()
-        })
+    pub fn gc(&self, on: &mut dyn FnMut(Progress) -> bool) -> Result<Progress, StoreError> {
+        let engine = self.engine();
+        let _collecting = engine.collecting.lock();
+        collect::collect(engine, Goal::Everything, on)
     }
 
-    /// Closes the store.
-    pub fn close(&self) {}
+    /// Reads all blocks and checks them, and that the DAGs of all pins are whole. Blocks the thread;
+    /// `on` hears of the progress and ends the run by returning false, and then the result is `None`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index or the disk fails otherwise than by a damaged block.
+    pub fn verify(
+        &self,
+        repair: Repair,
+        on: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Option<Verified>, StoreError> {
+        verify::verify(self.engine(), repair, on)
+    }
 
     /// The amounts that the store holds and may hold.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let blocks = self.inner.blocks.lock();
+        let engine = self.engine();
+        let free = space::free(engine);
+        let state = engine.state.lock();
         Usage {
-            blocks: blocks.len() as u64,
-            bytes: blocks.values().map(|block| block.data().len() as u64).sum(),
-            pins: self.inner.pins.lock().len() as u64,
-            ..Usage::default()
+            blocks: state.totals.blocks,
+            bytes: state.totals.bytes,
+            disk_bytes: state.disk_bytes,
+            pins: engine.pins.count() as u64,
+            max: engine.config.max,
+            free,
+        }
+    }
+
+    /// The folder of the store.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.engine().config.path.clone()
+    }
+
+    /// Makes all durable, the index too, and ends the store's threads. Later calls that write fail with
+    /// [`StoreError::Closed`], and so do reads of the index. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk fails; the store is closed all the same.
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+impl Inner {
+    fn close(&self) -> Result<(), StoreError> {
+        let mut threads = self.threads.lock();
+        if threads.is_empty() {
+            return Ok(());
+        }
+        // A collection that runs ends first.
+        let _collecting = self.engine.collecting.lock();
+        let mut state = self.engine.state.lock();
+        state.closing = true;
+        let failures = state.failures;
+        drop(state);
+        let synced = self.engine.sync(failures);
+        self.engine.to_write.notify_all();
+        self.engine.to_flush.notify_all();
+        self.engine.progressed.notify_all();
+        for thread in threads.drain(..) {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+        let flushed = self.engine.flush(Durable::Now, &[]);
+        self.engine.index.close();
+        self.engine.unlock();
+        synced.and(flushed)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store was not closed cleanly");
         }
     }
 }
@@ -240,16 +375,18 @@ impl Store {
 #[async_trait]
 impl Source for Store {
     async fn get(&self, cid: &Cid) -> Result<Block, GetError> {
-        match Self::get(self, cid) {
-            Ok(Some(block)) => Ok(block),
-            Ok(None) => Err(GetError::NotFound {
-                cid: *cid,
+        let cid = *cid;
+        let store = self.clone();
+        let got = tokio::task::spawn_blocking(move || Self::get(&store, &cid)).await;
+        let failed = |reason: String| GetError::Failed { cid, reason };
+        match got {
+            Ok(Ok(Some(block))) => Ok(block),
+            Ok(Ok(None)) => Err(GetError::NotFound {
+                cid,
                 asked: "in the local store".to_owned(),
             }),
-            Err(error) => Err(GetError::Failed {
-                cid: *cid,
-                reason: error.to_string(),
-            }),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(error) => Err(failed(error.to_string())),
         }
     }
 }
@@ -260,22 +397,61 @@ impl Writer {
     /// # Errors
     /// [`StoreError`] when the disk fails.
     pub fn touch(&mut self, cid: &Cid) -> Result<bool, StoreError> {
-        Ok(self.store.size_of(cid)?.is_some())
+        if Block::of_identity(cid).is_some() {
+            return Ok(true);
+        }
+        self.begin();
+        Ok(self.store.engine().touch(&Key::of(cid))?.is_some())
     }
 
-    /// Makes all that was put durable.
+    fn begin(&mut self) {
+        if self.failures.is_none() {
+            self.failures = Some(self.store.engine().state.lock().failures);
+        }
+    }
+
+    /// Makes all that was put durable; several writers that commit at once share one sync.
     ///
     /// # Errors
     /// [`StoreError`]; what was put before may be lost then.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        Ok(())
+        match self.failures.take() {
+            Some(failures) => self.store.engine().sync(failures),
+            None => Ok(()),
+        }
     }
 }
 
 impl Sink for Writer {
     fn put(&mut self, block: Block) -> Result<(), StoreError> {
-        let key = block.cid().hash().to_bytes();
-        self.store.inner.blocks.lock().insert(key, block);
-        Ok(())
+        if Block::of_identity(block.cid()).is_some() {
+            return Ok(());
+        }
+        self.begin();
+        let engine = self.store.engine();
+        loop {
+            match engine.put(&block)? {
+                Put::Here | Put::Appended => return Ok(()),
+                Put::NoRoom(needs) => space::make_room(engine, needs)?,
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.store.engine().state.lock().end_writer(self.stamp);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.store.engine().state.lock();
+        if let Some(count) = state.holds.get_mut(&self.root) {
+            *count -= 1;
+            if *count == 0 {
+                state.holds.remove(&self.root);
+            }
+        }
     }
 }

@@ -15,11 +15,16 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("proxy_header", env!("CARGO_BIN_EXE_proxy_header")),
     ("relay_message", env!("CARGO_BIN_EXE_relay_message")),
     ("signed_envelope", env!("CARGO_BIN_EXE_signed_envelope")),
+    ("store_bitswap", env!("CARGO_BIN_EXE_store_bitswap")),
+    ("store_car", env!("CARGO_BIN_EXE_store_car")),
+    ("store_dag", env!("CARGO_BIN_EXE_store_dag")),
+    ("store_segment", env!("CARGO_BIN_EXE_store_segment")),
     ("ticket", env!("CARGO_BIN_EXE_ticket")),
     ("tunnel_head", env!("CARGO_BIN_EXE_tunnel_head")),
 ];
 
-/// Nothing, a varint without end, a length beyond the message, nested JSON, a path, a node id, halves of tickets.
+/// Nothing, a varint without end, a length beyond the message, nested JSON, a path, a node id, a CAR file
+/// with an identity block, a shard without links, halves of tickets.
 const INPUTS: &[&[u8]] = &[
     b"",
     &[0xff; 11],
@@ -27,6 +32,8 @@ const INPUTS: &[&[u8]] = &[
     b"[[[[[[[[{\"jsonrpc\":\"2.0\",\"id\":1e999,\"method\":\"\\u0000\"}",
     b"/edge/16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi/0/%00/..//",
     b"16Uiu2HAmEWQnHq2jLKJypwVnVoQeFCULuyop6atvq2eWjYSUjzNi",
+    b"\x11\xa2eroots\x80gversion\x01\x04\x01\x55\x00\x00",
+    &[0x0a, 10, 8, 5, 0x12, 2, 1, 1, 0x28, 0x22, 0x30, 8],
     b"peerwork1 aaaa\xe2\x80\x8b peerwork9bbbbbbbbbbbbbbbb peerwork1",
 ];
 

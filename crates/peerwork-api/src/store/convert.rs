@@ -164,12 +164,14 @@ pub(super) fn task_event(event: TaskEvent) -> v1::TaskResponse {
                 bytes,
                 damaged,
                 repaired,
+                broken_pins,
             } = outcome;
             Kind::Done(v1::Outcome {
                 blocks,
                 bytes,
                 damaged,
                 repaired,
+                broken_pins,
             })
         }
     };

@@ -231,6 +231,8 @@ pub struct Outcome {
     pub damaged: u64,
     /// Blocks with damage that were removed.
     pub repaired: u64,
+    /// Pins whose DAGs lack blocks.
+    pub broken_pins: u64,
 }
 
 /// Whether a verification changes the store.

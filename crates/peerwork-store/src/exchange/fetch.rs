@@ -213,9 +213,11 @@ impl Walk {
             self.committed = received;
             let session = self.session.clone();
             self.commit = Some(spawn_blocking(move || {
-                // The last commit tells of an error.
-                let committed = session.inner().writer.lock().commit();
-                if let Err(error) = committed {
+                // A writer of its own, so that blocks are taken while the disk syncs. The sync is of all
+                // that was written before, and the last commit tells of an error.
+                let mut writer = session.store().writer();
+                let touched = writer.touch(session.root());
+                if let Err(error) = touched.and_then(|_| writer.commit()) {
                     tracing::debug!(%error, "making fetched blocks durable");
                 }
             }));

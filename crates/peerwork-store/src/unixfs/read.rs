@@ -75,7 +75,10 @@ impl FileReader {
         let root = *block.cid();
         let file = file(block)?;
         let end = range.end.min(file.size);
-        let range = range.start.min(end)..end;
+        let range = match range.start < end {
+            true => range.start..end,
+            false => 0..0,
+        };
         ReadError::limit(root, "bytes", range.end - range.start, limits.bytes)?;
         let mut reader = Self {
             root,

@@ -10,7 +10,7 @@ use cid::Cid;
 use peerwork_store::{Block, GetError, Sink, Source, StoreError};
 
 /// Blocks in memory.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
     pub(crate) blocks: HashMap<Vec<u8>, Block>,
     /// The CIDs that were put, in order.

@@ -206,6 +206,7 @@ impl Part {
         });
         let registry = self.inner.registry.get().cloned().unwrap_or_default();
         let mut registry = registry.lock();
+        store.register(&mut registry);
         let started = Exchange::start(config, &parts.network, store, providers, &mut registry);
         started.map_err(|error| OpenError::Exchange(Arc::new(error)))
     }
@@ -227,7 +228,9 @@ impl Part {
             }
             // The locks stay until the store is closed, also where this future is dropped before.
             let closing = tokio::task::spawn_blocking(move || {
-                store.close();
+                if let Err(error) = store.close() {
+                    tracing::warn!(%error, "the content store was not closed cleanly");
+                }
                 drop(locks);
             });
             let _ = closing.await;

@@ -170,16 +170,20 @@ impl Provider {
     }
 
     pub(super) fn report(&self, node: NodeId) -> ProviderReport {
+        // A node that was dropped and gave nothing since has its last reason as its answer.
+        let last = self.reasons.last().map(|reason| Answer::Dropped(*reason));
+        let waiting = || match self.blocks {
+            0 => last.unwrap_or(Answer::Waiting),
+            _ => Answer::Has,
+        };
         let answer = match self.standing {
             Standing::Known | Standing::Candidate | Standing::Connecting => {
-                let last = self.reasons.last();
-                last.map_or(Answer::NotAsked, |reason| Answer::Dropped(*reason))
+                last.unwrap_or(Answer::NotAsked)
             }
-            Standing::Probing { .. } => Answer::Waiting,
+            Standing::Probing { .. } => waiting(),
             Standing::Lacking { .. } => Answer::HasNot,
-            Standing::Good if self.blocks > 0 => Answer::Has,
-            Standing::Good if self.asked.is_empty() => Answer::HasNot,
-            Standing::Good => Answer::Waiting,
+            Standing::Good if self.blocks == 0 && self.asked.is_empty() => Answer::HasNot,
+            Standing::Good => waiting(),
             Standing::Dropped { reason, .. } => Answer::Dropped(reason),
         };
         ProviderReport {

@@ -112,7 +112,8 @@ pub async fn export(
     finish(read, ops, disk, exported).await
 }
 
-/// Closes the queue and waits for the disk. Its own error comes first: a closed queue is but its echo.
+/// Closes the queue and waits for the disk. Its own error comes first, because it met it before the reader,
+/// which is ahead; a stopped disk is but the echo of the reader's error.
 async fn finish(
     read: Result<(), Failed>,
     ops: Sender<Op>,
@@ -122,7 +123,7 @@ async fn finish(
     drop(ops);
     let written = disk.await.unwrap_or(Err(ExportError::Stopped));
     match (read, written) {
-        (Err(Failed::Read(error)), _) => Err(error.into()),
+        (Err(Failed::Read(error)), Ok(_) | Err(ExportError::Stopped)) => Err(error.into()),
         (_, Ok(path)) => Ok(Exported { path, ..exported }),
         (_, Err(error)) => Err(error),
     }

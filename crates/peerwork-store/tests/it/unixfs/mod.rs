@@ -1,3 +1,8 @@
 //! UnixFS at its public face.
 
+mod adding;
+mod exporting;
+mod hostile;
+mod oracle;
+mod reading;
 mod vectors;

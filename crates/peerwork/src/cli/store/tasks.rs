@@ -5,9 +5,9 @@ use std::{future::Future, sync::Arc};
 use anyhow::Context as _;
 use cid::Cid;
 use clap::Args;
-use peerwork::store::offline::OfflineStore;
+use peerwork::store::{findings, offline::OfflineStore};
 use peerwork_api::store::v1;
-use peerwork_store::{Progress, Store};
+use peerwork_store::{Progress, Repair, Store};
 use serde::Serialize;
 use tonic::{Response, Status, Streaming};
 
@@ -91,6 +91,8 @@ struct Done {
     damaged: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repaired: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken_pins: Option<u64>,
 }
 
 impl Done {
@@ -102,6 +104,7 @@ impl Done {
             bytes: 0,
             damaged: None,
             repaired: None,
+            broken_pins: None,
         }
     }
 
@@ -111,6 +114,7 @@ impl Done {
             bytes,
             damaged,
             repaired,
+            broken_pins,
         } = outcome;
         let verified = self.event == "verified";
         Self {
@@ -118,6 +122,7 @@ impl Done {
             bytes,
             damaged: verified.then_some(damaged),
             repaired: verified.then_some(repaired),
+            broken_pins: verified.then_some(broken_pins),
             ..self
         }
     }
@@ -129,11 +134,16 @@ impl Answer for Done {
         match (&self.cid, self.damaged) {
             (Some(cid), _) if self.event == "removed" => format!("removed {cid}: {amount}"),
             (Some(cid), _) => format!("{} {cid}", self.event),
-            (None, Some(0)) => format!("verified {amount}: nothing is damaged"),
-            (None, Some(damaged)) => format!(
-                "verified {amount}: {damaged} blocks are damaged, {} were removed",
-                self.repaired.unwrap_or_default()
-            ),
+            (None, Some(damaged)) => {
+                let repaired = self.repaired.unwrap_or_default();
+                match self.broken_pins.unwrap_or_default() {
+                    0 if damaged == 0 => format!("verified {amount}: nothing is damaged"),
+                    broken => format!(
+                        "verified {amount}: {damaged} blocks are damaged, {repaired} were removed; \
+                         {broken} pins lack blocks"
+                    ),
+                }
+            }
             (None, None) => format!("{} {amount}", self.event),
         }
     }
@@ -257,6 +267,7 @@ pub(super) async fn remove(RootFlag { cid }: RootFlag, context: &Context) -> any
         }
         Access::Folder(folder) => {
             let remove = move |store: &Store, on: &mut dyn FnMut(Progress) -> bool| {
+                store.unpin(&cid)?;
                 Ok(store.remove(&cid, on)?)
             };
             outcome(on_folder(&folder, context, meter, remove).await?)
@@ -302,15 +313,18 @@ pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Res
         }
         Access::Folder(folder) => {
             let verify = move |store: &Store, on: &mut dyn FnMut(Progress) -> bool| {
-                let verified = store.verify(repair, on)?;
-                for cid in &verified.damaged {
-                    remark(&format!("block {cid} is damaged"));
-                }
+                let (mode, dropped) = match repair {
+                    true => (Repair::DropDamaged, 1),
+                    false => (Repair::No, 0),
+                };
+                let verified = store.verify(mode, on)?.ok_or_else(Context::stopped)?;
+                findings(&verified).iter().for_each(|(_, text)| remark(text));
                 Ok(v1::Outcome {
                     blocks: verified.blocks,
                     bytes: verified.bytes,
-                    damaged: verified.damaged.len() as u64,
-                    repaired: verified.repaired,
+                    damaged: verified.damaged_total,
+                    repaired: verified.damaged_total * dropped,
+                    broken_pins: verified.broken_pins_total,
                 })
             };
             on_folder(&folder, context, meter, verify).await?

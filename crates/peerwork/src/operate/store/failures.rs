@@ -1,7 +1,7 @@
 //! Errors of the content store as errors of the service, and work that blocks its thread.
 
 use peerwork_api::{ErrorKind, ServiceError};
-use peerwork_store::{PinError, StoreError, exchange::FetchError};
+use peerwork_store::{PinError, RemoveError, StoreError, exchange::FetchError};
 
 use crate::store::OpenError;
 
@@ -30,6 +30,14 @@ pub(super) fn refused(error: &StoreError) -> ServiceError {
 pub(super) fn not_pinned(error: &PinError) -> ServiceError {
     match error {
         PinError::Store(error) => refused(error),
+        error => ServiceError::invalid_argument(error.to_string()),
+    }
+}
+
+/// A root was not removed.
+pub(super) fn not_removed(error: &RemoveError) -> ServiceError {
+    match error {
+        RemoveError::Store(error) => refused(error),
         error => ServiceError::invalid_argument(error.to_string()),
     }
 }

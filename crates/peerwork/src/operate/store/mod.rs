@@ -104,18 +104,17 @@ impl StoreService for Store {
     async fn pins(&self, query: PinQuery) -> Result<PinPage, ServiceError> {
         let opened = open(&self.0).await?;
         let after = match query.after.is_empty() {
-            true => String::new(),
-            false => cid(&query.after)?.to_string(),
+            true => None,
+            false => Some(cid(&query.after)?),
         };
-        let all = opened.store.pins();
-        let total = all.len() as u64;
-        let page = all.into_iter().filter(|pin| pin.cid.to_string() > after);
+        let page = opened.store.pins_after(after.as_ref(), query.limit);
         let pin = |pin: peerwork_store::Pin| Pin {
             root: pin.cid.to_bytes(),
             name: pin.name,
             pinned_at: pin.pinned_at,
         };
-        let pins = page.take(query.limit).map(pin).collect();
+        let pins = page.into_iter().map(pin).collect();
+        let total = opened.store.usage().pins;
         Ok(PinPage { pins, total })
     }
 

@@ -12,10 +12,10 @@ use peerwork_store::{
 use tokio::sync::mpsc;
 
 use super::{
-    failures::{blocking, cid, not_fetched, not_pinned, refused},
+    failures::{blocking, cid, not_fetched, not_pinned, not_removed, refused},
     named,
 };
-use crate::store::Opened;
+use crate::store::{Opened, findings};
 
 type Events = mpsc::Sender<TaskEvent>;
 
@@ -116,8 +116,9 @@ pub(super) async fn remove(
 ) -> Result<TaskEvent, ServiceError> {
     let store = opened.store.clone();
     let removed = blocking(move || {
+        store.unpin(&root).map_err(|error| refused(&error))?;
         let removed = store.remove(&root, &mut |visited| tell(&events, visited));
-        removed.map_err(|error| refused(&error))
+        removed.map_err(|error| not_removed(&error))
     });
     let removed = removed.await?;
     opened.exchange.pins_changed();
@@ -141,16 +142,30 @@ pub(super) async fn verify(
     events: Events,
 ) -> Result<TaskEvent, ServiceError> {
     let store = opened.store.clone();
+    let repair = match repair {
+        Repair::No => peerwork_store::Repair::No,
+        Repair::Yes => peerwork_store::Repair::DropDamaged,
+    };
+    let telling = events.clone();
     let verified = blocking(move || {
-        let repair = repair == Repair::Yes;
-        let verified = store.verify(repair, &mut |visited| tell(&events, visited));
+        let verified = store.verify(repair, &mut |visited| tell(&telling, visited));
         verified.map_err(|error| refused(&error))
     });
-    let verified = verified.await?;
+    // The run ends early only when the caller has left.
+    let verified = verified.await?.unwrap_or_default();
+    for (cid, text) in findings(&verified) {
+        let cid = cid.to_bytes();
+        let _ = events.send(TaskEvent::Finding { cid, text }).await;
+    }
+    let repaired = match repair {
+        peerwork_store::Repair::No => 0,
+        peerwork_store::Repair::DropDamaged => verified.damaged_total,
+    };
     Ok(TaskEvent::Done(Outcome {
         blocks: verified.blocks,
         bytes: verified.bytes,
-        damaged: verified.damaged.len() as u64,
-        repaired: verified.repaired,
+        damaged: verified.damaged_total,
+        repaired,
+        broken_pins: verified.broken_pins_total,
     }))
 }

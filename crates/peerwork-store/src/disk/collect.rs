@@ -1,0 +1,287 @@
+//! Collection: removes blocks that nothing keeps, all of them or the least recently used, beside
+//! writers, pins and reads.
+//!
+//! A block stays when a pin or a hold reaches it, or when its stamp is at least the *floor*: the clock
+//! when the oldest living writer began, or when the collection began. Whatever a writer put or touched
+//! has such a stamp, also when the writer ends meanwhile. A hold that begins meanwhile is marked before
+//! the next block is removed, because holds and removals take the same lock.
+
+use cid::Cid;
+
+use super::{
+    compact::{self, Goal},
+    engine::Engine,
+    format::Key,
+    index::{Durable, Entry, record_bytes},
+    marks::{Marks, WalkStop, Walker},
+    state::{Found, SLOTS_FLUSH},
+};
+use crate::{Progress, StoreError};
+
+/// Entries that are looked at in one step: the lock is held for that many table lookups.
+const STEP: usize = 512;
+/// Parts into which the range of last uses is divided to find the least recently used blocks.
+const PARTS: u64 = 4096;
+
+/// Hears of the progress; false ends the run.
+pub(crate) type On<'a> = dyn FnMut(Progress) -> bool + 'a;
+
+/// A run of the collection.
+pub(crate) struct Collection<'a> {
+    engine: &'a Engine,
+    walker: Walker<'a>,
+    marks: Marks,
+    floor: u64,
+    holds_seen: u64,
+    /// Blocks and bytes that were removed.
+    removed: Progress,
+}
+
+/// Collects, and frees the room of the removed blocks. The caller holds `engine.collecting`.
+pub(crate) fn collect(
+    engine: &Engine,
+    goal: Goal,
+    on: &mut On<'_>,
+) -> Result<Progress, StoreError> {
+    let Some(mut run) = Collection::begin(engine, on)? else {
+        return Ok(Progress::default());
+    };
+    let used_max = match goal {
+        Goal::Everything => Some(u64::MAX),
+        Goal::Room(bytes) => run.oldest(bytes)?,
+    };
+    if let Some(used_max) = used_max {
+        run.sweep(used_max, on)?;
+    }
+    let removed = run.end();
+    compact::reclaim(engine, goal)?;
+    Ok(removed)
+}
+
+/// Removes the blocks below a root that nothing keeps. The caller holds `engine.collecting`.
+pub(crate) fn remove(engine: &Engine, root: &Cid, on: &mut On<'_>) -> Result<Progress, StoreError> {
+    let Some(mut run) = Collection::begin(engine, on)? else {
+        return Ok(Progress::default());
+    };
+    run.remove_below(root, on)?;
+    let removed = run.end();
+    compact::reclaim(engine, Goal::Everything)?;
+    Ok(removed)
+}
+
+impl<'a> Collection<'a> {
+    /// Notes the floor, and marks all that pins and holds reach. `None` when `on` ended the run.
+    fn begin(engine: &'a Engine, on: &mut On<'_>) -> Result<Option<Self>, StoreError> {
+        engine.metrics.collections.inc();
+        let mut state = engine.state.lock();
+        let floor = state.floor();
+        let failures = state.failures;
+        drop(state);
+        // Blocks that the disk does not take are lost to their writers, who hear of it.
+        let _ = engine.sync(failures);
+        engine.flush(Durable::Later, &[])?;
+        let mut run = Self {
+            engine,
+            walker: Walker::new(engine),
+            marks: Marks::default(),
+            floor,
+            holds_seen: 0,
+            removed: Progress::default(),
+        };
+        for pin in engine.pins.all() {
+            run.walker.mark(&pin.cid, &mut run.marks)?;
+            if !on(Progress::default()) {
+                return Ok(None);
+            }
+        }
+        run.mark_holds()?;
+        Ok(Some(run))
+    }
+
+    /// Marks below all holds until none was added meanwhile.
+    fn mark_holds(&mut self) -> Result<(), StoreError> {
+        loop {
+            let state = self.engine.state.lock();
+            if state.holds_added == self.holds_seen {
+                return Ok(());
+            }
+            self.holds_seen = state.holds_added;
+            let holds: Vec<Cid> = state.holds.keys().copied().collect();
+            drop(state);
+            // A block that an earlier walk passed over may be here by now, so each walk is a whole one.
+            let mut walker = Walker::new(self.engine);
+            for root in holds {
+                walker.mark(&root, &mut self.marks)?;
+            }
+        }
+    }
+
+    /// The last use up to which blocks must go to free so many bytes; `None` when nothing may go.
+    fn oldest(&self, wanted: u64) -> Result<Option<u64>, StoreError> {
+        let (mut from, mut to) = (0, self.engine.state.lock().clock);
+        let mut below = 0;
+        loop {
+            let width = (to - from) / PARTS + 1;
+            let mut parts = vec![0_u64; usize::try_from(PARTS).expect("4096 fits")];
+            self.each_page(&mut |key, entry| {
+                if self.may_go(entry) && (from..=to).contains(&entry.used) {
+                    let part = usize::try_from((entry.used - from) / width).unwrap_or(usize::MAX);
+                    parts[part] += record_bytes(key, entry);
+                }
+            })?;
+            let found: u64 = parts.iter().sum();
+            if below + found == 0 {
+                return Ok(None);
+            }
+            if below + found <= wanted {
+                return Ok(Some(to));
+            }
+            let mut part = 0;
+            while below + parts[part] < wanted {
+                below += parts[part];
+                part += 1;
+            }
+            from += part as u64 * width;
+            to = to.min(from + width - 1);
+            // A part that is small beside the wanted bytes need not be divided further.
+            if width == 1 || parts[part] <= wanted / 8 {
+                return Ok(Some(to));
+            }
+        }
+    }
+
+    fn may_go(&self, entry: &Entry) -> bool {
+        entry.stamp < self.floor && !self.marks.contains(entry.place)
+    }
+
+    fn each_page(&self, visit: &mut dyn FnMut(&Key, &Entry)) -> Result<(), StoreError> {
+        let mut after: Option<Key> = None;
+        loop {
+            let page = self.engine.index.page(after.as_ref(), STEP)?;
+            for (key, entry) in &page {
+                visit(key, entry);
+            }
+            match page.last() {
+                Some((key, _entry)) => after = Some(key.clone()),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Removes what may go and was last used at `used_max` at the latest.
+    fn sweep(&mut self, used_max: u64, on: &mut On<'_>) -> Result<(), StoreError> {
+        let mut after: Option<Key> = None;
+        let mut visited = Progress::default();
+        loop {
+            let page = self.engine.index.page(after.as_ref(), STEP)?;
+            let Some((last, _entry)) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            visited.blocks += page.len() as u64;
+            let bytes = page.iter().map(|(key, entry)| record_bytes(key, entry));
+            visited.bytes += bytes.sum::<u64>();
+            let candidates = page
+                .into_iter()
+                .filter(|(_key, entry)| self.may_go(entry) && entry.used <= used_max)
+                .map(|(key, _entry)| key);
+            self.remove_all(candidates.collect(), used_max)?;
+            if !on(visited) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn remove_below(&mut self, root: &Cid, on: &mut On<'_>) -> Result<(), StoreError> {
+        let engine = self.engine;
+        let mut found: Vec<Key> = Vec::new();
+        let mut visited = Progress::default();
+        let mut walker = Walker::new(engine);
+        let result = walker.walk(root, &mut |_cid, key| {
+            let entry = engine.lookup(key)?;
+            let Some(entry) = entry else { return Ok(None) };
+            visited.blocks += 1;
+            visited.bytes += record_bytes(key, &entry);
+            if self.may_go(&entry) {
+                found.push(key.clone());
+            }
+            // Blocks with links are removed at the end: the walk reads them.
+            match on(visited) {
+                true => Ok(Some(entry)),
+                false => Err(WalkStop::Enough),
+            }
+        });
+        match result {
+            Ok(()) | Err(WalkStop::Links(_)) => {}
+            Err(WalkStop::Enough) => return Ok(()),
+            Err(WalkStop::Store(error)) => return Err(error),
+        }
+        for keys in found.chunks(STEP) {
+            self.remove_all(keys.to_vec(), u64::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Removes blocks, each after its entry was looked at again under the lock.
+    fn remove_all(&mut self, mut keys: Vec<Key>, used_max: u64) -> Result<(), StoreError> {
+        while !keys.is_empty() {
+            let flushes = self.engine.state.lock().flushes;
+            let mut asked = Vec::with_capacity(keys.len());
+            for key in keys {
+                let entry = self.engine.index.get(&key)?;
+                asked.push((key, entry));
+            }
+            self.mark_holds()?;
+            keys = self.remove_asked(asked, flushes, used_max);
+        }
+        if self.engine.state.lock().slots() >= SLOTS_FLUSH {
+            self.engine.flush(Durable::Later, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Removes blocks under the lock; gives those back whose entry may have changed.
+    fn remove_asked(
+        &mut self,
+        asked: Vec<(Key, Option<Entry>)>,
+        flushes: u64,
+        used_max: u64,
+    ) -> Vec<Key> {
+        let mut state = self.engine.state.lock();
+        let mut again = Vec::new();
+        if state.holds_added != self.holds_seen {
+            return asked.into_iter().map(|(key, _entry)| key).collect();
+        }
+        for (key, entry) in asked {
+            let entry = match state.find(&key) {
+                Found::Here(entry) => Some(entry),
+                Found::Gone => None,
+                Found::AskIndex { flushes: now } if now == flushes => entry,
+                Found::AskIndex { .. } => {
+                    again.push(key);
+                    continue;
+                }
+            };
+            let Some(entry) = entry else { continue };
+            if self.may_go(&entry) && entry.used <= used_max {
+                state.remove(&key, &entry);
+                self.removed.blocks += 1;
+                self.removed.bytes += record_bytes(&key, &entry);
+            }
+        }
+        again
+    }
+
+    fn end(self) -> Progress {
+        let metrics = &self.engine.metrics;
+        metrics.evicted_blocks.inc_by(self.removed.blocks);
+        metrics.evicted_bytes.inc_by(self.removed.bytes);
+        tracing::debug!(
+            kept = self.marks.len(),
+            removed = self.removed.blocks,
+            bytes = self.removed.bytes,
+            "collected blocks"
+        );
+        self.removed
+    }
+}

@@ -1,0 +1,154 @@
+//! Frees the room of removed blocks: deletes segments without live records, and copies the live
+//! records of others into the active segment. Nothing is deleted before its copy and the index are
+//! durable.
+
+use super::{
+    engine::Engine,
+    files::{at, room},
+    format::{HEADER_BYTES, Key},
+    index::{Durable, Entry, Place},
+    scan::Scan,
+};
+use crate::StoreError;
+
+/// Free bytes of the disk beside the live records without which nothing is copied.
+const ROOM_BYTES: u64 = 128 << 10;
+
+/// The goal of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// All blocks go that nothing keeps.
+    Everything,
+    /// So many bytes become free, of the least recently used blocks.
+    Room(u64),
+}
+
+/// Frees room for the goal: all segments of which a quarter or more is dead, or as many as are needed.
+pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
+    let wanted = match goal {
+        Goal::Everything => 0,
+        Goal::Room(bytes) => engine.state.lock().disk_bytes.saturating_sub(bytes),
+    };
+    seal_active(engine)?;
+    // The flush below puts all records of segments that are sealed by now into the index, so that their
+    // live bytes are exact; a segment that is sealed later may have records that the index lacks.
+    let sealed = sealed(engine);
+    engine.flush(Durable::Later, &[])?;
+    let mut removals_are_durable = false;
+    let mut dropped = Vec::new();
+    for (segment, dead) in by_dead(engine, sealed) {
+        let file = engine.state.lock().segments.get(&segment).copied();
+        let Some(file) = file else { continue };
+        let live = file.bytes.saturating_sub(dead);
+        let empty = live <= HEADER_BYTES as u64;
+        if !empty {
+            let enough = engine.state.lock().disk_bytes <= wanted && wanted > 0;
+            if enough || dead.saturating_mul(4) < file.bytes && wanted == 0 || dead == 0 {
+                break;
+            }
+            if room(engine.files.root()).0 < live + ROOM_BYTES {
+                continue;
+            }
+            if !compact(engine, segment)? {
+                continue;
+            }
+        } else if !removals_are_durable {
+            engine.flush(Durable::Now, &[])?;
+        }
+        // Compaction commits the index durably too.
+        removals_are_durable = true;
+        engine.delete_segment(segment)?;
+        dropped.push(segment);
+    }
+    engine.spare.restore();
+    engine.flush(Durable::Later, &dropped)
+}
+
+/// Ends the active segment when a quarter of it is dead, so that it can be compacted.
+fn seal_active(engine: &Engine) -> Result<(), StoreError> {
+    engine.flush(Durable::Later, &[])?;
+    let rows = engine.index.rows();
+    let mut state = engine.state.lock();
+    let Some(active) = state.active else {
+        return Ok(());
+    };
+    let bytes = state.segments.get(&active).map_or(0, |file| file.bytes);
+    let live = rows.get(&active).map_or(0, |row| row.live);
+    let durable = state
+        .segments
+        .get(&active)
+        .is_some_and(|file| file.durable == file.bytes);
+    if durable && (bytes - live.min(bytes)).saturating_mul(4) >= bytes {
+        state.seal_segment();
+    }
+    Ok(())
+}
+
+/// The segments to which nothing is appended any more, and whose records are all durable.
+fn sealed(engine: &Engine) -> Vec<(u32, u64)> {
+    let state = engine.state.lock();
+    state
+        .segments
+        .iter()
+        .filter(|(number, file)| Some(**number) != state.active && file.durable == file.bytes)
+        .map(|(number, file)| (*number, file.bytes))
+        .collect()
+}
+
+/// Adds the dead bytes, and sorts the segments with the largest dead part to the front.
+fn by_dead(engine: &Engine, sealed: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
+    let rows = engine.index.rows();
+    let mut segments: Vec<(u32, u64, u64)> = sealed
+        .into_iter()
+        .map(|(number, bytes)| {
+            let live = rows.get(&number).map_or(0, |row| row.live);
+            let dead = bytes.saturating_sub(live + HEADER_BYTES as u64);
+            (number, dead, bytes)
+        })
+        .collect();
+    segments.sort_by_key(|(_number, dead, bytes)| {
+        std::cmp::Reverse(dead.saturating_mul(1 << 20) / (*bytes).max(1))
+    });
+    segments
+        .into_iter()
+        .map(|(number, dead, _bytes)| (number, dead))
+        .collect()
+}
+
+/// Copies the live records of a segment; false when not all of them could be.
+fn compact(engine: &Engine, segment: u32) -> Result<bool, StoreError> {
+    let failures = engine.state.lock().failures;
+    let path = engine.files.segment(segment);
+    let file = std::fs::File::open(&path).map_err(at("opening", &path))?;
+    let mut scan = Scan::new(&file, 0);
+    while let Some(record) = scan.next().map_err(at("reading", &path))? {
+        let Ok(offset) = u32::try_from(record.offset) else {
+            break;
+        };
+        engine.wait_for_queue()?;
+        relocate(engine, &record.key, (segment, offset), &record.data)?;
+    }
+    if let Err(error) = engine.sync(failures) {
+        tracing::warn!(%error, "a segment was not compacted");
+        return Ok(false);
+    }
+    engine.flush(Durable::Now, &[])?;
+    // A damaged record stays where it is, so that verifying names it.
+    let live = engine.index.rows().get(&segment).map_or(0, |row| row.live);
+    Ok(live == 0)
+}
+
+fn relocate(
+    engine: &Engine,
+    key: &Key,
+    (segment, offset): (u32, u32),
+    data: &[u8],
+) -> Result<(), StoreError> {
+    let is_here = |place: Place| place.segment == segment && place.offset == offset;
+    engine.change(key, &mut |state, entry: Option<Entry>| {
+        if let Some(entry) = entry.filter(|entry| is_here(entry.place)) {
+            state.relocate(key, entry, data);
+            engine.to_write.notify_one();
+        }
+    })
+}

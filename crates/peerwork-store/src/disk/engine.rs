@@ -1,0 +1,390 @@
+//! The engine of the store: looks blocks up, appends them, reads them, and makes them durable. Threads
+//! of [`super::keeper`] write the files and the index.
+
+use std::{collections::HashMap, fs::File, io, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::{
+    files::{Files, at, is_full, room},
+    format::{HEAD_BYTES, Head, Key},
+    index::{Changes, Durable, Entry, Index, Place},
+    metrics::Metrics,
+    pins::Pins,
+    spare::Spare,
+    state::{Found, State},
+};
+use crate::{Block, Config, DAG_PB, StoreError};
+
+/// Open files for reading; further ones are opened when they are needed.
+const READERS_MAX: usize = 64;
+/// Room for the index: bytes that stay free even with a reserve of 0, or a 16th of a small disk.
+const INDEX_BYTES: u64 = 16 << 20;
+/// Changes that one transaction of the index takes on a full disk: about 1 MiB of pages.
+const STEP_FULL: usize = 128;
+/// How often a read begins again because its segment was compacted meanwhile.
+const READ_TRIES: usize = 8;
+
+/// All parts of a store.
+pub(crate) struct Engine {
+    pub(crate) config: Config,
+    pub(crate) files: Files,
+    pub(crate) state: Mutex<State>,
+    /// Wakes the thread that writes segments.
+    pub(crate) to_write: Condvar,
+    /// Wakes the thread that writes the index.
+    pub(crate) to_flush: Condvar,
+    /// Wakes writers that wait for room in the queue, and commits that wait for the disk.
+    pub(crate) progressed: Condvar,
+    pub(crate) index: Index,
+    /// Held by the thread that changes the index.
+    pub(crate) indexing: Mutex<()>,
+    /// Held by the collection, verification or removal that runs.
+    pub(crate) collecting: Mutex<()>,
+    readers: Mutex<HashMap<u32, Arc<File>>>,
+    pub(crate) pins: Pins,
+    pub(crate) spare: Arc<Spare>,
+    /// The part of the quota in which compaction works: the length of a segment.
+    compaction_bytes: u64,
+    pub(crate) metrics: Metrics,
+    /// The lock of the folder, until the store is closed.
+    lock: Mutex<Option<File>>,
+}
+
+/// Whether a put found the block here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    Here,
+    Appended,
+    /// There is no room; the bytes that are needed.
+    NoRoom(u64),
+}
+
+impl Engine {
+    pub(crate) fn lookup(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+        match self.state.lock().find(key) {
+            Found::Here(entry) => Ok(Some(entry)),
+            Found::Gone => Ok(None),
+            Found::AskIndex { .. } => self.index.get(key),
+        }
+    }
+
+    /// Looks a block up and changes the state in the same step as the answer holds.
+    fn lookup_and<T>(
+        &self,
+        key: &Key,
+        mut change: impl FnMut(&mut MutexGuard<'_, State>, Option<Entry>) -> T,
+    ) -> Result<T, StoreError> {
+        let mut asked: Option<(u64, Option<Entry>)> = None;
+        loop {
+            let mut state = self.state.lock();
+            let flushes = match (state.find(key), asked) {
+                (Found::Here(entry), _) => return Ok(change(&mut state, Some(entry))),
+                (Found::Gone, _) => return Ok(change(&mut state, None)),
+                (Found::AskIndex { flushes }, Some((before, entry))) if flushes == before => {
+                    return Ok(change(&mut state, entry));
+                }
+                (Found::AskIndex { flushes }, _) => flushes,
+            };
+            drop(state);
+            asked = Some((flushes, self.index.get(key)?));
+        }
+    }
+
+    /// Looks a block up and changes the state, in one step.
+    pub(crate) fn change(
+        &self,
+        key: &Key,
+        change: &mut dyn FnMut(&mut State, Option<Entry>),
+    ) -> Result<(), StoreError> {
+        self.lookup_and(key, |state, entry| change(state, entry))
+    }
+
+    /// Protects a block that is here; false when it is not.
+    pub(crate) fn touch(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+        let touched = self.lookup_and(key, |state, entry| {
+            let mut entry = entry?;
+            entry.stamp = state.tick();
+            entry.used = entry.stamp;
+            state.update(key, entry);
+            Some(entry)
+        })?;
+        self.flush_if_due();
+        Ok(touched)
+    }
+
+    /// Takes a block: protects the one that is here, or appends it.
+    pub(crate) fn put(&self, block: &Block) -> Result<Put, StoreError> {
+        let key = Key::of(block.cid());
+        if self.touch(&key)?.is_some() {
+            return Ok(Put::Here);
+        }
+        let leaf = block.cid().codec() == DAG_PB
+            && crate::dag::links(block).is_ok_and(|links| links.is_empty());
+        let head = Head::new(&key, block.data(), leaf);
+        let needs = State::needs(&key, block.data().len());
+        self.wait_for_queue()?;
+        let put = self.lookup_and(&key, |state, entry| {
+            if let Some(mut entry) = entry {
+                entry.stamp = state.tick();
+                entry.used = entry.stamp;
+                state.update(&key, entry);
+                return Put::Here;
+            }
+            if state.disk_bytes + needs > self.quota() || state.budget < needs {
+                return Put::NoRoom(needs);
+            }
+            state.append(&key, head, block.data());
+            if !state.queue.is_empty() {
+                self.to_write.notify_one();
+            }
+            Put::Appended
+        })?;
+        self.flush_if_due();
+        Ok(put)
+    }
+
+    /// Bytes that blocks may take: the quota without the room in which compaction works.
+    pub(crate) fn quota(&self) -> u64 {
+        self.config.max.saturating_sub(self.compaction_bytes)
+    }
+
+    pub(crate) fn wait_for_queue(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        while state.is_behind() {
+            if let Some(error) = &state.index_failure {
+                return Err(error.clone());
+            }
+            state.want_sync();
+            self.to_write.notify_one();
+            self.to_flush.notify_one();
+            self.progressed.wait(&mut state);
+        }
+        match state.closing {
+            true => Err(StoreError::Closed),
+            false => Ok(()),
+        }
+    }
+
+    fn flush_if_due(&self) {
+        if self.state.lock().slots() >= super::state::SLOTS_FLUSH {
+            self.to_flush.notify_one();
+        }
+    }
+
+    /// Waits until all that was appended is durable. Fails when the disk failed since `failures`.
+    pub(crate) fn sync(&self, failures: u64) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        let wanted = state.appended;
+        if state.durable < wanted {
+            state.want_sync();
+            self.to_write.notify_one();
+        }
+        while state.durable < wanted {
+            self.progressed.wait(&mut state);
+        }
+        match &state.failure {
+            Some(error) if state.failures != failures => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes all durable changes to the index.
+    pub(crate) fn flush(&self, durable: Durable, dropped: &[u32]) -> Result<(), StoreError> {
+        let _indexing = self.indexing.lock();
+        // On a full disk the index grows by the pages of one small step only, which the next one reuses.
+        while !self.spare.is_there() && self.flush_step(STEP_FULL, Durable::Now, &[])? == STEP_FULL
+        {
+        }
+        self.flush_step(usize::MAX, durable, dropped)?;
+        Ok(())
+    }
+
+    fn flush_step(
+        &self,
+        limit: usize,
+        durable: Durable,
+        dropped: &[u32],
+    ) -> Result<usize, StoreError> {
+        let mut state = self.state.lock();
+        let taken = state.begin_flush(limit);
+        let changes = Changes {
+            blocks: taken.iter().map(|(key, change)| (key, *change)).collect(),
+            // With a limit some durable records may be left out.
+            covered: match limit {
+                usize::MAX => state.covered(),
+                _ => Vec::new(),
+            },
+            dropped: dropped.to_vec(),
+            clock: state.clock,
+            durable,
+        };
+        let uncommitted = state.uncommitted;
+        let count = taken.len();
+        drop(state);
+        let result = self.index.apply(&changes);
+        let mut state = self.state.lock();
+        match &result {
+            Ok(()) => {
+                state.end_flush();
+                state.index_failure = None;
+                if durable == Durable::Now && limit == usize::MAX {
+                    state.uncommitted -= uncommitted.min(state.uncommitted);
+                }
+                self.metrics.amounts(&state);
+            }
+            Err(error) => {
+                state.undo_flush();
+                state.index_failure = Some(error.clone());
+            }
+        }
+        drop(state);
+        self.progressed.notify_all();
+        result.map(|()| count)
+    }
+
+    /// The data of a block and its entry.
+    pub(crate) fn read(&self, key: &Key) -> Result<Option<(Entry, Bytes)>, StoreError> {
+        let mut tries = 0;
+        loop {
+            let Some(entry) = self.lookup(key)? else {
+                return Ok(None);
+            };
+            match self.read_at(key, entry.place) {
+                Ok(data) => return Ok(Some((entry, data))),
+                // The block was moved meanwhile, and its old segment is gone.
+                Err(StoreError::File { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound && tries < READ_TRIES =>
+                {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The data of a record, when it is whole and of this block.
+    pub(crate) fn read_at(&self, key: &Key, place: Place) -> Result<Bytes, StoreError> {
+        if let Some(data) = self.state.lock().unwritten(key, place) {
+            return Ok(data);
+        }
+        let path = self.files.segment(place.segment);
+        let file = self.reader(place.segment)?;
+        let key_bytes = key.as_bytes().len();
+        let mut record = vec![0; HEAD_BYTES + key_bytes + place.data_bytes as usize];
+        let count = super::scan::ReadAt::read_up_to(&&*file, &mut record, place.offset.into())
+            .map_err(at("reading", &path))?;
+        let whole = (count == record.len())
+            .then(|| Head::decode(&record))
+            .flatten()
+            .filter(|head| head.record_bytes() == record.len())
+            .and_then(|head| head.check(&record[HEAD_BYTES..]))
+            .is_some_and(|(found, _data)| found == *key);
+        match whole {
+            true => Ok(Bytes::from(record).slice(HEAD_BYTES + key_bytes..)),
+            false => Err(StoreError::Damaged {
+                cid: key.to_cid(),
+                path,
+            }),
+        }
+    }
+
+    /// Notes a read of a block, for eviction.
+    pub(crate) fn note_use(&self, key: &Key, entry: Entry) {
+        // The block may have been moved or removed since: then the note is left out.
+        let _ = self.change(key, &mut |state, now| {
+            if let Some(now) = now.filter(|now| now.place == entry.place) {
+                state.note_use(key, now);
+            }
+        });
+        self.flush_if_due();
+    }
+
+    /// Lets other processes use the folder.
+    pub(crate) fn unlock(&self) {
+        self.lock.lock().take();
+    }
+
+    /// The free bytes of the disk, and those that stay free.
+    pub(crate) fn disk(&self) -> (u64, u64) {
+        let (free, all) = room(self.files.root());
+        let reserve = self.config.reserve.max(INDEX_BYTES.min(all / 16));
+        (free, reserve)
+    }
+
+    /// Says that the disk is full where a file's error means that.
+    pub(crate) fn explained(&self, error: StoreError) -> StoreError {
+        match &error {
+            StoreError::File { source, .. } if is_full(source) => {
+                let (free, reserve) = self.disk();
+                StoreError::DiskFull {
+                    path: self.config.path.clone(),
+                    free,
+                    reserve,
+                }
+            }
+            _ => error,
+        }
+    }
+
+    fn reader(&self, segment: u32) -> Result<Arc<File>, StoreError> {
+        let mut readers = self.readers.lock();
+        if let Some(file) = readers.get(&segment) {
+            return Ok(Arc::clone(file));
+        }
+        let path = self.files.segment(segment);
+        let file = Arc::new(File::open(&path).map_err(at("opening", &path))?);
+        if readers.len() >= READERS_MAX {
+            readers.clear();
+        }
+        readers.insert(segment, Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Deletes the file of a segment that the durable index does not name.
+    pub(crate) fn delete_segment(&self, segment: u32) -> Result<(), StoreError> {
+        self.readers.lock().remove(&segment);
+        let path = self.files.segment(segment);
+        std::fs::remove_file(&path).map_err(at("removing", &path))?;
+        let mut state = self.state.lock();
+        if let Some(file) = state.segments.remove(&segment) {
+            state.disk_bytes = state.disk_bytes.saturating_sub(file.bytes);
+        }
+        state.budget = 0;
+        Ok(())
+    }
+}
+
+/// Parts of which an engine is made.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) files: Files,
+    pub(crate) state: State,
+    pub(crate) index: Index,
+    pub(crate) pins: Pins,
+    pub(crate) spare: Arc<Spare>,
+    pub(crate) lock: File,
+}
+
+impl Engine {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            compaction_bytes: parts.state.segment_bytes_max,
+            config: parts.config,
+            files: parts.files,
+            spare: parts.spare,
+            state: Mutex::new(parts.state),
+            to_write: Condvar::new(),
+            to_flush: Condvar::new(),
+            progressed: Condvar::new(),
+            index: parts.index,
+            indexing: Mutex::default(),
+            collecting: Mutex::default(),
+            readers: Mutex::default(),
+            pins: parts.pins,
+            metrics: Metrics::default(),
+            lock: Mutex::new(Some(parts.lock)),
+        }
+    }
+}

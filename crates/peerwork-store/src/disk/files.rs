@@ -1,0 +1,192 @@
+//! The operations on files, so that tests can make each of them fail.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::StoreError;
+
+/// The files of a store.
+#[derive(Clone)]
+pub(crate) struct Files {
+    root: PathBuf,
+    #[cfg(test)]
+    pub(crate) faults: Option<Arc<dyn Faults>>,
+}
+
+/// Faults that a test lets the disk have.
+#[cfg(test)]
+pub(crate) trait Faults: Send + Sync {
+    /// How many of the bytes are written before the write fails; `None` lets it succeed.
+    fn write(&self, path: &Path, bytes: usize) -> Option<(usize, io::Error)>;
+    /// The error of a sync, if any.
+    fn sync(&self, path: &Path) -> Option<io::Error>;
+}
+
+impl Files {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            #[cfg(test)]
+            faults: None,
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    pub(crate) fn segment(&self, number: u32) -> PathBuf {
+        self.segments().join(format!("{number:010}.seg"))
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index.redb")
+    }
+
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.root.join("pins.log")
+    }
+
+    /// Writes all bytes at an offset.
+    pub(crate) fn write(
+        &self,
+        file: &File,
+        path: &Path,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some((count, error)) = self
+            .faults
+            .as_ref()
+            .and_then(|faults| faults.write(path, bytes.len()))
+        {
+            write_all_at(file, &bytes[..count.min(bytes.len())], offset)
+                .map_err(at("writing", path))?;
+            return Err(at("writing", path)(error));
+        }
+        write_all_at(file, bytes, offset).map_err(at("writing", path))
+    }
+
+    /// Makes a file's bytes and length durable.
+    pub(crate) fn sync(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some(error) = self.faults.as_ref().and_then(|faults| faults.sync(path)) {
+            return Err(at("syncing", path)(error));
+        }
+        file.sync_data().map_err(at("syncing", path))
+    }
+
+    /// Makes the names in a folder durable.
+    pub(crate) fn sync_folder(&self, path: &Path) -> Result<(), StoreError> {
+        #[cfg(unix)]
+        File::open(path)
+            .and_then(|folder| folder.sync_all())
+            .map_err(at("syncing", path))?;
+        let _ = path;
+        Ok(())
+    }
+
+    /// Replaces a file by another one in one step; it is whole and durable when this returns.
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
+        let temporary = path.with_extension("new");
+        let file = open_new(&temporary)?;
+        self.write(&file, &temporary, bytes, 0)?;
+        self.sync(&file, &temporary)?;
+        fs::rename(&temporary, path).map_err(at("renaming", &temporary))?;
+        self.sync_folder(&self.root)?;
+        Ok(file)
+    }
+}
+
+/// A file for reading and writing, empty at first.
+pub(crate) fn open_new(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    options.open(path).map_err(at("creating", path))
+}
+
+/// An existing file for reading and writing.
+pub(crate) fn open_existing(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options.open(path).map_err(at("opening", path))
+}
+
+/// Makes the store's error of a file's error.
+pub(crate) fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::File {
+        doing,
+        path,
+        source: Arc::new(source),
+    }
+}
+
+/// Whether the disk had no room: no space, no quota of the user, or a limit of the file's size.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+/// Free and all bytes of the disk of a folder; all free where the system does not say.
+pub(crate) fn room(path: &Path) -> (u64, u64) {
+    #[cfg(unix)]
+    if let Ok(stat) = rustix::fs::statvfs(path) {
+        let unit = stat.f_frsize;
+        return (
+            stat.f_bavail.saturating_mul(unit),
+            stat.f_blocks.saturating_mul(unit),
+        );
+    }
+    let _ = path;
+    (u64::MAX, u64::MAX)
+}
+
+/// Starts writing the range to the disk without waiting, so that the sync at the end is short.
+pub(crate) fn start_writeback(file: &File, offset: u64, bytes: u64) {
+    // Linux writes dirty pages out before it drops any, and the pages of the range are all dirty.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(
+        file,
+        offset,
+        std::num::NonZeroU64::new(bytes),
+        rustix::fs::Advice::DontNeed,
+    );
+    let _ = (file, offset, bytes);
+}
+
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(unix)]
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(windows)]
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        bytes = &bytes[count..];
+        offset += count as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! The durable store of blocks on a disk.
+//!
+//! ```text
+//!  put ─▶ State: chunk, queue ─▶ thread store-write ─▶ segments/*.seg ─▶ sync ─▶ commit returns
+//!              │ changes (slots)                          ▲
+//!              └────────▶ thread store-index ─▶ index.redb │ get: index, then one read
+//!  pin ─▶ pins.log                                         │
+//!  collect: pins + holds ─▶ marks ─▶ sweep ─▶ compact ─────┘
+//! ```
+
+mod backend;
+pub(crate) mod collect;
+pub(crate) mod compact;
+pub(crate) mod engine;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod faults;
+pub(crate) mod files;
+pub(crate) mod format;
+pub(crate) mod fuzzing;
+pub(crate) mod index;
+pub(crate) mod keeper;
+pub(crate) mod marks;
+mod metrics;
+pub(crate) mod pins;
+pub(crate) mod recover;
+pub(crate) mod scan;
+pub(crate) mod space;
+mod spare;
+mod state;
+pub(crate) mod verify;

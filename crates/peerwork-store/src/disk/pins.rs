@@ -1,0 +1,368 @@
+//! The log of pins: the only truth about them. Each record has a checksum, and is durable before
+//! the call that wrote it returns.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use cid::Cid;
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    files::{Files, at, is_full, open_existing},
+    format::{VERSION, u32_at, u64_at},
+    spare::Spare,
+};
+use crate::{Pin, StoreError};
+
+/// The longest name of a pin: a path of Linux has at most 4096 bytes, and names are shown in lists.
+pub const PIN_NAME_BYTES_MAX: usize = 1024;
+/// The most pins: 250,000 * about 300 bytes with a name of usual length are 75 MB.
+pub const PINS_MAX: usize = 250_000;
+
+const MAGIC: &[u8; 8] = b"pwpinlog";
+const HEADER_BYTES: usize = 16;
+/// Length and checksum.
+const HEAD_BYTES: usize = 8;
+/// Kind, time, length of the CID, CID, length of the name, name.
+const BODY_BYTES_MAX: usize = 1 + 8 + 2 + CID_BYTES_MAX + 2 + PIN_NAME_BYTES_MAX;
+/// Version and codec as varints, and a multihash.
+const CID_BYTES_MAX: usize = 10 + 10 + 84;
+const KIND_PIN: u8 = 1;
+const KIND_UNPIN: u8 = 2;
+/// A log below this length is never rewritten.
+const REWRITE_BYTES_MIN: u64 = 64 << 10;
+
+/// A record of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PinRecord {
+    Pin(Pin),
+    Unpin(Cid),
+}
+
+impl PinRecord {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let (kind, cid, time, name) = match self {
+            Self::Pin(pin) => (KIND_PIN, &pin.cid, pin.pinned_at, pin.name.as_str()),
+            Self::Unpin(cid) => (KIND_UNPIN, cid, 0, ""),
+        };
+        let cid = cid.to_bytes();
+        let mut body = vec![kind];
+        body.extend(time.to_le_bytes());
+        body.extend((cid.len() as u16).to_le_bytes());
+        body.extend(&cid);
+        body.extend((name.len() as u16).to_le_bytes());
+        body.extend(name.as_bytes());
+        let mut bytes = (body.len() as u32).to_le_bytes().to_vec();
+        bytes.extend(crc32fast::hash(&body).to_le_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    /// The first record of the bytes and its length; `None` when there is no whole one.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        if bytes.len() < HEAD_BYTES {
+            return None;
+        }
+        let length = u32_at(bytes, 0) as usize;
+        if length > BODY_BYTES_MAX {
+            return None;
+        }
+        let body = bytes.get(HEAD_BYTES..HEAD_BYTES + length)?;
+        if crc32fast::hash(body) != u32_at(bytes, 4) {
+            return None;
+        }
+        Some((Self::decode_body(body)?, HEAD_BYTES + length))
+    }
+
+    fn decode_body(body: &[u8]) -> Option<Self> {
+        let (head, rest) = body.split_at_checked(9)?;
+        let (cid, rest) = counted(rest)?;
+        let (name, rest) = counted(rest)?;
+        let cid = Cid::try_from(cid).ok().filter(|it| it.to_bytes() == cid)?;
+        let name = String::from_utf8(name.to_vec()).ok()?;
+        match head[0] {
+            KIND_PIN if rest.is_empty() && name.len() <= PIN_NAME_BYTES_MAX => {
+                Some(Self::Pin(Pin {
+                    cid,
+                    name,
+                    pinned_at: u64_at(head, 1),
+                }))
+            }
+            KIND_UNPIN if rest.is_empty() && name.is_empty() => Some(Self::Unpin(cid)),
+            _ => None,
+        }
+    }
+}
+
+/// Splits bytes that stand behind their length of two bytes from the rest.
+fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_at_checked(2)?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes([length[0], length[1]])))
+}
+
+/// The pins of a log's bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    pub(crate) pins: BTreeMap<String, Pin>,
+    /// Bytes up to which the log is whole.
+    pub(crate) whole: u64,
+    pub(crate) records: u64,
+}
+
+/// The log is no log of pins that this program reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BadLog {
+    Damaged,
+    Newer(u32),
+}
+
+/// Reads a log up to its first record that is not whole.
+pub(crate) fn replay(bytes: &[u8]) -> Result<Replayed, BadLog> {
+    if bytes.len() < HEADER_BYTES || bytes[..8] != *MAGIC {
+        return Err(BadLog::Damaged);
+    }
+    if crc32fast::hash(&bytes[..12]) != u32_at(bytes, 12) {
+        return Err(BadLog::Damaged);
+    }
+    if u32_at(bytes, 8) != VERSION {
+        return Err(BadLog::Newer(u32_at(bytes, 8)));
+    }
+    let mut replayed = Replayed {
+        whole: HEADER_BYTES as u64,
+        ..Replayed::default()
+    };
+    let mut rest = &bytes[HEADER_BYTES..];
+    while let Some((record, length)) = PinRecord::decode(rest) {
+        match record {
+            PinRecord::Pin(pin) => replayed.pins.insert(pin.cid.to_string(), pin),
+            PinRecord::Unpin(cid) => replayed.pins.remove(&cid.to_string()),
+        };
+        replayed.whole += length as u64;
+        replayed.records += 1;
+        rest = &rest[length..];
+    }
+    Ok(replayed)
+}
+
+fn encode_all<'a>(pins: impl Iterator<Item = &'a Pin>) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    for pin in pins {
+        bytes.extend(PinRecord::Pin(pin.clone()).encode());
+    }
+    bytes
+}
+
+struct Log {
+    file: File,
+    length: u64,
+    records: u64,
+    /// Whether the end of the file is unknown after a failure, so that the log must be rewritten.
+    broken: bool,
+    /// Records that wait for the next write, in their order.
+    waiting: Vec<PinRecord>,
+    /// The number of records that were ever taken, and of those that are durable or failed.
+    taken: u64,
+    settled: u64,
+    writing: bool,
+    /// Failures of batches: the numbers of their last record with the error.
+    failures: Vec<(std::ops::Range<u64>, StoreError)>,
+}
+
+/// The pins of a store and their log.
+pub(crate) struct Pins {
+    files: Files,
+    spare: Arc<Spare>,
+    path: PathBuf,
+    pins: Mutex<BTreeMap<String, Pin>>,
+    log: Mutex<Log>,
+    settled: Condvar,
+}
+
+/// The pins could not be read.
+pub(crate) enum PinsError {
+    Store(StoreError),
+    Bad(PathBuf, BadLog),
+}
+
+impl From<StoreError> for PinsError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Pins {
+    pub(crate) fn open(files: &Files, spare: &Arc<Spare>) -> Result<Self, PinsError> {
+        let path = files.pins();
+        if !path.exists() {
+            files.replace(&path, &encode_all([].iter()))?;
+        }
+        let bytes = fs::read(&path).map_err(at("reading", &path))?;
+        let replayed = replay(&bytes).map_err(|bad| PinsError::Bad(path.clone(), bad))?;
+        let file = open_existing(&path)?;
+        if replayed.whole < bytes.len() as u64 {
+            tracing::info!(
+                bytes = bytes.len() as u64 - replayed.whole,
+                "cut the torn tail of the log of pins"
+            );
+            file.set_len(replayed.whole).map_err(at("cutting", &path))?;
+            files.sync(&file, &path)?;
+        }
+        Ok(Self {
+            files: files.clone(),
+            spare: Arc::clone(spare),
+            path,
+            pins: Mutex::new(replayed.pins),
+            log: Mutex::new(Log {
+                file,
+                length: replayed.whole,
+                records: replayed.records,
+                broken: false,
+                waiting: Vec::new(),
+                taken: 0,
+                settled: 0,
+                writing: false,
+                failures: Vec::new(),
+            }),
+            settled: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn all(&self) -> Vec<Pin> {
+        self.pins.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn page(&self, after: Option<&str>, limit: usize) -> Vec<Pin> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        let pins = self.pins.lock();
+        let page = pins.range::<str, _>((from, Unbounded)).take(limit);
+        page.map(|(_cid, pin)| pin.clone()).collect()
+    }
+
+    pub(crate) fn get(&self, cid: &Cid) -> Option<Pin> {
+        self.pins.lock().get(&cid.to_string()).cloned()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.pins.lock().len()
+    }
+
+    pub(crate) fn contains(&self, cid: &Cid) -> bool {
+        self.pins.lock().contains_key(&cid.to_string())
+    }
+
+    /// Writes a record and waits until it is durable; several callers share one sync.
+    pub(crate) fn record(&self, record: PinRecord) -> Result<(), StoreError> {
+        let mut log = self.log.lock();
+        log.waiting.push(record);
+        log.taken += 1;
+        let number = log.taken;
+        while log.settled < number {
+            if log.writing {
+                self.settled.wait(&mut log);
+                continue;
+            }
+            log.writing = true;
+            let batch = std::mem::take(&mut log.waiting);
+            let result = self.write(&mut log, &batch);
+            let first = log.settled + 1;
+            let settled = log.settled + batch.len() as u64;
+            match result {
+                Ok(()) => self.make_visible(batch),
+                Err(error) => log.failures.push((first..settled + 1, error)),
+            }
+            log.settled = settled;
+            log.writing = false;
+            self.settled.notify_all();
+        }
+        let failed = log
+            .failures
+            .iter()
+            .position(|(numbers, _error)| numbers.contains(&number));
+        let Some(position) = failed else {
+            return Ok(());
+        };
+        let error = log.failures[position].1.clone();
+        // Callers of a failed batch read the error; the newest few batches are enough for them.
+        if log.failures.len() > 64 {
+            log.failures.remove(0);
+        }
+        Err(error)
+    }
+
+    fn make_visible(&self, batch: Vec<PinRecord>) {
+        let mut pins = self.pins.lock();
+        for record in batch {
+            match record {
+                PinRecord::Pin(pin) => pins.insert(pin.cid.to_string(), pin),
+                PinRecord::Unpin(cid) => pins.remove(&cid.to_string()),
+            };
+        }
+    }
+
+    fn write(
+        &self,
+        log: &mut parking_lot::MutexGuard<'_, Log>,
+        batch: &[PinRecord],
+    ) -> Result<(), StoreError> {
+        self.rewrite_if_due(log)?;
+        let bytes: Vec<u8> = batch.iter().flat_map(PinRecord::encode).collect();
+        let file = log.file.try_clone().map_err(at("opening", &self.path))?;
+        let offset = log.length;
+        let written = parking_lot::MutexGuard::unlocked(log, || {
+            self.write_at(&file, &bytes, offset)?;
+            self.files.sync(&file, &self.path)
+        });
+        if let Err(error) = written {
+            // A record that was not acknowledged may be on the disk: it must not come back.
+            let cut = file.set_len(offset).map_err(at("cutting", &self.path));
+            log.broken = cut
+                .and_then(|()| self.files.sync(&file, &self.path))
+                .is_err();
+            return Err(error);
+        }
+        log.length += bytes.len() as u64;
+        log.records += batch.len() as u64;
+        Ok(())
+    }
+
+    /// Writes, on a full disk into the room that is kept for that: unpinning is the way to make room.
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> Result<(), StoreError> {
+        match self.files.write(file, &self.path, bytes, offset) {
+            Err(StoreError::File { source, .. }) if is_full(&source) && self.spare.give_up() => {
+                self.files.write(file, &self.path, bytes, offset)
+            }
+            result => result,
+        }
+    }
+
+    fn rewrite_if_due(&self, log: &mut Log) -> Result<(), StoreError> {
+        let pins = self.pins.lock();
+        let dead = log.records.saturating_sub(pins.len() as u64);
+        let due = log.length > REWRITE_BYTES_MIN && dead > log.records / 2;
+        if !due && !log.broken {
+            return Ok(());
+        }
+        let bytes = encode_all(pins.values());
+        let records = pins.len() as u64;
+        drop(pins);
+        match self.files.replace(&self.path, &bytes) {
+            Ok(file) => {
+                log.file = file;
+                log.length = bytes.len() as u64;
+                log.records = records;
+                log.broken = false;
+                Ok(())
+            }
+            // A log that is only long can still be written to: a full disk must not refuse to unpin.
+            Err(_error) if !log.broken => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Opens a store: takes the lock, checks versions, cuts torn tails, and brings the index up to date
+//! with the segments, or makes it anew.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{self, File, TryLockError},
+    io::{Read, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::{
+    engine::{Engine, Parts},
+    files::{Files, at, open_existing, room},
+    format::{BadHeader, HEADER_BYTES, Header, Key, VERSION},
+    index::{Change, Changes, Durable, Entry, Index, Opened, Place},
+    pins::{BadLog, Pins, PinsError},
+    scan::{ReadAt, Record, Scan},
+    spare::Spare,
+    state::{Segment, State, Totals},
+};
+use crate::{Config, OpenError, Progress, StoreError};
+
+/// Records that one transaction of the index takes: about 150 bytes each.
+const BATCH: usize = 8 << 10;
+/// The file that names the version of the store and its id.
+const FORMAT_FILE: &str = "format";
+const FORMAT_WORD: &str = "peerwork-store";
+/// The longest format file: a word, a version of ten digits, an id of 16 digits.
+const FORMAT_BYTES_MAX: u64 = 64;
+
+/// Opens the store in its folder, and creates it when it is missing.
+pub(crate) fn open(
+    config: Config,
+    files: Files,
+    on: &mut dyn FnMut(Progress),
+) -> Result<Engine, OpenError> {
+    let segments = files.segments();
+    fs::create_dir_all(&segments).map_err(at("creating", &segments))?;
+    let lock = lock(&config.path)?;
+    let spare = Arc::new(Spare::new(&config.path));
+    spare.restore();
+    let store = identify(&files)?;
+    let pins = Pins::open(&files, &spare).map_err(|error| match error {
+        PinsError::Store(error) => error.into(),
+        PinsError::Bad(path, BadLog::Newer(version)) => newer(path, version),
+        PinsError::Bad(path, BadLog::Damaged) => OpenError::Damaged { path },
+    })?;
+    let lengths = segment_files(&files)?;
+    let opened = opened_index(&files, store, &spare, &lengths)?;
+    let clock = opened.clock + 1;
+    let mut recovery = Recovery {
+        files: &files,
+        index: &opened.index,
+        clock,
+        total: lengths.values().sum(),
+        progress: Progress::default(),
+        on,
+    };
+    let mut lengths = recovery.run(lengths)?;
+    lengths.retain(|_number, length| *length > 0);
+    let state = state_of(segment_bytes_max(&config), &opened.index, &lengths, clock);
+    Ok(Engine::new(Parts {
+        config,
+        files,
+        state,
+        index: opened.index,
+        pins,
+        spare,
+        lock,
+    }))
+}
+
+fn newer(path: std::path::PathBuf, version: u32) -> OpenError {
+    OpenError::Newer {
+        path,
+        version,
+        newest: VERSION,
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join("lock");
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(&path).map_err(at("opening", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut process = String::new();
+            let _ = (&file).take(20).read_to_string(&mut process);
+            return Err(OpenError::InUse {
+                path: folder.to_owned(),
+                process: process.trim().parse().ok(),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(at("locking", &path)(error).into()),
+    }
+    let written = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.map_err(at("writing", &path))?;
+    Ok(file)
+}
+
+/// The id of the store, which its index must name too.
+fn identify(files: &Files) -> Result<u64, OpenError> {
+    let path = files.root().join(FORMAT_FILE);
+    if path.exists() {
+        let mut text = String::new();
+        File::open(&path)
+            .and_then(|file| file.take(FORMAT_BYTES_MAX).read_to_string(&mut text))
+            .map_err(at("reading", &path))?;
+        let mut words = text.split_whitespace();
+        let version = words
+            .next()
+            .filter(|word| *word == FORMAT_WORD)
+            .and_then(|_word| words.next()?.parse().ok());
+        let Some(version) = version else {
+            return Err(OpenError::Damaged { path });
+        };
+        if version != VERSION {
+            return Err(newer(path, version));
+        }
+        let id = words.next().and_then(|id| u64::from_str_radix(id, 16).ok());
+        return id.ok_or(OpenError::Damaged { path });
+    }
+    let mut id = [0; 8];
+    SystemRandom::new()
+        .fill(&mut id)
+        .map_err(|_| StoreError::Index("the system gives no random numbers".to_owned()))?;
+    let id = u64::from_le_bytes(id);
+    files.replace(
+        &path,
+        format!("{FORMAT_WORD} {VERSION} {id:016x}\n").as_bytes(),
+    )?;
+    Ok(id)
+}
+
+/// The segments of the folder with their lengths.
+fn segment_files(files: &Files) -> Result<BTreeMap<u32, u64>, OpenError> {
+    let folder = files.segments();
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(&folder).map_err(at("reading", &folder))? {
+        let entry = entry.map_err(at("reading", &folder))?;
+        let name = entry.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".seg"))
+            .filter(|digits| digits.len() == 10)
+            .and_then(|digits| digits.parse().ok());
+        let Some(number) = number else { continue };
+        let path = entry.path();
+        let length = entry.metadata().map_err(at("reading", &path))?.len();
+        found.insert(number, length);
+    }
+    Ok(found)
+}
+
+/// The index, when it fits to the segments, or else an empty one.
+fn opened_index(
+    files: &Files,
+    store: u64,
+    spare: &Arc<Spare>,
+    lengths: &BTreeMap<u32, u64>,
+) -> Result<Opened, OpenError> {
+    let path = files.index();
+    let opened = Index::open(&path, store, spare)?;
+    let fits = opened.index.rows().iter().all(|(segment, row)| {
+        let length = lengths.get(segment).copied().unwrap_or(0);
+        row.covered <= length || (row.live == 0 && length == 0)
+    });
+    if fits {
+        return Ok(opened);
+    }
+    tracing::warn!("the index of the store does not fit to its segments, and is rebuilt");
+    drop(opened);
+    Ok(Index::create(&path, store, spare)?)
+}
+
+struct Recovery<'a> {
+    files: &'a Files,
+    index: &'a Index,
+    clock: u64,
+    total: u64,
+    progress: Progress,
+    on: &'a mut dyn FnMut(Progress),
+}
+
+impl Recovery<'_> {
+    /// Reads what the index does not cover; gives the lengths of all segments.
+    fn run(&mut self, lengths: BTreeMap<u32, u64>) -> Result<BTreeMap<u32, u64>, OpenError> {
+        let rows = self.index.rows();
+        let mut result = BTreeMap::new();
+        let mut changed = false;
+        for (segment, length) in &lengths {
+            let covered = rows.get(segment).map_or(0, |row| row.covered);
+            let length = match *length == covered {
+                true => covered,
+                false => self.read(*segment, covered)?,
+            };
+            changed |= length != covered;
+            result.insert(*segment, length);
+        }
+        let dropped: Vec<u32> = rows
+            .keys()
+            .filter(|segment| result.get(segment).is_none_or(|length| *length == 0))
+            .copied()
+            .collect();
+        if changed || !dropped.is_empty() {
+            self.index.apply(&Changes {
+                dropped,
+                clock: self.clock,
+                durable: Durable::Now,
+                ..Changes::default()
+            })?;
+        }
+        Ok(result)
+    }
+
+    /// Reads a segment from an offset on, cuts what is torn, and gives its length.
+    fn read(&mut self, segment: u32, covered: u64) -> Result<u64, OpenError> {
+        let path = self.files.segment(segment);
+        let file = open_existing(&path)?;
+        let whole_header = check_header(&file, &path, segment)?;
+        let mut scan = Scan::new(&file, covered);
+        let mut batch: HashMap<Key, Entry> = HashMap::new();
+        let mut records = 0_u64;
+        while let Some(record) = scan.next().map_err(at("reading", &path))? {
+            records += 1;
+            self.take(segment, &record, &mut batch)?;
+            if batch.len() >= BATCH {
+                self.write(&mut batch, segment, scan.at())?;
+            }
+        }
+        if scan.damaged > 0 {
+            tracing::warn!(path = %path.display(), bytes = scan.damaged, "a part of a segment is damaged");
+        }
+        let end = scan.at();
+        if records == 0 && covered <= HEADER_BYTES as u64 {
+            fs::remove_file(&path).map_err(at("removing", &path))?;
+            return Ok(0);
+        }
+        if !whole_header {
+            let header = Header {
+                number: segment,
+                created_at: super::keeper::now_ms(),
+            };
+            self.files.write(&file, &path, &header.encode(), 0)?;
+        }
+        file.set_len(end).map_err(at("cutting", &path))?;
+        // The records may be in memory alone, and from now on they count as durable.
+        self.files.sync(&file, &path)?;
+        self.write(&mut batch, segment, end)?;
+        Ok(end)
+    }
+
+    fn take(
+        &mut self,
+        segment: u32,
+        record: &Record,
+        batch: &mut HashMap<Key, Entry>,
+    ) -> Result<(), OpenError> {
+        self.progress.blocks += 1;
+        self.progress.bytes += record.data.len() as u64;
+        self.progress.bytes_total = Some(self.total);
+        if self.progress.blocks.is_multiple_of(256) {
+            (self.on)(self.progress);
+        }
+        // Compaction writes a block a second time before it removes the first one.
+        if batch.contains_key(&record.key) || self.index.get(&record.key)?.is_some() {
+            return Ok(());
+        }
+        let Ok(offset) = u32::try_from(record.offset) else {
+            return Ok(());
+        };
+        let place = Place {
+            segment,
+            offset,
+            data_bytes: u32::try_from(record.data.len()).unwrap_or(u32::MAX),
+        };
+        let entry = Entry {
+            place,
+            leaf: record.leaf,
+            used: self.clock,
+            stamp: self.clock,
+        };
+        batch.insert(record.key.clone(), entry);
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        batch: &mut HashMap<Key, Entry>,
+        segment: u32,
+        covered: u64,
+    ) -> Result<(), OpenError> {
+        self.index.apply(&Changes {
+            blocks: batch
+                .iter()
+                .map(|(key, entry)| (key, Change::Set(*entry)))
+                .collect(),
+            covered: vec![(segment, covered)],
+            clock: self.clock,
+            ..Changes::default()
+        })?;
+        batch.clear();
+        Ok(())
+    }
+}
+
+/// Whether the file begins with a whole header of this segment.
+fn check_header(file: &File, path: &Path, segment: u32) -> Result<bool, OpenError> {
+    let mut bytes = [0; HEADER_BYTES];
+    let count = file
+        .read_up_to(&mut bytes, 0)
+        .map_err(at("reading", path))?;
+    match Header::decode(&bytes[..count]) {
+        Ok(header) => Ok(header.number == segment),
+        Err(BadHeader::Newer(version)) => Err(newer(path.to_owned(), version)),
+        Err(BadHeader::Damaged) => Ok(false),
+    }
+}
+
+/// The length at which a segment ends: a 32nd of the quota and of the disk, so that compaction needs
+/// little room.
+fn segment_bytes_max(config: &Config) -> u64 {
+    let (_free, all) = room(&config.path);
+    (config.max.min(all) / 32).clamp(64 << 10, 64 << 20)
+}
+
+fn state_of(
+    segment_bytes_max: u64,
+    index: &Index,
+    lengths: &BTreeMap<u32, u64>,
+    clock: u64,
+) -> State {
+    let rows = index.rows();
+    let segments = lengths.iter().map(|(number, bytes)| {
+        let segment = Segment {
+            bytes: *bytes,
+            durable: *bytes,
+        };
+        (*number, segment)
+    });
+    let last = lengths.last_key_value();
+    let mut state = State::default();
+    state.clock = clock;
+    state.segments = segments.collect();
+    state.active = last
+        .filter(|(_number, bytes)| **bytes < segment_bytes_max)
+        .map(|(number, _bytes)| *number);
+    state.next_segment = last
+        .map(|(number, _bytes)| *number)
+        .max(rows.keys().next_back().copied())
+        .map_or(1, |number| number + 1);
+    state.segment_bytes_max = segment_bytes_max;
+    state.totals = Totals {
+        blocks: rows.values().map(|row| row.blocks).sum(),
+        bytes: rows.values().map(|row| row.data).sum(),
+    };
+    state.disk_bytes = lengths.values().sum();
+    state
+}
+
+/// Starts the threads of an engine.
+pub(crate) fn start(
+    engine: Engine,
+) -> Result<(Arc<Engine>, Vec<std::thread::JoinHandle<()>>), OpenError> {
+    let engine = Arc::new(engine);
+    let path = engine.files.root().to_owned();
+    let threads = super::keeper::start(&engine).map_err(at("starting the threads of", &path))?;
+    Ok((engine, threads.into()))
+}

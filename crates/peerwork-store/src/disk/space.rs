@@ -1,0 +1,77 @@
+//! Room for blocks: the quota, and the disk's reserve. Evicts what nothing keeps when there is none.
+
+use super::{collect::collect, compact::Goal, engine::Engine};
+use crate::StoreError;
+
+/// Bytes that are appended at most before the disk's free room is looked up again.
+const BUDGET_BYTES: u64 = 32 << 20;
+/// An eviction frees at least this part of the store, so that not each block has an eviction.
+const EVICTED_PART: u64 = 16;
+
+/// Makes room for so many bytes, or says why there is none.
+pub(crate) fn make_room(engine: &Engine, needs: u64) -> Result<(), StoreError> {
+    if missing(engine, needs).is_none() {
+        return Ok(());
+    }
+    let _collecting = engine.collecting.lock();
+    // Another writer may have made room meanwhile.
+    let Some(missing) = missing(engine, needs) else {
+        return Ok(());
+    };
+    let stored = engine.state.lock().disk_bytes;
+    if missing.bytes > stored {
+        return Err(missing.error);
+    }
+    let wanted = missing.bytes.max(stored / EVICTED_PART);
+    collect(engine, Goal::Room(wanted), &mut |_progress| true)?;
+    self::missing(engine, needs).map_or(Ok(()), |missing| Err(missing.error))
+}
+
+struct Missing {
+    bytes: u64,
+    error: StoreError,
+}
+
+/// The room that is missing for so many bytes; grants them when none is.
+fn missing(engine: &Engine, needs: u64) -> Option<Missing> {
+    let (free, reserve) = engine.disk();
+    let mut state = engine.state.lock();
+    let quota = engine.quota();
+    let over_quota = (state.disk_bytes + needs).saturating_sub(quota);
+    if over_quota > 0 {
+        let error = StoreError::QuotaFull {
+            kept: state.disk_bytes,
+            max: engine.config.max,
+        };
+        return Some(Missing {
+            bytes: over_quota,
+            error,
+        });
+    }
+    let kept_free = reserve.saturating_add(state.unwritten_bytes());
+    let usable = free.saturating_sub(kept_free);
+    if usable < needs {
+        let error = StoreError::DiskFull {
+            path: engine.config.path.clone(),
+            free,
+            reserve,
+        };
+        return Some(Missing {
+            bytes: kept_free.saturating_add(needs) - free,
+            error,
+        });
+    }
+    state.budget = usable.min(BUDGET_BYTES.max(needs));
+    None
+}
+
+/// Bytes that may still be stored without an eviction.
+pub(crate) fn free(engine: &Engine) -> u64 {
+    let (free, reserve) = engine.disk();
+    let state = engine.state.lock();
+    let quota = engine.quota().saturating_sub(state.disk_bytes);
+    let disk = free
+        .saturating_sub(reserve)
+        .saturating_sub(state.unwritten_bytes());
+    quota.min(disk)
+}

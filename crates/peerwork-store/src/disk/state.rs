@@ -1,0 +1,440 @@
+//! The state that all threads of a store share: blocks that the index does not know yet, bytes that
+//! no file has yet, and whatever protects blocks from collection. Pure data, behind one lock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use cid::Cid;
+
+use super::{
+    format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
+    index::{Change, Entry, Place},
+};
+use crate::StoreError;
+
+/// Bytes that one write takes to the disk.
+pub(crate) const CHUNK_BYTES: usize = 2 << 20;
+/// Chunks that wait for the disk: with the one being filled, 5 * (2 + 2) MiB at most.
+const CHUNKS_MAX: usize = 4;
+/// Changes that start a flush of the index, and changes at which writers wait for it: about 150
+/// bytes each, so 10 MB at most.
+pub(crate) const SLOTS_FLUSH: usize = 8 << 10;
+pub(crate) const SLOTS_MAX: usize = 64 << 10;
+/// Bytes of segments after which the index is committed durably: what a start after a crash reads.
+pub(crate) const DURABLE_BYTES: u64 = 512 << 20;
+
+/// The state of a block before its record was appended, to which a failed write returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    /// The block had been removed, and the index may not know that yet.
+    Gone,
+    /// The same block at another place.
+    Moved(Place),
+}
+
+/// A change that the index does not have yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Live {
+        entry: Entry,
+        /// The number of the record that must be durable before the index may name it; 0 when it is.
+        record: u64,
+        before: Before,
+    },
+    Gone,
+}
+
+/// The state of a segment's file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Segment {
+    /// The length, with the bytes that still wait.
+    pub(crate) bytes: u64,
+    /// The length that is durable.
+    pub(crate) durable: u64,
+}
+
+/// Records that are written at once.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// The number of its last record.
+    pub(crate) record: u64,
+}
+
+/// Where a lookup found a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Here(Entry),
+    Gone,
+    /// Only the index can tell, unless the number of flushes changes meanwhile.
+    AskIndex {
+        flushes: u64,
+    },
+}
+
+/// Amounts that are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// Counts puts, touches and reads; orders them.
+    pub(crate) clock: u64,
+    slots: HashMap<Key, Slot>,
+    /// Changes that are being written to the index.
+    flushing: Arc<HashMap<Key, Change>>,
+    pub(crate) flushes: u64,
+    pub(crate) segments: BTreeMap<u32, Segment>,
+    /// The segment that is appended to; `None` until the next record.
+    pub(crate) active: Option<u32>,
+    pub(crate) next_segment: u32,
+    pub(crate) segment_bytes_max: u64,
+    chunk: Option<Chunk>,
+    pub(crate) queue: VecDeque<Arc<Chunk>>,
+    /// Numbers of records: appended, written to files, durable, and wanted to be durable.
+    pub(crate) appended: u64,
+    pub(crate) written: u64,
+    pub(crate) durable: u64,
+    pub(crate) sync_wanted: u64,
+    /// How often appended records were lost because the disk failed, and the last error.
+    pub(crate) failures: u64,
+    pub(crate) failure: Option<StoreError>,
+    /// The clock at the beginning of each writer.
+    writers: BTreeSet<u64>,
+    pub(crate) holds: HashMap<Cid, usize>,
+    /// How often a hold was added.
+    pub(crate) holds_added: u64,
+    pub(crate) totals: Totals,
+    pub(crate) disk_bytes: u64,
+    /// The last error of the index, until a flush succeeds.
+    pub(crate) index_failure: Option<StoreError>,
+    /// Bytes that may be appended before the free room of the disk is looked up again.
+    pub(crate) budget: u64,
+    /// Bytes that were appended since the last durable commit of the index.
+    pub(crate) uncommitted: u64,
+    pub(crate) closing: bool,
+}
+
+impl State {
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    pub(crate) fn find(&self, key: &Key) -> Found {
+        match self.slots.get(key) {
+            Some(Slot::Live { entry, .. }) => return Found::Here(*entry),
+            Some(Slot::Gone) => return Found::Gone,
+            None => {}
+        }
+        match self.flushing.get(key) {
+            Some(Change::Set(entry)) => Found::Here(*entry),
+            Some(Change::Remove) => Found::Gone,
+            None => Found::AskIndex {
+                flushes: self.flushes,
+            },
+        }
+    }
+
+    /// Stores a changed entry of a block that is here.
+    pub(crate) fn update(&mut self, key: &Key, entry: Entry) {
+        match self.slots.get_mut(key) {
+            Some(Slot::Live { entry: old, .. }) => *old = entry,
+            _ => {
+                let slot = Slot::Live {
+                    entry,
+                    record: 0,
+                    before: Before::Nothing,
+                };
+                self.slots.insert(key.clone(), slot);
+            }
+        }
+    }
+
+    /// Notes a read; left out while the index is behind.
+    pub(crate) fn note_use(&mut self, key: &Key, mut entry: Entry) {
+        if self.slots.len() < SLOTS_MAX {
+            entry.used = self.tick();
+            self.update(key, entry);
+        }
+    }
+
+    /// Removes a block that is here.
+    pub(crate) fn remove(&mut self, key: &Key, entry: &Entry) {
+        self.slots.insert(key.clone(), Slot::Gone);
+        self.totals.blocks = self.totals.blocks.saturating_sub(1);
+        let bytes = u64::from(entry.place.data_bytes);
+        self.totals.bytes = self.totals.bytes.saturating_sub(bytes);
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether a writer has to wait before it appends.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.queue.len() >= CHUNKS_MAX || self.slots.len() >= SLOTS_MAX
+    }
+
+    /// Appends a block that is not here.
+    pub(crate) fn append(&mut self, key: &Key, head: Head, data: &[u8]) {
+        let before = match self.slots.get(key) {
+            Some(Slot::Gone) => Before::Gone,
+            _ => Before::Nothing,
+        };
+        let place = self.append_record(key, head, data);
+        let stamp = self.tick();
+        let entry = Entry {
+            place,
+            leaf: head.leaf,
+            used: stamp,
+            stamp,
+        };
+        self.insert(key, entry, before);
+        self.totals.blocks += 1;
+        self.totals.bytes += data.len() as u64;
+    }
+
+    /// Appends the record of a block again; false when the block is no longer at that place.
+    pub(crate) fn relocate(&mut self, key: &Key, entry: Entry, data: &[u8]) {
+        let head = Head::new(key, data, entry.leaf);
+        let place = self.append_record(key, head, data);
+        self.insert(key, Entry { place, ..entry }, Before::Moved(entry.place));
+    }
+
+    fn insert(&mut self, key: &Key, entry: Entry, before: Before) {
+        let record = self.appended;
+        let slot = Slot::Live {
+            entry,
+            record,
+            before,
+        };
+        self.slots.insert(key.clone(), slot);
+        // Only durable records go to the index, and the number of those that wait is bounded.
+        if self.slots.len().is_multiple_of(SLOTS_FLUSH) {
+            self.want_sync();
+        }
+    }
+
+    fn append_record(&mut self, key: &Key, head: Head, data: &[u8]) -> Place {
+        let segment = self.segment_for(head.record_bytes() as u64);
+        let file = self.segments.entry(segment).or_default();
+        let offset = file.bytes;
+        file.bytes += head.record_bytes() as u64;
+        self.disk_bytes += head.record_bytes() as u64;
+        self.uncommitted += head.record_bytes() as u64;
+        self.budget = self.budget.saturating_sub(head.record_bytes() as u64);
+        self.appended += 1;
+        let chunk = self.chunk.get_or_insert_with(|| Chunk {
+            segment,
+            offset,
+            bytes: Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2)),
+            record: 0,
+        });
+        chunk.bytes.extend_from_slice(&head.encode());
+        chunk.bytes.extend_from_slice(key.as_bytes());
+        chunk.bytes.extend_from_slice(data);
+        chunk.record = self.appended;
+        if chunk.bytes.len() >= CHUNK_BYTES {
+            self.seal_chunk();
+        }
+        Place {
+            segment,
+            offset: u32::try_from(offset).expect("a segment is shorter than 4 GiB"),
+            data_bytes: head.data_bytes,
+        }
+    }
+
+    /// The segment that takes a record of this length.
+    fn segment_for(&mut self, bytes: u64) -> u32 {
+        if let Some(active) = self.active {
+            let length = self.segments.get(&active).map_or(0, |it| it.bytes);
+            let empty = length <= HEADER_BYTES as u64;
+            if empty || length + bytes <= self.segment_bytes_max {
+                return active;
+            }
+            self.seal_segment();
+        }
+        let number = self.next_segment;
+        self.next_segment += 1;
+        let file = Segment {
+            bytes: HEADER_BYTES as u64,
+            durable: 0,
+        };
+        self.segments.insert(number, file);
+        self.disk_bytes += HEADER_BYTES as u64;
+        self.active = Some(number);
+        number
+    }
+
+    /// Ends the active segment: the next record begins another one.
+    pub(crate) fn seal_segment(&mut self) {
+        self.seal_chunk();
+        self.active = None;
+    }
+
+    /// Hands the chunk that is being filled to the thread that writes.
+    pub(crate) fn seal_chunk(&mut self) {
+        self.queue.extend(self.chunk.take().map(Arc::new));
+    }
+
+    /// Asks for a sync of all that was appended.
+    pub(crate) fn want_sync(&mut self) {
+        self.seal_chunk();
+        self.sync_wanted = self.appended;
+    }
+
+    /// Bytes that wait for the disk.
+    pub(crate) fn unwritten_bytes(&self) -> u64 {
+        let chunks = self.queue.iter().map(AsRef::as_ref).chain(&self.chunk);
+        chunks.map(|chunk| chunk.bytes.len() as u64).sum()
+    }
+
+    /// The data of a record that no file has yet.
+    pub(crate) fn unwritten(&self, key: &Key, place: Place) -> Option<bytes::Bytes> {
+        let chunks = self.queue.iter().map(AsRef::as_ref).chain(&self.chunk);
+        for chunk in chunks.filter(|chunk| chunk.segment == place.segment) {
+            let within = u64::from(place.offset)
+                .checked_sub(chunk.offset)
+                .and_then(|from| usize::try_from(from).ok())
+                .filter(|from| *from < chunk.bytes.len());
+            let Some(from) = within else { continue };
+            let from = from + HEAD_BYTES + key.as_bytes().len();
+            let data = &chunk.bytes[from..from + place.data_bytes as usize];
+            return Some(bytes::Bytes::copy_from_slice(data));
+        }
+        None
+    }
+
+    /// Forgets all records that are not durable, after the disk failed.
+    pub(crate) fn lose(&mut self, error: StoreError) {
+        let durable = self.durable;
+        let totals = &mut self.totals;
+        self.slots.retain(|_key, slot| {
+            let Slot::Live {
+                entry,
+                record,
+                before,
+            } = slot
+            else {
+                return true;
+            };
+            if *record <= durable {
+                return true;
+            }
+            *record = 0;
+            if let Before::Moved(place) = *before {
+                entry.place = place;
+                *before = Before::Nothing;
+                return true;
+            }
+            totals.blocks = totals.blocks.saturating_sub(1);
+            let bytes = u64::from(entry.place.data_bytes);
+            totals.bytes = totals.bytes.saturating_sub(bytes);
+            let gone = *before == Before::Gone;
+            *slot = Slot::Gone;
+            gone
+        });
+        self.chunk = None;
+        self.queue.clear();
+        for file in self.segments.values_mut() {
+            self.disk_bytes -= file.bytes - file.durable.min(file.bytes);
+            file.bytes = file.bytes.min(file.durable);
+        }
+        self.segments.retain(|_number, file| file.bytes > 0);
+        self.active = None;
+        self.durable = self.appended;
+        self.written = self.appended;
+        self.sync_wanted = self.appended;
+        self.failures += 1;
+        self.failure = Some(error);
+    }
+
+    /// Whether at least so many changes are durable and wait for the index.
+    pub(crate) fn has_flush(&self, count: usize) -> bool {
+        let durable = self.slots.values().filter(|slot| match slot {
+            Slot::Live { record, .. } => *record <= self.durable,
+            Slot::Gone => true,
+        });
+        self.slots.len() >= count && durable.take(count / 2).count() >= count / 2
+    }
+
+    /// Takes the durable changes for a flush.
+    pub(crate) fn begin_flush(&mut self, limit: usize) -> Arc<HashMap<Key, Change>> {
+        let durable = self.durable;
+        let mut taken = HashMap::new();
+        self.slots.retain(|key, slot| {
+            let change = match slot {
+                Slot::Live { record, .. } if *record > durable => return true,
+                Slot::Live { entry, .. } => Change::Set(*entry),
+                Slot::Gone => Change::Remove,
+            };
+            if taken.len() >= limit {
+                return true;
+            }
+            taken.insert(key.clone(), change);
+            false
+        });
+        self.flushing = Arc::new(taken);
+        Arc::clone(&self.flushing)
+    }
+
+    /// Ends a flush whose changes are in the index.
+    pub(crate) fn end_flush(&mut self) {
+        self.flushing = Arc::default();
+        self.flushes += 1;
+    }
+
+    /// Takes the changes of a flush back that failed.
+    pub(crate) fn undo_flush(&mut self) {
+        let flushing = std::mem::take(&mut self.flushing);
+        for (key, change) in flushing.iter() {
+            self.slots.entry(key.clone()).or_insert(match change {
+                Change::Set(entry) => Slot::Live {
+                    entry: *entry,
+                    record: 0,
+                    before: Before::Nothing,
+                },
+                Change::Remove => Slot::Gone,
+            });
+        }
+        self.flushes += 1;
+    }
+
+    /// The length up to which the index covers each segment once all durable changes are in it.
+    pub(crate) fn covered(&self) -> Vec<(u32, u64)> {
+        let files = self.segments.iter();
+        files
+            .map(|(number, file)| (*number, file.durable))
+            .collect()
+    }
+
+    pub(crate) fn begin_writer(&mut self) -> u64 {
+        let stamp = self.tick();
+        self.writers.insert(stamp);
+        stamp
+    }
+
+    pub(crate) fn end_writer(&mut self, stamp: u64) {
+        self.writers.remove(&stamp);
+    }
+
+    /// Blocks with a stamp from here on belong to a writer, or are put while a collection runs.
+    pub(crate) fn floor(&mut self) -> u64 {
+        let next = self.tick();
+        self.writers.first().copied().unwrap_or(next)
+    }
+
+    /// Room that a record needs, with the header of the segment that it may begin.
+    pub(crate) fn needs(key: &Key, data_bytes: usize) -> u64 {
+        (HEADER_BYTES + HEAD_BYTES + key.as_bytes().len() + data_bytes) as u64
+    }
+}

@@ -1,0 +1,196 @@
+//! Verification: reads every block, checks its checksum and its hash, and checks that the DAG of
+//! every pin is whole.
+
+use std::collections::HashSet;
+
+use cid::Cid;
+
+use super::{
+    collect::On,
+    engine::Engine,
+    format::Key,
+    index::{Durable, Entry, Place},
+    marks::{WalkStop, Walker},
+};
+use crate::{Block, BlockError, Pin, Progress, StoreError};
+
+/// Entries that are read from the index at once and sorted by their place, so that segments are read
+/// in order: about 100 bytes each.
+const BATCH: usize = 32 << 10;
+/// Problems that the report names; further ones are counted.
+const NAMED_MAX: usize = 1000;
+
+/// Whether verification changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Only report.
+    No,
+    /// Take damaged blocks out of the store, so that adding or fetching them again mends it.
+    DropDamaged,
+}
+
+/// The findings of a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// Blocks that were read.
+    pub blocks: u64,
+    /// Bytes of their data.
+    pub bytes: u64,
+    /// Blocks whose data is damaged, as CIDs of plain bytes; at most a thousand are named.
+    pub damaged: Vec<Cid>,
+    /// The number of damaged blocks.
+    pub damaged_total: u64,
+    /// Pins whose DAG is not whole (of damaged blocks only those that are named count), with a block that is missing or damaged; at most a thousand.
+    pub broken_pins: Vec<(Pin, Cid)>,
+    /// The number of such pins.
+    pub broken_pins_total: u64,
+}
+
+impl Verified {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.damaged_total == 0 && self.broken_pins_total == 0
+    }
+}
+
+/// Verifies all, beside everything else. `None` when `on` ended the run.
+pub(crate) fn verify(
+    engine: &Engine,
+    repair: Repair,
+    on: &mut On<'_>,
+) -> Result<Option<Verified>, StoreError> {
+    let failures = engine.state.lock().failures;
+    engine.sync(failures)?;
+    engine.flush(Durable::Later, &[])?;
+    let mut report = Verified::default();
+    if !verify_blocks(engine, repair, &mut report, on)? {
+        return Ok(None);
+    }
+    for pin in engine.pins.all() {
+        if let Some(cid) = broken(engine, &pin.cid, &report)?
+            && engine.pins.contains(&pin.cid)
+        {
+            report.broken_pins_total += 1;
+            if report.broken_pins.len() < NAMED_MAX {
+                report.broken_pins.push((pin, cid));
+            }
+        }
+        if !on(progress(engine, &report)) {
+            return Ok(None);
+        }
+    }
+    if repair == Repair::DropDamaged {
+        engine.flush(Durable::Now, &[])?;
+    }
+    Ok(Some(report))
+}
+
+fn progress(engine: &Engine, report: &Verified) -> Progress {
+    Progress {
+        blocks: report.blocks,
+        bytes: report.bytes,
+        bytes_total: Some(engine.state.lock().totals.bytes),
+    }
+}
+
+fn verify_blocks(
+    engine: &Engine,
+    repair: Repair,
+    report: &mut Verified,
+    on: &mut On<'_>,
+) -> Result<bool, StoreError> {
+    let mut after: Option<Key> = None;
+    loop {
+        let mut page = engine.index.page(after.as_ref(), BATCH)?;
+        let Some((last, _entry)) = page.last() else {
+            return Ok(true);
+        };
+        after = Some(last.clone());
+        page.sort_by_key(|(_key, entry)| entry.place.id());
+        for (key, entry) in page {
+            verify_block(engine, repair, (&key, &entry), report)?;
+            if !on(progress(engine, report)) {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+fn verify_block(
+    engine: &Engine,
+    repair: Repair,
+    (key, entry): (&Key, &Entry),
+    report: &mut Verified,
+) -> Result<(), StoreError> {
+    report.blocks += 1;
+    report.bytes += u64::from(entry.place.data_bytes);
+    let mut place = entry.place;
+    while !is_whole(engine, key, place)? {
+        // The block was removed or moved since the index was read.
+        match engine.lookup(key)? {
+            None => return Ok(()),
+            Some(now) if now.place == place => {
+                return damaged(engine, repair, (key, place), report);
+            }
+            Some(now) => place = now.place,
+        }
+    }
+    Ok(())
+}
+
+fn is_whole(engine: &Engine, key: &Key, place: Place) -> Result<bool, StoreError> {
+    match engine.read_at(key, place) {
+        // A block of an unknown hash has its checksum alone.
+        Ok(data) => Ok(!matches!(
+            Block::verify(key.to_cid(), data),
+            Err(BlockError::Mismatch(_) | BlockError::TooLarge { .. })
+        )),
+        Err(StoreError::Closed) => Err(StoreError::Closed),
+        Err(error) => {
+            tracing::debug!(%error, "a block cannot be read");
+            Ok(false)
+        }
+    }
+}
+
+fn damaged(
+    engine: &Engine,
+    repair: Repair,
+    (key, place): (&Key, Place),
+    report: &mut Verified,
+) -> Result<(), StoreError> {
+    let cid = key.to_cid();
+    report.damaged_total += 1;
+    if report.damaged.len() < NAMED_MAX {
+        report.damaged.push(cid);
+    }
+    match repair {
+        Repair::No => Ok(()),
+        Repair::DropDamaged => engine.change(key, &mut |state, now| {
+            if let Some(now) = now.filter(|now| now.place == place) {
+                state.remove(key, &now);
+            }
+        }),
+    }
+}
+
+/// A block below a root that is missing, damaged, or no node of its codec.
+fn broken(engine: &Engine, root: &Cid, report: &Verified) -> Result<Option<Cid>, StoreError> {
+    let damaged: HashSet<Key> = report.damaged.iter().map(Key::of).collect();
+    let mut missing = None;
+    let result = Walker::new(engine).walk(root, &mut |cid, key| match engine.lookup(key)? {
+        Some(entry) if !damaged.contains(key) => Ok(Some(entry)),
+        _ => {
+            missing = Some(*cid);
+            Err(WalkStop::Enough)
+        }
+    });
+    match result {
+        Ok(()) => Ok(None),
+        Err(WalkStop::Enough) => Ok(missing),
+        Err(WalkStop::Links(_)) => Ok(Some(*root)),
+        Err(WalkStop::Store(StoreError::Damaged { cid, .. })) => Ok(Some(cid)),
+        Err(WalkStop::Store(error)) => Err(error),
+    }
+}

@@ -1,0 +1,11 @@
+//! The exchange of blocks between nodes.
+
+mod fetches;
+mod frames;
+mod hostile;
+mod kit;
+mod providing;
+mod schema;
+mod serving;
+mod sources;
+mod speed;
