@@ -1,9 +1,9 @@
 //! Behaviour of the store at its public face.
 #![allow(clippy::unwrap_used)]
 
-mod exchange;
-mod disk;
 mod car;
+mod disk;
+mod exchange;
 mod hand;
 mod memory;
 mod rpc;

@@ -25,7 +25,6 @@ pub enum OfflineError {
 }
 
 /// An open store, with the locks that keep nodes and other programs away.
-#[derive(Debug)]
 pub struct OfflineStore {
     store: Store,
     /// The lock of the data directory, where a node has run with it before.
@@ -60,5 +59,20 @@ impl OfflineStore {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+}
+
+/// The store is closed before its locks are given up.
+impl Drop for OfflineStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.store.close() {
+            tracing::warn!(%error, "the content store was not closed cleanly");
+        }
+    }
+}
+
+impl std::fmt::Debug for OfflineStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OfflineStore").finish_non_exhaustive()
     }
 }

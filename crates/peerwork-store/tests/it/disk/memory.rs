@@ -43,7 +43,10 @@ fn child() {
     assert_eq!(report.blocks, large + small + 1);
     assert!(store.gc(&mut on).unwrap().blocks >= large + small - 1);
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     let kb: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(kb < MEMORY_KB_MAX, "{kb} kB");
 }
@@ -90,5 +93,7 @@ fn metrics_tell_what_the_store_holds_and_did() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
-    assert!(text.contains("peerwork_store_syncs_total ") && text.contains("peerwork_store_disk_bytes "));
+    assert!(
+        text.contains("peerwork_store_syncs_total ") && text.contains("peerwork_store_disk_bytes ")
+    );
 }

@@ -318,7 +318,9 @@ pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Res
                     false => (Repair::No, 0),
                 };
                 let verified = store.verify(mode, on)?.ok_or_else(Context::stopped)?;
-                findings(&verified).iter().for_each(|(_, text)| remark(text));
+                findings(&verified)
+                    .iter()
+                    .for_each(|(_, text)| remark(text));
                 Ok(v1::Outcome {
                     blocks: verified.blocks,
                     bytes: verified.bytes,
