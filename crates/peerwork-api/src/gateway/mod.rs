@@ -7,7 +7,7 @@
 //!  (raw and car alone)                        body.rs: a stream with a deadline ◀── GatewayService (trait)
 //! ```
 //! The gateway follows IPFS's specifications of the path gateway and the trustless gateway, without IPNS,
-//! TAR and `_redirects`; the table of their requests is in `docs/gateway.md`. It only reads, sets and
+//! TAR and `_redirects`; the table of their requests is in `docs/store.md`. It only reads, sets and
 //! reads no cookies, and everything that a stranger wrote is sandboxed (`headers.rs`).
 
 mod answer;
