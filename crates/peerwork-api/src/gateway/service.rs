@@ -71,7 +71,7 @@ pub enum GatewayError {
         asked: String,
     },
     /// The nodes that were asked did not deliver the block in time.
-    #[error("block {cid} did not arrive in time {asked}")]
+    #[error("block {cid} did not come {asked}")]
     TimedOut {
         /// The block.
         cid: Cid,

@@ -15,6 +15,7 @@ mod finding;
 mod flow;
 mod foreign;
 mod forward;
+mod gateway;
 mod genesis;
 mod go_libp2p;
 mod http_clients;

@@ -69,6 +69,10 @@ async fn content_that_nobody_has_is_a_502_that_names_who_was_asked() {
 #[tokio::test]
 async fn content_that_does_not_come_in_time_is_a_504() {
     let gateway = start_with(|config| config.limits.progress = Duration::from_millis(50)).await;
+    let late = gateway.tree.late();
+    let response = gateway.get(&format!("/ipfs/{late}")).await;
+    assert_eq!(response.status(), 504);
+    assert!(String::from_utf8_lossy(response.body()).contains("16Uiu2HAmLate"));
     let silent = gateway.tree.silent();
     let response = gateway.get(&format!("/ipfs/{silent}")).await;
     assert_eq!(response.status(), 504);

@@ -33,6 +33,8 @@ enum Node {
     Stuck(Bytes, u64),
     /// A block that no node has.
     Lost,
+    /// A block that a node promised, and did not deliver.
+    Late,
     /// A block that nobody delivers.
     Silent,
     /// A block that is at another node.
@@ -115,6 +117,10 @@ impl Tree {
         self.add(0x70, Node::Lost)
     }
 
+    pub(crate) fn late(&self) -> Cid {
+        self.add(0x70, Node::Late)
+    }
+
     pub(crate) fn silent(&self) -> Cid {
         self.add(0x70, Node::Silent)
     }
@@ -126,12 +132,17 @@ impl Tree {
     async fn find(&self, cid: &Cid, reach: Reach) -> Result<Node, GatewayError> {
         let node = self.nodes.lock().get(cid).cloned();
         match (node, reach) {
-            (None | Some(Node::Lost | Node::Silent | Node::Remote(_)), Reach::Local) => {
-                Err(GatewayError::NotHere(*cid))
-            }
+            (
+                None | Some(Node::Lost | Node::Late | Node::Silent | Node::Remote(_)),
+                Reach::Local,
+            ) => Err(GatewayError::NotHere(*cid)),
             (None | Some(Node::Lost), Reach::Network) => Err(GatewayError::NotFound {
                 cid: *cid,
                 asked: "at 16Uiu2HAmAsked".to_owned(),
+            }),
+            (Some(Node::Late), Reach::Network) => Err(GatewayError::TimedOut {
+                cid: *cid,
+                asked: "within 30s; asked: 16Uiu2HAmLate has not answered".to_owned(),
             }),
             (Some(Node::Silent), Reach::Network) => std::future::pending().await,
             (Some(Node::Remote(bytes)), Reach::Network) => Ok(Node::File(bytes)),

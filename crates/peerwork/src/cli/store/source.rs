@@ -76,7 +76,7 @@ impl Source for Alone {
                 cid,
                 asked: format!("{asked}; no node runs here that could ask others"),
             },
-            failed @ GetError::Failed { .. } => failed,
+            failed @ (GetError::TimedOut { .. } | GetError::Failed { .. }) => failed,
         })
     }
 }

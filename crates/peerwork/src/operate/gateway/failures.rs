@@ -15,6 +15,7 @@ pub(super) fn get(error: GetError, reach: Reach) -> GatewayError {
         (GetError::NotFound { cid, asked }, Reach::Network) => {
             GatewayError::NotFound { cid, asked }
         }
+        (GetError::TimedOut { cid, asked }, _) => GatewayError::TimedOut { cid, asked },
         (error @ GetError::Failed { .. }, _) => GatewayError::Internal(error.to_string()),
     }
 }

@@ -216,6 +216,11 @@ async fn give(source: &dyn Source, wanted: Vec<u8>) -> Result<Got, ServiceError>
             reason: asked,
             not_found: true,
         },
+        Err(late @ GetError::TimedOut { .. }) => Got::Missing {
+            cid: wanted,
+            reason: late.to_string(),
+            not_found: false,
+        },
         Err(GetError::Failed { reason, .. }) => Got::Missing {
             cid: wanted,
             reason,
