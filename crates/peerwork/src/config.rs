@@ -10,14 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use multiaddr::Multiaddr;
-
 pub use peerwork_api::config::{JsonRpcConfig, OperatorConfig};
 use peerwork_api::node::{EdgeOffer, OfferedPort};
 pub use peerwork_api::{IceServer, PubsubType};
 use peerwork_directory::Participation;
 use peerwork_identity::{Keypair, NetworkFile};
 pub use peerwork_net::config::{Hub, RelayServer};
+pub use peerwork_store::rpc::ApiAddress;
 use peerwork_tunnel::{edge, ingress};
 
 pub use crate::access::RelayToken;
@@ -155,7 +154,7 @@ pub struct Store {
     /// The bytes of the disk that stay free.
     pub reserve: u64,
     /// The RPC API of a kubo daemon that is asked for blocks too.
-    pub ipfs_api: Option<Multiaddr>,
+    pub ipfs_api: Option<ApiAddress>,
 }
 
 impl Default for Store {
