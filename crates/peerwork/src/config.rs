@@ -10,8 +10,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use multiaddr::Multiaddr;
-
 pub use peerwork_api::config::{JsonRpcConfig, OperatorConfig};
 pub use peerwork_api::gateway::GatewayConfig;
 use peerwork_api::node::{EdgeOffer, OfferedPort};
@@ -19,6 +17,7 @@ pub use peerwork_api::{IceServer, PubsubType};
 use peerwork_directory::Participation;
 use peerwork_identity::{Keypair, NetworkFile};
 pub use peerwork_net::config::{Hub, RelayServer};
+pub use peerwork_store::rpc::ApiAddress;
 use peerwork_tunnel::{edge, ingress};
 
 pub use crate::access::RelayToken;
@@ -159,7 +158,7 @@ pub struct Store {
     /// The bytes of the disk that stay free.
     pub reserve: u64,
     /// The RPC API of a kubo daemon that is asked for blocks too.
-    pub ipfs_api: Option<Multiaddr>,
+    pub ipfs_api: Option<ApiAddress>,
 }
 
 impl Default for Store {

@@ -1,14 +1,13 @@
-//! The content store of a data directory: its lock, the part of a running node, and the store without a
-//! node.
+//! The content store of a data directory: the part of a running node, and the store without a node.
 //!
 //! ```text
 //!  Node::start ─▶ Part ──(at the start with --store, else when a command needs it)──▶ Opened
 //!                  │                                                     store + exchange
 //!                  └─ offer `store`, providers from directory and DHT ─────────┘
-//!  peerwork store … without a node ─▶ offline::OfflineStore (the same lock)
+//!  peerwork store … without a node ─▶ offline::OfflineStore (the same folder, which one process holds)
 //! ```
 
-mod lock;
+mod kubo;
 mod offer;
 pub mod offline;
 mod part;

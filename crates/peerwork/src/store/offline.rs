@@ -1,10 +1,10 @@
 //! The content store of a data directory whose node does not run.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use peerwork_store::Store;
+use peerwork_store::{Source, Store, rpc::ApiAddress};
 
-use super::lock::{LockError, StoreLock};
+use super::kubo::WithKubo;
 use crate::{
     DataDirError, config,
     data_dir::{DataDir, has_lock_file},
@@ -16,10 +16,7 @@ pub enum OfflineError {
     /// A node holds the data directory, or its lock failed.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// Another program uses the store.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The store is damaged, or its files could not be read.
+    /// Another program uses the store, the store is damaged, or its files could not be read.
     #[error(transparent)]
     Open(#[from] peerwork_store::OpenError),
 }
@@ -27,9 +24,9 @@ pub enum OfflineError {
 /// An open store, with the locks that keep nodes and other programs away.
 pub struct OfflineStore {
     store: Store,
+    ipfs_api: Option<ApiAddress>,
     /// The lock of the data directory, where a node has run with it before.
     _data_dir: Option<DataDir>,
-    _lock: StoreLock,
 }
 
 impl OfflineStore {
@@ -45,14 +42,23 @@ impl OfflineStore {
             true => Some(DataDir::take(data_dir)?),
             false => None,
         };
+        let ipfs_api = settings.ipfs_api.clone();
         let settings = settings.in_data_dir(data_dir);
-        let lock = StoreLock::take(&settings.path)?;
         let store = Store::open(settings)?;
         Ok(Self {
             store,
+            ipfs_api,
             _data_dir: held,
-            _lock: lock,
         })
+    }
+
+    /// The store, and a kubo daemon where the settings name one.
+    #[must_use]
+    pub fn source(&self) -> Arc<dyn Source> {
+        match &self.ipfs_api {
+            None => Arc::new(self.store.clone()),
+            Some(api) => Arc::new(WithKubo::new(api, &self.store, None)),
+        }
     }
 
     /// The store. It must not be used after this value is dropped.

@@ -11,18 +11,19 @@ use peerwork_api::SharedRegistry;
 use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::{Network, error::ServeError};
-use peerwork_store::{Exchange, ExchangeConfig, Source, Store};
+use peerwork_store::{
+    Exchange, ExchangeConfig, Source, Store,
+    dag::{Limits, walk},
+    exchange::{FetchError, FetchOptions, FetchProgress, Fetched},
+    rpc::ApiAddress,
+};
 use peerwork_tunnel::connect::Connector;
 use tokio::{
     sync::Mutex as AsyncMutex,
     time::{Instant, sleep},
 };
 
-use super::{
-    lock::{LockError, StoreLock},
-    offer::StoreOffer,
-    providers::Found,
-};
+use super::{kubo::WithKubo, offer::StoreOffer, providers::Found};
 use crate::{config, data_dir::DataDir, tasks::Tasks};
 
 /// How long a node that a caller names by its address may take to answer.
@@ -35,13 +36,8 @@ const OFFER_INTERVAL: Duration = Duration::from_secs(30);
 /// The store of a node cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenError {
-    /// Another program uses the store.
-    #[error("{0}")]
-    Lock(Arc<LockError>),
     /// The store is damaged, or its files could not be read.
-    #[error(
-        "{0}; `peerwork store verify --repair` mends what can be mended, while the node does not run"
-    )]
+    #[error("{0}")]
     Store(Arc<peerwork_store::OpenError>),
     /// The exchange with other nodes could not start.
     #[error("serving the exchange of blocks: {0}")]
@@ -90,14 +86,10 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) exchange: Exchange,
     network: Network,
-    locks: Arc<Locks>,
-}
-
-/// The locks of an open store; dropped after the store is closed.
-#[derive(Debug)]
-struct Locks {
-    _store: StoreLock,
-    _data_dir: Arc<DataDir>,
+    /// The kubo daemon that is asked for blocks too.
+    ipfs_api: Option<ApiAddress>,
+    /// The lock of the data directory, which stays until the store is closed.
+    data_dir: Arc<DataDir>,
 }
 
 impl Part {
@@ -167,22 +159,17 @@ impl Part {
         let settings = parts.settings.in_data_dir(parts.data_dir.path());
         let data_dir = Arc::clone(&parts.data_dir);
         let opening = tokio::task::spawn_blocking(move || {
-            let lock = StoreLock::take(&settings.path);
-            let lock = lock.map_err(|error| OpenError::Lock(Arc::new(error)))?;
             let store = Store::open(settings);
             let store = store.map_err(|error| OpenError::Store(Arc::new(error)))?;
-            let locks = Locks {
-                _store: lock,
-                _data_dir: data_dir,
-            };
-            Ok((store, locks))
+            Ok((store, data_dir))
         });
-        let (store, locks) = opening.await.map_err(|_| OpenError::Stopping)??;
+        let (store, data_dir) = opening.await.map_err(|_| OpenError::Stopping)??;
         let opened = Opened {
             exchange: self.exchange(&store)?,
             store,
             network: parts.network.clone(),
-            locks: Arc::new(locks),
+            ipfs_api: parts.settings.ipfs_api.clone(),
+            data_dir,
         };
         if self.serves() {
             let offering = offer(parts.directory.clone(), opened.store.clone());
@@ -220,18 +207,18 @@ impl Part {
             let Opened {
                 store,
                 exchange,
-                locks,
+                data_dir,
                 ..
             } = opened;
             if !exchange.stop(Instant::now() + EXCHANGE_STOP).await {
                 tracing::warn!("the exchange of blocks did not end in time");
             }
-            // The locks stay until the store is closed, also where this future is dropped before.
+            // The lock stays until the store is closed, also where this future is dropped before.
             let closing = tokio::task::spawn_blocking(move || {
                 if let Err(error) = store.close() {
                     tracing::warn!(%error, "the content store was not closed cleanly");
                 }
-                drop(locks);
+                drop(data_dir);
             });
             let _ = closing.await;
         }
@@ -253,7 +240,62 @@ async fn offer(directory: Directory, store: Store) {
 impl Opened {
     /// A source of the blocks below `root`: the store, and then other nodes, those in `named` first.
     pub(crate) fn session(&self, root: &Cid, named: Vec<NodeId>) -> Arc<dyn Source> {
-        Arc::new(self.exchange.session(*root, named))
+        let nodes = Arc::new(self.exchange.session(*root, named));
+        match &self.ipfs_api {
+            None => nodes,
+            Some(api) => Arc::new(WithKubo::new(api, &self.store, Some(nodes))),
+        }
+    }
+
+    /// Brings the DAG below `root` into the store, durably: of a kubo daemon what it has, and the rest of
+    /// other nodes, those in `options` first.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub(crate) async fn fetch(
+        &self,
+        root: Cid,
+        options: FetchOptions,
+        progress: impl Fn(FetchProgress) + Send,
+    ) -> Result<Fetched, FetchError> {
+        // Kept until the fetch has seen that all is here.
+        let of_daemon = match &self.ipfs_api {
+            None => None,
+            Some(api) => Some(self.of_daemon(api, root, &options, &progress).await?),
+        };
+        let fetched = self.exchange.fetch(root, options, progress).await;
+        drop(of_daemon);
+        fetched
+    }
+
+    async fn of_daemon(
+        &self,
+        api: &ApiAddress,
+        root: Cid,
+        options: &FetchOptions,
+        progress: &(impl Fn(FetchProgress) + Send),
+    ) -> Result<Arc<WithKubo>, FetchError> {
+        let nodes = Arc::new(self.exchange.session(root, options.named.clone()));
+        let source = Arc::new(WithKubo::new(api, &self.store, Some(nodes)));
+        let mut at = FetchProgress::default();
+        let walking = walk(
+            Arc::clone(&source) as Arc<dyn Source>,
+            root,
+            Limits::default(),
+            |block| {
+                at.blocks += 1;
+                at.bytes += block.data().len() as u64;
+                progress(at);
+            },
+        );
+        if let Err(error) = walking.await {
+            // The fetch from other nodes says what is wrong.
+            tracing::debug!(%root, %error, "a walk with the daemon ended early");
+        }
+        let committing = Arc::clone(&source);
+        let committed = tokio::task::spawn_blocking(move || committing.commit()).await;
+        committed.map_err(|_| FetchError::Stopped)??;
+        Ok(source)
     }
 
     /// The nodes that a caller names by their ids or their full multiaddresses; a node that is named by an

@@ -4,10 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use clap::Args;
-use multiaddr::Multiaddr;
-use peerwork::config;
-
-use crate::cli::values::multiaddress;
+use peerwork::config::{self, ApiAddress};
 
 /// The settings of the content store.
 #[derive(Args, Debug, Clone)]
@@ -31,8 +28,8 @@ pub(crate) struct RoomFlags {
     #[arg(long, value_name = "SIZE", default_value = "1GB")]
     pub(crate) store_reserve: ByteSize,
     /// The RPC API of a kubo daemon that is asked for blocks too, such as /ip4/127.0.0.1/tcp/5001
-    #[arg(long, visible_alias = "ipfs-api", value_name = "MULTIADDR", value_parser = multiaddress)]
-    pub(crate) store_ipfs_api: Option<Multiaddr>,
+    #[arg(long, visible_alias = "ipfs-api", value_name = "MULTIADDR")]
+    pub(crate) store_ipfs_api: Option<ApiAddress>,
 }
 
 impl StoreFlags {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cid::Cid;
 use clap::Args;
 use peerwork_api::store::v1::Sources;
-use peerwork_store::{Block, GetError, Source, Store};
+use peerwork_store::{Block, GetError, Source};
 
 use super::{access::Access, remote::RemoteSource};
 
@@ -60,17 +60,20 @@ pub(super) async fn open(
             let source = RemoteSource::open(client.clone(), root, flags.message()).await?;
             Ok(Arc::new(source))
         }
-        Access::Folder(folder) => Ok(Arc::new(Alone(folder.store().clone()))),
+        Access::Folder(folder) => Ok(Arc::new(Alone(match flags.offline {
+            true => Arc::new(folder.store().clone()),
+            false => folder.source(),
+        }))),
     }
 }
 
-/// The store of a folder, which no node serves: its errors say so.
-struct Alone(Store);
+/// The store of a folder, perhaps with a daemon, but without a node: its errors say so.
+struct Alone(Arc<dyn Source>);
 
 #[async_trait]
 impl Source for Alone {
     async fn get(&self, cid: &Cid) -> Result<Block, GetError> {
-        let got = Source::get(&self.0, cid).await;
+        let got = self.0.get(cid).await;
         got.map_err(|error| match error {
             GetError::NotFound { cid, asked } => GetError::NotFound {
                 cid,
@@ -78,5 +81,9 @@ impl Source for Alone {
             },
             failed @ (GetError::TimedOut { .. } | GetError::Failed { .. }) => failed,
         })
+    }
+
+    fn expect(&self, cids: &[Cid]) {
+        self.0.expect(cids);
     }
 }

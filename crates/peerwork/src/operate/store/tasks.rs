@@ -51,7 +51,7 @@ async fn fetched(
         named: named(opened, sources).await?,
         ..FetchOptions::default()
     };
-    let fetching = opened.exchange.fetch(*root, options, |at| {
+    let fetching = opened.fetch(*root, options, |at| {
         let event = TaskEvent::Progress(Progress {
             blocks: at.blocks,
             bytes: at.bytes,
