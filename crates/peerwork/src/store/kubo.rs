@@ -78,7 +78,7 @@ impl WithKubo {
 /// The error of two sources.
 fn both(cid: &Cid, first: &GetError, second: &GetError) -> GetError {
     let text = |error: &GetError| match error {
-        GetError::NotFound { asked, .. } => asked.clone(),
+        GetError::NotFound { asked, .. } | GetError::TimedOut { asked, .. } => asked.clone(),
         GetError::Failed { reason, .. } => reason.clone(),
     };
     GetError::NotFound {

@@ -62,8 +62,7 @@ fn a_gateway_serves_the_store_of_its_node_and_fetches_from_others() {
 #[test]
 fn a_relay_gives_blocks_and_cars_of_its_own_store_at_its_ingress() {
     let world = World::new();
-    let ingress = format!("--relay --relay-ingress {}:0 --relay-no-auth", world.ip);
-    let relay = node(&world, "relay", &format!("{ingress} --store"));
+    let relay = world.relay("relay", &[], "--app-no-auth --store");
     let root = site(&world, "relay");
     let at = relay.at.ingress.unwrap();
     let ask = |path: &str, more: &[&str]| curl(&format!("http://{at}/ipfs/{path}"), more).unwrap();
@@ -80,7 +79,7 @@ fn a_relay_gives_blocks_and_cars_of_its_own_store_at_its_ingress() {
     let unknown = ask(&format!("{UNKNOWN}?format=raw"), &[]);
     assert_eq!(unknown.status, 404, "{}", unknown.body);
     // A relay whose store serves nobody has nothing there.
-    let silent = node(&world, "silent", &ingress);
+    let silent = world.relay("silent", &[], "--app-no-auth");
     let at = silent.at.ingress.unwrap();
     let nothing = curl(&format!("http://{at}/ipfs/{root}?format=raw"), &[]).unwrap();
     assert_eq!(nothing.status, 404);
