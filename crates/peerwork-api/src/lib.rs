@@ -1,5 +1,5 @@
 //! This crate serves a node's APIs: JSON-RPC with node events, operator gRPC, metrics and health,
-//! and the port for browsers.
+//! the port for browsers, and the gateway to content.
 //!
 //! ```text
 //!                       ┌──────────────── peerwork-api ────────────────┐
@@ -7,6 +7,7 @@
 //!  operator, CLI ─gRPC─▶│ operator├─▶ NodeServices ◀───────── the node  │
 //!  Prometheus, probes ──┤ admin   ┘        │                           │
 //!  browsers ────────────┤ front ─▶ FrontService (trait) ◀─ the network │
+//!  readers of content ──┤ gateway ─▶ GatewayService ◀──────── the store│
 //!                       │                  └─ ServiceError ─▶ codes    │
 //!                       └──────────────────────────────────────────────┘
 //! ```

@@ -6,7 +6,7 @@
 //!  (accept, TLS,         → route, connect or take from the pool (exchange.rs) → forward
 //!   deadlines)           → body (download.rs) or upgrade (upgrade.rs)
 //!                         ├─ login of browsers, at an app's own port (login.rs)
-//!                         └─ content of the node, below /ipfs/ (content.rs)
+//!                         └─ content of the node, below /ipfs/ (content_answer.rs)
 //!                                  └──▶ finish.rs, in every case
 //! ```
 //! The ingress accepts HTTP/1.1 and HTTP/2, with or without TLS, and calls apps by HTTP/1.1. A client
@@ -20,6 +20,7 @@ mod app;
 mod authorize;
 pub mod config;
 mod content;
+mod content_answer;
 mod cors;
 mod download;
 mod exchange;

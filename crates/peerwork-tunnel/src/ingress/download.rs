@@ -10,11 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{
-    content::{self, BoxError},
-    finish::Finish,
-    shared::Shared,
-};
+use super::{content::BoxError, content_answer, finish::Finish, shared::Shared};
 use crate::{connect::Destination, pool::Connection};
 
 /// The body of an app's response on its way to the client.
@@ -97,7 +93,7 @@ pub(crate) enum Body {
     /// The body of an app's response.
     App(Box<Download>),
     /// The body of an answer of the content service.
-    Content(Box<content::Download>),
+    Content(Box<content_answer::Download>),
 }
 
 impl Default for Body {

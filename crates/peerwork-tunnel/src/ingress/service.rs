@@ -12,7 +12,7 @@ use super::{
     app,
     authorize::{Door, authorize},
     config::AppPaths,
-    content, cors,
+    content, content_answer, cors,
     download::{Body, Download},
     exchange::Exchange,
     finish::{Finish, Phase},
@@ -270,7 +270,7 @@ impl Call<'_> {
         let Some(content) = &self.shared.content else {
             return Err(Problem::new(Failure::NotFound, "this relay has no content"));
         };
-        let ask = content::Ask {
+        let ask = content_answer::Ask {
             shared: self.shared,
             client: self.client,
             content: content.as_ref(),

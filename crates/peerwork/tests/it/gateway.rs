@@ -45,7 +45,7 @@ fn a_gateway_serves_the_store_of_its_node_and_fetches_from_others() {
     assert!(home.head.contains(policy), "{}", home.head);
     let hello = format!("http://{at}/ipfs/{root}/sub/hello.txt");
     assert_eq!(curl(&hello, &["-r", "6-"]).unwrap().body, "world\n");
-    // What was fetched is in the store of the node.
+    // The node keeps the fetched content in its store.
     let cached = ["-H", "cache-control: only-if-cached"];
     assert_eq!(curl(&hello, &cached).unwrap().status, 200);
     let unknown = format!("http://{at}/ipfs/{UNKNOWN}");
