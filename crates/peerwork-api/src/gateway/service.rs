@@ -68,7 +68,7 @@ pub enum GatewayError {
         /// The block.
         cid: Cid,
         /// The places that were asked.
-        asked: String,
+        asked: Box<str>,
     },
     /// The nodes that were asked did not deliver the block in time.
     #[error("block {cid} did not come {asked}")]
@@ -76,7 +76,7 @@ pub enum GatewayError {
         /// The block.
         cid: Cid,
         /// The places that were asked.
-        asked: String,
+        asked: Box<str>,
     },
     /// A block breaks the rules of its format, or a bound of this node.
     #[error("{0}")]

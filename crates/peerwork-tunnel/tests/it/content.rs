@@ -54,8 +54,11 @@ impl Content for Mirror {
                     StreamBody::new(stuck).boxed_unsync()
                 }
                 path => {
-                    let mut names: Vec<&str> =
-                        request.headers().keys().map(|name| name.as_str()).collect();
+                    let mut names: Vec<&str> = request
+                        .headers()
+                        .keys()
+                        .map(http::HeaderName::as_str)
+                        .collect();
                     names.sort_unstable();
                     let seen = format!("{} {path} {}", request.method(), names.join(","));
                     Full::from(seen)

@@ -138,11 +138,11 @@ impl Tree {
             ) => Err(GatewayError::NotHere(*cid)),
             (None | Some(Node::Lost), Reach::Network) => Err(GatewayError::NotFound {
                 cid: *cid,
-                asked: "at 16Uiu2HAmAsked".to_owned(),
+                asked: "at 16Uiu2HAmAsked".into(),
             }),
             (Some(Node::Late), Reach::Network) => Err(GatewayError::TimedOut {
                 cid: *cid,
-                asked: "within 30s; asked: 16Uiu2HAmLate has not answered".to_owned(),
+                asked: "within 30s; asked: 16Uiu2HAmLate has not answered".into(),
             }),
             (Some(Node::Silent), Reach::Network) => std::future::pending().await,
             (Some(Node::Remote(bytes)), Reach::Network) => Ok(Node::File(bytes)),
@@ -230,7 +230,7 @@ impl Dag for View {
             (Some(Node::Torn(first, _)), _) => {
                 let lost = GatewayError::NotFound {
                     cid,
-                    asked: "at nobody".to_owned(),
+                    asked: "at nobody".into(),
                 };
                 self.tree.stream(vec![first], later(lost))
             }

@@ -12,10 +12,14 @@ use peerwork_store::{
 pub(super) fn get(error: GetError, reach: Reach) -> GatewayError {
     match (error, reach) {
         (GetError::NotFound { cid, .. }, Reach::Local) => GatewayError::NotHere(cid),
-        (GetError::NotFound { cid, asked }, Reach::Network) => {
-            GatewayError::NotFound { cid, asked }
-        }
-        (GetError::TimedOut { cid, asked }, _) => GatewayError::TimedOut { cid, asked },
+        (GetError::NotFound { cid, asked }, Reach::Network) => GatewayError::NotFound {
+            cid,
+            asked: asked.into(),
+        },
+        (GetError::TimedOut { cid, asked }, _) => GatewayError::TimedOut {
+            cid,
+            asked: asked.into(),
+        },
         (error @ GetError::Failed { .. }, _) => GatewayError::Internal(error.to_string()),
     }
 }
