@@ -10,3 +10,4 @@ mod lifecycle;
 mod operator;
 mod page;
 mod socket;
+mod store;
