@@ -8,8 +8,8 @@ mod walk;
 mod wire;
 
 pub use limits::Limits;
-pub use node::{DagError, Node, NodeLink, links};
 pub(crate) use node::{Cursor, NodeWriter, block, read_cid};
+pub use node::{DagError, Node, NodeLink, links};
 pub(crate) use walk::{Seen, Walk};
 pub use walk::{WalkError, Walked, walk};
 pub use wire::WireError;

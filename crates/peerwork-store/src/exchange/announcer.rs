@@ -186,7 +186,10 @@ impl Announcer {
     }
 
     async fn withdraw_now(&self, cid: &Cid) {
-        if timeout(self.call, self.providers.withdraw(cid)).await.is_err() {
+        if timeout(self.call, self.providers.withdraw(cid))
+            .await
+            .is_err()
+        {
             tracing::debug!(%cid, "an announcement was not withdrawn in time");
         }
     }

@@ -179,7 +179,9 @@ pub enum FetchError {
         reason: String,
     },
     /// As many sessions are under way as are allowed.
-    #[error("{0} fetches are under way, as many as are allowed at once; try again when some have ended")]
+    #[error(
+        "{0} fetches are under way, as many as are allowed at once; try again when some have ended"
+    )]
     Busy(usize),
     /// The store did not take a block; it says what to do.
     #[error(transparent)]

@@ -162,7 +162,9 @@ impl Walk {
             let mut writer = session.inner().writer.lock();
             step(&mut tree.lock(), session.store(), &mut writer)
         };
-        spawn_blocking(step).await.unwrap_or(Err(FetchError::Stopped))
+        spawn_blocking(step)
+            .await
+            .unwrap_or(Err(FetchError::Stopped))
     }
 
     /// Asks for blocks. A block that has come since it was looked up is read from the store.
@@ -187,7 +189,9 @@ impl Walk {
             }
             Ok(())
         };
-        spawn_blocking(read).await.unwrap_or(Err(FetchError::Stopped))
+        spawn_blocking(read)
+            .await
+            .unwrap_or(Err(FetchError::Stopped))
     }
 
     /// Waits for blocks. The session ends the wait: it has a deadline for progress.

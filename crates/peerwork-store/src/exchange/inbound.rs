@@ -73,7 +73,9 @@ impl Inbound {
             if let Some(storing) = storing.take()
                 && !storing.await.unwrap_or(false)
             {
-                return Err(io::Error::other("the node sent blocks that nobody asked for"));
+                return Err(io::Error::other(
+                    "the node sent blocks that nobody asked for",
+                ));
             }
             if !payload.is_empty() {
                 let inbound = Arc::clone(self);
@@ -167,13 +169,7 @@ impl Inbound {
         honest
     }
 
-    fn take_block(
-        &self,
-        node: NodeId,
-        key: &Key,
-        data: &Bytes,
-        sessions: &[Arc<Inner>],
-    ) -> Taken {
+    fn take_block(&self, node: NodeId, key: &Key, data: &Bytes, sessions: &[Arc<Inner>]) -> Taken {
         let mut taken = Taken::Unasked;
         for session in sessions {
             match session.take(node, key, data) {

@@ -1,10 +1,6 @@
 //! Sends this node's wants, by a task for each node that is asked for something.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;

@@ -160,11 +160,7 @@ impl Exchange {
 
     fn spawn_tasks(&self, failed: mpsc::Receiver<(NodeId, Dropped)>) {
         let parts = &self.parts;
-        let watch = watch(
-            parts.network.clone(),
-            Arc::clone(&parts.inbound),
-            failed,
-        );
+        let watch = watch(parts.network.clone(), Arc::clone(&parts.inbound), failed);
         self.spawn(watch);
         if !parts.config.serve {
             return;
@@ -313,4 +309,3 @@ async fn watch(
         }
     }
 }
-

@@ -172,7 +172,10 @@ impl Tree {
             return Ok(());
         }
         if block.cid().codec() != crate::DAG_PB {
-            return Err(malformed(block.cid(), "its codec is neither raw nor dag-pb"));
+            return Err(malformed(
+                block.cid(),
+                "its codec is neither raw nor dag-pb",
+            ));
         }
         let cursor = Cursor::new(block);
         // A leaf is not kept, and a block that is no node is an error at once.

@@ -10,7 +10,9 @@ use cid::Cid;
 use peerwork_net::Protocol;
 use prost::{
     Message as _,
-    encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint},
+    encoding::{
+        WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint,
+    },
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},

@@ -34,7 +34,9 @@ impl FromStr for ApiAddress {
             false => of_url(text),
         };
         let wrong = || AddressError(text.chars().take(128).collect());
-        authority.map(|authority| Self { authority }).ok_or_else(wrong)
+        authority
+            .map(|authority| Self { authority })
+            .ok_or_else(wrong)
     }
 }
 
@@ -58,7 +60,10 @@ fn of_multiaddr(text: &str) -> Option<Authority> {
 
 fn of_url(text: &str) -> Option<Authority> {
     let uri: Uri = text.parse().ok()?;
-    let bare = matches!(uri.path_and_query().map(|path| path.as_str()), None | Some("/"));
+    let bare = matches!(
+        uri.path_and_query().map(|path| path.as_str()),
+        None | Some("/")
+    );
     let authority = uri.authority()?;
     let plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
     if !plain || !bare || authority.host().is_empty() {

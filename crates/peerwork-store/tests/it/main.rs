@@ -1,8 +1,8 @@
 //! Behaviour of the store at its public face.
 #![allow(clippy::unwrap_used)]
 
-mod exchange;
 mod disk;
+mod exchange;
 mod hand;
 mod memory;
 mod rpc;

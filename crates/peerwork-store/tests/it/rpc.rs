@@ -88,7 +88,10 @@ async fn blocks_are_read_and_checked() {
     let expected = format!("/api/v0/block/get?arg={}", right.cid());
     assert_eq!(*daemon.asked.lock().unwrap(), [expected]);
     let error = get(&source, wrong.cid()).await.unwrap_err();
-    assert!(error.to_string().contains("does not match its CID"), "{error}");
+    assert!(
+        error.to_string().contains("does not match its CID"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -96,9 +99,13 @@ async fn a_block_has_a_largest_size() {
     let largest = block(vec![1; BLOCK_BYTES_MAX]);
     let daemon = Daemon::start(|_| Some(answer(StatusCode::OK, vec![1; BLOCK_BYTES_MAX]))).await;
     assert_eq!(get(&daemon.source(), largest.cid()).await.unwrap(), largest);
-    let daemon = Daemon::start(|_| Some(answer(StatusCode::OK, vec![1; BLOCK_BYTES_MAX + 1]))).await;
+    let daemon =
+        Daemon::start(|_| Some(answer(StatusCode::OK, vec![1; BLOCK_BYTES_MAX + 1]))).await;
     let error = get(&daemon.source(), largest.cid()).await.unwrap_err();
-    assert!(error.to_string().contains("more than 2097152 bytes"), "{error}");
+    assert!(
+        error.to_string().contains("more than 2097152 bytes"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -108,11 +115,20 @@ async fn the_errors_of_a_daemon_are_passed_on_and_say_what_to_do() {
     let api: ApiAddress = format!("http://{}", closed.address()).parse().unwrap();
     let error = get(&KuboApi::new(api), &cid).await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("ipfs daemon") && text.contains("--ipfs-api"), "{text}");
+    assert!(
+        text.contains("ipfs daemon") && text.contains("--ipfs-api"),
+        "{text}"
+    );
     let body = r#"{"Message":"block was not found locally","Code":0,"Type":"error"}"#;
-    let daemon = Daemon::start(move |_| Some(answer(StatusCode::INTERNAL_SERVER_ERROR, body))).await;
+    let daemon =
+        Daemon::start(move |_| Some(answer(StatusCode::INTERNAL_SERVER_ERROR, body))).await;
     let error = get(&daemon.source(), &cid).await.unwrap_err();
-    assert!(error.to_string().ends_with("says: block was not found locally"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("says: block was not found locally"),
+        "{error}"
+    );
     let daemon = Daemon::start(|_| Some(answer(StatusCode::FORBIDDEN, "no"))).await;
     let error = get(&daemon.source(), &cid).await.unwrap_err();
     assert!(error.to_string().contains("403"), "{error}");
@@ -127,13 +143,19 @@ async fn links_and_pins_are_asked_for() {
     let daemon = Daemon::start(move |_| Some(answer(StatusCode::OK, body.clone()))).await;
     let links = daemon.source().ls(&cid).await.unwrap();
     assert_eq!(links.len(), 1);
-    assert_eq!((links[0].name.as_str(), links[0].cid, links[0].size), ("a", cid, 7));
+    assert_eq!(
+        (links[0].name.as_str(), links[0].cid, links[0].size),
+        ("a", cid, 7)
+    );
     daemon.source().pin_add(&cid, DEADLINE).await.unwrap();
     let asked = daemon.asked.lock().unwrap().clone();
     assert!(asked[0].starts_with(&format!("/api/v0/ls?arg={cid}")));
     assert!(asked[1].starts_with(&format!("/api/v0/pin/add?arg={cid}&recursive=true")));
     let daemon = Daemon::start(|_| Some(answer(StatusCode::OK, "not json"))).await;
-    assert!(matches!(daemon.source().ls(&cid).await, Err(RpcError::Answer { .. })));
+    assert!(matches!(
+        daemon.source().ls(&cid).await,
+        Err(RpcError::Answer { .. })
+    ));
 }
 
 #[tokio::test]
@@ -151,7 +173,9 @@ async fn expected_blocks_are_fetched_ahead_and_once() {
     let blocks: Vec<Block> = (0..40).map(|i| block(format!("block {i}"))).collect();
     let known = blocks.clone();
     let daemon = Daemon::start(move |query| {
-        let found = known.iter().find(|block| query.ends_with(&block.cid().to_string()));
+        let found = known
+            .iter()
+            .find(|block| query.ends_with(&block.cid().to_string()));
         Some(answer(StatusCode::OK, found?.data().clone()))
     })
     .await;
@@ -161,7 +185,9 @@ async fn expected_blocks_are_fetched_ahead_and_once() {
     let ahead = || (daemon.asked.lock().unwrap().len() == 32).then_some(());
     eventually("the blocks ahead", ahead).await;
     for block in &blocks {
-        let got = timeout(DEADLINE, Source::get(&source, block.cid())).await.unwrap();
+        let got = timeout(DEADLINE, Source::get(&source, block.cid()))
+            .await
+            .unwrap();
         assert_eq!(&got.unwrap(), block);
     }
     assert_eq!(daemon.asked.lock().unwrap().len(), 40);

@@ -236,10 +236,7 @@ mod tests {
             2
         );
         assert_eq!(ledger.len(), WANTS_MAX);
-        assert_eq!(
-            ledger.take_refused(),
-            [cid(WANTS_MAX), cid(WANTS_MAX + 1)]
-        );
+        assert_eq!(ledger.take_refused(), [cid(WANTS_MAX), cid(WANTS_MAX + 1)]);
         let mut ledger = Ledger::default();
         assert_eq!(ledger.apply(&wants(0..3), 2), 1);
         assert_eq!(ledger.take_refused(), [cid(2)]);

@@ -214,11 +214,7 @@ impl Shared {
     }
 
     /// Changes a ledger, and counts its wants among those of all.
-    fn changing<T>(
-        &self,
-        ledger: &mut Ledger,
-        change: impl FnOnce(&mut Ledger, usize) -> T,
-    ) -> T {
+    fn changing<T>(&self, ledger: &mut Ledger, change: impl FnOnce(&mut Ledger, usize) -> T) -> T {
         let before = ledger.len();
         let room = ALL_WANTS_MAX.saturating_sub(self.wants.load(Ordering::Relaxed));
         let result = change(ledger, room);
@@ -235,8 +231,7 @@ impl Shared {
             state.running = true;
             let answering = answer(Arc::clone(self), Arc::clone(node));
             let stop = self.stop.clone();
-            self.tasks
-                .spawn(stop.run_until_cancelled_owned(answering));
+            self.tasks.spawn(stop.run_until_cancelled_owned(answering));
         }
         node.wake.notify_one();
     }

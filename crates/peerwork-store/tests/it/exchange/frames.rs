@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 
 use bytes::{Bytes, BytesMut};
 use peerwork_store::exchange::wire::{
-    ENTRIES_MAX, Entry, MESSAGE_BYTES_MAX, Message, Outgoing, Payload, Presence, WantType, WireError,
-    check_any_bytes, cid_of, read_frame,
+    ENTRIES_MAX, Entry, MESSAGE_BYTES_MAX, Message, Outgoing, Payload, Presence, WantType,
+    WireError, check_any_bytes, cid_of, read_frame,
 };
 use peerwork_testkit::DEADLINE;
 use proptest::prelude::*;
@@ -74,7 +74,13 @@ fn a_message_has_a_bounded_number_of_entries() {
 
 #[tokio::test]
 async fn what_is_written_in_pieces_reads_as_one_message() {
-    let blocks = [leaf(1, 10), leaf(2, 20_000), leaf(3, 0), leaf(4, 300_000), leaf(5, 5)];
+    let blocks = [
+        leaf(1, 10),
+        leaf(2, 20_000),
+        leaf(3, 0),
+        leaf(4, 300_000),
+        leaf(5, 5),
+    ];
     let mut outgoing = Outgoing::default();
     for block in &blocks {
         outgoing.add_block(block);
@@ -109,13 +115,15 @@ fn a_cid_with_more_bytes_behind_it_is_none() {
 fn any_message() -> impl Strategy<Value = Message> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..40);
     let entry = (bytes(), any::<i32>(), any::<bool>(), 0..2, any::<bool>());
-    let entry = entry.prop_map(|(block, priority, cancel, want_type, send_dont_have)| Entry {
-        block: block.into(),
-        priority,
-        cancel,
-        want_type,
-        send_dont_have,
-    });
+    let entry = entry.prop_map(
+        |(block, priority, cancel, want_type, send_dont_have)| Entry {
+            block: block.into(),
+            priority,
+            cancel,
+            want_type,
+            send_dont_have,
+        },
+    );
     let payload = (bytes(), bytes()).prop_map(|(prefix, data)| Payload {
         prefix: prefix.into(),
         data: data.into(),

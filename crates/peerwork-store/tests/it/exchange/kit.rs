@@ -168,7 +168,10 @@ impl Peer {
     pub(crate) async fn knows(&self, other: NodeId) {
         eventually("identify of the other node", || {
             let info = self.network.peer(other)?;
-            info.protocols.iter().any(|p| p == PROTOCOL.name()).then_some(())
+            info.protocols
+                .iter()
+                .any(|p| p == PROTOCOL.name())
+                .then_some(())
         })
         .await;
     }
@@ -287,7 +290,9 @@ fn answer_all(entries: &[Entry], answers: &mut Answers) -> Vec<Outgoing> {
 }
 
 async fn read(stream: &mut peerwork_net::Stream) -> Option<Message> {
-    let frame = read_frame(stream, &mut |_| (), DEADLINE, DEADLINE).await.ok()??;
+    let frame = read_frame(stream, &mut |_| (), DEADLINE, DEADLINE)
+        .await
+        .ok()??;
     Message::read(frame).ok()
 }
 

@@ -64,8 +64,16 @@ impl Asker {
     async fn answers(&self, blocks: usize, presences: usize) -> (Vec<Vec<u8>>, Vec<i32>) {
         eventually("the answers", || {
             let got = self.got.lock().unwrap();
-            let data: Vec<_> = got.iter().flat_map(|m| &m.payload).map(|p| p.data.to_vec()).collect();
-            let said: Vec<_> = got.iter().flat_map(|m| &m.presences).map(|p| p.presence).collect();
+            let data: Vec<_> = got
+                .iter()
+                .flat_map(|m| &m.payload)
+                .map(|p| p.data.to_vec())
+                .collect();
+            let said: Vec<_> = got
+                .iter()
+                .flat_map(|m| &m.presences)
+                .map(|p| p.presence)
+                .collect();
             let enough = data.len() >= blocks && said.len() >= presences;
             enough.then_some((data, said))
         })
@@ -118,7 +126,9 @@ async fn a_want_without_dont_have_is_answered_when_the_block_comes() {
     .await;
     asker.ask(vec![Entry::cancel(cancelled.cid())], false).await;
     // The answer to the next question tells that the cancel was read.
-    asker.ask(vec![Entry::want(other.cid(), WantType::Have)], false).await;
+    asker
+        .ask(vec![Entry::want(other.cid(), WantType::Have)], false)
+        .await;
     assert_eq!(asker.answers(0, 1).await.1, [ABSENT]);
     a.put(&[cancelled, late.clone()]);
     let (blocks, _) = asker.answers(1, 1).await;
@@ -167,7 +177,10 @@ async fn a_node_has_at_most_1024_wants_and_is_told_of_the_others() {
     asker.ask(entries, false).await;
     let (_, said) = asker.answers(0, 1).await;
     assert_eq!(said, [ABSENT]);
-    assert_eq!(a.metric("peerwork_exchange_wants_total{outcome=\"refused\"}"), 1.0);
+    assert_eq!(
+        a.metric("peerwork_exchange_wants_total{outcome=\"refused\"}"),
+        1.0
+    );
     mesh.stop().await;
 }
 
@@ -178,7 +191,10 @@ async fn blocks_go_in_few_messages_and_in_the_order_of_the_wants() {
     let tree = tree(38, 400, 4000);
     a.put(&tree.blocks);
     let asker = Asker::new(&mesh[1], a.id());
-    let wants = tree.blocks.iter().map(|b| Entry::want(b.cid(), WantType::Block));
+    let wants = tree
+        .blocks
+        .iter()
+        .map(|b| Entry::want(b.cid(), WantType::Block));
     asker.ask(wants.collect(), false).await;
     let (blocks, _) = asker.answers(tree.blocks.len(), 0).await;
     let expected: Vec<_> = tree.blocks.iter().map(|b| b.data().to_vec()).collect();
@@ -186,7 +202,10 @@ async fn blocks_go_in_few_messages_and_in_the_order_of_the_wants() {
     let messages = asker.got.lock().unwrap().len();
     assert!(messages <= 10, "{messages} messages");
     let cids = asker.got.lock().unwrap();
-    assert!(cids.iter().all(|m| m.presences.iter().all(|p| cid_of(&p.cid).is_some())));
+    assert!(
+        cids.iter()
+            .all(|m| m.presences.iter().all(|p| cid_of(&p.cid).is_some()))
+    );
     drop(cids);
     mesh.stop().await;
 }

@@ -57,12 +57,18 @@ async fn a_reader_does_not_wait_behind_the_blocks_ahead() {
     let session = b.exchange.session(tree.root, vec![a.id()]);
     let cids: Vec<_> = tree.blocks.iter().map(|block| *block.cid()).collect();
     session.expect(&cids);
-    eventually("the first blocks", || (session.received().blocks > 1).then_some(())).await;
+    eventually("the first blocks", || {
+        (session.received().blocks > 1).then_some(())
+    })
+    .await;
     let last = tree.blocks.last().unwrap();
     let got = timeout(DEADLINE, session.get(last.cid())).await.unwrap();
     assert_eq!(&got.unwrap(), last);
     let received = session.received().blocks;
-    assert!(received < tree.blocks.len() as u64 - 100, "{received} blocks came first");
+    assert!(
+        received < tree.blocks.len() as u64 - 100,
+        "{received} blocks came first"
+    );
     mesh.stop().await;
 }
 
