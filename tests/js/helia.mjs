@@ -5,9 +5,9 @@
 //
 // Each line of the output is a JSON object.
 
+import './node20.mjs'
 import { createHash } from 'node:crypto'
 import { withBitswap } from '@helia/bitswap'
-import { withLibp2pLight } from '@helia/libp2p'
 import { unixfs } from '@helia/unixfs'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -15,21 +15,25 @@ import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
-// The package's own index needs Node.js 22, for the gateways that this node does without.
-import { Helia } from './node_modules/helia/dist/src/helia.js'
+import { createLibp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
+// The package's index and @helia/libp2p need Node.js 22, for the gateways and routers that this node does
+// without.
+import { Helia } from './node_modules/helia/dist/src/helia.js'
 
 const report = (line) => { console.log(JSON.stringify(line)) }
 
 const start = async () => {
-  // The light forms have no bootstrap nodes, no routers and no gateways.
-  const helia = withBitswap(withLibp2pLight(new Helia({ name: 'helia', version: 'test' }), {
+  const libp2p = await createLibp2p({
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     services: { identify: identify(), ping: ping() }
-  }))
+  })
+  const helia = new Helia({ name: 'helia', version: 'test' })
+  helia.libp2p = libp2p
+  withBitswap(helia)
   await helia.start()
   return helia
 }

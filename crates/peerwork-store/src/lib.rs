@@ -6,6 +6,10 @@
 //!                                      │ verified blocks    ▼ serves                       │
 //!                                   Exchange ◀── Bitswap ──▶ other nodes ── fetch ─────────┘
 //! ```
+#![allow(
+    clippy::result_large_err,
+    reason = "a CID is a value of 96 bytes, and errors name one or two; a box for each would help nobody"
+)]
 
 mod amounts;
 mod block;
