@@ -11,3 +11,4 @@ mod lifecycle;
 mod operator;
 mod page;
 mod socket;
+mod store;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::format::{HEAD_BYTES, HEADER_BYTES, Head, Key, MARKER, RECORD_BYTES_MAX};
 use crate::Block;
 
-/// Bytes that are read at once: four of the longest records nearly.
-const WINDOW_BYTES: usize = 8 << 20;
+/// Bytes that are read at once: nearly two of the longest records.
+const WINDOW_BYTES: usize = 4 << 20;
 /// Bytes that a search for the next whole record may run through a checksum. Data that is full of
 /// markers would otherwise cost the square of its length: 64 MiB / 16 bytes * 2 MiB.
 const SEARCH_BYTES_MAX: u64 = 1 << 30;
@@ -66,6 +66,9 @@ pub(crate) struct Scan<R> {
     source: R,
     window: Vec<u8>,
     window_from: u64,
+    /// The bytes of the window that were read, and whether the source ends with them.
+    filled: usize,
+    is_at_end: bool,
     at: u64,
     /// Bytes between whole records that are no records.
     pub(crate) damaged: u64,
@@ -77,6 +80,8 @@ impl<R: ReadAt> Scan<R> {
             source,
             window: Vec::new(),
             window_from: 0,
+            filled: 0,
+            is_at_end: false,
             at: from.max(HEADER_BYTES as u64),
             damaged: 0,
         }
@@ -157,15 +162,18 @@ impl<R: ReadAt> Scan<R> {
 
     /// Up to `count` bytes at an offset, fewer at the end.
     fn bytes(&mut self, offset: u64, count: usize) -> io::Result<&[u8]> {
-        let end = self.window_from + self.window.len() as u64;
-        if offset < self.window_from || offset + count as u64 > end {
-            self.window.resize(WINDOW_BYTES, 0);
-            let filled = self.source.read_up_to(&mut self.window, offset)?;
-            self.window.truncate(filled);
+        let end = self.window_from + self.filled as u64;
+        let is_behind = offset + count as u64 > end && !self.is_at_end;
+        if offset < self.window_from || offset > end || is_behind {
+            if self.window.is_empty() {
+                self.window = vec![0; WINDOW_BYTES];
+            }
+            self.filled = self.source.read_up_to(&mut self.window, offset)?;
+            self.is_at_end = self.filled < WINDOW_BYTES;
             self.window_from = offset;
         }
-        let from = usize::try_from(offset - self.window_from).expect("a window has 8 MiB");
-        let to = (from + count).min(self.window.len());
-        Ok(&self.window[from..to])
+        let from = usize::try_from(offset - self.window_from).expect("a window has 4 MiB");
+        let to = (from + count).min(self.filled);
+        Ok(&self.window[from.min(to)..to])
     }
 }

@@ -25,7 +25,7 @@ const WAITING_MAX: usize = 16 * 1024;
 const IDLE: Duration = Duration::from_secs(4);
 
 /// The senders of wants.
-pub(super) struct Post {
+pub(crate) struct Post {
     shared: Arc<Shared>,
 }
 

@@ -12,11 +12,11 @@ const DIGEST_BYTES_MIN: usize = 20;
 const DIGEST_BYTES_MAX: usize = 64;
 
 /// The key of a block: its multihash, which CIDs of both versions share.
-pub type Key = Multihash<64>;
+pub(crate) type Key = Multihash<64>;
 
 /// A CID without its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix {
+pub(crate) struct Prefix {
     version: u64,
     codec: u64,
     hash: u64,
@@ -25,7 +25,7 @@ pub struct Prefix {
 
 impl Prefix {
     /// SHA2-256 and dag-pb: all that CIDs of version 0 can say.
-    pub const V0: Self = Self {
+    pub(crate) const V0: Self = Self {
         version: 0,
         codec: DAG_PB,
         hash: SHA2_256,
@@ -34,7 +34,7 @@ impl Prefix {
 
     /// The prefix of a CID.
     #[must_use]
-    pub fn of(cid: &Cid) -> Self {
+    pub(crate) fn of(cid: &Cid) -> Self {
         Self {
             version: match cid.version() {
                 Version::V0 => 0,
@@ -49,7 +49,7 @@ impl Prefix {
     /// Reads four unsigned varints; `None` for bytes that are no prefix of a CID with a digest of 20 to 64
     /// bytes.
     #[must_use]
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = varint(bytes)?;
         let (codec, rest) = varint(rest)?;
         let (hash, rest) = varint(rest)?;
@@ -67,7 +67,7 @@ impl Prefix {
 
     /// Four unsigned varints.
     #[must_use]
-    pub fn to_bytes(self) -> Vec<u8> {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8);
         for value in [self.version, self.codec, self.hash, self.length as u64] {
             prost::encoding::encode_varint(value, &mut bytes);
@@ -78,7 +78,7 @@ impl Prefix {
     /// Hashes the data of a block; `None` for data that is too long, for hash functions that are not
     /// supported, and for lengths that the function does not have.
     #[must_use]
-    pub fn hash(&self, data: &[u8]) -> Option<Key> {
+    pub(crate) fn hash(&self, data: &[u8]) -> Option<Key> {
         if data.len() > BLOCK_BYTES_MAX {
             return None;
         }

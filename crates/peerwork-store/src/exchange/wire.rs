@@ -102,7 +102,7 @@ pub enum WantType {
 /// A block of a message.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Payload {
-    /// See [`Prefix`].
+    /// Four unsigned varints: the CID's version, codec, hash function and length of the digest.
     #[prost(bytes = "bytes", tag = "1")]
     pub prefix: Bytes,
     /// The block's data.

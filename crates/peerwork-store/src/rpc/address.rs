@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use hyper::{Uri, http::uri::Authority};
+use hyper::{
+    Uri,
+    http::uri::{Authority, PathAndQuery},
+};
 use multiaddr::{Multiaddr, Protocol};
 
 /// The address of a daemon's RPC API.
@@ -17,13 +20,6 @@ pub struct ApiAddress {
     "{0:?} is not the address of an RPC API; write a multiaddr as /ip4/127.0.0.1/tcp/5001 or /dns4/localhost/tcp/5001, or a URL as http://127.0.0.1:5001"
 )]
 pub struct AddressError(String);
-
-impl ApiAddress {
-    /// The host and port of the API.
-    pub(super) fn authority(&self) -> &Authority {
-        &self.authority
-    }
-}
 
 impl FromStr for ApiAddress {
     type Err = AddressError;
@@ -61,7 +57,7 @@ fn of_multiaddr(text: &str) -> Option<Authority> {
 fn of_url(text: &str) -> Option<Authority> {
     let uri: Uri = text.parse().ok()?;
     let bare = matches!(
-        uri.path_and_query().map(|path| path.as_str()),
+        uri.path_and_query().map(PathAndQuery::as_str),
         None | Some("/")
     );
     let authority = uri.authority()?;

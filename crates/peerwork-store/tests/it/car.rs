@@ -28,7 +28,7 @@ const LIMITS: Limits = Limits {
 async fn written(memory: &Memory, roots: &[Cid]) -> Vec<u8> {
     let (mut out, mut told) = (Vec::new(), 0);
     let walked = car::export(memory.source(), roots, &mut out, LIMITS, |bytes| {
-        told += bytes
+        told += bytes;
     });
     walked.await.unwrap();
     assert_eq!(told, out.len() as u64);
@@ -37,7 +37,9 @@ async fn written(memory: &Memory, roots: &[Cid]) -> Vec<u8> {
 
 fn imported(bytes: &[u8]) -> Result<(Memory, car::Imported), CarError> {
     let (mut memory, mut told) = (Memory::default(), 0);
-    let done = car::import(bytes, &mut memory, &mut |bytes| told += bytes)?;
+    let done = car::import(bytes, &mut memory, &mut |bytes| {
+        told += bytes;
+    })?;
     assert_eq!(told, bytes.len() as u64);
     Ok((memory, done))
 }
@@ -132,7 +134,10 @@ async fn version_2_is_read_without_its_index() {
         let whole = out.len() as u64;
         out.extend(b"an index of any form");
         let (mut found, mut told) = (Memory::default(), 0);
-        let done = car::import(&out[..], &mut found, &mut |bytes| told += bytes).unwrap();
+        let done = car::import(&out[..], &mut found, &mut |bytes| {
+            told += bytes;
+        })
+        .unwrap();
         assert_eq!((done.roots, told), (vec![root], whole));
         assert_eq!(found.blocks.len(), memory.blocks.len());
     }

@@ -1,5 +1,5 @@
 //! Behaviour of the store at its public face.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::result_large_err)]
 
 mod car;
 mod disk;

@@ -1,7 +1,7 @@
 //! Starts the parts of a node in order, and pushes the stop of each running part onto the stack.
 //!
 //! ```text
-//!  data directory ▶ ports of HTTP ▶ network ▶ edge ▶ directory ▶ node events ▶ ingress │ API ▶ node.json
+//!  data directory ▶ ports of HTTP ▶ network ▶ edge ▶ directory │ content store ▶ node events ▶ ingress │ API ▶ node.json
 //! ```
 //! The ports of ingress and browsers are bound early, because directory and network announce them. They
 //! are served late, so that on a stop their requests end before the directory says goodbye.

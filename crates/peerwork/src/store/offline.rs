@@ -25,13 +25,12 @@ pub enum OfflineError {
 pub struct OfflineStore {
     store: Store,
     ipfs_api: Option<ApiAddress>,
-    /// The lock of the data directory, where a node has run with it before.
-    _data_dir: Option<DataDir>,
 }
 
 impl OfflineStore {
-    /// Locks the data directory and opens its store, which is created when it is missing. A data directory
-    /// that no node has used stays one: its first node still makes its network.
+    /// Opens the store of a data directory with which no node runs; it is created when it is missing. The store
+    /// is locked until the value is dropped. A data directory that no node has used stays one: its first node
+    /// still makes its network.
     ///
     /// Blocks the thread.
     ///
@@ -45,11 +44,9 @@ impl OfflineStore {
         let ipfs_api = settings.ipfs_api.clone();
         let settings = settings.in_data_dir(data_dir);
         let store = Store::open(settings)?;
-        Ok(Self {
-            store,
-            ipfs_api,
-            _data_dir: held,
-        })
+        // From here on the lock of the store keeps the store of a node away that starts meanwhile.
+        drop(held);
+        Ok(Self { store, ipfs_api })
     }
 
     /// The store, and a kubo daemon where the settings name one.

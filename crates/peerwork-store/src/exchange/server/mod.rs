@@ -186,13 +186,6 @@ impl Server {
             }
         }
     }
-
-    /// Bytes under way to nodes that have not read them yet.
-    #[cfg(test)]
-    fn queued(&self) -> usize {
-        let all = self.shared.config.queued_bytes_max.max(MESSAGE_BYTES_MOST);
-        all - self.shared.bytes.available_permits()
-    }
 }
 
 impl Shared {

@@ -115,13 +115,16 @@ impl Inner {
 
     /// Takes a verified block of a node into the store, if it is wanted. Blocks the thread.
     pub(crate) fn take(&self, node: NodeId, key: &Key, data: &bytes::Bytes) -> Taken {
-        let cid = match self.core.lock().takes(node, key) {
-            Take::Wanted(cid) => cid,
-            Take::Duplicate => {
-                self.core.lock().duplicate(node, key, data.len());
-                return Taken::Duplicate;
+        let cid = {
+            let mut core = self.core.lock();
+            match core.takes(node, key) {
+                Take::Wanted(cid) => cid,
+                Take::Duplicate => {
+                    core.duplicate(node, key, data.len());
+                    return Taken::Duplicate;
+                }
+                Take::Unasked => return Taken::Unasked,
             }
-            Take::Unasked => return Taken::Unasked,
         };
         let block = Block::trusted(cid, data.clone());
         if let Err(error) = self.writer.lock().put(block.clone()) {

@@ -13,8 +13,6 @@ mod driver;
 mod inner;
 mod provider;
 mod standing;
-#[cfg(test)]
-mod tests;
 mod wants;
 mod window;
 

@@ -22,6 +22,8 @@ const SLOW_AFTER: Duration = Duration::from_secs(2);
 const SLOWER: f64 = 4.0;
 /// A liar is left alone so many times as long as others.
 const LIAR_PAUSES: u32 = 10;
+/// A fetch ends when no block came for so many times its patience, even while bytes come.
+const TRICKLE: u32 = 10;
 /// How long a node that does not have one block is not asked for another.
 const LACKING: Duration = Duration::from_secs(1);
 
@@ -301,6 +303,15 @@ impl Core {
         })
     }
 
+    /// Whether nothing came for too long. A large block on a slow link counts while it comes, for a while.
+    fn is_stalled(&self, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(self.progress);
+        let good = |provider: &&Provider| provider.standing == Standing::Good;
+        let heard = self.providers.values().filter(good).map(|p| p.heard).max();
+        let quiet = heard.is_none_or(|at| now.saturating_duration_since(at) >= self.patience);
+        waited >= self.patience && (quiet || waited >= self.patience * TRICKLE)
+    }
+
     /// Ends the wants that no known node has, and all wants after too long a time without progress.
     pub(super) fn end_hopeless(&mut self, now: Instant) -> Vec<(Vec<Waiter>, FetchError)> {
         let hopeless: Vec<Key> = {
@@ -322,9 +333,8 @@ impl Core {
                 ended.push((waiters, FetchError::NotFound { cid, asked }));
             }
         }
-        let waited = now.saturating_duration_since(self.progress);
         if let Some(cid) = self.wants.any()
-            && waited >= self.patience
+            && self.is_stalled(now)
         {
             let patience = self.patience;
             let error = FetchError::Stalled {

@@ -16,7 +16,7 @@ const MOST_BYTES: f64 = (32_u32 << 20) as f64;
 /// How long a provider works for this node without a further want.
 const AHEAD: Duration = Duration::from_millis(500);
 /// A rate is measured over at least so long.
-const SAMPLE: Duration = Duration::from_millis(50);
+const SAMPLE: Duration = Duration::from_millis(100);
 
 /// The window of one provider.
 #[derive(Debug, Clone)]
@@ -82,9 +82,9 @@ impl Window {
         }
         let rate = self.sample_bytes as f64 / took.as_secs_f64();
         self.rate = Some(match self.rate {
-            // A higher rate counts at once, so that a fast link is full soon.
-            Some(before) if rate < before => 0.7 * before + 0.3 * rate,
-            _ => rate,
+            // Blocks come in bursts: one sample says little.
+            Some(before) => (before + rate) / 2.0,
+            None => rate,
         });
         self.begin(now);
     }

@@ -76,7 +76,7 @@ async fn connected_nodes_are_asked_without_being_named() {
 async fn several_providers_share_the_work_by_their_speed() {
     let mesh = Mesh::star(3).start().await;
     let nodes: Vec<Peer> = (0..3).map(|i| Peer::new(&mesh[i])).collect();
-    let tree = tree(3, 400, 50_000);
+    let tree = tree(3, 700, 50_000);
     for provider in &nodes[1..] {
         provider.put(&tree.blocks);
     }

@@ -117,14 +117,15 @@ async fn a_slow_provider_does_not_hold_a_fetch_back() {
     // Silence is not what ends the slow node's part.
     let mut patient = config();
     patient.silence = DEADLINE;
+    patient.patience = DEADLINE;
     let nodes: Vec<Peer> = (0..3)
         .map(|i| Peer::with(&mesh[i], patient.clone()))
         .collect();
     let tree = tree(25, 100, 100_000);
     nodes[1].put(&tree.blocks);
     nodes[2].put(&tree.blocks);
-    // 10 MB: two seconds from one node, and a quarter of an hour from the other.
-    for (node, rate) in [(1, 5_000_000), (2, 10_000)] {
+    // 10 MB: two seconds from one node, and a hundred from the other.
+    for (node, rate) in [(1, 5_000_000), (2, 100_000)] {
         let conditions = Conditions {
             bytes_per_second: Some(rate),
             ..Conditions::CLEAR

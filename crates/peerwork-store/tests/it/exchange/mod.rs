@@ -2,6 +2,7 @@
 
 mod fetches;
 mod frames;
+mod helia;
 mod hostile;
 mod kit;
 mod providing;

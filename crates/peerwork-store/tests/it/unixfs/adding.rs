@@ -101,13 +101,13 @@ fn hidden_names_are_skipped_unless_asked_or_named() {
     fs::write(tree.join(".git/head"), b"x").unwrap();
     fs::write(tree.join(".env"), b"x").unwrap();
     fs::write(tree.join("seen"), b"x").unwrap();
-    let (events, _) = added(&[tree.clone()], &RECURSIVE);
+    let (events, _) = added(std::slice::from_ref(&tree), &RECURSIVE);
     assert_eq!(paths(&events), ["tree/seen", "tree"]);
     let all = AddOptions {
         hidden: true,
         ..RECURSIVE
     };
-    let (events, _) = added(&[tree.clone()], &all);
+    let (events, _) = added(std::slice::from_ref(&tree), &all);
     let expected = [
         "tree/.env",
         "tree/.git/head",
@@ -161,7 +161,7 @@ fn a_missing_or_unreadable_path_is_named() {
     if !nix::unistd::geteuid().is_root() {
         let secret = folder.path().join("secret");
         fs::write(&secret, b"x").unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
         let error = refused(folder.path(), &RECURSIVE).to_string();
         assert!(error.contains("secret"), "{error}");
     }
@@ -327,7 +327,7 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
             length: to,
         };
         let error = add(
-            &[path.clone()],
+            std::slice::from_ref(&path),
             &AddOptions::default(),
             &mut sink,
             &mut |_| {},
@@ -450,7 +450,7 @@ fn mode_and_time_give_the_cids_of_kubo() {
             preserve_mtime,
             ..RECURSIVE
         };
-        let (_, roots) = added(&[path.clone()], &options);
+        let (_, roots) = added(std::slice::from_ref(path), &options);
         assert_eq!(roots[0].cid.to_string(), cid, "{options:?}");
     }
 }
@@ -483,7 +483,7 @@ fn mode_and_time_of_a_tree_give_the_cids_of_kubo() {
         preserve_mtime: true,
         ..RECURSIVE
     };
-    let (events, roots) = added(&[root.clone()], &options);
+    let (events, roots) = added(std::slice::from_ref(&root), &options);
     let expected = "QmSioyvQuXetxg7uo8FswGn9XKKEsisDq1HTMzGyWbw2R6";
     assert_eq!(roots[0].cid.to_string(), expected);
     assert_eq!(paths(&events).len(), 10);

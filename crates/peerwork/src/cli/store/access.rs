@@ -7,7 +7,11 @@
 //! | `--data-dir` | that of the node which runs with it; where none runs, the directory's own, which stays locked |
 //! | neither | that of the only running node of this user; where none runs, that of the default data directory |
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use peerwork::{
@@ -19,11 +23,18 @@ use peerwork_api::{
     store::{MESSAGE_BYTES_MAX, v1::store_client::StoreClient},
 };
 
+use peerwork_store::OpenError;
+
 use super::settings::StoreFlags;
 use crate::cli::{
     operator::{NodeOrFolder, node_or_folder},
     settings::Resolved,
 };
+
+/// How long a command waits for another one that uses the store.
+const IN_USE: Duration = Duration::from_secs(2);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The client of a node's store.
 pub(super) type Client = StoreClient<Connection>;
@@ -52,7 +63,7 @@ pub(super) async fn open(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Acce
         NodeOrFolder::Folder(folder) => folder,
     };
     let settings: config::Store = resolved.own.config();
-    let opening = tokio::task::spawn_blocking(move || OfflineStore::open(&folder, &settings));
+    let opening = tokio::task::spawn_blocking(move || opened(&folder, &settings));
     match opening.await.context("opening the store ended early")? {
         Ok(store) => Ok(Access::Folder(Arc::new(store))),
         Err(OfflineError::DataDir(DataDirError::InUse(folder))) => anyhow::bail!(
@@ -61,5 +72,19 @@ pub(super) async fn open(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Acce
             folder.display()
         ),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens the store of a folder, and waits shortly for another command that uses it. Blocks the thread.
+fn opened(folder: &Path, settings: &config::Store) -> Result<OfflineStore, OfflineError> {
+    let end = Instant::now() + IN_USE;
+    loop {
+        match OfflineStore::open(folder, settings) {
+            Err(
+                OfflineError::DataDir(DataDirError::InUse(_))
+                | OfflineError::Open(OpenError::InUse { .. }),
+            ) if Instant::now() < end => std::thread::sleep(PAUSE),
+            opened => return opened,
+        }
     }
 }

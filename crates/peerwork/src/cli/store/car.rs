@@ -152,6 +152,10 @@ fn stored(
 pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Result<()> {
     let access = context.open().await?;
     let root = flags.root.cid;
+    let source = source::open(&access, &root, &flags.sources).await?;
+    // Nothing is written where there is nothing to export.
+    let first = async { Ok(source.get(&root).await?) };
+    context.unless_stopped(first).await?;
     let (writer, unfinished): (Pin<Box<dyn AsyncWrite + Send>>, _) = match &flags.output {
         None => (Box::pin(tokio::io::stdout()), None),
         Some(path) => {
@@ -162,7 +166,6 @@ pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Res
         }
     };
     let work = async {
-        let source = source::open(&access, &root, &flags.sources).await?;
         let mut meter = Meter::new("export", context.form, flags.quiet.shown());
         let roots = [root];
         let exported = car::export(source, &roots, writer, Limits::WIDE, |bytes| {

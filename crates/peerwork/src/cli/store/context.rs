@@ -102,12 +102,14 @@ impl Context {
             signal = signals.next() => signal,
         };
         self.stop.cancel();
-        tokio::select! {
+        let is_done = tokio::select! {
             biased;
             // The work may have come to its end all the same.
-            Ok(Ok(())) = timeout(END, &mut work) => return Ok(()),
-            _ = signals.next() => {}
-            else => {}
+            ended = timeout(END, &mut work) => matches!(ended, Ok(Ok(()))),
+            _ = signals.next() => false,
+        };
+        if is_done {
+            return Ok(());
         }
         anyhow::bail!("ended by a signal: {signal}; {}", self.kept.text())
     }

@@ -33,7 +33,10 @@ use self::{
     settings::RoomFlags,
     tasks::{CollectFlags, PinFlags, RootFlag, VerifyFlags},
 };
-pub(crate) use self::{read::StoreStat, settings::StoreFlags};
+pub(crate) use self::{
+    read::StoreStat,
+    settings::{ByteSize, StoreFlags},
+};
 use super::{
     command::{Call, Command},
     runtime::block_on,

@@ -42,14 +42,18 @@ fn a_node_takes_the_same_settings_and_the_table_makes_it_serve() {
     fs::create_dir(world.path().join("home")).unwrap();
     let file = "[store]\nmax = \"3GB\"\nipfs-api = \"/ip4/127.0.0.1/tcp/5001\"\n";
     fs::write(world.path().join("home/peerwork.toml"), file).unwrap();
-    let _node = node(&world, "home", "--store-reserve 1MB");
+    let more = "--store-reserve 1MB --relay --relay-ingress off";
+    let node = node(&world, "home", more);
     let stat: Value = serde_json::from_str(&world.run(STAT)).unwrap();
     assert_eq!(stat["max_bytes"], 3_000_000_000_u64);
     assert_eq!(stat["serves"], true);
-    let line = "directory show";
-    let id = &_node.at.node_id;
-    let shown = world.run(&format!("{line} {id} --data-dir home"));
-    assert!(shown.contains("store/1"), "{shown}");
+    let id = &node.at.node_id;
+    world.shows(&format!("directory show {id} --data-dir home"), "store/1");
+    let checked = world.run("node check --data-dir home");
+    assert!(
+        checked.contains("the content store, of at most 3000000000 bytes"),
+        "{checked}"
+    );
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The decoders of strangers' bytes, for the fuzz targets: each panics where it breaks its own rules.
 
-pub use crate::disk::fuzzing::{pins_log, segment};
-
 use std::sync::Arc;
 
 use async_trait::async_trait;

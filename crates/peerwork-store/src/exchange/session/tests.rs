@@ -1,1 +1,0 @@
-//! Steps of the state of a session.
