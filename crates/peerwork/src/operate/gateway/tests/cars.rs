@@ -74,7 +74,7 @@ async fn a_car_holds_the_blocks_of_its_scope_in_depth_first_order() {
     let large = format!("{path}/large?dag-scope=entity");
     assert_eq!(car(&gateway, &large).await, with(leaves));
     for (bytes, parts) in [
-        ("0:*", &leaves[..]),
+        ("0:*", leaves),
         ("0:262143", &leaves[..1]),
         ("0:262144", &leaves[..2]),
         ("262144:262144", &leaves[1..2]),
