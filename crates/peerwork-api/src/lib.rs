@@ -1,5 +1,5 @@
 //! This crate serves a node's APIs: JSON-RPC with node events, operator gRPC, metrics and health,
-//! and the port for browsers.
+//! the port for browsers, and the gateway to content.
 //!
 //! ```text
 //!                       ┌──────────────── peerwork-api ────────────────┐
@@ -7,12 +7,13 @@
 //!  operator, CLI ─gRPC─▶│ operator├─▶ NodeServices ◀───────── the node  │
 //!  Prometheus, probes ──┤ admin   ┘        │                           │
 //!  browsers ────────────┤ front ─▶ FrontService (trait) ◀─ the network │
+//!  readers of content ──┤ gateway ─▶ GatewayService ◀──────── the store│
 //!                       │                  └─ ServiceError ─▶ codes    │
 //!                       └──────────────────────────────────────────────┘
 //! ```
 //!
 //! Only this crate maps failures to HTTP, JSON-RPC and gRPC codes, in one table ([`codes`]). Each
-//! domain ([`node`], [`peers`], [`relays`], [`directory`], [`invitations`],
+//! domain ([`node`], [`peers`], [`relays`], [`directory`], [`invitations`], [`store`],
 //! [`events`]) has a module with its
 //! service trait, its values and its messages. [`NodeServices`] holds one service for each domain
 //! that the node has. [`Server::start`] opens the listeners, [`Handle::stop`] closes them.
@@ -27,6 +28,7 @@ pub mod events;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gateway;
 pub mod invitations;
 mod jsonrpc;
 mod metrics;
@@ -39,6 +41,7 @@ mod routes;
 mod server;
 mod services;
 mod start_error;
+pub mod store;
 
 pub use error::{ErrorKind, ServiceError};
 pub use front::{

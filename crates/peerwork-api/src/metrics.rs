@@ -22,6 +22,7 @@ pub(crate) enum Contract {
     JsonRpcHttp,
     JsonRpcSocket,
     Operator,
+    Gateway,
 }
 
 impl Contract {
@@ -30,6 +31,7 @@ impl Contract {
             Self::JsonRpcHttp => "json_rpc_http",
             Self::JsonRpcSocket => "json_rpc_socket",
             Self::Operator => "operator",
+            Self::Gateway => "gateway",
         }
     }
 }
@@ -88,6 +90,7 @@ pub(crate) struct Metrics {
     pub(crate) subscriptions: Gauge,
     pub(crate) events_sent: Counter,
     pub(crate) slow_readers: Counter,
+    pub(crate) gateway_bytes: Counter,
 }
 
 impl Metrics {
@@ -120,6 +123,11 @@ impl Metrics {
             "slow_readers",
             "WebSockets closed because their client did not keep up",
             metrics.slow_readers.clone(),
+        );
+        api.register(
+            "gateway_bytes",
+            "Bytes of content sent by the gateway",
+            metrics.gateway_bytes.clone(),
         );
         metrics
     }

@@ -13,6 +13,8 @@ pub enum Purpose {
     Metrics,
     /// WebSockets for the network, and the status pages of a relay.
     Front,
+    /// The HTTP gateway to content.
+    Gateway,
 }
 
 impl Purpose {
@@ -24,6 +26,7 @@ impl Purpose {
             Self::Operator => "--grpc-address",
             Self::Metrics => "--metrics",
             Self::Front => "--websocket",
+            Self::Gateway => "--gateway",
         }
     }
 
@@ -35,6 +38,7 @@ impl Purpose {
             Self::Operator => "operator",
             Self::Metrics => "metrics",
             Self::Front => "relay-front",
+            Self::Gateway => "gateway",
         }
     }
 }

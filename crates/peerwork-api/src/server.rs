@@ -4,13 +4,14 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use peerwork_listener::{
-    Bound, Bounds, Config as ListenerConfig, Lifetime, Listener, Stopped, Wire,
+    Bound, Bounds, Config as ListenerConfig, Lifetime, Listener, Serve, Stopped, Wire,
 };
 
 use crate::{
     admin::{self, Admin},
     config::{AdminPages, Config, JsonRpcConfig, OperatorConfig},
     front::{self, FrontService},
+    gateway::{GatewayConfig, GatewayPort, GatewayService},
     jsonrpc,
     metrics::{Metrics, SharedRegistry},
     operator,
@@ -175,12 +176,24 @@ impl Shared {
         wire: Wire,
         router: Router,
     ) -> Result<(), StartError> {
+        self.listen(purpose, bound, config, wire, Routes(router))
+            .await
+    }
+
+    async fn listen(
+        &self,
+        purpose: Purpose,
+        bound: Bound,
+        config: ListenerConfig,
+        wire: Wire,
+        serve: impl Serve,
+    ) -> Result<(), StartError> {
         let listener = Listener {
             name: purpose.name(),
             bound,
             config,
             wire,
-            serve: Arc::new(Routes(router)),
+            serve: Arc::new(serve),
             counters: self.metrics.connections_of(purpose.name()),
             lifetime: self.lifetime.clone(),
         };
@@ -250,6 +263,27 @@ impl Handle {
         shared
             .serve(Purpose::Front, bound, config.clone(), Wire::Http1, router)
             .await
+    }
+
+    /// Serves a gateway at a port of its own until the stop, and gives the address of the port.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`] when the address cannot be bound, [`StartError::Certificate`] when the
+    /// certificate cannot be used.
+    pub async fn serve_gateway(
+        &self,
+        config: &GatewayConfig,
+        service: Arc<dyn GatewayService>,
+    ) -> Result<SocketAddr, StartError> {
+        let shared = &self.shared;
+        let bound = bind(Purpose::Gateway, config.address).await?;
+        let address = bound.address();
+        let port = GatewayPort::new(config, address, service, shared.metrics.clone());
+        let (http, wire) = (config.http.clone(), Wire::Http1);
+        shared
+            .listen(Purpose::Gateway, bound, http, wire, port)
+            .await?;
+        Ok(address)
     }
 
     /// Accepts no more connections, lets open requests finish within the stop deadline, and aborts

@@ -1,11 +1,12 @@
 //! `NodeServices` holds the services that the APIs call, one for each domain of requests: node, peers,
-//! relays, directory, invitations, events.
+//! relays, directory, invitations, store, events.
 
 use std::sync::Arc;
 
 use crate::{
     directory::DirectoryService, error::ServiceError, events::EventsService,
     invitations::InvitationsService, node::NodeService, peers::PeersService, relays::RelaysService,
+    store::StoreService,
 };
 
 /// Declares [`NodeServices`] from one line for each domain.
@@ -39,6 +40,8 @@ domains! {
     directory: DirectoryService;
     /// Tickets, which invite to the network.
     invitations: InvitationsService;
+    /// The content store.
+    store: StoreService;
     /// Node events.
     events: EventsService;
 }

@@ -120,6 +120,7 @@ async fn ask(core: Arc<Core>, node: NodeId, places: Arc<Semaphore>) {
         let question = request::Kind::Snapshot(SnapshotRequest {
             network: core.config.network.clone(),
             relays_only: leaf,
+            offering: String::new(),
         });
         let fetched = ask::fetch(&core, node, question).await;
         drop(place);

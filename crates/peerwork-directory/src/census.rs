@@ -33,6 +33,7 @@ async fn count(network: &Network, name: &str, relay: NodeId, deadline: Instant) 
     let question = request::Kind::Snapshot(SnapshotRequest {
         network: name.to_owned(),
         relays_only: false,
+        offering: String::new(),
     });
     frames.write(&Request::from(question)).await.ok()?;
     let mut counted = 0;

@@ -19,7 +19,7 @@ use crate::{
     error::{Invalid, StartError},
     inventory::Inventory,
     offer::{Kind, Offer},
-    protocol::{PROTOCOL_NAME, request},
+    protocol::{PROTOCOL_NAME, SnapshotRequest, request},
     pusher::{self, TARGETS_MAX},
     reservations::ReservationStatus,
     route::{self, Route},
@@ -151,6 +151,28 @@ impl Directory {
             }
         }
         None
+    }
+
+    /// Returns the live nodes that offer a service of this kind, after asking the connected relays for
+    /// those that this node does not know. A relay knows them all, and asks nobody.
+    pub async fn find_offering(&self, kind: &Kind, deadline: Instant) -> Vec<Arc<Entry>> {
+        let core = &self.service.core;
+        if core.config.participation == Participation::Leaf {
+            let asked = self.listeners().into_iter().map(|relay| async move {
+                let question = request::Kind::Snapshot(SnapshotRequest {
+                    network: core.config.network.clone(),
+                    relays_only: false,
+                    offering: kind.to_string(),
+                });
+                match timeout_at(deadline, ask::fetch(core, relay, question)).await {
+                    Err(_) => tracing::debug!(%relay, "no answer about an offer in time"),
+                    Ok(Err(error)) => tracing::debug!(%relay, %error, "no answer about an offer"),
+                    Ok(Ok(_)) => {}
+                }
+            });
+            join_all(asked).await;
+        }
+        self.offering(kind)
     }
 
     /// Subscribes to events from this moment on, this node's own announcements included. A reader that

@@ -240,6 +240,9 @@ pub struct SnapshotRequest {
     /// Only nodes that are relays.
     #[prost(bool, tag = "2")]
     pub relays_only: bool,
+    /// Only nodes with an offer of this kind; empty for all nodes.
+    #[prost(string, tag = "3")]
+    pub offering: String,
 }
 
 /// A response of a relay.

@@ -14,12 +14,13 @@ use crate::{
     core::{CALL, Core},
     error::Refusal,
     limiter::Action,
+    offer::{InvalidKind, Kind},
     protocol::{
         Accepted, CHUNK_BYTES, CHUNK_ENVELOPES_MAX, Chunk, Frames, PROTOCOL,
         REQUESTS_PER_STREAM_MAX, Refused, RefusedReason, Request, Response, SnapshotRequest,
         request, response,
     },
-    state::Outcome,
+    state::{Entry, Outcome},
 };
 
 /// Streams at once. Each holds at most one frame each way, about 200 KiB, so 100 MiB at worst. One
@@ -172,10 +173,11 @@ impl Server {
         let (Ok(_place), Some(_share)) = (place, self.snapshots_by_node.take(node)) else {
             return write(frames, busy()).await;
         };
-        let relays_only = asked.relays_only;
-        let envelopes = self.core.with_state(|state| {
-            state.snapshot(|entry| !relays_only || entry.advertisement.is_relay())
-        });
+        let wanted = match wanted(asked) {
+            Ok(wanted) => wanted,
+            Err(refusal) => return write(frames, refused(&refusal)).await,
+        };
+        let envelopes = self.core.with_state(|state| state.snapshot(wanted));
         tracing::debug!(%node, envelopes = envelopes.len(), "sending a snapshot");
         let mut envelopes = envelopes.into_iter().peekable();
         loop {
@@ -196,6 +198,23 @@ impl Server {
             }
         }
     }
+}
+
+/// The nodes that a snapshot is asked for.
+fn wanted(asked: &SnapshotRequest) -> Result<impl FnMut(&Entry) -> bool + use<>, Refusal> {
+    let relays_only = asked.relays_only;
+    let offering: Option<Kind> = match asked.offering.as_str() {
+        "" => None,
+        kind => Some(kind.parse().map_err(|error| {
+            let error: InvalidKind = error;
+            Refusal::Malformed(error.to_string())
+        })?),
+    };
+    Ok(move |entry: &Entry| {
+        let advertisement = &entry.advertisement;
+        let offers = |kind: &Kind| advertisement.offers.get(kind).is_some();
+        (!relays_only || advertisement.is_relay()) && offering.as_ref().is_none_or(offers)
+    })
 }
 
 async fn write(frames: &mut Frames<Stream>, response: response::Kind) -> io::Result<()> {

@@ -99,6 +99,9 @@ pub enum StoreError {
     /// The index failed.
     #[error("the index of the store: {0}")]
     Index(String),
+    /// A store that is not on this machine's disk refused a block, or cannot be reached.
+    #[error("{0}")]
+    Refused(String),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

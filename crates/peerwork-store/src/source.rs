@@ -19,6 +19,14 @@ pub enum GetError {
         /// The places that were asked: "in the local store", or the nodes by id.
         asked: String,
     },
+    /// The nodes that were asked did not deliver the block in time.
+    #[error("block {cid} did not come {asked}")]
+    TimedOut {
+        /// The block.
+        cid: Cid,
+        /// The time, and the nodes that were asked.
+        asked: String,
+    },
     /// The source failed.
     #[error("reading block {cid}: {reason}")]
     Failed {

@@ -135,6 +135,11 @@ impl Connector {
         self
     }
 
+    /// The id of this node.
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.network.node_id()
+    }
+
     /// The token that is cancelled when the network stops.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.network.stopping()
@@ -183,6 +188,17 @@ impl Connector {
                 "the connection failed while the tunnel was opened: {error}"
             ))),
             Err(error) => Err(ConnectError::BadAnswer(error.to_string())),
+        }
+    }
+
+    /// Connects to a node that the routes know, unless it is connected, for protocols beside the tunnel.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when no route is known, or none leads to the node.
+    pub async fn reach(&self, node: NodeId, deadline: Instant) -> Result<(), ConnectError> {
+        match self.is_connected(node) {
+            true => Ok(()),
+            false => self.dial(node, deadline).await,
         }
     }
 

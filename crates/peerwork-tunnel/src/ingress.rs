@@ -1,11 +1,12 @@
 //! The HTTP server of a relay: `/edge/{node}/{port}/…` leads to an app behind an edge, and a port may
-//! belong to one app.
+//! belong to one app. Paths below `/ipfs/` belong to the node's content service, where it has one.
 //!
 //! ```text
 //!  peerwork-listener ─▶ session.rs ─▶ service.rs: parse (path.rs) → authorize → admit (admission.rs)
 //!  (accept, TLS,         → route, connect or take from the pool (exchange.rs) → forward
 //!   deadlines)           → body (download.rs) or upgrade (upgrade.rs)
-//!                         └─ login of browsers, at an app's own port (login.rs)
+//!                         ├─ login of browsers, at an app's own port (login.rs)
+//!                         └─ content of the node, below /ipfs/ (content_answer.rs)
 //!                                  └──▶ finish.rs, in every case
 //! ```
 //! The ingress accepts HTTP/1.1 and HTTP/2, with or without TLS, and calls apps by HTTP/1.1. A client
@@ -18,6 +19,8 @@ mod admission;
 mod app;
 mod authorize;
 pub mod config;
+mod content;
+mod content_answer;
 mod cors;
 mod download;
 mod exchange;
@@ -45,6 +48,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 
 pub use config::{APP_PORTS_MAX, About, AppPaths, AppPort, Config, Deadlines, Limits};
+pub use content::{Content, ContentAnswer, ContentBody};
 pub use port::Ports;
 
 use crate::{
@@ -116,6 +120,7 @@ impl Ingress {
             login: Login::new(),
             cors,
             app_paths: config.app_paths,
+            content: config.content,
             about: about(&config.about),
             requests: Requests::new(&config.limits),
             deadlines: config.deadlines,

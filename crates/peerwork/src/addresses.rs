@@ -23,6 +23,8 @@ pub struct Addresses {
     pub metrics: Option<SocketAddr>,
     /// The port for browsers.
     pub front: Option<SocketAddr>,
+    /// The HTTP gateway to content.
+    pub gateway: Option<SocketAddr>,
     /// The HTTP ports that have a certificate.
     pub tls: TlsPorts,
 }
@@ -84,6 +86,12 @@ impl Addresses {
     #[must_use]
     pub fn metrics_url(&self) -> Option<String> {
         self.metrics.map(|at| url("http", false, at))
+    }
+
+    /// The URL of the gateway to content without a path.
+    #[must_use]
+    pub fn gateway_url(&self) -> Option<String> {
+        self.gateway.map(|at| url("http", false, at))
     }
 
     /// The URL of the port for browsers without a path.

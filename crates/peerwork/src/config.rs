@@ -5,17 +5,25 @@
 //! the environment; a library user fills them directly. A node without a role is a peer: it only calls
 //! others.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 pub use peerwork_api::config::{JsonRpcConfig, OperatorConfig};
+pub use peerwork_api::gateway::GatewayConfig;
 use peerwork_api::node::{EdgeOffer, OfferedPort};
 pub use peerwork_api::{IceServer, PubsubType};
 use peerwork_directory::Participation;
 use peerwork_identity::{Keypair, NetworkFile};
 pub use peerwork_net::config::{Hub, RelayServer};
+pub use peerwork_store::rpc::ApiAddress;
 use peerwork_tunnel::{edge, ingress};
 
 pub use crate::access::RelayToken;
+
+/// The folder of the content store in the data directory.
+const STORE_FOLDER: &str = "store";
 
 /// Settings of a [`Node`](crate::Node).
 #[derive(Debug, Clone)]
@@ -46,6 +54,10 @@ pub struct Config {
     pub relay: Option<Relay>,
     /// The edge role: ports of this machine that the network may call.
     pub edge: Option<Edge>,
+    /// The HTTP gateway to content, at a port of its own; it needs a data directory, whose store it reads.
+    pub gateway: Option<GatewayConfig>,
+    /// The content store, which a node with a data directory has.
+    pub store: Store,
     /// JSON-RPC, operator gRPC and metrics. Without an operator token, the node uses the token of the
     /// data directory.
     pub api: peerwork_api::config::Config,
@@ -68,6 +80,8 @@ impl Config {
             directory: peerwork_directory::Config::new(id, Participation::Leaf),
             relay: None,
             edge: None,
+            gateway: None,
+            store: Store::default(),
             api: peerwork_api::config::Config::default(),
         }
     }
@@ -128,6 +142,46 @@ pub struct Front {
     pub ice_servers: Vec<IceServer>,
     /// The gossip protocol that `relay-config.json` names for pages.
     pub pubsub_type: PubsubType,
+}
+
+/// Settings of the content store.
+///
+/// A node with a data directory opens its store when a command first needs it, and at the start where it
+/// serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Whether the node serves its blocks to the nodes of its network, and announces its pins
+    /// (`--store`).
+    pub serve: bool,
+    /// The most bytes that the store's files take.
+    pub max: u64,
+    /// The bytes of the disk that stay free.
+    pub reserve: u64,
+    /// The RPC API of a kubo daemon that is asked for blocks too.
+    pub ipfs_api: Option<ApiAddress>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            serve: false,
+            max: peerwork_store::config::MAX_DEFAULT,
+            reserve: peerwork_store::config::RESERVE_DEFAULT,
+            ipfs_api: None,
+        }
+    }
+}
+
+impl Store {
+    /// The settings of the store in a data directory.
+    #[must_use]
+    pub fn in_data_dir(&self, data_dir: &Path) -> peerwork_store::Config {
+        peerwork_store::Config {
+            path: data_dir.join(STORE_FOLDER),
+            max: self.max,
+            reserve: self.reserve,
+        }
+    }
 }
 
 /// Settings of the edge role.

@@ -111,6 +111,11 @@ impl DataDir {
     }
 }
 
+/// Whether a node has run with the directory before.
+pub(crate) fn has_lock_file(path: &Path) -> bool {
+    path.join(LOCK_FILE).exists()
+}
+
 /// Whether a running node holds the directory; also true where the system does not tell. The look holds the
 /// lock for a moment, in which a node that starts would be refused: use it where that is worth it.
 pub(crate) fn is_held(path: &Path) -> bool {

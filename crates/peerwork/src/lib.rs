@@ -22,6 +22,7 @@ mod operate;
 pub mod records;
 mod routes;
 pub mod runtime_file;
+pub mod store;
 mod tasks;
 mod time;
 pub mod webapp;

@@ -4,6 +4,7 @@ mod certificate;
 mod error;
 mod events;
 mod forwarding;
+mod gateway;
 mod network_file;
 mod parts;
 mod stack;

@@ -137,6 +137,7 @@ mod tests {
                 jsonrpc: None,
                 ingress: None,
                 front: None,
+                gateway: None,
                 p2p: Vec::new(),
                 started_at: 1,
             },

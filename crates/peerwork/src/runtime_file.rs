@@ -33,6 +33,9 @@ pub struct RuntimeFile {
     /// The port for browsers.
     #[serde(default)]
     pub front: Option<SocketAddr>,
+    /// The gateway to content.
+    #[serde(default)]
+    pub gateway: Option<SocketAddr>,
     /// Addresses for nodes, each with `/p2p/<id>`.
     pub p2p: Vec<String>,
     /// The start time in milliseconds since 1970.
@@ -145,6 +148,7 @@ mod tests {
                 jsonrpc: None,
                 ingress: None,
                 front: None,
+                gateway: None,
                 p2p: Vec::new(),
                 started_at: 1,
             };
@@ -166,6 +170,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = RuntimeFile {
             front: None,
+            gateway: None,
             pid: 7,
             node_id: "16U".into(),
             grpc: Some(([127, 0, 0, 1], 50000).into()),

@@ -15,6 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("proxy_header", env!("CARGO_BIN_EXE_proxy_header")),
     ("relay_message", env!("CARGO_BIN_EXE_relay_message")),
     ("signed_envelope", env!("CARGO_BIN_EXE_signed_envelope")),
+    ("store_bitswap", env!("CARGO_BIN_EXE_store_bitswap")),
     ("store_car", env!("CARGO_BIN_EXE_store_car")),
     ("store_dag", env!("CARGO_BIN_EXE_store_dag")),
     ("store_segment", env!("CARGO_BIN_EXE_store_segment")),

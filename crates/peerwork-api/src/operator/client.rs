@@ -74,6 +74,33 @@ pub async fn connect(
     token: Option<&OperatorToken>,
     deadline: Duration,
 ) -> Result<Connection, ConnectError> {
+    let endpoint = endpoint(address)?
+        .connect_timeout(deadline)
+        .timeout(deadline);
+    connected(endpoint, address, token, deadline).await
+}
+
+/// Connects as [`connect`] does, for calls with streams that take their time: `deadline` limits the
+/// connection attempt alone, and the caller puts a deadline around each call.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_for_streams(
+    address: &str,
+    token: Option<&OperatorToken>,
+    deadline: Duration,
+) -> Result<Connection, ConnectError> {
+    let endpoint = endpoint(address)?
+        .connect_timeout(deadline)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(STREAM_WINDOW_BYTES * 2);
+    connected(endpoint, address, token, deadline).await
+}
+
+/// The bytes that a node may send ahead on one stream of [`connect_for_streams`].
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+
+fn endpoint(address: &str) -> Result<Endpoint, ConnectError> {
     let malformed = || ConnectError::Address {
         address: address.to_owned(),
     };
@@ -81,10 +108,15 @@ pub async fn connect(
     if authority.port_u16().is_none() {
         return Err(malformed());
     }
-    let endpoint = Endpoint::from_shared(format!("http://{authority}"))
-        .map_err(|_| malformed())?
-        .connect_timeout(deadline)
-        .timeout(deadline);
+    Endpoint::from_shared(format!("http://{authority}")).map_err(|_| malformed())
+}
+
+async fn connected(
+    endpoint: Endpoint,
+    address: &str,
+    token: Option<&OperatorToken>,
+    deadline: Duration,
+) -> Result<Connection, ConnectError> {
     let channel = tokio::time::timeout(deadline, endpoint.connect())
         .await
         .map_err(|_| ConnectError::Deadline {

@@ -19,7 +19,7 @@ pub mod v1 {
 }
 
 pub(crate) use calls::Calls;
-pub use client::{Bearer, Client, ConnectError, Connection, connect, system};
+pub use client::{Bearer, Client, ConnectError, Connection, connect, connect_for_streams, system};
 pub(crate) use server::{Health, router};
 
 /// The descriptors of all protobuf files, for reflection.

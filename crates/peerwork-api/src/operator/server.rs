@@ -15,7 +15,7 @@ use super::{
     v1::system_server::SystemServer,
 };
 use crate::{
-    config::OperatorConfig, directory, invitations, metrics::Metrics, services::NodeServices,
+    config::OperatorConfig, directory, invitations, metrics::Metrics, services::NodeServices, store,
 };
 
 /// Reports the state of the server to gRPC health watchers.
@@ -56,7 +56,8 @@ pub(crate) async fn router(
     .max_encoding_message_size(ANSWER_BYTES_MAX);
     let routes = Routes::new(system)
         .add_service(directory::grpc::server(services.clone(), calls.clone()))
-        .add_service(invitations::grpc::server(services, calls))
+        .add_service(invitations::grpc::server(services.clone(), calls.clone()))
+        .add_service(store::grpc::server(services, calls))
         .add_service(health_service.max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(
             reflection()

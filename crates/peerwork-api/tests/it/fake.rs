@@ -275,6 +275,7 @@ pub(crate) fn services(node: &Arc<FakeNode>) -> NodeServices {
         directory: Some(node.clone()),
         invitations: Some(node.clone()),
         events: Some(node.clone()),
+        store: None,
     }
 }
 

@@ -4,9 +4,11 @@
 
 mod directory;
 mod fake;
+mod gateway;
 mod http;
 mod invitations;
 mod lifecycle;
 mod operator;
 mod page;
 mod socket;
+mod store;

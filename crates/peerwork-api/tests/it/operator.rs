@@ -217,6 +217,7 @@ async fn reflection_lists_the_services_in_both_versions() {
         "grpc.reflection.v1.ServerReflection",
         "peerwork.directory.v1.Directory",
         "peerwork.invitations.v1.Invitations",
+        "peerwork.store.v1.Store",
         "v1.System",
     ];
 

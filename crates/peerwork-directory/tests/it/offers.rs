@@ -63,6 +63,32 @@ async fn a_node_changes_its_offers_while_it_runs_and_all_relays_hear_of_it() {
 }
 
 #[tokio::test]
+async fn a_leaf_asks_its_relay_for_the_nodes_that_offer_a_service() {
+    let relay = relay(relay_config(&[])).await;
+    let mut config = edge_config(&[&relay]);
+    config.me.offers = Offers::new([offer(STORE, 1, b"full")]).unwrap();
+    let offering = edge(config).await;
+    let other = edge(edge_config(&[&relay])).await;
+    let asking = edge(edge_config(&[&relay])).await;
+    for node in [&offering, &other, &asking] {
+        relay.learns(node.id()).await;
+    }
+    asking.learns(relay.id()).await;
+    let deadline = Instant::now() + peerwork_testkit::DEADLINE;
+    let found = asking.directory.find_offering(&STORE, deadline).await;
+    let found: Vec<_> = found.iter().map(|entry| entry.node()).collect();
+    assert_eq!(found, [offering.id()]);
+    assert!(asking.directory.get(other.id()).is_none());
+    assert!(
+        asking
+            .directory
+            .find_offering(&JOBS, deadline)
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
 async fn an_offer_that_changes_all_the_time_is_announced_at_a_bounded_rate() {
     const HEARTBEAT: Duration = Duration::from_secs(4);
     const BURST: u32 = 8;

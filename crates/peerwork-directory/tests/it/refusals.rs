@@ -268,6 +268,7 @@ async fn lookups_and_snapshots_that_come_too_often_are_answered_busy() {
     let snapshot = request::Kind::Snapshot(SnapshotRequest {
         network: "test".to_owned(),
         relays_only: false,
+        offering: String::new(),
     });
     let lookup = request::Kind::Lookup(relay.id().to_bytes());
     for question in [snapshot, lookup] {

@@ -85,6 +85,7 @@ fn requests_and_responses_agree_with_their_schema() {
     let snapshot = SnapshotRequest {
         network: text(),
         relays_only: true,
+        offering: text(),
     };
     for kind in [
         request::Kind::Push(vec![1]),

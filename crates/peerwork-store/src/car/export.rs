@@ -58,9 +58,26 @@ pub fn stream(
     source: Arc<dyn Source>,
     request: Request,
 ) -> impl Stream<Item = Result<Bytes, CarError>> + Send {
+    pieces(source, request.root, Part::new(request))
+}
+
+/// Gives the CAR file as [`stream`] does, with each block each time that it occurs (`dups=y`), so that its
+/// reader need not keep blocks. The limit of blocks counts each time.
+pub fn stream_with_duplicates(
+    source: Arc<dyn Source>,
+    request: Request,
+) -> impl Stream<Item = Result<Bytes, CarError>> + Send {
+    pieces(source, request.root, Part::new(request).repeating())
+}
+
+fn pieces(
+    source: Arc<dyn Source>,
+    root: Cid,
+    part: Part,
+) -> impl Stream<Item = Result<Bytes, CarError>> + Send {
     let mut pieces = VecDeque::new();
-    pieces.push_back(Bytes::from(header::encode(&[request.root])));
-    let start = (Part::new(request), pieces, source);
+    pieces.push_back(Bytes::from(header::encode(&[root])));
+    let start = (part, pieces, source);
     stream::try_unfold(start, |(mut part, mut pieces, source)| async move {
         loop {
             if let Some(piece) = pieces.pop_front() {

@@ -9,6 +9,6 @@ mod import;
 mod scope;
 
 pub use error::CarError;
-pub use export::{export, stream};
+pub use export::{export, stream, stream_with_duplicates};
 pub use import::{Imported, import};
 pub use scope::{EntityBytes, Request, RequestError, Scope};

@@ -115,6 +115,8 @@ pub(super) struct Part {
     names: std::vec::IntoIter<String>,
     stage: Stage,
     seen: Seen,
+    /// Whether blocks are given each time that they occur.
+    repeats: bool,
 }
 
 enum Stage {
@@ -135,10 +137,19 @@ impl Part {
             names: names.into_iter(),
             stage: Stage::Root,
             seen: Seen::default(),
+            repeats: false,
         }
     }
 
-    /// The next blocks, none of which was given before; `None` at the end.
+    /// Gives blocks each time that they occur (`dups=y`).
+    pub(super) fn repeating(self) -> Self {
+        Self {
+            repeats: true,
+            ..self
+        }
+    }
+
+    /// The next blocks, none of which was given before unless they repeat; `None` at the end.
     pub(super) async fn next(
         &mut self,
         source: &Arc<dyn Source>,
@@ -169,7 +180,7 @@ impl Part {
             Stage::All(walk) => return Ok(walk.next().await?.map(|block| vec![block])),
             Stage::Done => return Ok(None),
         };
-        let is_fresh = |block: &Block| self.seen.insert(block.cid());
+        let is_fresh = |block: &Block| self.repeats || self.seen.insert(block.cid());
         Ok(Some(blocks.into_iter().filter(is_fresh).collect()))
     }
 
@@ -196,6 +207,10 @@ impl Part {
             Scope::Block => Stage::Done,
             Scope::All => {
                 let walk = Walk::new(source.clone(), *block.cid(), limits);
+                let walk = match self.repeats {
+                    true => walk.repeating(),
+                    false => walk,
+                };
                 self.stage = Stage::All(Box::new(walk));
                 return Ok(Vec::new());
             }

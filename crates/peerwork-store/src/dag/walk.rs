@@ -90,6 +90,8 @@ pub(crate) struct Walk {
     path: Vec<Step>,
     held: usize,
     seen: Seen,
+    /// Whether blocks are given each time that a link leads to them.
+    repeats: bool,
     walked: Walked,
 }
 
@@ -109,7 +111,16 @@ impl Walk {
             path: Vec::new(),
             held: 0,
             seen: Seen::default(),
+            repeats: false,
             walked: Walked::default(),
+        }
+    }
+
+    /// Gives blocks each time that a link leads to them. The limit of blocks counts each time.
+    pub(crate) fn repeating(self) -> Self {
+        Self {
+            repeats: true,
+            ..self
         }
     }
 
@@ -145,7 +156,7 @@ impl Walk {
 
     fn next_cid(&mut self) -> Result<Option<Cid>, WalkError> {
         if let Some(root) = self.start.take()
-            && self.seen.insert(&root)
+            && (self.repeats || self.seen.insert(&root))
         {
             return Ok(Some(root));
         }
@@ -156,7 +167,9 @@ impl Walk {
             }
             step.links += 1;
             match step.cursor.next_link()? {
-                Some(link) if self.seen.insert(&link.cid) => return Ok(Some(link.cid)),
+                Some(link) if self.repeats || self.seen.insert(&link.cid) => {
+                    return Ok(Some(link.cid));
+                }
                 Some(_) => {}
                 None => {
                     self.held -= step.cursor.held();

@@ -176,6 +176,15 @@ impl Lister {
     }
 }
 
+/// Finds an entry of a directory by its name, and reads only the blocks on the way to the name.
+///
+/// # Errors
+/// [`ReadError::NotFound`] when there is no such entry, [`ReadError::Kind`] for a file or symbolic link.
+pub async fn child(source: &dyn Source, directory: &Cid, name: &str) -> Result<Link, ReadError> {
+    let block = source.get(directory).await?;
+    lookup(source, &block, name, |_| {}).await
+}
+
 /// Finds an entry of a directory by its name. `on` hears of the blocks of shards on the way.
 pub(crate) async fn lookup(
     source: &dyn Source,

@@ -19,7 +19,7 @@ pub use add::{AddError, AddEvent, AddOptions, Root, add, add_reader};
 pub use entry::{Entry, resolve};
 pub use error::ReadError;
 pub use export::{ExportError, ExportEvent, ExportOptions, Exported, export};
-pub use list::{Link, list};
+pub use list::{Link, child, list};
 pub use message::{Attributes, Kind, Mtime};
 pub use profile::{Profile, UnknownProfile};
 pub use read::read;

@@ -1,10 +1,11 @@
 //! Settings of an ingress.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use peerwork_identity::NodeId;
 use peerwork_listener as listener;
 
+use super::content::Content;
 use crate::keys::KeyStore;
 
 /// The most apps of an ingress that can have a port of their own.
@@ -30,6 +31,9 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// The paths in the headers of apps' answers.
     pub app_paths: AppPaths,
+    /// The service that answers requests below `/ipfs/` at the port of the shared prefix; without it, there
+    /// is nothing at such paths.
+    pub content: Option<Arc<dyn Content>>,
     /// The fields of the response to `GET /`.
     pub about: About,
     /// Bounds of requests.
@@ -49,6 +53,7 @@ impl Config {
             auth: None,
             cors_origins: Vec::new(),
             app_paths: AppPaths::default(),
+            content: None,
             about,
             limits: Limits::default(),
             deadlines: Deadlines::default(),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{finish::Finish, shared::Shared};
+use super::{content::BoxError, content_answer, finish::Finish, shared::Shared};
 use crate::{connect::Destination, pool::Connection};
 
 /// The body of an app's response on its way to the client.
@@ -92,6 +92,8 @@ pub(crate) enum Body {
     Own(Option<Bytes>),
     /// The body of an app's response.
     App(Box<Download>),
+    /// The body of an answer of the content service.
+    Content(Box<content_answer::Download>),
 }
 
 impl Default for Body {
@@ -108,15 +110,19 @@ impl From<Bytes> for Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::App(download) => download.poll(cx),
+            Self::App(download) => {
+                let frame = ready!(download.poll(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+            }
+            Self::Content(download) => download.poll(cx),
         }
     }
 
@@ -124,6 +130,7 @@ impl HttpBody for Body {
         match self {
             Self::Own(bytes) => bytes.is_none(),
             Self::App(download) => download.incoming.is_end_stream(),
+            Self::Content(download) => download.is_end_stream(),
         }
     }
 
@@ -131,6 +138,7 @@ impl HttpBody for Body {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::App(download) => download.incoming.size_hint(),
+            Self::Content(download) => download.size_hint(),
         }
     }
 }

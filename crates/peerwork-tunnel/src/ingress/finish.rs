@@ -70,7 +70,7 @@ impl Finish {
         self.outcome = Outcome::Complete;
     }
 
-    pub(crate) fn broken(&mut self, error: &hyper::Error) {
+    pub(crate) fn broken(&mut self, error: &impl std::fmt::Display) {
         self.outcome = Outcome::Broken;
         self.reason = Some(error.to_string());
     }

@@ -12,6 +12,8 @@ pub enum RequestPath {
     Root,
     /// The path of an app.
     App(Target),
+    /// A path of the content service.
+    Content,
 }
 
 /// The app that a request is for, and the request target that the app gets.
@@ -107,7 +109,7 @@ mod tests {
     fn rest(path: &str) -> String {
         match parsed(path).unwrap() {
             RequestPath::App(target) => target.rest.to_string(),
-            RequestPath::Root => panic!("expected the path of an app"),
+            other => panic!("expected the path of an app, not {other:?}"),
         }
     }
 
@@ -138,7 +140,7 @@ mod tests {
         let cid = "bafzaajiiaijccay3qtcvm6ysmrajsxj62wvlublf24pbqndajam77hax6xu5lxihr4";
         let node = |text: &str| match parsed(&format!("/edge/{text}/1/")).unwrap() {
             RequestPath::App(target) => target.node.to_string(),
-            RequestPath::Root => panic!("expected the path of an app"),
+            other => panic!("expected the path of an app, not {other:?}"),
         };
         assert_eq!(node(NODE), NODE);
         assert_eq!(node(cid), NODE);

@@ -12,7 +12,7 @@ use super::{
     app,
     authorize::{Door, authorize},
     config::AppPaths,
-    cors,
+    content, content_answer, cors,
     download::{Body, Download},
     exchange::Exchange,
     finish::{Finish, Phase},
@@ -167,6 +167,7 @@ impl Call<'_> {
         let target = match self.parse(&request)? {
             RequestPath::Root => return self.root(&request, finish),
             RequestPath::App(target) => target,
+            RequestPath::Content => return self.content(request, slot).await,
         };
         let https = self.port.app.is_some_and(|app| app.https);
         if https && !self.client.is_https() {
@@ -233,6 +234,9 @@ impl Call<'_> {
         if let Some(app) = &self.port.app {
             return app.target(request).map(RequestPath::App);
         }
+        if self.shared.content.is_some() && content::is_meant(request.uri().path()) {
+            return Ok(RequestPath::Content);
+        }
         let path = request.uri().path_and_query();
         let path = path.ok_or(Problem::new(Failure::BadPath, "the request has no path"))?;
         path::parse_with(path, |node| self.recent.parse(node))
@@ -252,6 +256,28 @@ impl Call<'_> {
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         Ok(done(response, finish))
+    }
+
+    /// Answers a request for content of the node.
+    async fn content(
+        &self,
+        request: Request<Incoming>,
+        slot: &mut Option<Finish>,
+    ) -> Result<Response<Body>, Problem> {
+        if let (Some(response), Some(finish)) = (self.shared.cors.preflight(&request), &mut *slot) {
+            return Ok(done(response, finish));
+        }
+        let Some(content) = &self.shared.content else {
+            return Err(Problem::new(Failure::NotFound, "this relay has no content"));
+        };
+        let ask = content_answer::Ask {
+            shared: self.shared,
+            client: self.client,
+            content: content.as_ref(),
+        };
+        // Boxed: every call of an app would carry this future.
+        let response = Box::pin(ask.answer(request, slot)).await?;
+        Ok(response.map(|download| Body::Content(Box::new(download))))
     }
 
     /// The visit to the login of browsers, which exists at apps' own ports; `None` for all other requests.

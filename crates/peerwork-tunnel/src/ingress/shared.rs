@@ -1,6 +1,6 @@
 //! The state that all requests of an ingress share.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use peerwork_listener::{Lifetime, Proxies};
@@ -8,6 +8,7 @@ use peerwork_listener::{Lifetime, Proxies};
 use super::{
     admission::Requests,
     config::{AppPaths, Deadlines},
+    content::Content,
     cors::Cors,
     login::Login,
 };
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) login: Login,
     pub(crate) cors: Cors,
     pub(crate) app_paths: AppPaths,
+    pub(crate) content: Option<Arc<dyn Content>>,
     pub(crate) about: Bytes,
     pub(crate) requests: Requests,
     pub(crate) deadlines: Deadlines,

@@ -6,6 +6,7 @@
 
 mod app_port;
 mod apps;
+mod content;
 mod cors;
 mod cutting;
 mod desk;

@@ -25,6 +25,7 @@ mod demo;
 mod directory;
 mod files;
 mod forward;
+mod gateway;
 mod genesis;
 mod invite;
 mod join;
@@ -52,6 +53,7 @@ mod settings;
 mod shell;
 mod signals;
 mod status;
+mod store;
 mod values;
 mod version;
 mod webapp;
@@ -80,6 +82,7 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<node::NodeArgs>(),
     Entry::of::<peers::PeersArgs>(),
     Entry::of::<directory::DirectoryArgs>(),
+    Entry::of::<store::StoreArgs>(),
     Entry::of::<relay::RelayArgs>(),
     Entry::of::<key::KeyArgs>(),
     Entry::of::<forward::ForwardFlags>(),

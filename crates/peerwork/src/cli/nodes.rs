@@ -170,7 +170,7 @@ async fn none(address: &str) -> anyhow::Error {
 ///
 /// # Errors
 /// As [`only`].
-pub(crate) async fn only_running(resolved: &Resolved) -> anyhow::Result<Running> {
+pub(crate) async fn only_running<F>(resolved: &Resolved<F>) -> anyhow::Result<Running> {
     only(running(&resolved.data_dir).await).await
 }
 

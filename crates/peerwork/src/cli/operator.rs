@@ -7,8 +7,8 @@ use peerwork::{addresses::reachable, runtime_file::RuntimeFile};
 use peerwork_api::operator::{self, Client, Connection};
 
 use super::{
-    nodes::{Running, only_running},
-    probe::probe,
+    nodes::{self, Running, only_running},
+    probe::{self, Probed, probe},
     settings::Resolved,
 };
 
@@ -30,12 +30,79 @@ pub(crate) async fn connect(resolved: &Resolved) -> anyhow::Result<Client> {
 /// # Errors
 /// As [`connect`].
 pub(crate) async fn connection(resolved: &Resolved) -> anyhow::Result<Connection> {
+    let found = find(resolved).await?;
+    reached(found).await.map(|(connection, _)| connection)
+}
+
+/// A running node, or the data directory of none.
+pub(crate) enum NodeOrFolder {
+    /// A connection to the node for calls with streams, without a deadline of their own.
+    Node(Connection),
+    /// The data directory that the settings name, with which no node runs.
+    Folder(PathBuf),
+}
+
+/// Connects to the node that the settings in `resolved` name, or to the only running node, for calls with
+/// streams. Where no node runs, gives the data directory.
+///
+/// # Errors
+/// When a node is named that does not answer, or several run and none is named.
+pub(crate) async fn node_or_folder<F>(resolved: &Resolved<F>) -> anyhow::Result<NodeOrFolder> {
+    let folder = resolved.data_dir.clone();
+    let named = resolved.global.grpc_address.as_deref();
+    let found = match named.is_some_and(can_be_asked) {
+        true => find(resolved).await?,
+        false => match runs_somewhere(resolved).await? {
+            Some(found) => found,
+            None => return Ok(NodeOrFolder::Folder(folder)),
+        },
+    };
+    let (_, at) = reached(found).await?;
+    let token = probe::token_for(&at.address, &at.data_dir)?;
+    let connected = operator::connect_for_streams(&at.address, token.as_ref(), DEADLINE).await?;
+    Ok(NodeOrFolder::Node(connected))
+}
+
+/// The node that runs with the data directory that the settings name, or the only one that runs; `None` where
+/// none does.
+async fn runs_somewhere<F>(resolved: &Resolved<F>) -> anyhow::Result<Option<Found>> {
+    let data_dir = resolved.data_dir.clone();
+    if resolved.data_dir_is_default {
+        let all = nodes::running(&data_dir).await;
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let Running { data_dir, node, .. } = nodes::only(all).await?;
+        return Found::of_node(data_dir, node).map(Some);
+    }
+    let running = RuntimeFile::load(&data_dir).with_context(|| {
+        let shown = data_dir.display();
+        format!("cannot read what a running node left in {shown}")
+    })?;
+    let Some(node) = running.filter(|node| node.may_be_asked(&data_dir)) else {
+        return Ok(None);
+    };
+    let Some(at) = node.grpc else {
+        // The lock of the directory tells whether that node still runs.
+        return Ok(None);
+    };
+    match probe(&reachable(at).to_string(), &data_dir, DEADLINE).await? {
+        Probed::Node(status, _) if status.node_id == node.node_id => {
+            Found::of_node(data_dir, node).map(Some)
+        }
+        Probed::Node(..) | Probed::Nothing(_) | Probed::Other(_) => Ok(None),
+        Probed::Unclear(error) => Err(error),
+    }
+}
+
+/// Connects to a node that was found, and checks that it is that node.
+async fn reached(found: Found) -> anyhow::Result<(Connection, At)> {
     let Found {
         address,
         how,
         node_id,
         data_dir,
-    } = find(resolved).await?;
+    } = found;
     let probed = probe(&address, &data_dir, DEADLINE).await?;
     let (status, connection) = probed
         .node(&address)
@@ -47,7 +114,14 @@ pub(crate) async fn connection(resolved: &Resolved) -> anyhow::Result<Connection
             data_dir.display()
         );
     }
-    Ok(connection)
+    Ok((connection, At { address, data_dir }))
+}
+
+/// The place of a node that was reached.
+struct At {
+    address: String,
+    /// The data directory with the operator token.
+    data_dir: PathBuf,
 }
 
 /// The address of a node's operator API, and how it was found.
@@ -92,7 +166,7 @@ fn can_be_asked(address: &str) -> bool {
 }
 
 /// Finds the operator API: by its address, by the data directory, or as that of the only node that runs.
-async fn find(resolved: &Resolved) -> anyhow::Result<Found> {
+async fn find<F>(resolved: &Resolved<F>) -> anyhow::Result<Found> {
     let data_dir = resolved.data_dir.clone();
     if let Some(address) = &resolved.global.grpc_address
         && can_be_asked(address)

@@ -52,13 +52,7 @@ pub(crate) async fn probe(
     data_dir: &Path,
     deadline: Duration,
 ) -> anyhow::Result<Probed> {
-    let token = if is_local(address) {
-        // A node demands no token of callers on its own machine: a local program that demands the token
-        // is not the node, and must not get it.
-        None
-    } else {
-        token(data_dir)?
-    };
+    let token = token_for(address, data_dir)?;
     let connection = match operator::connect(address, token.as_ref(), deadline).await {
         Ok(connection) => connection,
         Err(error) if is_refused(&error) => return Ok(Probed::Nothing(error)),
@@ -120,6 +114,19 @@ pub(crate) fn refused(status: &Status) -> anyhow::Error {
         status.message(),
         status.code()
     )
+}
+
+/// The operator token of `data_dir` for a node at `address`.
+///
+/// # Errors
+/// When the token cannot be read.
+pub(crate) fn token_for(address: &str, data_dir: &Path) -> anyhow::Result<Option<OperatorToken>> {
+    match is_local(address) {
+        // A node demands no token of callers on its own machine: a local program that demands the token
+        // is not the node, and must not get it.
+        true => Ok(None),
+        false => token(data_dir),
+    }
 }
 
 /// Whether `address` is on this machine, independent of any DNS resolver.

@@ -151,4 +151,7 @@ pub(crate) fn tell_listeners(bound: &Addresses) {
     if let Some(url) = bound.metrics_url() {
         tracing::info!("metrics: {url}/metrics");
     }
+    if let Some(url) = bound.gateway_url() {
+        tracing::info!("gateway to content: {url}/ipfs/CID");
+    }
 }

@@ -6,19 +6,24 @@ use std::{
 };
 
 use clap::Args;
-use peerwork_api::operator::{
-    Client,
-    v1::{self, ServerStatus},
+use peerwork_api::{
+    operator::{
+        Client, Connection, system,
+        v1::{self, ServerStatus},
+    },
+    store::v1::{StatRequest, store_client::StoreClient},
 };
 use serde::Serialize;
+use tonic::Code;
 
 use super::{
     command::{Call, Command},
     offer::{self, Offer},
-    operator::{connect, refused},
+    operator::{connection, refused},
     output::{Answer, Form, block, show_note},
     runtime::block_on,
     settings::Resolved,
+    store::StoreStat,
 };
 
 /// `peerwork status`
@@ -37,12 +42,29 @@ impl Command for StatusArgs {
 }
 
 async fn run(resolved: &Resolved, form: Form) -> anyhow::Result<()> {
-    let mut client = connect(resolved).await?;
+    let connection = connection(resolved).await?;
+    let mut client = system(connection.clone());
     let answer = client
         .get_status(())
         .await
         .map_err(|status| refused(&status))?;
-    form.show(&Status::from(answer.into_inner()))
+    form.show(&Status {
+        store: store(connection).await?,
+        ..Status::from(answer.into_inner())
+    })
+}
+
+/// The amounts of the node's content store; `None` when it is not open, or the node has none.
+async fn store(connection: Connection) -> anyhow::Result<Option<StoreStat>> {
+    let request = StatRequest {
+        only_if_open: true,
+        ..StatRequest::default()
+    };
+    match StoreClient::new(connection).stat(request).await {
+        Ok(answer) => Ok(StoreStat::of_answer(answer.into_inner())),
+        Err(status) if status.code() == Code::Unimplemented => Ok(None),
+        Err(status) => Err(refused(&status)),
+    }
 }
 
 /// The node's status; figures that do not apply to it are absent.
@@ -74,6 +96,8 @@ struct Status {
     ingress_keys_needed: Option<bool>,
     /// The nodes of the network file with which no connection holds, because of a refusal.
     refused: Vec<Refused>,
+    /// The content store, where it is open.
+    store: Option<StoreStat>,
 }
 
 /// A node that refuses the running node, or that the running node refuses.
@@ -153,6 +177,7 @@ impl From<ServerStatus> for Status {
             endpoints: endpoints.collect(),
             tls_endpoints: secure,
             refused: refused.into_iter().map(Refused::from).collect(),
+            store: None,
         }
     }
 }
@@ -196,6 +221,7 @@ impl Answer for Status {
                 None => (row_of(name), self.endpoint_shown(name, address)),
             }
         }));
+        rows.extend(self.store.iter().map(|store| ("Store", store.line())));
         if let Some(edge) = &self.edge {
             rows.push(("Offers", edge.ports()));
             rows.push(("Keys", edge.callers()));

@@ -90,6 +90,21 @@ impl FromStr for DnsName {
     }
 }
 
+/// Parses a DNS name, such as `example.org`.
+///
+/// # Errors
+/// A text that says what a name is.
+pub(crate) fn dns_name(text: &str) -> Result<String, String> {
+    let how = || "write it like example.org, without a scheme and a port".to_owned();
+    match text.contains('/') {
+        true => Err(how()),
+        false => text
+            .parse::<DnsName>()
+            .map_err(|_| how())
+            .map(|_| text.to_owned()),
+    }
+}
+
 /// Parses the base URL of the local web app, `http://host`, and returns the host.
 ///
 /// # Errors

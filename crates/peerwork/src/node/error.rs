@@ -40,6 +40,9 @@ pub enum StartError {
     #[cfg(feature = "webrtc")]
     #[error(transparent)]
     Certificate(peerwork_net::webrtc::CertificateError),
+    /// The content store could not be opened.
+    #[error("opening the content store: {0}")]
+    Store(#[from] crate::store::OpenError),
     /// The settings contradict each other.
     #[error("{0}")]
     Settings(String),

@@ -48,7 +48,7 @@ pub(super) fn direct_addresses(network: &Network) -> Vec<Multiaddr> {
 
 /// Whether an entry point of the network has a private address, as in a network on this machine or in a
 /// local network. Then private addresses that other nodes name may be dialled.
-fn is_private(config: &Config) -> bool {
+pub(super) fn is_private(config: &Config) -> bool {
     let mut named = entries(&config.network).map(|entry| &entry.transport);
     named.any(is_private_address)
 }

@@ -1,7 +1,7 @@
 //! Starts the parts of a node in order, and pushes the stop of each running part onto the stack.
 //!
 //! ```text
-//!  data directory ▶ ports of HTTP ▶ network ▶ edge ▶ directory ▶ node events ▶ ingress │ API ▶ node.json
+//!  data directory ▶ ports of HTTP ▶ network ▶ edge ▶ directory │ content store ▶ node events ▶ ingress │ API ▶ node.json
 //! ```
 //! The ports of ingress and browsers are bound early, because directory and network announce them. They
 //! are served late, so that on a stop their requests end before the directory says goodbye.
@@ -25,7 +25,8 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use super::{
-    certificate, error::StartError, events::EventPump, network_file, parts, stack::Stack, tickets,
+    certificate, error::StartError, events::EventPump, gateway, network_file, parts, stack::Stack,
+    tickets,
 };
 use crate::{
     Addresses, Config, access,
@@ -36,6 +37,7 @@ use crate::{
     records::Record,
     routes::DirectoryRoutes,
     runtime_file::RuntimeFile,
+    store,
     tasks::Tasks,
     time::millis_since_1970,
 };
@@ -56,6 +58,8 @@ mod deadline {
     pub(super) const API: Duration = Duration::from_millis(2500);
     /// The deadline of the directory, whose goodbye takes at most 1 s.
     pub(super) const DIRECTORY: Duration = Duration::from_millis(1100);
+    /// The deadline of the content store, which stops beside the directory.
+    pub(super) const STORE: Duration = DIRECTORY;
     pub(super) const EDGE: Duration = Duration::from_millis(200);
     pub(super) const NETWORK: Duration = Duration::from_millis(400);
 }
@@ -120,8 +124,10 @@ impl Starting<'_> {
         let network = self.network(listeners.as_ref()).await?;
         self.follow_network_file(&network);
         let mut core = self.core(network, ingress_at).await?;
+        let store = self.store(&core, data_dir.as_ref());
         let events = self.events(&core);
-        self.ingress(ports.ingress, &mut core).await?;
+        let content = gateway::at_ingress(store.as_ref());
+        self.ingress(ports.ingress, content, &mut core).await?;
         let front = listeners.map(|listeners| self.front(&core.network, listeners));
         let bound = Addresses {
             ingress: ingress_at,
@@ -132,7 +138,14 @@ impl Starting<'_> {
         };
         let front_port = ports.front.zip(front.clone());
         let addresses = self
-            .api(&core, &events, data_dir.as_deref(), front_port, bound)
+            .api(
+                &core,
+                &events,
+                store,
+                data_dir.as_deref(),
+                front_port,
+                bound,
+            )
             .await?;
         let addresses = Addresses {
             p2p: parts::direct_addresses(&core.network),
@@ -290,6 +303,25 @@ impl Starting<'_> {
         Ok(Some((own, Arc::new(count))))
     }
 
+    /// The content store of a node with a data directory. It closes beside the directory: after the API and
+    /// the ingress, which use it, and before the network and the data directory, which it uses.
+    fn store(&mut self, core: &Core, data_dir: Option<&Arc<DataDir>>) -> Option<store::Part> {
+        let part = store::Part::new(store::Parts {
+            settings: self.config.store.clone(),
+            data_dir: Arc::clone(data_dir?),
+            network: core.network.clone(),
+            directory: core.directory.clone(),
+            connector: core.connector.clone(),
+            allow_private: parts::is_private(&self.config),
+        });
+        let stopping = part.clone();
+        self.stack
+            .push_beside("content store", deadline::STORE, move || async move {
+                stopping.stop().await;
+            });
+        Some(part)
+    }
+
     fn events(&mut self, core: &Core) -> Arc<EventPump> {
         let events = Arc::new(EventPump::start(&core.network, &core.directory));
         let stopping = Arc::clone(&events);
@@ -303,13 +335,15 @@ impl Starting<'_> {
     async fn ingress(
         &mut self,
         ports: Option<ingress::Ports>,
+        content: Option<Arc<dyn ingress::Content>>,
         core: &mut Core,
     ) -> Result<(), StartError> {
         let wanted = self.config.relay.as_ref().and_then(|r| r.ingress.as_ref());
         let (Some(wanted), Some(ports)) = (wanted, ports) else {
             return Ok(());
         };
-        let settings = parts::ingress(&self.config, wanted)?;
+        let mut settings = parts::ingress(&self.config, wanted)?;
+        settings.content = content;
         let connector = core.connector.clone();
         let ingress = Ingress::serve(ports, settings, connector, &mut self.registry).await;
         let ingress = ingress.map_err(StartError::Tunnel)?;
@@ -337,6 +371,7 @@ impl Starting<'_> {
         &mut self,
         core: &Core,
         events: &EventPump,
+        store: Option<store::Part>,
         data_dir: Option<&DataDir>,
         front: Option<(Bound, Arc<FrontSide>)>,
         bound: Addresses,
@@ -361,9 +396,13 @@ impl Starting<'_> {
             addresses: Arc::clone(&shared_addresses),
             network_file: self.config.network.clone(),
             followed: network_file::Followed::of(&self.config),
+            store: store.clone(),
             keypair: self.config.net.keypair.clone(),
         });
         let registry = Arc::new(Mutex::new(std::mem::take(&mut self.registry)));
+        if let Some(store) = &store {
+            store.run(Arc::clone(&registry)).await?;
+        }
         let settings = parts::api(&self.config, data_dir)?;
         let api = Server::start(settings, services, registry)
             .await
@@ -372,6 +411,7 @@ impl Starting<'_> {
             jsonrpc: api.json_rpc_address(),
             grpc: api.operator_address(),
             metrics: api.metrics_address(),
+            gateway: gateway::serve(&self.config, &api, store).await?,
             ..bound
         };
         // This is the only place that sets the addresses.
@@ -412,6 +452,7 @@ impl Starting<'_> {
             grpc: at.grpc,
             jsonrpc: at.jsonrpc,
             front: at.front,
+            gateway: at.gateway,
             ingress: at.ingress,
             p2p: full.collect(),
             started_at: millis_since_1970(),

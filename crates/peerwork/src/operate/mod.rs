@@ -5,23 +5,30 @@
 mod about;
 mod directory;
 mod events;
+mod gateway;
 mod invitations;
 mod node;
 mod peers;
 mod relays;
+mod store;
 
 use std::{
     sync::{Arc, OnceLock},
     time::SystemTime,
 };
 
-use peerwork_api::{NodeServices, events::NodeEvent};
+use peerwork_api::{NodeServices, events::NodeEvent, store::StoreService};
 use peerwork_directory::Directory;
 use peerwork_identity::{Keypair, NetworkFile};
 use peerwork_net::Network;
 use tokio::sync::broadcast;
 
-pub(crate) use self::{about::About, node::TunnelCount, peers::Dials};
+pub(crate) use self::{
+    about::About,
+    gateway::{AtIngress, Gateway},
+    node::TunnelCount,
+    peers::Dials,
+};
 use crate::{Addresses, node::Followed};
 
 /// The parts of the node that the services use.
@@ -38,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) network_file: NetworkFile,
     /// The network file itself, which is read again for each ticket.
     pub(crate) followed: Option<Followed>,
+    /// The content store; `None` on a node without a data directory.
+    pub(crate) store: Option<crate::store::Part>,
     /// The key pair of the node, from which a relay derives its key for tickets.
     pub(crate) keypair: Keypair,
 }
@@ -54,6 +63,7 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
         addresses,
         network_file,
         followed,
+        store,
         keypair,
     } = parts;
     NodeServices {
@@ -76,6 +86,7 @@ pub(crate) fn services(parts: Parts) -> NodeServices {
             keypair,
             is_relay: about.is_relay(),
         })),
+        store: store.map(|part| Arc::new(store::Store(part)) as Arc<dyn StoreService>),
         events: Some(Arc::new(events::Events {
             network: network.clone(),
             directory: directory.clone(),

@@ -40,6 +40,7 @@ impl Node {
             ("browsers", at.front, at.tls.front),
             ("operator", at.grpc, false),
             ("metrics", at.metrics, false),
+            ("gateway", at.gateway, false),
         ];
         let named = named.into_iter().filter_map(|(name, address, tls)| {
             let name = name.to_owned();

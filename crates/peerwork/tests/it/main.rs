@@ -15,6 +15,7 @@ mod finding;
 mod flow;
 mod foreign;
 mod forward;
+mod gateway;
 mod genesis;
 mod go_libp2p;
 mod http_clients;
@@ -39,6 +40,8 @@ mod secure;
 mod signals;
 #[cfg(unix)]
 mod stopping;
+#[cfg(unix)]
+mod store;
 mod talk;
 mod weaknesses;
 mod webapp;

@@ -184,6 +184,14 @@ impl Source for Session {
                 cid,
                 asked: format!("here or elsewhere; {asked}"),
             },
+            FetchError::Stalled {
+                cid,
+                patience,
+                asked,
+            } => GetError::TimedOut {
+                cid,
+                asked: format!("within {patience:?}; {asked}"),
+            },
             error => GetError::Failed {
                 cid: *cid,
                 reason: error.to_string(),

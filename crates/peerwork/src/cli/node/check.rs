@@ -1,7 +1,7 @@
 //! `peerwork node check`: describes the node from its settings, without opening a listener, file or
 //! connection.
 
-use peerwork::Config;
+use peerwork::{Config, config::Edge};
 use peerwork_identity::{KeyType, Keypair, SecretName, SecretsDir};
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use crate::cli::{
     output::{Answer, Form, block},
     running::Found,
     settings::Resolved,
+    store::ByteSize,
 };
 
 /// Prints roles, listeners and contacts of the node.
@@ -112,6 +113,10 @@ fn listens(config: &Config) -> Vec<Listens> {
         ("JSON-RPC", api.json_rpc.as_ref().map(|at| at.address)),
         ("operators", api.operator.as_ref().map(|at| at.address)),
         ("metrics", api.metrics_address),
+        (
+            "readers of content",
+            config.gateway.as_ref().map(|at| at.address),
+        ),
     ];
     let http = http.into_iter().filter_map(|(what, at)| {
         let address = at?.to_string();
@@ -126,9 +131,15 @@ fn listens(config: &Config) -> Vec<Listens> {
 }
 
 fn offers(config: &Config) -> Vec<String> {
-    let Some(edge) = &config.edge else {
-        return Vec::new();
-    };
+    let store = config.store.serve.then(|| {
+        let max = ByteSize(config.store.max);
+        format!("the content store, of at most {max} bytes, to the nodes of the network")
+    });
+    let ports = config.edge.as_ref().map(ports).unwrap_or_default();
+    ports.into_iter().chain(store).collect()
+}
+
+fn ports(edge: &Edge) -> Vec<String> {
     let callers = match (edge.auth, &edge.settings.callers) {
         (true, None) => "to holders of a key".to_owned(),
         (false, None) => "to every node".to_owned(),

@@ -62,8 +62,8 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
     directory.me.name.clone_from(&flags.name);
     directory.me.app_origin.clone_from(&flags.origin);
     // A relay needs no reservation: other nodes reach it at its own addresses.
-    directory.keep_reservations =
-        flags.edge.edge && !flags.edge.edge_no_reserve && !flags.relay.relay;
+    let is_reached = flags.edge.edge || flags.store.store;
+    directory.keep_reservations = is_reached && !flags.edge.edge_no_reserve && !flags.relay.relay;
     config.relay = flags.relay.relay.then_some(relay);
     config.edge = flags.edge.edge.then_some(edge);
     config.api.json_rpc = flags.jsonrpc.address().map(|at| {
@@ -72,6 +72,8 @@ pub(super) fn config(flags: &NodeFlags, found: Found<'_>) -> anyhow::Result<Conf
         json_rpc.http.preamble.proxies = Proxies::new(proxies);
         json_rpc
     });
+    config.store = flags.store.config();
+    config.gateway = flags.gateway.config();
     config.api.operator = grpc.map(|at| OperatorConfig::new(at, None));
     config.api.metrics_address = flags.metrics.address();
     Ok(config)
@@ -149,6 +151,7 @@ fn claims(
         ("--jsonrpc", flags.jsonrpc.address()),
         ("--grpc-address", grpc),
         ("--metrics", flags.metrics.address()),
+        ("--gateway", flags.gateway.gateway.address()),
     ];
     let http = http.into_iter();
     let http = http.filter_map(|(flag, at)| Some(Claim::http(flag, at?)));

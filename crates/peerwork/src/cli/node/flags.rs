@@ -16,7 +16,9 @@ use peerwork_tunnel::ingress::{self, AppPort};
 use crate::cli::{
     app_listen::app_listen,
     apps::{OfferedPort, offered_port},
+    gateway::GatewayFlags,
     preamble::PreambleFlags,
+    store::StoreFlags,
     values::{
         DnsName, Listen, app_host, bound, duration, multiaddress, network, response_timeout,
         some_duration,
@@ -66,6 +68,10 @@ pub(crate) struct NodeFlags {
     pub(crate) relay: RelayFlags,
     #[command(flatten)]
     pub(crate) edge: EdgeFlags,
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayFlags,
 }
 
 /// The peer-to-peer side.
@@ -229,7 +235,7 @@ pub(crate) struct EdgeFlags {
     /// Accept calls without a bearer key (`peerwork key create` makes keys)
     #[arg(long)]
     pub(crate) edge_open: bool,
-    /// Hold no reservations at relays; a node that is also a relay never holds any
+    /// Hold no reservations at relays, also with --store; a node that is also a relay never holds any
     #[arg(long)]
     pub(crate) edge_no_reserve: bool,
 }

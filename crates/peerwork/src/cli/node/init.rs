@@ -14,7 +14,7 @@ use crate::cli::{
 
 /// The roles, each of which has a table in the file. The tables follow the other settings in this
 /// order.
-const ROLES: [&str; 2] = ["relay", "edge"];
+const ROLES: [&str; 3] = ["relay", "edge", "store"];
 /// The setting that is left out: a file found through the data directory cannot name the data
 /// directory.
 const NOT_IN_THE_FILE: &str = "data-dir";
@@ -31,7 +31,7 @@ impl Answer for Written {
     fn text(&self) -> String {
         let text = format!(
             "Settings written to {1}\nRemove the # in front of a setting to change it, and in front \
-             of [relay] or [edge] to run that role.\nThen: peerwork node check{0}, and peerwork node{0}",
+             of [relay], [edge] or [store] to run that role.\nThen: peerwork node check{0}, and peerwork node{0}",
             self.data_dir, self.file
         );
         section("NODE INIT", &text)
@@ -63,8 +63,8 @@ pub(super) fn text() -> String {
     let mut text = String::from(
         "# Settings of `peerwork node`, with their defaults.\n\
          # A flag overrides an environment variable (PEERWORK_…), which overrides this file.\n\
-         # Remove the # in front of a setting to change it, and in front of [relay] or [edge] to run\n\
-         # that role.\n",
+         # Remove the # in front of a setting to change it, and in front of [relay], [edge] or\n\
+         # [store] to run that role.\n",
     );
     let (roles, node): (Vec<_>, Vec<_>) = defaults_of(&schema::<NodeFlags>())
         .into_iter()

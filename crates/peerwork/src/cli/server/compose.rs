@@ -83,6 +83,8 @@ pub(super) fn config(flags: &ServerFlags, found: Found<'_>) -> anyhow::Result<Co
         RunningMode::Peer => {}
     }
     config.api.json_rpc = http.jsonrpc.map(|at| json_rpc(flags, at, &preamble));
+    config.store = flags.store.config();
+    config.gateway = flags.gateway.config();
     config.api.operator = http.grpc.map(|at| OperatorConfig::new(at, None));
     config.api.metrics_address = http.metrics;
     Ok(config)
@@ -156,6 +158,7 @@ struct HttpListeners {
     jsonrpc: Option<SocketAddr>,
     grpc: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
+    gateway: Option<SocketAddr>,
 }
 
 impl HttpListeners {
@@ -174,6 +177,7 @@ impl HttpListeners {
             jsonrpc: relay_only(flags.relay.jsonrpc),
             grpc: grpc.address(),
             metrics: flags.metrics.address(),
+            gateway: flags.gateway.gateway.address(),
         }
     }
 
@@ -183,6 +187,7 @@ impl HttpListeners {
             ("--jsonrpc", self.jsonrpc),
             ("--grpc-address", self.grpc),
             ("--metrics", self.metrics),
+            ("--gateway", self.gateway),
         ]
         .into_iter()
         .filter_map(|(flag, at)| Some(Claim::http(flag, at?)))

@@ -12,7 +12,9 @@ use peerwork_tunnel::ingress::{self, AppPort};
 use crate::cli::{
     app_listen::app_listen,
     apps::{OfferedPort, offered_port},
+    gateway::GatewayFlags,
     preamble::PreambleFlags,
+    store::StoreFlags,
     values::{
         DnsName, Listen, app_host, bound, duration, multiaddress, response_timeout, some_duration,
     },
@@ -71,6 +73,10 @@ pub(crate) struct ServerFlags {
     pub(crate) preamble: PreambleFlags,
     #[command(flatten)]
     pub(crate) edge: EdgeFlags,
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayFlags,
     #[command(flatten)]
     pub(crate) ignored: IgnoredFlags,
 }

@@ -50,6 +50,7 @@ const STEPS: &[(&str, Step)] = &[
     ("sh: peerwork webapp", Reader::webapp),
     ("sh: curl", Reader::call),
     ("json: ", Reader::events),
+    ("sh: printf 'hello world", Reader::store),
     ("see the state of a node", rows::status),
     ("see and add peers", rows::peers),
     ("invite another machine", rows::invite),
@@ -134,6 +135,14 @@ impl Reader {
 
     fn run(&mut self, item: &Item) {
         self.output = self.succeeds(&item.text);
+    }
+
+    /// The block stores a file and shows it; the prose names its CID.
+    fn store(&mut self, item: &Item) {
+        self.run(item);
+        assert_eq!(self.output, "hello world\n");
+        let cid = self.variable("CID");
+        assert!(item.after.contains(&format!("`{cid}`")), "{cid}");
     }
 
     /// The block is the output of each of the two commands before.

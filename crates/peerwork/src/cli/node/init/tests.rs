@@ -22,7 +22,7 @@ fn settings() -> Vec<String> {
         let plain = key
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        (line.contains(" =") && plain) || matches!(*line, "[relay]" | "[edge]")
+        (line.contains(" =") && plain) || matches!(*line, "[relay]" | "[edge]" | "[store]")
     };
     lines.filter(is_setting).map(str::to_owned).collect()
 }
@@ -54,7 +54,7 @@ fn every_setting_of_the_program_stands_in_the_file_once() {
     let all = defaults_of(&schema::<NodeFlags>());
     // The file leaves the data directory out, and each role's switch is its table.
     assert_eq!(lines.len(), all.len() - 1);
-    for table in ["[relay]", "[edge]"] {
+    for table in ["[relay]", "[edge]", "[store]"] {
         assert_eq!(lines.iter().filter(|line| *line == table).count(), 1);
     }
 }
@@ -65,8 +65,8 @@ fn the_commented_defaults_are_those_of_the_program() {
     let given = |line: &String| !line.ends_with('=');
     let written: Vec<_> = settings().into_iter().filter(given).collect();
     let both = configured(&keypair, &written.join("\n"), &[]);
-    assert!(both.relay.is_some() && both.edge.is_some());
-    let flags = configured(&keypair, "", &["--relay", "--edge"]);
+    assert!(both.relay.is_some() && both.edge.is_some() && both.store.serve);
+    let flags = configured(&keypair, "", &["--relay", "--edge", "--store"]);
     assert_eq!(format!("{both:?}"), format!("{flags:?}"));
     let (node, _) = written.split_at(written.iter().position(|l| l == "[relay]").unwrap());
     let peer = configured(&keypair, &node.join("\n"), &[]);
@@ -84,6 +84,7 @@ fn settings_without_a_default_have_none_in_the_program() {
             key.to_owned(),
             format!("relay-{key}"),
             format!("edge-{key}"),
+            format!("store-{key}"),
         ];
         let mut named = defaults.iter().filter(|s| keys.contains(&s.key)).peekable();
         assert!(named.peek().is_some(), "{key}");
@@ -106,11 +107,13 @@ fn a_node_listens_for_nodes_and_operators_at_free_ports() {
 }
 
 #[test]
-fn a_relay_that_is_an_edge_reserves_nowhere_and_an_edge_alone_does() {
+fn a_relay_that_is_an_edge_reserves_nowhere_and_an_edge_or_a_store_alone_does() {
     let keypair = Keypair::generate(KeyType::Ed25519);
     let reserves = |line: &[&str]| configured(&keypair, "", line).directory.keep_reservations;
     assert!(reserves(&["--edge"]));
+    assert!(reserves(&["--store"]));
     assert!(!reserves(&["--edge", "--edge-no-reserve"]));
+    assert!(!reserves(&["--store", "--edge-no-reserve"]));
     assert!(!reserves(&["--edge", "--relay"]));
     assert!(!reserves(&[]));
 }

@@ -1,0 +1,283 @@
+//! The progress of a command: a bar on a terminal, plain lines elsewhere, JSON events with `--json`.
+//!
+//! Progress goes to standard error and results to standard output. Nothing is shown in the first second
+//! of a command, so that quick ones stay quiet.
+
+use std::{
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::cli::output::{Form, remark};
+
+/// The time before anything is shown.
+const QUIET: Duration = Duration::from_millis(700);
+/// The pause between two lines.
+const LINES: Duration = Duration::from_secs(1);
+/// The pause between two lines after the first ten.
+const LATER_LINES: Duration = Duration::from_secs(10);
+const FIRST_LINES: u32 = 10;
+
+/// Whether a command shows its progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Yes,
+    No,
+}
+
+/// The progress of one task.
+pub(super) struct Meter {
+    task: &'static str,
+    look: Look,
+    started: Instant,
+    bytes: u64,
+    total: Option<u64>,
+    blocks: u64,
+}
+
+enum Look {
+    None,
+    Bar(ProgressBar),
+    Lines(Form, Pace),
+}
+
+/// The time of the next line.
+struct Pace {
+    next: Instant,
+    lines: u32,
+}
+
+impl Meter {
+    /// A meter for `task`, a verb as in `add`.
+    pub(super) fn new(task: &'static str, form: Form, shown: Shown) -> Self {
+        let started = Instant::now();
+        let pace = Pace {
+            next: started + QUIET.max(LINES),
+            lines: 0,
+        };
+        let look = match (shown, form) {
+            (Shown::No, Form::Text) => Look::None,
+            (Shown::Yes, Form::Text) if std::io::stderr().is_terminal() => Look::Bar(bar(task)),
+            (_, form) => Look::Lines(form, pace),
+        };
+        Self {
+            task,
+            look,
+            started,
+            bytes: 0,
+            total: None,
+            blocks: 0,
+        }
+    }
+
+    /// Says how many bytes the task has in all.
+    pub(super) fn set_total(&mut self, total: Option<u64>) {
+        if total.is_some() && total != self.total {
+            self.total = total;
+            if let (Look::Bar(bar), Some(total)) = (&self.look, total) {
+                bar.set_length(total);
+                bar.set_style(style(true));
+            }
+        }
+    }
+
+    /// Counts further bytes.
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.at(self.blocks, self.bytes + bytes);
+    }
+
+    /// Says how far the task is; a smaller figure than before changes nothing.
+    pub(super) fn at(&mut self, blocks: u64, bytes: u64) {
+        self.blocks = self.blocks.max(blocks);
+        self.bytes = self.bytes.max(bytes);
+        let since = self.started.elapsed();
+        match &mut self.look {
+            Look::None => {}
+            Look::Bar(bar) => {
+                bar.set_position(self.bytes);
+                if bar.is_hidden() && since >= QUIET {
+                    bar.set_draw_target(ProgressDrawTarget::stderr());
+                    bar.enable_steady_tick(Duration::from_millis(250));
+                }
+            }
+            Look::Lines(form, pace) => {
+                let now = Instant::now();
+                if now < pace.next {
+                    return;
+                }
+                pace.lines += 1;
+                let pause = if pace.lines < FIRST_LINES {
+                    LINES
+                } else {
+                    LATER_LINES
+                };
+                pace.next = now + pause;
+                let at = At {
+                    task: self.task,
+                    blocks: self.blocks,
+                    bytes: self.bytes,
+                    total: self.total,
+                    since,
+                };
+                remark(&match form {
+                    Form::Text => at.text(),
+                    Form::Json => at.json(),
+                });
+            }
+        }
+    }
+
+    /// Writes something to the terminal without tearing the bar.
+    pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.look {
+            Look::Bar(bar) => bar.suspend(write),
+            Look::None | Look::Lines(..) => write(),
+        }
+    }
+}
+
+/// The bar leaves the terminal when the task ends.
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Look::Bar(bar) = &self.look {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(task: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    bar.set_style(style(false));
+    bar.set_message(task);
+    bar
+}
+
+fn style(with_total: bool) -> ProgressStyle {
+    let template = match with_total {
+        true => "{msg} [{wide_bar}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+        false => "{msg} {spinner} {bytes}, {bytes_per_sec}, {elapsed}",
+    };
+    let style = ProgressStyle::with_template(template);
+    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// The figures of one line.
+struct At {
+    task: &'static str,
+    blocks: u64,
+    bytes: u64,
+    total: Option<u64>,
+    since: Duration,
+}
+
+impl At {
+    fn rate(&self) -> u64 {
+        let seconds = self.since.as_secs_f64().max(0.001);
+        // A rate is a figure for people: the fraction of a byte does not count.
+        (self.bytes as f64 / seconds) as u64
+    }
+
+    /// The seconds that the rest takes at the rate so far.
+    fn left(&self) -> Option<u64> {
+        let rest = self.total?.saturating_sub(self.bytes);
+        rest.checked_div(self.rate())
+    }
+
+    fn text(&self) -> String {
+        let bytes = size(self.bytes);
+        let of = self
+            .total
+            .map_or_else(String::new, |total| format!(" of {}", size(total)));
+        let rate = size(self.rate());
+        let left = self
+            .left()
+            .map_or_else(String::new, |left| format!(", {left} s left"));
+        format!("{}: {bytes}{of}, {rate}/s{left}", self.task)
+    }
+
+    fn json(&self) -> String {
+        json!({
+            "event": "progress",
+            "task": self.task,
+            "blocks": self.blocks,
+            "bytes": self.bytes,
+            "bytes_total": self.total,
+            "bytes_per_second": self.rate(),
+            "seconds_left": self.left(),
+        })
+        .to_string()
+    }
+}
+
+/// A number of bytes as people read it.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn at(bytes: u64, total: Option<u64>) -> At {
+        At {
+            task: "add",
+            blocks: 3,
+            bytes,
+            total,
+            since: Duration::from_secs(2),
+        }
+    }
+
+    #[test]
+    fn a_line_has_bytes_rate_and_the_time_that_is_left() {
+        let line = at(10 * MIB, Some(30 * MIB)).text();
+        assert_eq!(line, "add: 10.0 MiB of 30.0 MiB, 5.0 MiB/s, 4 s left");
+        assert_eq!(at(10 * MIB, None).text(), "add: 10.0 MiB, 5.0 MiB/s");
+        // Nothing came yet: no time can be told.
+        assert_eq!(at(0, Some(MIB)).text(), "add: 0 B of 1.0 MiB, 0 B/s");
+    }
+
+    #[test]
+    fn an_event_has_the_figures_as_numbers() {
+        let event: serde_json::Value =
+            serde_json::from_str(&at(10, Some(30)).json()).expect("JSON");
+        let expected = json!({
+            "event": "progress", "task": "add", "blocks": 3, "bytes": 10, "bytes_total": 30,
+            "bytes_per_second": 5, "seconds_left": 4,
+        });
+        assert_eq!(event, expected);
+    }
+
+    #[test]
+    fn figures_never_go_back() {
+        let mut meter = Meter::new("add", Form::Text, Shown::No);
+        meter.at(5, 100);
+        meter.at(0, 0);
+        meter.add(1);
+        assert_eq!((meter.blocks, meter.bytes), (5, 101));
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(
+            [size(0), size(1023), size(1536)],
+            ["0 B", "1023 B", "1.5 KiB"]
+        );
+        assert_eq!(size(u64::MAX), "16777216.0 TiB");
+    }
+}

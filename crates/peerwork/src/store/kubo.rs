@@ -1,0 +1,105 @@
+//! A kubo daemon beside the other sources of blocks (`--ipfs-api`): the first who has a block gives it, and
+//! the block is kept in the store.
+
+use std::{pin::pin, sync::Arc};
+
+use async_trait::async_trait;
+use cid::Cid;
+use futures::future::{Either, select};
+use parking_lot::Mutex;
+use peerwork_store::{
+    Block, GetError, Sink as _, Source, Store, StoreError, Writer,
+    rpc::{ApiAddress, KuboApi},
+};
+
+/// The store, and then a daemon and perhaps other nodes at the same time.
+pub(super) struct WithKubo {
+    store: Store,
+    kubo: KuboApi,
+    nodes: Option<Arc<dyn Source>>,
+    /// Keeps the blocks that the daemon gave from eviction.
+    writer: Mutex<Option<Writer>>,
+}
+
+impl WithKubo {
+    pub(super) fn new(api: &ApiAddress, store: &Store, nodes: Option<Arc<dyn Source>>) -> Self {
+        Self {
+            store: store.clone(),
+            kubo: KuboApi::new(api.clone()),
+            nodes,
+            writer: Mutex::new(Some(store.writer())),
+        }
+    }
+
+    /// Makes the blocks that the daemon gave durable. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk fails.
+    pub(super) fn commit(&self) -> Result<(), StoreError> {
+        self.writer.lock().as_mut().map_or(Ok(()), Writer::commit)
+    }
+
+    /// A block of the daemon, which is kept.
+    async fn of_daemon(&self, cid: &Cid) -> Result<Block, GetError> {
+        let block = self
+            .kubo
+            .block(cid)
+            .await
+            .map_err(|error| GetError::NotFound {
+                cid: *cid,
+                asked: error.to_string(),
+            })?;
+        // The write is into memory or the system's cache; the disk is waited for at the commit.
+        if let Some(writer) = self.writer.lock().as_mut() {
+            writer
+                .put(block.clone())
+                .map_err(|error| GetError::Failed {
+                    cid: *cid,
+                    reason: error.to_string(),
+                })?;
+        }
+        Ok(block)
+    }
+
+    async fn of_others(&self, cid: &Cid) -> Result<Block, GetError> {
+        let Some(nodes) = &self.nodes else {
+            return self.of_daemon(cid).await;
+        };
+        let (daemon, nodes) = (pin!(self.of_daemon(cid)), pin!(nodes.get(cid)));
+        let (first, second) = match select(daemon, nodes).await {
+            Either::Left((Ok(block), _)) | Either::Right((Ok(block), _)) => return Ok(block),
+            Either::Left((Err(error), nodes)) => (error, nodes.await),
+            Either::Right((Err(error), daemon)) => (error, daemon.await),
+        };
+        second.map_err(|second| both(cid, &first, &second))
+    }
+}
+
+/// The error of two sources.
+fn both(cid: &Cid, first: &GetError, second: &GetError) -> GetError {
+    let text = |error: &GetError| match error {
+        GetError::NotFound { asked, .. } | GetError::TimedOut { asked, .. } => asked.clone(),
+        GetError::Failed { reason, .. } => reason.clone(),
+    };
+    GetError::NotFound {
+        cid: *cid,
+        asked: format!("{}; {}", text(first), text(second)),
+    }
+}
+
+#[async_trait]
+impl Source for WithKubo {
+    async fn get(&self, cid: &Cid) -> Result<Block, GetError> {
+        match Source::get(&self.store, cid).await {
+            Err(GetError::NotFound { .. }) => self.of_others(cid).await,
+            got => got,
+        }
+    }
+
+    fn expect(&self, cids: &[Cid]) {
+        self.kubo.expect(cids);
+        if let Some(nodes) = &self.nodes {
+            nodes.expect(cids);
+        }
+    }
+}

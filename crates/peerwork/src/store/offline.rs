@@ -1,0 +1,81 @@
+//! The content store of a data directory whose node does not run.
+
+use std::{path::Path, sync::Arc};
+
+use peerwork_store::{Source, Store, rpc::ApiAddress};
+
+use super::kubo::WithKubo;
+use crate::{
+    DataDirError, config,
+    data_dir::{DataDir, has_lock_file},
+};
+
+/// The store of a data directory cannot be used without a node.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// A node holds the data directory, or its lock failed.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// Another program uses the store, the store is damaged, or its files could not be read.
+    #[error(transparent)]
+    Open(#[from] peerwork_store::OpenError),
+}
+
+/// An open store, with the locks that keep nodes and other programs away.
+pub struct OfflineStore {
+    store: Store,
+    ipfs_api: Option<ApiAddress>,
+}
+
+impl OfflineStore {
+    /// Opens the store of a data directory with which no node runs; it is created when it is missing. The store
+    /// is locked until the value is dropped. A data directory that no node has used stays one: its first node
+    /// still makes its network.
+    ///
+    /// Blocks the thread.
+    ///
+    /// # Errors
+    /// [`OfflineError`] when a node or another program uses the store, or the store cannot be opened.
+    pub fn open(data_dir: &Path, settings: &config::Store) -> Result<Self, OfflineError> {
+        let held = match has_lock_file(data_dir) {
+            true => Some(DataDir::take(data_dir)?),
+            false => None,
+        };
+        let ipfs_api = settings.ipfs_api.clone();
+        let settings = settings.in_data_dir(data_dir);
+        let store = Store::open(settings)?;
+        // From here on the lock of the store keeps the store of a node away that starts meanwhile.
+        drop(held);
+        Ok(Self { store, ipfs_api })
+    }
+
+    /// The store, and a kubo daemon where the settings name one.
+    #[must_use]
+    pub fn source(&self) -> Arc<dyn Source> {
+        match &self.ipfs_api {
+            None => Arc::new(self.store.clone()),
+            Some(api) => Arc::new(WithKubo::new(api, &self.store, None)),
+        }
+    }
+
+    /// The store. It must not be used after this value is dropped.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// The store is closed before its locks are given up.
+impl Drop for OfflineStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.store.close() {
+            tracing::warn!(%error, "the content store was not closed cleanly");
+        }
+    }
+}
+
+impl std::fmt::Debug for OfflineStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OfflineStore").finish_non_exhaustive()
+    }
+}
