@@ -56,7 +56,7 @@ pub(super) struct ExportFlags {
     quiet: QuietFlag,
 }
 
-/// What was imported or exported.
+/// The blocks that were imported or exported.
 #[derive(Serialize)]
 struct Moved {
     event: &'static str,

@@ -91,7 +91,7 @@ pub(super) async fn pin(
     events: &Events,
 ) -> Result<TaskEvent, ServiceError> {
     let root = cid(&pin.root)?;
-    // What is fetched must still be here when the pin is made.
+    // The fetched blocks must still be here when the pin is made.
     let fetched = match sources.offline {
         true => None,
         false => Some(fetched(opened, &root, sources, events).await?),
