@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     failures::{blocking, cid, not_fetched, not_pinned, not_removed, refused},
-    named,
+    sources::named,
 };
 use crate::store::{Opened, findings};
 
