@@ -10,8 +10,6 @@
     clippy::result_large_err,
     reason = "a CID is a value of 96 bytes, and errors name one or two; a box for each would help nobody"
 )]
-// Errors name blocks, and a CID takes 96 bytes where it stands: boxes would hide it from a `match`.
-#![allow(clippy::result_large_err)]
 
 mod amounts;
 mod block;

@@ -169,7 +169,7 @@ pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Res
         let mut meter = Meter::new("export", context.form, flags.quiet.shown());
         let roots = [root];
         let exported = car::export(source, &roots, writer, Limits::WIDE, |bytes| {
-            meter.add(bytes)
+            meter.add(bytes);
         });
         match exported.await {
             Ok(walked) => Ok(Some(walked)),
