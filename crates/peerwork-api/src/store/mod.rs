@@ -293,7 +293,7 @@ pub struct Stat {
     pub block_bytes: Option<u64>,
 }
 
-/// What an open store holds and may hold.
+/// The amounts that an open store holds and may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Blocks.

@@ -51,27 +51,24 @@ pub(super) fn bounded<T: Send + 'static>(
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(10);
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(1);
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_sender_is_filled_and_ends_with_its_items() {
-        let slow = stream::once(async {
-            tokio::time::sleep(LONG * 2 + LONG / 2).await;
-            7
-        });
-        let all: Vec<i32> = filled(slow, LONG, || 0).collect().await;
-        assert_eq!(all, [0, 0, 7]);
+        let silent = filled(stream::pending(), SHORT, || 0);
+        assert_eq!(silent.take(3).collect::<Vec<_>>().await, [0, 0, 0]);
+        let quick = filled(stream::iter([7, 8]), LONG, || 0);
+        assert_eq!(quick.collect::<Vec<_>>().await, [7, 8]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_client_that_is_silent_too_long_loses_its_call() {
         let items = stream::iter([Ok(1)]).chain(stream::pending());
-        let all: Vec<_> = bounded(items, LONG).collect().await;
+        let all: Vec<_> = bounded(items, SHORT).collect().await;
         assert_eq!(all[0], Ok(1));
-        assert_eq!(
-            all[1].as_ref().map_err(|error| error.kind),
-            Err(ErrorKind::Deadline)
-        );
+        let last = all[1].as_ref().map_err(|error| error.kind);
+        assert_eq!(last, Err(ErrorKind::Deadline));
         assert_eq!(all.len(), 2);
     }
 

@@ -274,6 +274,7 @@ pub(crate) fn services(node: &Arc<FakeNode>) -> NodeServices {
         relays: Some(node.clone()),
         directory: Some(node.clone()),
         invitations: Some(node.clone()),
+        store: None,
         events: Some(node.clone()),
         store: None,
     }

@@ -1,13 +1,15 @@
 //! Completes the settings of each part from the node's roles, network file and data directory.
 
+use std::sync::Arc;
+
 use multiaddr::Multiaddr;
 use peerwork_directory::{
-    self as directory, Description, Participation,
+    self as directory, Description, Directory, Participation,
     advertisement::{Role, SERVICES_MAX, Service as Offered},
 };
 use peerwork_identity::{NetworkFile, NodeAddress};
 use peerwork_net::{Network, Path, config::Dht, dial_policy::is_private_address};
-use peerwork_tunnel::{KeyStore, edge, ingress};
+use peerwork_tunnel::{KeyStore, connect::Connector, edge, ingress};
 
 use super::error::StartError;
 use crate::{
@@ -15,6 +17,7 @@ use crate::{
     addresses::{AppAddress, TlsPorts},
     config,
     data_dir::DataDir,
+    store,
 };
 
 /// The name of the file with the bearer keys in the data directory.
@@ -48,7 +51,7 @@ pub(super) fn direct_addresses(network: &Network) -> Vec<Multiaddr> {
 
 /// Whether an entry point of the network has a private address, as in a network on this machine or in a
 /// local network. Then private addresses that other nodes name may be dialled.
-pub(super) fn is_private(config: &Config) -> bool {
+fn is_private(config: &Config) -> bool {
     let mut named = entries(&config.network).map(|entry| &entry.transport);
     named.any(is_private_address)
 }
@@ -116,6 +119,24 @@ pub(super) fn api(
         operator.token = data_dir.map(DataDir::operator_token).transpose()?;
     }
     Ok(api)
+}
+
+/// The content store, which is not open yet.
+pub(super) fn store(
+    config: &Config,
+    data_dir: &Arc<DataDir>,
+    network: &Network,
+    directory: &Directory,
+    connector: &Connector,
+) -> store::Part {
+    store::Part::new(store::Parts {
+        settings: config.store.clone(),
+        data_dir: Arc::clone(data_dir),
+        network: network.clone(),
+        directory: directory.clone(),
+        connector: connector.clone(),
+        allow_private: is_private(config),
+    })
 }
 
 /// The HTTP ports that have a certificate.

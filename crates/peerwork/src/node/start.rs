@@ -56,10 +56,8 @@ mod deadline {
     pub(super) const INGRESS: Duration = Duration::from_millis(3100);
     /// The deadline of the API, which cancels its requests itself after `Config::stop_deadline`, 2 s.
     pub(super) const API: Duration = Duration::from_millis(2500);
-    /// The deadline of the directory, whose goodbye takes at most 1 s.
+    /// The deadline of the directory, whose goodbye takes at most 1 s, and of the content store beside it.
     pub(super) const DIRECTORY: Duration = Duration::from_millis(1100);
-    /// The deadline of the content store, which stops beside the directory.
-    pub(super) const STORE: Duration = DIRECTORY;
     pub(super) const EDGE: Duration = Duration::from_millis(200);
     pub(super) const NETWORK: Duration = Duration::from_millis(400);
 }
@@ -303,22 +301,14 @@ impl Starting<'_> {
         Ok(Some((own, Arc::new(count))))
     }
 
-    /// The content store of a node with a data directory. It closes beside the directory: after the API and
-    /// the ingress, which use it, and before the network and the data directory, which it uses.
+    /// The content store. It closes beside the directory: after the API and the ingress, which use it.
     fn store(&mut self, core: &Core, data_dir: Option<&Arc<DataDir>>) -> Option<store::Part> {
-        let part = store::Part::new(store::Parts {
-            settings: self.config.store.clone(),
-            data_dir: Arc::clone(data_dir?),
-            network: core.network.clone(),
-            directory: core.directory.clone(),
-            connector: core.connector.clone(),
-            allow_private: parts::is_private(&self.config),
-        });
+        let (directory, connector) = (&core.directory, &core.connector);
+        let part = parts::store(&self.config, data_dir?, &core.network, directory, connector);
         let stopping = part.clone();
+        let stop = move || async move { stopping.stop().await };
         self.stack
-            .push_beside("content store", deadline::STORE, move || async move {
-                stopping.stop().await;
-            });
+            .push_beside("content store", deadline::DIRECTORY, stop);
         Some(part)
     }
 

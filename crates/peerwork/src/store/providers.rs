@@ -106,7 +106,7 @@ impl Providers for Found {
         let key = key(root).ok_or_else(|| failed(&"the hash is too long for the DHT"))?;
         let provided = self.network.provide(key, Instant::now() + DEADLINE).await;
         provided.map_err(|error| match error {
-            DhtError::Full { .. } => AnnounceError::Full,
+            DhtError::Full => AnnounceError::Full,
             error => failed(&error),
         })
     }

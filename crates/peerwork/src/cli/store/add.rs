@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{
     context::Context,
-    progress::{Meter, Shown, size},
+    progress::{Display, Meter, size},
     sink::Blocks,
 };
 use crate::cli::output::{Form, print_line, remark};
@@ -113,10 +113,10 @@ impl AddFlags {
         }
     }
 
-    fn shown(&self) -> Shown {
+    fn shown(&self) -> Display {
         match self.quiet || self.quieter {
-            true => Shown::No,
-            false => Shown::Yes,
+            true => Display::No,
+            false => Display::Yes,
         }
     }
 
@@ -145,7 +145,7 @@ pub(super) async fn run(flags: AddFlags, context: &Context) -> anyhow::Result<()
     };
     let form = context.form;
     let total = Arc::new(AtomicU64::new(0));
-    if flags.shown() == Shown::Yes && !flags.is_stdin() {
+    if flags.shown() == Display::Yes && !flags.is_stdin() {
         let (paths, hidden, total) = (flags.paths.clone(), flags.hidden, Arc::clone(&total));
         // The sum is only for the progress: nothing waits for it, and the program's end ends it.
         drop(tokio::task::spawn_blocking(move || {

@@ -56,7 +56,7 @@ pub(super) struct ExportFlags {
     quiet: QuietFlag,
 }
 
-/// What was imported or exported.
+/// The blocks that were imported or exported.
 #[derive(Serialize)]
 struct Moved {
     event: &'static str,
@@ -169,7 +169,7 @@ pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Res
         let mut meter = Meter::new("export", context.form, flags.quiet.shown());
         let roots = [root];
         let exported = car::export(source, &roots, writer, Limits::WIDE, |bytes| {
-            meter.add(bytes)
+            meter.add(bytes);
         });
         match exported.await {
             Ok(walked) => Ok(Some(walked)),

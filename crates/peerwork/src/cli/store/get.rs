@@ -45,7 +45,7 @@ impl GetFlags {
     }
 }
 
-/// What was written.
+/// The entries that were written.
 #[derive(Serialize)]
 struct Got {
     event: &'static str,

@@ -102,7 +102,8 @@ impl Command for StoreArgs {
         let (resolved, form) = call.settings::<StoreFlags>()?;
         block_on(async move {
             let context = Context::new(resolved, form);
-            context.run(run(self.command, &context)).await
+            // Boxed: the futures of the commands are large.
+            Box::pin(context.run(run(self.command, &context))).await
         })
     }
 }

@@ -23,7 +23,7 @@ const FIRST_LINES: u32 = 10;
 
 /// Whether a command shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum Display {
     Yes,
     No,
 }
@@ -52,15 +52,15 @@ struct Pace {
 
 impl Meter {
     /// A meter for `task`, a verb as in `add`.
-    pub(super) fn new(task: &'static str, form: Form, shown: Shown) -> Self {
+    pub(super) fn new(task: &'static str, form: Form, shown: Display) -> Self {
         let started = Instant::now();
         let pace = Pace {
             next: started + QUIET.max(LINES),
             lines: 0,
         };
         let look = match (shown, form) {
-            (Shown::No, Form::Text) => Look::None,
-            (Shown::Yes, Form::Text) if std::io::stderr().is_terminal() => Look::Bar(bar(task)),
+            (Display::No, Form::Text) => Look::None,
+            (Display::Yes, Form::Text) if std::io::stderr().is_terminal() => Look::Bar(bar(task)),
             (_, form) => Look::Lines(form, pace),
         };
         Self {
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn figures_never_go_back() {
-        let mut meter = Meter::new("add", Form::Text, Shown::No);
+        let mut meter = Meter::new("add", Form::Text, Display::No);
         meter.at(5, 100);
         meter.at(0, 0);
         meter.add(1);

@@ -235,12 +235,14 @@ impl RemoteSource {
         })
     }
 
-    /// Notes a want; `None` as the reply where no block comes any more. The flag says whether the node must
-    /// be asked.
-    fn note(&self, cid: &Cid) -> Result<(oneshot::Receiver<Reply>, bool), GetError> {
+    /// Notes a want. The flag says whether the node must be asked.
+    ///
+    /// # Errors
+    /// The reason where no block comes any more.
+    fn note(&self, cid: &Cid) -> Result<(oneshot::Receiver<Reply>, bool), String> {
         let mut waiting = self.waiting.lock();
         if let Some(reason) = &waiting.ended {
-            return Err(failed(cid, reason.clone()));
+            return Err(reason.clone());
         }
         let (sender, receiver) = oneshot::channel();
         let wants = waiting.wants.entry(cid.to_bytes()).or_default();
@@ -259,7 +261,8 @@ impl Source for RemoteSource {
         if let Some(block) = Block::of_identity(cid) {
             return Ok(block);
         }
-        let (reply, first) = self.note(cid)?;
+        let noted = self.note(cid);
+        let (reply, first) = noted.map_err(|reason| failed(cid, reason))?;
         if first {
             let want = v1::get_request::Kind::Want(cid.to_bytes());
             let sent = self
@@ -315,36 +318,30 @@ async fn given(mut answers: Streaming<v1::GetResponse>, waiting: Arc<Mutex<Waiti
 }
 
 fn hand_out(kind: v1::get_response::Kind, waiting: &Mutex<Waiting>) {
-    let (bytes, reply): (Vec<u8>, Box<dyn Fn(&Cid) -> Reply>) = match kind {
-        v1::get_response::Kind::KeepAlive(v1::KeepAlive {}) => return,
-        v1::get_response::Kind::Block(v1::Block { cid, data }) => (
-            cid,
-            Box::new(move |cid| {
-                let block = Block::verify(*cid, data.clone());
-                block.map_err(|error| failed(cid, error.to_string()))
-            }),
-        ),
-        v1::get_response::Kind::Missing(v1::Missing {
-            cid,
-            reason,
-            not_found,
-        }) => (
-            cid,
-            Box::new(move |cid| match not_found {
-                true => Err(GetError::NotFound {
-                    cid: *cid,
-                    asked: reason.clone(),
-                }),
-                false => Err(failed(cid, reason.clone())),
-            }),
-        ),
+    use v1::get_response::Kind;
+    let bytes = match &kind {
+        Kind::KeepAlive(v1::KeepAlive {}) => return,
+        Kind::Block(block) => block.cid.clone(),
+        Kind::Missing(missing) => missing.cid.clone(),
     };
     // A block that was not wanted is dropped, and so is one that nobody waits for any more.
     let senders = waiting.lock().wants.remove(&bytes).unwrap_or_default();
     let Ok(cid) = Cid::try_from(bytes.as_slice()) else {
         return;
     };
-    let reply = reply(&cid);
+    let reply: Reply = match kind {
+        Kind::KeepAlive(v1::KeepAlive {}) => return,
+        Kind::Block(v1::Block { data, .. }) => match Block::verify(cid, data) {
+            Ok(block) => Ok(block),
+            Err(error) => Err(failed(&cid, error.to_string())),
+        },
+        Kind::Missing(v1::Missing {
+            reason, not_found, ..
+        }) => match not_found {
+            true => Err(GetError::NotFound { cid, asked: reason }),
+            false => Err(failed(&cid, reason)),
+        },
+    };
     for sender in senders {
         let _ = sender.send(reply.clone());
     }

@@ -16,7 +16,7 @@ use super::{
     address::root,
     context::Context,
     failures::told,
-    progress::{Meter, Shown, size},
+    progress::{Display, Meter, size},
     remote::next,
     source::SourceFlags,
 };
@@ -31,10 +31,10 @@ pub(super) struct QuietFlag {
 }
 
 impl QuietFlag {
-    pub(super) fn shown(self) -> Shown {
+    pub(super) fn shown(self) -> Display {
         match self.quiet {
-            true => Shown::No,
-            false => Shown::Yes,
+            true => Display::No,
+            false => Display::Yes,
         }
     }
 }
@@ -258,7 +258,7 @@ pub(super) async fn unpin(RootFlag { cid }: RootFlag, context: &Context) -> anyh
 /// # Errors
 /// When the store fails.
 pub(super) async fn remove(RootFlag { cid }: RootFlag, context: &Context) -> anyhow::Result<()> {
-    let mut meter = Meter::new("rm", context.form, Shown::Yes);
+    let mut meter = Meter::new("rm", context.form, Display::Yes);
     let outcome = match context.open().await? {
         Access::Node(mut client) => {
             let root = cid.to_bytes();

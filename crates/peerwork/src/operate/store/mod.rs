@@ -3,6 +3,7 @@
 mod answers;
 mod failures;
 mod put;
+mod sources;
 mod tasks;
 
 use std::{future::ready, sync::Arc};
@@ -17,12 +18,12 @@ use peerwork_api::{
         PutItem, Repair, Sources, Stat, StatQuery, StoreService, TaskEvent, Usage,
     },
 };
-use peerwork_identity::NodeId;
 use peerwork_store::{GetError, Source};
 
 use self::{
     answers::answers,
     failures::{blocking, cid, not_open, refused},
+    sources::{open, source_of},
 };
 use crate::store::{Opened, Part};
 
@@ -31,29 +32,6 @@ const WANTS_MAX: usize = 16;
 
 /// Implements the store service over the node's store.
 pub(super) struct Store(pub(super) Part);
-
-async fn open(part: &Part) -> Result<Opened, ServiceError> {
-    part.open().await.map_err(|error| not_open(&error))
-}
-
-/// A source of the blocks below a root.
-async fn source_of(
-    opened: &Opened,
-    root: &Cid,
-    sources: &Sources,
-) -> Result<Arc<dyn Source>, ServiceError> {
-    if sources.offline {
-        return Ok(Arc::new(opened.store.clone()));
-    }
-    let named = named(opened, sources).await?;
-    Ok(opened.session(root, named))
-}
-
-/// The nodes that a caller names.
-async fn named(opened: &Opened, sources: &Sources) -> Result<Vec<NodeId>, ServiceError> {
-    let named = opened.named(&sources.nodes).await;
-    named.map_err(ServiceError::invalid_argument)
-}
 
 #[async_trait]
 impl StoreService for Store {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     failures::{blocking, cid, not_fetched, not_pinned, not_removed, refused},
-    named,
+    sources::named,
 };
 use crate::store::{Opened, findings};
 
@@ -91,7 +91,7 @@ pub(super) async fn pin(
     events: &Events,
 ) -> Result<TaskEvent, ServiceError> {
     let root = cid(&pin.root)?;
-    // What is fetched must still be here when the pin is made.
+    // The fetched blocks must still be here when the pin is made.
     let fetched = match sources.offline {
         true => None,
         false => Some(fetched(opened, &root, sources, events).await?),

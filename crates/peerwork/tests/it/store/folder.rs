@@ -137,6 +137,6 @@ fn a_quota_that_is_reached_is_an_error_that_names_the_setting() {
     assert!(reason(&ran).contains("--store-max"), "{ran:?}");
     assert_eq!(world.run("store ls --data-dir home"), "");
     fs::write(dir.join("small"), noise(1 << 20, 4)).unwrap();
-    // What was not pinned gives way.
+    // Blocks that were not pinned give way.
     added(dir, "small --store-max 100MB --data-dir home");
 }

@@ -41,7 +41,7 @@ fn a_node_finds_by_offer_what_another_has_and_fetches_it_through_a_relay() {
     assert_eq!(large, content);
     world.run(&format!("store get {root} -o out --data-dir b"));
     assert_eq!(fs::read(dir.join("out/large")).unwrap(), content);
-    // What was fetched is in the store of the node.
+    // The fetched blocks are in the store of the node.
     let line = format!("store cat {root}/large --offline --data-dir b");
     assert_eq!(bytes_of(dir, &line), content);
     assert_eq!(world.run("store ls --data-dir b"), "");
