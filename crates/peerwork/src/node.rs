@@ -10,6 +10,7 @@ mod parts;
 mod stack;
 mod start;
 mod tickets;
+mod traces;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -93,7 +93,7 @@ fn within(spec: &str, size: u64) -> Option<Option<Range<u64>>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
     use axum::http::HeaderValue;
     use proptest::prelude::*;

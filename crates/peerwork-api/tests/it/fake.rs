@@ -274,7 +274,6 @@ pub(crate) fn services(node: &Arc<FakeNode>) -> NodeServices {
         relays: Some(node.clone()),
         directory: Some(node.clone()),
         invitations: Some(node.clone()),
-        store: None,
         events: Some(node.clone()),
         store: None,
     }

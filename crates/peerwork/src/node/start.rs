@@ -8,7 +8,6 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -17,7 +16,6 @@ use multiaddr::Multiaddr;
 use parking_lot::Mutex;
 use peerwork_api::{Server, bind_front};
 use peerwork_directory::Directory;
-use peerwork_identity::advice;
 use peerwork_listener::Bound;
 use peerwork_net::Network;
 use peerwork_tunnel::{Edge, Ingress, connect::Connector, ingress};
@@ -26,20 +24,16 @@ use tokio::time::Instant;
 
 use super::{
     certificate, error::StartError, events::EventPump, gateway, network_file, parts, stack::Stack,
-    tickets,
+    tickets, traces::Traces,
 };
 use crate::{
     Addresses, Config, access,
-    addresses::reachable,
     data_dir::DataDir,
     front::{FrontSide, Listeners, Shape},
     operate::{self, About, Dials, TunnelCount},
-    records::Record,
     routes::DirectoryRoutes,
-    runtime_file::RuntimeFile,
     store,
     tasks::Tasks,
-    time::millis_since_1970,
 };
 
 /// The total deadline of stopping all parts.
@@ -150,7 +144,11 @@ impl Starting<'_> {
             ..addresses
         };
         if let Some(data_dir) = &data_dir {
-            self.runtime_file(data_dir, &core.network, &addresses);
+            let traces = Traces::leave(&self.config, data_dir, core.network.node_id(), &addresses);
+            self.stack
+                .push("node.json", deadline::AT_ONCE, move || async move {
+                    traces.remove();
+                });
         }
         let Core {
             network,
@@ -429,73 +427,6 @@ impl Starting<'_> {
             .await
             .map_err(StartError::Api)?;
         Ok(side.write_config(&wanted.config_folders)?)
-    }
-
-    /// Writes `node.json` and the record of the node. A failure is only a warning in the log: the node
-    /// works, and only commands do not find it by its data directory.
-    fn runtime_file(&mut self, data_dir: &Arc<DataDir>, network: &Network, at: &Addresses) {
-        let node = network.node_id();
-        let full = at.p2p.iter().map(|at| format!("{at}/p2p/{node}"));
-        let file = RuntimeFile {
-            pid: std::process::id(),
-            node_id: node.to_string(),
-            grpc: at.grpc,
-            jsonrpc: at.jsonrpc,
-            front: at.front,
-            gateway: at.gateway,
-            ingress: at.ingress,
-            p2p: full.collect(),
-            started_at: millis_since_1970(),
-        };
-        // The record is written first: programs that wait for node.json find both.
-        let record = self.record(data_dir, file.clone());
-        if let Err(error) = file.write(data_dir.path()) {
-            let address = at
-                .grpc
-                .map(reachable)
-                .map_or_else(String::new, |at| at.to_string());
-            tracing::warn!(
-                folder = %data_dir.path().display(),
-                %error,
-                "node.json could not be written, so commands do not find this node by its data \
-                 directory: give them --grpc-address {address}; for the next start, {}",
-                advice(&error)
-            );
-        }
-        let path = data_dir.path().to_owned();
-        self.stack
-            .push("node.json", deadline::AT_ONCE, move || async move {
-                RuntimeFile::remove(&path);
-                if let Some((record, folder)) = record {
-                    record.remove(&folder);
-                }
-            });
-    }
-
-    /// Leaves a record of the node for commands without `--data-dir`, and gives it with its folder. A
-    /// failure is only logged: commands with `--data-dir` find the node.
-    fn record(&self, data_dir: &DataDir, node: RuntimeFile) -> Option<(Record, PathBuf)> {
-        let folder = self
-            .config
-            .records
-            .clone()
-            .filter(|_| node.grpc.is_some())?;
-        let written = std::fs::canonicalize(data_dir.path()).and_then(|data_dir| {
-            let record = Record { data_dir, node };
-            record.write(&folder)?;
-            Ok(record)
-        });
-        match written {
-            Ok(record) => Some((record, folder)),
-            Err(error) => {
-                tracing::info!(
-                    folder = %folder.display(),
-                    %error,
-                    "no record of this node could be written, so commands find it by --data-dir alone"
-                );
-                None
-            }
-        }
     }
 }
 
