@@ -5,10 +5,10 @@ use super::{
         message::{Attributes, Kind, Message, Type},
         profile::Parameters,
     },
-    AddEvent, Root,
     directory::{self, Entry},
     error::AddError,
     layout::{Layout, Part},
+    options::{AddEvent, Root},
     pipeline::Hashed,
     step::Step,
 };

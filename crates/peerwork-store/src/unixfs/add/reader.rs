@@ -13,9 +13,9 @@ use super::{
         message::{Attributes, Mtime},
         profile::Parameters,
     },
-    AddOptions,
     error::AddError,
     leaf::Leaf,
+    options::AddOptions,
     pipeline::{Batches, Closed},
     step::Step,
 };

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc::Receiver;
 
-use super::{super::message::Attributes, ExportOptions, error::ExportError, link, place};
+use super::{super::message::Attributes, error::ExportError, link, options::ExportOptions, place};
 
 /// Free bytes are looked at before files of this size.
 const LARGE: u64 = 1 << 20;

@@ -7,6 +7,7 @@
 mod disk;
 mod error;
 mod link;
+mod options;
 mod place;
 
 use std::{
@@ -24,60 +25,19 @@ use self::disk::Op;
 use super::{
     error::ReadError,
     list::{AHEAD, Lister},
-    message::{Attributes, Kind},
+    message::Attributes,
     node::{Content, Decoded, decode},
     read::FileReader,
 };
 use crate::{Block, Source, dag::Limits};
 
 pub use error::ExportError;
+pub use options::{ExportEvent, ExportOptions, Exported};
 
 /// Operations that wait for the disk, each with at most one block: 16 MiB.
 const WAITING: usize = 8;
 /// Entries that wait to be written, in all directories of one path: about 35 MB.
 const ENTRIES_WAITING_MAX: u64 = 1 << 18;
-
-/// How a tree is exported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ExportOptions {
-    /// What is at the target is merged with the tree: directories keep what the tree does not have, files
-    /// and symbolic links are replaced. Otherwise a target that exists is an error, but for an empty
-    /// directory.
-    pub overwrite: bool,
-    /// Symbolic links may lead out of the tree. Only for trees whose maker is trusted.
-    pub outside_links: bool,
-    /// Bounds of the tree.
-    pub limits: Limits,
-}
-
-/// Progress of exporting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExportEvent {
-    /// So many more bytes of content were given to the disk.
-    Bytes(u64),
-    /// An entry begins.
-    Entry {
-        /// Its path in the tree; empty for the root.
-        path: String,
-        /// Its kind.
-        kind: Kind,
-    },
-}
-
-/// A tree that was written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Exported {
-    /// The path of the tree.
-    pub path: PathBuf,
-    /// Files.
-    pub files: u64,
-    /// Directories.
-    pub directories: u64,
-    /// Symbolic links.
-    pub symlinks: u64,
-    /// Bytes of all files.
-    pub bytes: u64,
-}
 
 /// Writes the tree below `cid` to `target`, which is the tree's own path: a file for a file, a directory for
 /// a directory. The target is complete or not there; a call that is dropped leaves nothing.
