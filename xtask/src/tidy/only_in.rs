@@ -84,6 +84,7 @@ const TABLE: &[OnlyIn] = &[
                 "peerwork-listener",
                 "accepts and serves connections of HTTP ports",
             ),
+            ("peerwork-store", "the RPC API of a kubo daemon"),
             ("peerwork-tunnel", "HTTP through libp2p streams"),
             ("peerwork-api", "serves the outside contracts"),
             ("peerwork-testkit", "web apps that misbehave"),

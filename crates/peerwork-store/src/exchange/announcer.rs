@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// The roots that are announced and those that wait for their turn. Without IO.
 #[derive(Default)]
-struct Turns {
+struct Rotation {
     /// Roots in the order in which they were announced.
     announced: VecDeque<(Cid, Instant)>,
     waiting: VecDeque<Cid>,
@@ -42,7 +42,7 @@ enum Change {
     Withdraw(Cid),
 }
 
-impl Turns {
+impl Rotation {
     /// Compares with the roots of this moment; returns those that are not to be announced any longer.
     fn keep(&mut self, roots: &[Cid]) -> Vec<Cid> {
         let by_key: HashMap<Key, Cid> = roots.iter().map(|cid| (*cid.hash(), *cid)).collect();
@@ -138,7 +138,7 @@ impl Announcer {
 
     /// Announces until the exchange stops.
     pub(super) async fn run(&self) {
-        let mut turns = Turns::default();
+        let mut turns = Rotation::default();
         let mut max = self.max;
         loop {
             let roots = self.roots().await;
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn roots_beyond_the_bound_take_turns() {
-        let mut turns = Turns::default();
+        let mut turns = Rotation::default();
         let roots: Vec<Cid> = (0..3).map(cid).collect();
         assert_eq!(turns.keep(&roots), []);
         let (start, turn) = (Instant::now(), Duration::from_secs(60));
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_root_that_is_no_longer_pinned_is_withdrawn() {
-        let mut turns = Turns::default();
+        let mut turns = Rotation::default();
         let now = Instant::now();
         turns.keep(&[cid(0), cid(1)]);
         assert!(turns.next(9, now, Duration::ZERO).is_some());

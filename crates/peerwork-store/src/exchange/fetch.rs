@@ -95,7 +95,7 @@ pub(super) async fn fetch(
         committed: 0,
     };
     let walked = walk.run(on).await;
-    // What came stays for the next fetch, also after an error.
+    // The blocks that came stay for the next fetch, also after an error.
     let committed = walk.commit_all().await;
     walked?;
     committed?;

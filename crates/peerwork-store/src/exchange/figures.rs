@@ -1,4 +1,4 @@
-//! What was exchanged with each node, as a snapshot.
+//! Figures of the blocks exchanged with each node, as a snapshot.
 
 use std::collections::HashMap;
 

@@ -38,7 +38,7 @@ impl Outcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Way {
+struct Directed {
     direction: &'static str,
 }
 
@@ -54,8 +54,8 @@ struct Reason {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
-    blocks: Family<Way, Counter>,
-    bytes: Family<Way, Counter>,
+    blocks: Family<Directed, Counter>,
+    bytes: Family<Directed, Counter>,
     wants: Family<Want, Counter>,
     dropped: Family<Reason, Counter>,
     pub(crate) duplicate_bytes: Counter,
@@ -95,7 +95,7 @@ impl Metrics {
             Direction::Received => "received",
             Direction::Sent => "sent",
         };
-        let way = Way { direction };
+        let way = Directed { direction };
         self.blocks.get_or_create(&way).inc();
         self.bytes.get_or_create(&way).inc_by(bytes as u64);
     }

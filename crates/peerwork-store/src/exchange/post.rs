@@ -35,12 +35,12 @@ struct Shared {
     failures: mpsc::Sender<(NodeId, Dropped)>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    lines: Mutex<HashMap<NodeId, Arc<Line>>>,
+    recipients: Mutex<HashMap<NodeId, Arc<Recipient>>>,
 }
 
 /// The entries that wait for one node; its task ends when there were none for a while.
 #[derive(Default)]
-struct Line {
+struct Recipient {
     waiting: Mutex<Vec<Entry>>,
     wake: Notify,
 }
@@ -60,31 +60,31 @@ impl Post {
             failures,
             tasks,
             stop,
-            lines: Mutex::default(),
+            recipients: Mutex::default(),
         });
         Self { shared }
     }
 
     /// Sends wants and cancels, in this order.
     pub(super) fn send(&self, node: NodeId, mut entries: Vec<Entry>) {
-        let mut lines = self.shared.lines.lock();
-        if let Some(line) = lines.get(&node) {
-            let mut waiting = line.waiting.lock();
+        let mut recipients = self.shared.recipients.lock();
+        if let Some(recipient) = recipients.get(&node) {
+            let mut waiting = recipient.waiting.lock();
             if waiting.len() + entries.len() > WAITING_MAX {
                 self.shared.fail(node, Dropped::Silent);
                 return;
             }
             waiting.append(&mut entries);
-            line.wake.notify_one();
+            recipient.wake.notify_one();
             return;
         }
         if self.shared.stop.is_cancelled() {
             return;
         }
-        let line = Arc::new(Line::default());
-        line.waiting.lock().append(&mut entries);
-        lines.insert(node, Arc::clone(&line));
-        let work = Arc::clone(&self.shared).work(node, line);
+        let recipient = Arc::new(Recipient::default());
+        recipient.waiting.lock().append(&mut entries);
+        recipients.insert(node, Arc::clone(&recipient));
+        let work = Arc::clone(&self.shared).work(node, recipient);
         let stop = self.shared.stop.clone();
         let work = stop.run_until_cancelled_owned(work);
         self.shared.tasks.spawn(work);
@@ -98,20 +98,20 @@ impl Shared {
         }
     }
 
-    async fn work(self: Arc<Self>, node: NodeId, line: Arc<Line>) {
+    async fn work(self: Arc<Self>, node: NodeId, recipient: Arc<Recipient>) {
         let mut outbox = Outbox::new(self.network.clone(), node, self.deadline);
         loop {
             let entries = {
-                let mut waiting = line.waiting.lock();
+                let mut waiting = recipient.waiting.lock();
                 let taken = waiting.len().min(ENTRIES_MAX);
                 waiting.drain(..taken).collect::<Vec<_>>()
             };
             if entries.is_empty() {
-                if timeout(IDLE, line.wake.notified()).await.is_ok() {
+                if timeout(IDLE, recipient.wake.notified()).await.is_ok() {
                     continue;
                 }
                 outbox.close().await;
-                if self.ends(node, &line) {
+                if self.ends(node, &recipient) {
                     return;
                 }
                 continue;
@@ -119,19 +119,19 @@ impl Shared {
             let message = Outgoing::of(&Message::of_wants(entries));
             if let Err(error) = outbox.send(message).await {
                 tracing::debug!(%node, %error, "wants were not sent");
-                self.lines.lock().remove(&node);
+                self.recipients.lock().remove(&node);
                 self.fail(node, reason(&error));
                 return;
             }
         }
     }
 
-    /// Removes a line on which nothing waits.
-    fn ends(&self, node: NodeId, line: &Line) -> bool {
-        let mut lines = self.lines.lock();
-        let idle = line.waiting.lock().is_empty();
+    /// Removes a recipient on which nothing waits.
+    fn ends(&self, node: NodeId, recipient: &Recipient) -> bool {
+        let mut recipients = self.recipients.lock();
+        let idle = recipient.waiting.lock().is_empty();
         if idle {
-            lines.remove(&node);
+            recipients.remove(&node);
         }
         idle
     }

@@ -109,25 +109,19 @@ impl Exchange {
             metrics: metrics.clone(),
             figures: Arc::clone(&figures),
         });
-        let announcer = Arc::new(Announcer::new(announcer::Parts {
-            store: store.clone(),
-            providers: Arc::clone(&providers),
-            metrics: metrics.clone(),
-            max: config.announced_max,
-            interval: config.announce_interval,
-            call: config.call,
-        }));
+        let announcer = announcer(&config, store, &providers, &metrics);
+        let post = Post::new(
+            network.clone(),
+            config.write_timeout,
+            failures,
+            tasks.clone(),
+            stop.clone(),
+        );
         let around = Arc::new(Around {
             config: config.clone(),
             network: network.clone(),
             providers,
-            post: Post::new(
-                network.clone(),
-                config.write_timeout,
-                failures,
-                tasks.clone(),
-                stop.clone(),
-            ),
+            post,
             metrics: metrics.clone(),
             figures: Arc::clone(&figures),
         });
@@ -257,7 +251,7 @@ impl Exchange {
         self.parts.announcer.look();
     }
 
-    /// What was exchanged with each node since the start; at most 1024 nodes, those of the latest exchanges.
+    /// The figures of each node since the start; at most 1024 nodes, those of the latest exchanges.
     #[must_use]
     pub fn figures(&self) -> Vec<NodeFigures> {
         self.parts.figures.all()
@@ -275,6 +269,22 @@ impl Exchange {
         let ended = timeout_at(deadline, self.parts.tasks.wait()).await;
         stopped && ended.is_ok()
     }
+}
+
+fn announcer(
+    config: &ExchangeConfig,
+    store: &Store,
+    providers: &Arc<dyn Providers>,
+    metrics: &Metrics,
+) -> Arc<Announcer> {
+    Arc::new(Announcer::new(announcer::Parts {
+        store: store.clone(),
+        providers: Arc::clone(providers),
+        metrics: metrics.clone(),
+        max: config.announced_max,
+        interval: config.announce_interval,
+        call: config.call,
+    }))
 }
 
 /// Tells the sessions of connections and of failures.

@@ -28,7 +28,7 @@ enum Node {
     Closed(Cid),
 }
 
-/// What a fetch has met and what it has not.
+/// The blocks that a fetch has met, and the links that it has not followed.
 pub(super) struct Tree {
     root: Cid,
     limits: Limits,

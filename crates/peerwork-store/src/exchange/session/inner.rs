@@ -44,7 +44,7 @@ impl Lately {
     }
 }
 
-/// What became of data that a node sent, for one session.
+/// The outcome of data that a node sent, for one session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Stored,

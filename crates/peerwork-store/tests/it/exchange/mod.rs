@@ -5,6 +5,7 @@ mod frames;
 mod helia;
 mod hostile;
 mod kit;
+mod kubo;
 mod providing;
 mod schema;
 mod serving;
