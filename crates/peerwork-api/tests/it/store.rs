@@ -311,7 +311,8 @@ async fn a_task_tells_its_progress_findings_and_outcome() {
 
 #[tokio::test]
 async fn pins_amounts_and_refusals_have_all_their_fields() {
-    let mut client = start().await.client;
+    let mut running = start().await;
+    let client = &mut running.client;
     let request = v1::PinsRequest {
         limit: 0,
         after: vec![3],

@@ -216,10 +216,10 @@ fn version_is_shown_in_both_forms() {
 #[test]
 fn weakness_54_errors_in_json_mode_are_json_and_exit_with_1() {
     let dir = folder();
-    let error = json_error(&run(dir.path(), "srever --json").failed());
+    let error = json_error(&run(dir.path(), "direcotry --json").failed());
     assert_eq!(
         error,
-        "unrecognized subcommand 'srever' tip: a similar subcommand exists: 'server'"
+        "unrecognized subcommand 'direcotry' tip: a similar subcommand exists: 'directory'"
     );
     for line in [
         "secrets output --data-dir nowhere --json",
