@@ -351,6 +351,7 @@ impl Inner {
         drop(state);
         let synced = self.engine.sync(failures);
         self.engine.to_write.notify_all();
+        self.engine.to_sync.notify_all();
         self.engine.to_flush.notify_all();
         self.engine.progressed.notify_all();
         for thread in threads.drain(..) {

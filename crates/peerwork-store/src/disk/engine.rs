@@ -33,6 +33,8 @@ pub(crate) struct Engine {
     pub(crate) state: Mutex<State>,
     /// Wakes the thread that writes segments.
     pub(crate) to_write: Condvar,
+    /// Wakes the thread that syncs segments.
+    pub(crate) to_sync: Condvar,
     /// Wakes the thread that writes the index.
     pub(crate) to_flush: Condvar,
     /// Wakes writers that wait for room in the queue, and commits that wait for the disk.
@@ -156,7 +158,11 @@ impl Engine {
             if let Some(error) = &state.index_failure {
                 return Err(error.clone());
             }
-            state.want_sync();
+            // Changes go to the index only when they are durable.
+            if state.slots() >= super::state::SLOTS_MAX {
+                state.want_sync();
+                self.to_sync.notify_one();
+            }
             self.to_write.notify_one();
             self.to_flush.notify_one();
             self.progressed.wait(&mut state);
@@ -180,6 +186,7 @@ impl Engine {
         if state.durable < wanted {
             state.want_sync();
             self.to_write.notify_one();
+            self.to_sync.notify_one();
         }
         while state.durable < wanted {
             self.progressed.wait(&mut state);
@@ -376,6 +383,7 @@ impl Engine {
             spare: parts.spare,
             state: Mutex::new(parts.state),
             to_write: Condvar::new(),
+            to_sync: Condvar::new(),
             to_flush: Condvar::new(),
             progressed: Condvar::new(),
             index: parts.index,
