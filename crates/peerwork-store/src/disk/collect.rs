@@ -1,14 +1,14 @@
 //! Collection: removes blocks that nothing keeps, all of them or the least recently used, beside
 //! writers, pins and reads.
 //!
-//! A block stays when a pin or a hold reaches it, or when its stamp is at least the *floor*: the clock
-//! when the oldest living writer began, or when the collection began. Whatever a writer put or touched
-//! has such a stamp, also when the writer ends meanwhile. A hold that begins meanwhile is marked before
+//! A block stays when a pin or a hold reaches it, or when a writer claims it that lived when the
+//! collection began or began later, also when that writer ends meanwhile. A hold that begins meanwhile is marked before
 //! the next block is removed, because holds and removals take the same lock.
 
 use cid::Cid;
 
 use super::{
+    claim::Respected,
     compact::{self, Goal},
     engine::Engine,
     format::Key,
@@ -31,7 +31,7 @@ pub(crate) struct Collection<'a> {
     engine: &'a Engine,
     walker: Walker<'a>,
     marks: Marks,
-    floor: u64,
+    respected: Respected,
     holds_seen: u64,
     /// Blocks and bytes that were removed.
     removed: Progress,
@@ -70,11 +70,11 @@ pub(crate) fn remove(engine: &Engine, root: &Cid, on: &mut On<'_>) -> Result<Pro
 }
 
 impl<'a> Collection<'a> {
-    /// Notes the floor, and marks all that pins and holds reach. `None` when `on` ended the run.
+    /// Notes the claims, and marks all that pins and holds reach. `None` when `on` ended the run.
     fn begin(engine: &'a Engine, on: &mut On<'_>) -> Result<Option<Self>, StoreError> {
         engine.metrics.collections.inc();
         let mut state = engine.state.lock();
-        let floor = state.floor();
+        let respected = state.respected();
         let failures = state.failures;
         drop(state);
         // Blocks that the disk does not take are lost to their writers, who hear of it.
@@ -84,7 +84,7 @@ impl<'a> Collection<'a> {
             engine,
             walker: Walker::new(engine),
             marks: Marks::default(),
-            floor,
+            respected,
             holds_seen: 0,
             removed: Progress::default(),
         };
@@ -151,7 +151,7 @@ impl<'a> Collection<'a> {
     }
 
     fn may_go(&self, entry: &Entry) -> bool {
-        entry.stamp < self.floor && !self.marks.contains(entry.place)
+        !self.respected.holds(entry.claim) && !self.marks.contains(entry.place)
     }
 
     fn each_page(&self, visit: &mut dyn FnMut(&Key, &Entry)) -> Result<(), StoreError> {

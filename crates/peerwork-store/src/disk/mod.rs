@@ -9,6 +9,7 @@
 //! ```
 
 mod backend;
+pub(crate) mod claim;
 pub(crate) mod collect;
 pub(crate) mod compact;
 pub(crate) mod engine;

@@ -12,6 +12,7 @@ use std::{
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
+    claim::Claim,
     engine::{Engine, Parts},
     files::{Files, at, open_existing, room},
     format::{BadHeader, HEADER_BYTES, Header, Key, VERSION},
@@ -285,7 +286,7 @@ impl Recovery<'_> {
             place,
             leaf: record.leaf,
             used: self.clock,
-            stamp: self.clock,
+            claim: Claim::By(self.clock),
         };
         batch.insert(record.key.clone(), entry);
         Ok(())

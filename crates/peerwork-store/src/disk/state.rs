@@ -2,13 +2,14 @@
 //! no file has yet, and whatever protects blocks from collection. Pure data, behind one lock.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
 use cid::Cid;
 
 use super::{
+    claim::{Claim, Respected, Writers},
     format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
     index::{Change, Entry, Place},
 };
@@ -107,8 +108,7 @@ pub(crate) struct State {
     /// How often appended records were lost because the disk failed, and the last error.
     pub(crate) failures: u64,
     pub(crate) failure: Option<StoreError>,
-    /// The clock at the beginning of each writer.
-    writers: BTreeSet<u64>,
+    writers: Writers,
     pub(crate) holds: HashMap<Cid, usize>,
     /// How often a hold was added.
     pub(crate) holds_added: u64,
@@ -184,19 +184,26 @@ impl State {
         self.queue.len() >= CHUNKS_MAX || self.slots.len() >= SLOTS_MAX
     }
 
-    /// Appends a block that is not here.
-    pub(crate) fn append(&mut self, key: &Key, head: Head, data: &[u8]) {
+    /// Lets a writer keep a block that is here.
+    pub(crate) fn claim(&mut self, key: &Key, mut entry: Entry, writer: u64) -> Entry {
+        entry.used = self.tick();
+        entry.claim = self.writers.claim(entry.claim, writer, entry.used);
+        self.update(key, entry);
+        entry
+    }
+
+    /// Appends a block of a writer that is not here.
+    pub(crate) fn append(&mut self, key: &Key, head: Head, data: &[u8], writer: u64) {
         let before = match self.slots.get(key) {
             Some(Slot::Gone) => Before::Gone,
             _ => Before::Nothing,
         };
         let place = self.append_record(key, head, data);
-        let stamp = self.tick();
         let entry = Entry {
             place,
             leaf: head.leaf,
-            used: stamp,
-            stamp,
+            used: self.tick(),
+            claim: Claim::By(writer),
         };
         self.insert(key, entry, before);
         self.totals.blocks += 1;
@@ -417,20 +424,21 @@ impl State {
             .collect()
     }
 
+    /// The number of a writer that begins: the clock.
     pub(crate) fn begin_writer(&mut self) -> u64 {
-        let stamp = self.tick();
-        self.writers.insert(stamp);
-        stamp
+        let writer = self.tick();
+        self.writers.begin(writer);
+        writer
     }
 
-    pub(crate) fn end_writer(&mut self, stamp: u64) {
-        self.writers.remove(&stamp);
+    pub(crate) fn end_writer(&mut self, writer: u64) {
+        self.writers.end(writer);
     }
 
-    /// Blocks with a stamp from here on belong to a writer, or are put while a collection runs.
-    pub(crate) fn floor(&mut self) -> u64 {
-        let next = self.tick();
-        self.writers.first().copied().unwrap_or(next)
+    /// The claims that a collection respects which begins.
+    pub(crate) fn respected(&mut self) -> Respected {
+        let began = self.tick();
+        Respected::new(began, &self.writers)
     }
 
     /// Room that a record needs, with the header of the segment that it may begin.
