@@ -239,8 +239,11 @@ impl Recovery<'_> {
         if scan.damaged > 0 {
             tracing::warn!(path = %path.display(), bytes = scan.damaged, "a part of a segment is damaged");
         }
-        let end = scan.at();
-        if records == 0 && covered <= HEADER_BYTES as u64 {
+        let mut end = scan.at();
+        if scan.skipped {
+            // The end may have whole records, so nothing is cut.
+            end = file.metadata().map_err(at("reading", &path))?.len();
+        } else if records == 0 && covered <= HEADER_BYTES as u64 {
             fs::remove_file(&path).map_err(at("removing", &path))?;
             return Ok(0);
         }
