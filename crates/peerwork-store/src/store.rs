@@ -183,10 +183,7 @@ impl Store {
     /// them until then.
     #[must_use]
     pub fn hold(&self, root: &Cid) -> Hold {
-        let mut state = self.engine().state.lock();
-        *state.holds.entry(*root).or_default() += 1;
-        state.holds_added += 1;
-        drop(state);
+        self.engine().state.lock().begin_hold(*root);
         Hold {
             store: self.clone(),
             root: *root,
@@ -452,12 +449,6 @@ impl Drop for Writer {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut state = self.store.engine().state.lock();
-        if let Some(count) = state.holds.get_mut(&self.root) {
-            *count -= 1;
-            if *count == 0 {
-                state.holds.remove(&self.root);
-            }
-        }
+        self.store.engine().state.lock().end_hold(&self.root);
     }
 }

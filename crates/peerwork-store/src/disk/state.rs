@@ -85,6 +85,14 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
 }
 
+/// The holds of a root.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    pub(crate) count: usize,
+    /// The number of the newest one.
+    pub(crate) newest: u64,
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     /// Counts puts, touches and reads; orders them.
@@ -109,8 +117,8 @@ pub(crate) struct State {
     pub(crate) failures: u64,
     pub(crate) failure: Option<StoreError>,
     writers: Writers,
-    pub(crate) holds: HashMap<Cid, usize>,
-    /// How often a hold was added.
+    pub(crate) holds: HashMap<Cid, Held>,
+    /// The number of holds that ever began.
     pub(crate) holds_added: u64,
     pub(crate) totals: Totals,
     pub(crate) disk_bytes: u64,
@@ -433,6 +441,22 @@ impl State {
 
     pub(crate) fn end_writer(&mut self, writer: u64) {
         self.writers.end(writer);
+    }
+
+    pub(crate) fn begin_hold(&mut self, root: Cid) {
+        self.holds_added += 1;
+        let held = self.holds.entry(root).or_default();
+        held.count += 1;
+        held.newest = self.holds_added;
+    }
+
+    pub(crate) fn end_hold(&mut self, root: &Cid) {
+        if let Some(held) = self.holds.get_mut(root) {
+            held.count -= 1;
+            if held.count == 0 {
+                self.holds.remove(root);
+            }
+        }
     }
 
     /// The claims that a collection respects which begins.
