@@ -103,23 +103,19 @@ impl Engine {
         self.lookup_and(key, |state, entry| change(state, entry))
     }
 
-    /// Protects a block that is here; false when it is not.
-    pub(crate) fn touch(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+    /// Lets a writer keep a block that is here; `None` when it is not.
+    pub(crate) fn touch(&self, key: &Key, writer: u64) -> Result<Option<Entry>, StoreError> {
         let touched = self.lookup_and(key, |state, entry| {
-            let mut entry = entry?;
-            entry.stamp = state.tick();
-            entry.used = entry.stamp;
-            state.update(key, entry);
-            Some(entry)
+            entry.map(|entry| state.claim(key, entry, writer))
         })?;
         self.flush_if_due();
         Ok(touched)
     }
 
-    /// Takes a block: protects the one that is here, or appends it.
-    pub(crate) fn put(&self, block: &Block) -> Result<Put, StoreError> {
+    /// Takes a block of a writer: keeps the one that is here, or appends it.
+    pub(crate) fn put(&self, block: &Block, writer: u64) -> Result<Put, StoreError> {
         let key = Key::of(block.cid());
-        if self.touch(&key)?.is_some() {
+        if self.touch(&key, writer)?.is_some() {
             return Ok(Put::Here);
         }
         let leaf = block.cid().codec() == DAG_PB
@@ -128,16 +124,14 @@ impl Engine {
         let needs = State::needs(&key, block.data().len());
         self.wait_for_queue()?;
         let put = self.lookup_and(&key, |state, entry| {
-            if let Some(mut entry) = entry {
-                entry.stamp = state.tick();
-                entry.used = entry.stamp;
-                state.update(&key, entry);
+            if let Some(entry) = entry {
+                state.claim(&key, entry, writer);
                 return Put::Here;
             }
             if state.disk_bytes + needs > self.quota() || state.budget < needs {
                 return Put::NoRoom(needs);
             }
-            state.append(&key, head, block.data());
+            state.append(&key, head, block.data(), writer);
             if !state.queue.is_empty() {
                 self.to_write.notify_one();
             }

@@ -10,6 +10,7 @@
 
 mod backend;
 mod chunk;
+pub(crate) mod claim;
 pub(crate) mod collect;
 pub(crate) mod compact;
 pub(crate) mod engine;

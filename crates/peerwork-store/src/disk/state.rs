@@ -2,7 +2,7 @@
 //! no file has yet, and whatever protects blocks from collection. Pure data, behind one lock.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     fs::File,
     sync::Arc,
 };
@@ -12,6 +12,7 @@ use cid::Cid;
 
 use super::{
     chunk::{CHUNK_BYTES, Chunk},
+    claim::{Claim, Respected, Writers},
     format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
     index::{Change, Entry, Place},
 };
@@ -94,6 +95,14 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
 }
 
+/// The holds of a root.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    pub(crate) count: usize,
+    /// The number of the newest one.
+    pub(crate) newest: u64,
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     /// Counts puts, touches and reads; orders them.
@@ -121,10 +130,9 @@ pub(crate) struct State {
     /// How often appended records were lost because the disk failed, and the last error.
     pub(crate) failures: u64,
     pub(crate) failure: Option<StoreError>,
-    /// The clock at the beginning of each writer.
-    writers: BTreeSet<u64>,
-    pub(crate) holds: HashMap<Cid, usize>,
-    /// How often a hold was added.
+    writers: Writers,
+    pub(crate) holds: HashMap<Cid, Held>,
+    /// The number of holds that ever began.
     pub(crate) holds_added: u64,
     pub(crate) totals: Totals,
     pub(crate) disk_bytes: u64,
@@ -198,19 +206,26 @@ impl State {
         self.queue.len() >= CHUNKS_MAX || self.slots.len() >= SLOTS_MAX
     }
 
-    /// Appends a block that is not here.
-    pub(crate) fn append(&mut self, key: &Key, head: Head, data: &Bytes) {
+    /// Lets a writer keep a block that is here.
+    pub(crate) fn claim(&mut self, key: &Key, mut entry: Entry, writer: u64) -> Entry {
+        entry.used = self.tick();
+        entry.claim = self.writers.claim(entry.claim, writer, entry.used);
+        self.update(key, entry);
+        entry
+    }
+
+    /// Appends a block of a writer that is not here.
+    pub(crate) fn append(&mut self, key: &Key, head: Head, data: &Bytes, writer: u64) {
         let before = match self.slots.get(key) {
             Some(Slot::Gone) => Before::Gone,
             _ => Before::Nothing,
         };
         let place = self.append_record(key, head, data);
-        let stamp = self.tick();
         let entry = Entry {
             place,
             leaf: head.leaf,
-            used: stamp,
-            stamp,
+            used: self.tick(),
+            claim: Claim::By(writer),
         };
         self.insert(key, entry, before);
         self.totals.blocks += 1;
@@ -431,20 +446,37 @@ impl State {
             .collect()
     }
 
+    /// The number of a writer that begins: the clock.
     pub(crate) fn begin_writer(&mut self) -> u64 {
-        let stamp = self.tick();
-        self.writers.insert(stamp);
-        stamp
+        let writer = self.tick();
+        self.writers.begin(writer);
+        writer
     }
 
-    pub(crate) fn end_writer(&mut self, stamp: u64) {
-        self.writers.remove(&stamp);
+    pub(crate) fn end_writer(&mut self, writer: u64) {
+        self.writers.end(writer);
     }
 
-    /// Blocks with a stamp from here on belong to a writer, or are put while a collection runs.
-    pub(crate) fn floor(&mut self) -> u64 {
-        let next = self.tick();
-        self.writers.first().copied().unwrap_or(next)
+    pub(crate) fn begin_hold(&mut self, root: Cid) {
+        self.holds_added += 1;
+        let held = self.holds.entry(root).or_default();
+        held.count += 1;
+        held.newest = self.holds_added;
+    }
+
+    pub(crate) fn end_hold(&mut self, root: &Cid) {
+        if let Some(held) = self.holds.get_mut(root) {
+            held.count -= 1;
+            if held.count == 0 {
+                self.holds.remove(root);
+            }
+        }
+    }
+
+    /// The claims that a collection respects which begins.
+    pub(crate) fn respected(&mut self) -> Respected {
+        let began = self.tick();
+        Respected::new(began, &self.writers)
     }
 
     /// Room that a record needs, with the header of the segment that it may begin.
