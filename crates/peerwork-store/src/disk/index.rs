@@ -20,6 +20,7 @@ use super::{
     claim::Claim,
     files::{open_existing, open_new},
     format::{HEAD_BYTES, Key, u32_at, u64_at},
+    scan::Record,
     spare::Spare,
 };
 use crate::StoreError;
@@ -63,6 +64,21 @@ pub(crate) struct Entry {
 const ENTRY_BYTES: usize = 29;
 
 impl Entry {
+    /// The entry of a record that was found in a segment; `None` beyond the offsets that an entry holds.
+    pub(crate) fn of_record(segment: u32, record: &Record, clock: u64) -> Option<Self> {
+        let place = Place {
+            segment,
+            offset: u32::try_from(record.offset).ok()?,
+            data_bytes: u32::try_from(record.data.len()).ok()?,
+        };
+        Some(Self {
+            place,
+            leaf: record.leaf,
+            used: clock,
+            claim: Claim::By(clock),
+        })
+    }
+
     fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..4].copy_from_slice(&self.place.segment.to_le_bytes());

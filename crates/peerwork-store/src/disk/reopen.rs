@@ -13,10 +13,9 @@ use std::{
 use redb::Database;
 
 use super::{
-    claim::Claim,
     files::{Files, at},
     format::Key,
-    index::{Change, Changes, Durable, Entry, Handle, Index, Place, Row, commit},
+    index::{Change, Changes, Durable, Entry, Handle, Index, Row, commit},
     scan::Scan,
 };
 use crate::StoreError;
@@ -142,26 +141,16 @@ impl Records {
         let mut scan = Scan::new(&file, self.from);
         let mut batch: HashMap<Key, Entry> = HashMap::new();
         while let Some(record) = scan.next().map_err(at("reading", &path))? {
-            let Ok(offset) = u32::try_from(record.offset) else {
-                break;
-            };
             if record.end() > self.to {
                 break;
             }
-            let place = Place {
-                segment: self.segment,
-                offset,
-                data_bytes: u32::try_from(record.data.len()).unwrap_or(u32::MAX),
+            let Some(entry) = Entry::of_record(self.segment, &record, self.clock) else {
+                break;
             };
-            let entry = Entry {
-                place,
-                leaf: record.leaf,
-                used: self.clock,
-                claim: Claim::By(self.clock),
-            };
+            let end = record.end();
             batch.insert(record.key, entry);
             if batch.len() >= BATCH {
-                rows = self.write(database, &mut batch, rows, record.offset)?;
+                rows = self.write(database, &mut batch, rows, end)?;
             }
         }
         self.write(database, &mut batch, rows, self.to)
