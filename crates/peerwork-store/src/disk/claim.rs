@@ -37,22 +37,31 @@ impl Claim {
 
 /// The writers that live, by the clock at which each began.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Writers(BTreeSet<u64>);
+pub(crate) struct Writers {
+    living: BTreeSet<u64>,
+    /// Claims before this clock may be lost.
+    lost: u64,
+}
 
 impl Writers {
     pub(crate) fn begin(&mut self, writer: u64) {
-        self.0.insert(writer);
+        self.living.insert(writer);
     }
 
     pub(crate) fn end(&mut self, writer: u64) {
-        self.0.remove(&writer);
+        self.living.remove(&writer);
+    }
+
+    /// Notes that claims before `now` may be lost. Until all writers end that live, everything is claimed.
+    pub(crate) fn lose(&mut self, now: u64) {
+        self.lost = now;
     }
 
     /// The claim on a block with an earlier claim after a writer claims it too.
     pub(crate) fn claim(&self, before: Claim, writer: u64, now: u64) -> Claim {
         let others_hold = match before {
-            Claim::By(other) => other != writer && self.0.contains(&other),
-            Claim::Several(at) => self.0.range(..=at).any(|other| *other != writer),
+            Claim::By(other) => other != writer && self.living.contains(&other),
+            Claim::Several(at) => self.living.range(..=at).any(|other| *other != writer),
         };
         match others_hold {
             true => Claim::Several(now),
@@ -61,10 +70,12 @@ impl Writers {
     }
 
     fn hold(&self, claim: Claim) -> bool {
-        match claim {
-            Claim::By(writer) => self.0.contains(&writer),
-            Claim::Several(at) => self.0.first().is_some_and(|first| *first <= at),
-        }
+        let first = self.living.first();
+        let holds = match claim {
+            Claim::By(writer) => self.living.contains(&writer),
+            Claim::Several(at) => first.is_some_and(|first| *first <= at),
+        };
+        holds || first.is_some_and(|first| *first < self.lost)
     }
 }
 
@@ -114,6 +125,17 @@ mod tests {
         writers.end(1);
         assert!(!Respected::new(7, &writers).holds(both));
         assert_eq!(writers.claim(both, 8, 9), Claim::By(8));
+    }
+
+    #[test]
+    fn lost_claims_keep_everything_until_the_writers_of_that_time_end() {
+        let mut writers = Writers::default();
+        writers.begin(1);
+        writers.lose(2);
+        writers.begin(3);
+        assert!(Respected::new(4, &writers).holds(Claim::By(0)));
+        writers.end(1);
+        assert!(!Respected::new(5, &writers).holds(Claim::By(0)));
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(crate) struct Collection<'a> {
     walker: Walker<'a>,
     marks: Marks,
     respected: Respected,
+    reopened: u64,
     /// The number of the newest hold below which all is marked.
     holds_seen: u64,
     /// The held roots whose whole DAG is marked.
@@ -78,8 +79,9 @@ impl<'a> Collection<'a> {
     /// Notes the claims, and marks all that pins and holds reach. `None` when `on` ended the run.
     fn begin(engine: &'a Engine, on: &mut On<'_>) -> Result<Option<Self>, StoreError> {
         engine.metrics.collections.inc();
+        let (reopened, drift) = (engine.index.reopened(), engine.index.take_drift());
         let mut state = engine.state.lock();
-        let respected = state.respected();
+        let respected = state.respected(reopened, drift);
         let failures = state.failures;
         drop(state);
         // Blocks that the disk does not take are lost to their writers, who hear of it.
@@ -90,6 +92,7 @@ impl<'a> Collection<'a> {
             walker: Walker::new(engine),
             marks: Marks::default(),
             respected,
+            reopened,
             holds_seen: 0,
             whole: HashSet::new(),
             removed: Progress::default(),
@@ -275,6 +278,10 @@ impl<'a> Collection<'a> {
         let engine = self.engine;
         let mut state = engine.state.lock();
         let mut again = Vec::new();
+        if engine.index.reopened() != self.reopened {
+            // Claims may be lost, so that this run removes nothing more.
+            return Ok(Vec::new());
+        }
         let roots = self.new_holds(&state);
         if !roots.is_empty() {
             drop(state);

@@ -57,6 +57,11 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
         } else if !removals_are_durable {
             engine.flush(Durable::Now, &[])?;
         }
+        // An index that was opened again has forgotten removals that were not durable.
+        let live = engine.index.rows().get(&segment).map_or(0, |row| row.live);
+        if live > 0 {
+            continue;
+        }
         // Compaction commits the index durably too.
         removals_are_durable = true;
         engine.delete_segment(segment)?;

@@ -165,6 +165,58 @@ fn a_failed_compaction_keeps_the_old_records() {
     }
 }
 
+#[test]
+fn an_error_of_the_index_is_mended_by_opening_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _disk) = open(folder.path());
+    let fail = || {
+        let handle = store.engine().index.database.read();
+        let super::index::Handle::Open(_, health) = &*handle else {
+            panic!("the index is open");
+        };
+        health.fail_next.store(true, Ordering::SeqCst);
+    };
+    let blocks: Vec<Block> = (0..60).map(|seed| block(seed, 20_000)).collect();
+    let mut writer = store.writer();
+    for (number, block) in blocks.iter().enumerate() {
+        writer.put(block.clone()).unwrap();
+        writer.commit().unwrap();
+        match number % 4 {
+            1 => {
+                let flushed = store.engine().flush(super::index::Durable::Later, &[]);
+                flushed.unwrap();
+            }
+            2 => fail(),
+            3 if number % 8 == 3 => {
+                let flushed = store.engine().flush(super::index::Durable::Now, &[]);
+                flushed.unwrap();
+            }
+            _ => {}
+        }
+        for block in &blocks[..=number] {
+            assert_eq!(store.get(block.cid()).unwrap().as_ref(), Some(block));
+        }
+    }
+    assert!(store.engine().index.reopened() > 5);
+    // The writer's claims may be lost, and it keeps its blocks all the same.
+    assert_eq!(store.gc(&mut |_progress| true).unwrap().blocks, 0);
+    store.pin(blocks[7].cid(), "").unwrap();
+    fail();
+    drop(writer);
+    store.gc(&mut |_progress| true).unwrap();
+    store.gc(&mut |_progress| true).unwrap();
+    assert_eq!(store.usage().blocks, 1);
+    assert_eq!(
+        store.get(blocks[7].cid()).unwrap().as_ref(),
+        Some(&blocks[7])
+    );
+    assert!(is_whole(&store));
+    drop(store);
+    let (store, _disk) = open(folder.path());
+    assert_eq!(store.usage().blocks, 1);
+    assert!(is_whole(&store));
+}
+
 /// A step of the property test.
 #[derive(Debug, Clone)]
 enum Step {
@@ -172,6 +224,7 @@ enum Step {
     Commit,
     FailWrite { after: usize },
     FailSync,
+    FailIndex,
     Pin { seed: u64 },
     Unpin { seed: u64 },
     Collect,
@@ -184,6 +237,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Commit),
         1 => (0..100_000_usize).prop_map(|after| Step::FailWrite { after }),
         1 => Just(Step::FailSync),
+        1 => Just(Step::FailIndex),
         2 => seed.clone().prop_map(|seed| Step::Pin { seed }),
         1 => seed.prop_map(|seed| Step::Unpin { seed }),
         1 => Just(Step::Collect),
@@ -222,6 +276,13 @@ fn run(path: &Path, steps: &[Step]) -> Model {
                 }
             }
             Step::FailWrite { after } => *disk.write.lock() = Some(after),
+            Step::FailIndex => {
+                if let super::index::Handle::Open(_, health) =
+                    &*store.engine().index.database.read()
+                {
+                    health.fail_next.store(true, Ordering::SeqCst);
+                }
+            }
             Step::FailSync => disk.sync.store(true, Ordering::SeqCst),
             Step::Pin { seed } => {
                 let root = model.blocks.get(&seed).map(|block| *block.cid());

@@ -183,3 +183,47 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     number.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_a_record_are_bounded() {
+        let head = |data_bytes: usize, key_bytes: usize| {
+            let head = Head {
+                crc: 0,
+                data_bytes: u32::try_from(data_bytes).expect("small"),
+                key_bytes: u16::try_from(key_bytes).expect("small"),
+                leaf: false,
+            };
+            Head::decode(&head.encode())
+        };
+        for (data, key) in [(0, 2), (BLOCK_BYTES_MAX, KEY_BYTES_MAX)] {
+            let bytes = head(data, key).map(Head::record_bytes);
+            assert_eq!(bytes, Some(HEAD_BYTES + data + key));
+        }
+        for (data, key) in [
+            (BLOCK_BYTES_MAX + 1, 34),
+            (100, KEY_BYTES_MAX + 1),
+            (100, 1),
+        ] {
+            assert_eq!(head(data, key), None, "{data} {key}");
+        }
+    }
+
+    #[test]
+    fn only_the_shortest_multihash_is_a_key() {
+        let hash = Multihash::<64>::wrap(0x12, &[7; 32]).expect("short");
+        let bytes = hash.to_bytes();
+        assert!(Key::parse(&bytes).is_some());
+        // The kind of the hash in two bytes.
+        let longer = [&[0x92, 0x00], &bytes[1..]].concat();
+        assert!(Key::parse(&longer).is_none());
+        assert!(Key::parse(&[&bytes[..], &[0]].concat()).is_none());
+        let longest = Multihash::<64>::wrap(u64::MAX >> 1, &[7; 64]).expect("it fits");
+        let key = Key::of(&Cid::new_v1(crate::RAW, longest));
+        assert!(key.as_bytes().len() <= KEY_BYTES_MAX);
+        assert_eq!(Key::parse(key.as_bytes()), Some(key));
+    }
+}

@@ -6,8 +6,8 @@ use std::{
     fs,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -16,10 +16,11 @@ use redb::{
 };
 
 use super::{
-    backend::Backend,
+    backend::{Backend, Health},
     claim::Claim,
     files::{open_existing, open_new},
     format::{HEAD_BYTES, Key, u32_at, u64_at},
+    scan::Record,
     spare::Spare,
 };
 use crate::StoreError;
@@ -63,6 +64,21 @@ pub(crate) struct Entry {
 const ENTRY_BYTES: usize = 29;
 
 impl Entry {
+    /// The entry of a record that was found in a segment; `None` beyond the offsets that an entry holds.
+    pub(crate) fn of_record(segment: u32, record: &Record, clock: u64) -> Option<Self> {
+        let place = Place {
+            segment,
+            offset: u32::try_from(record.offset).ok()?,
+            data_bytes: u32::try_from(record.data.len()).ok()?,
+        };
+        Some(Self {
+            place,
+            leaf: record.leaf,
+            used: clock,
+            claim: Claim::By(clock),
+        })
+    }
+
     fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..4].copy_from_slice(&self.place.segment.to_le_bytes());
@@ -133,8 +149,22 @@ pub(crate) enum Durable {
 
 /// The index of a store.
 pub(crate) struct Index {
-    database: RwLock<Option<Database>>,
-    rows: Mutex<BTreeMap<u32, Row>>,
+    pub(super) database: RwLock<Handle>,
+    pub(super) rows: Mutex<BTreeMap<u32, Row>>,
+    pub(super) path: PathBuf,
+    pub(super) store: u64,
+    pub(super) spare: Arc<Spare>,
+    pub(super) reopened: AtomicU64,
+    /// Blocks and bytes by which the index changed when it was opened again.
+    pub(super) drift: Mutex<(i64, i64)>,
+}
+
+/// The database behind an index.
+pub(super) enum Handle {
+    Open(Database, Arc<Health>),
+    /// The file had an error, and could not be opened again yet.
+    Failed,
+    Closed,
 }
 
 /// An index as it was found.
@@ -147,19 +177,34 @@ impl Index {
     /// Opens the index, and makes an empty one where it is missing, damaged or of another store.
     pub(crate) fn open(path: &Path, store: u64, spare: &Arc<Spare>) -> Result<Opened, StoreError> {
         // A library that meets bytes it never wrote may panic; the index is only a cache.
-        let found = match path.exists() {
-            true => catch_unwind(AssertUnwindSafe(|| Self::found(path, store, spare))),
-            false => Ok(Err(StoreError::Index("missing".to_owned()))),
-        };
-        match found {
-            Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(error)) => {
-                if path.exists() {
-                    tracing::warn!(%error, "the index of the store is rebuilt");
-                }
-                Self::create(path, store, spare)
-            }
-            Err(_panic) => Self::create(path, store, spare),
+        if !path.exists() {
+            return Self::create(path, store, spare);
+        }
+        Self::find(path, store, spare).or_else(|error| {
+            tracing::warn!(%error, "the index of the store is rebuilt");
+            Self::create(path, store, spare)
+        })
+    }
+
+    /// Opens an index that is there.
+    pub(super) fn find(path: &Path, store: u64, spare: &Arc<Spare>) -> Result<Opened, StoreError> {
+        catch_unwind(AssertUnwindSafe(|| Self::found(path, store, spare)))
+            .unwrap_or_else(|_panic| Err(StoreError::Index("it is damaged".to_owned())))
+    }
+
+    fn new(
+        handle: Handle,
+        rows: BTreeMap<u32, Row>,
+        (path, store, spare): (&Path, u64, &Arc<Spare>),
+    ) -> Self {
+        Self {
+            database: RwLock::new(handle),
+            rows: Mutex::new(rows),
+            path: path.to_owned(),
+            store,
+            spare: Arc::clone(spare),
+            reopened: AtomicU64::new(0),
+            drift: Mutex::default(),
         }
     }
 
@@ -172,10 +217,7 @@ impl Index {
         if path.exists() {
             fs::remove_file(path).map_err(super::files::at("removing", path))?;
         }
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(Backend::new(open_new(path)?, Arc::clone(spare)))
-            .map_err(failed)?;
+        let (database, health) = database(open_new(path)?, spare)?;
         let write = database.begin_write().map_err(failed)?;
         {
             write.open_table(BLOCKS).map_err(failed)?;
@@ -186,19 +228,17 @@ impl Index {
         }
         write.commit().map_err(failed)?;
         Ok(Opened {
-            index: Self {
-                database: RwLock::new(Some(database)),
-                rows: Mutex::default(),
-            },
+            index: Self::new(
+                Handle::Open(database, health),
+                BTreeMap::new(),
+                (path, store, spare),
+            ),
             clock: 0,
         })
     }
 
     fn found(path: &Path, store: u64, spare: &Arc<Spare>) -> Result<Opened, StoreError> {
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(Backend::new(open_existing(path)?, Arc::clone(spare)))
-            .map_err(failed)?;
+        let (database, health) = database(open_existing(path)?, spare)?;
         let read = database.begin_read().map_err(failed)?;
         let meta = read.open_table(META).map_err(failed)?;
         let number = |name| -> Result<u64, StoreError> {
@@ -231,10 +271,7 @@ impl Index {
         drop(meta);
         drop(read);
         Ok(Opened {
-            index: Self {
-                database: RwLock::new(Some(database)),
-                rows: Mutex::new(rows),
-            },
+            index: Self::new(Handle::Open(database, health), rows, (path, store, spare)),
             clock,
         })
     }
@@ -244,15 +281,12 @@ impl Index {
     }
 
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
-        let database = self.database.read();
-        let read = database
-            .as_ref()
-            .ok_or(StoreError::Closed)?
-            .begin_read()
-            .map_err(failed)?;
-        let blocks = read.open_table(BLOCKS).map_err(failed)?;
-        let value = blocks.get(key.as_bytes()).map_err(failed)?;
-        value.map(|value| Entry::decode(value.value())).transpose()
+        self.with(|database| {
+            let read = database.begin_read().map_err(failed)?;
+            let blocks = read.open_table(BLOCKS).map_err(failed)?;
+            let value = blocks.get(key.as_bytes()).map_err(failed)?;
+            value.map(|value| Entry::decode(value.value())).transpose()
+        })
     }
 
     /// Up to `limit` entries behind a key, in the order of keys.
@@ -261,62 +295,83 @@ impl Index {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<(Key, Entry)>, StoreError> {
-        let database = self.database.read();
-        let read = database
-            .as_ref()
-            .ok_or(StoreError::Closed)?
-            .begin_read()
-            .map_err(failed)?;
-        let blocks = read.open_table(BLOCKS).map_err(failed)?;
-        let from = match after {
-            Some(key) => Bound::Excluded(key.as_bytes()),
-            None => Bound::Unbounded,
-        };
-        let range = blocks
-            .range::<&[u8]>((from, Bound::Unbounded))
-            .map_err(failed)?;
-        let mut page = Vec::new();
-        for found in range.take(limit) {
-            let (key, entry) = found.map_err(failed)?;
-            let key = Key::parse(key.value())
-                .ok_or_else(|| StoreError::Index("a key is no multihash".to_owned()))?;
-            page.push((key, Entry::decode(entry.value())?));
-        }
-        Ok(page)
+        self.with(|database| page(database, after, limit))
     }
 
     /// Applies changes in one transaction.
     pub(crate) fn apply(&self, changes: &Changes<'_>) -> Result<(), StoreError> {
-        let database = self.database.read();
-        let database = database.as_ref().ok_or(StoreError::Closed)?;
-        let mut write = database.begin_write().map_err(failed)?;
-        match changes.durable {
-            Durable::Later => write.set_durability(Durability::None).map_err(failed)?,
-            // The allocator's state is written along, so that opening after a crash walks no tree.
-            Durable::Now => write.set_quick_repair(true),
-        }
-        let mut rows = self.rows();
-        change_blocks(&write, changes, &mut rows)?;
-        for (segment, covered) in &changes.covered {
-            rows.entry(*segment).or_default().covered = *covered;
-        }
-        for segment in &changes.dropped {
-            rows.remove(segment);
-        }
-        write_rows(&write, &self.rows(), &rows)?;
-        {
-            let mut meta = write.open_table(META).map_err(failed)?;
-            meta.insert("clock", changes.clock).map_err(failed)?;
-        }
-        write.commit().map_err(failed)?;
+        let rows = self.with(|database| commit(database, self.rows(), changes))?;
         *self.rows.lock() = rows;
         Ok(())
     }
 
     /// Closes the database's file.
     pub(crate) fn close(&self) {
-        *self.database.write() = None;
+        *self.database.write() = Handle::Closed;
     }
+}
+
+fn page(
+    database: &Database,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<Vec<(Key, Entry)>, StoreError> {
+    let read = database.begin_read().map_err(failed)?;
+    let blocks = read.open_table(BLOCKS).map_err(failed)?;
+    let from = match after {
+        Some(key) => Bound::Excluded(key.as_bytes()),
+        None => Bound::Unbounded,
+    };
+    let range = blocks
+        .range::<&[u8]>((from, Bound::Unbounded))
+        .map_err(failed)?;
+    let mut page = Vec::new();
+    for found in range.take(limit) {
+        let (key, entry) = found.map_err(failed)?;
+        let key = Key::parse(key.value())
+            .ok_or_else(|| StoreError::Index("a key is no multihash".to_owned()))?;
+        page.push((key, Entry::decode(entry.value())?));
+    }
+    Ok(page)
+}
+
+fn database(file: fs::File, spare: &Arc<Spare>) -> Result<(Database, Arc<Health>), StoreError> {
+    let health = Arc::new(Health::default());
+    let backend = Backend::new(file, Arc::clone(spare), Arc::clone(&health));
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(backend)
+        .map_err(failed)?;
+    Ok((database, health))
+}
+
+/// Applies changes to a database whose segments have these rows, and gives the rows afterwards.
+pub(super) fn commit(
+    database: &Database,
+    before: BTreeMap<u32, Row>,
+    changes: &Changes<'_>,
+) -> Result<BTreeMap<u32, Row>, StoreError> {
+    let mut write = database.begin_write().map_err(failed)?;
+    match changes.durable {
+        Durable::Later => write.set_durability(Durability::None).map_err(failed)?,
+        // The allocator's state is written along, so that opening after a crash walks no tree.
+        Durable::Now => write.set_quick_repair(true),
+    }
+    let mut rows = before.clone();
+    change_blocks(&write, changes, &mut rows)?;
+    for (segment, covered) in &changes.covered {
+        rows.entry(*segment).or_default().covered = *covered;
+    }
+    for segment in &changes.dropped {
+        rows.remove(segment);
+    }
+    write_rows(&write, &before, &rows)?;
+    {
+        let mut meta = write.open_table(META).map_err(failed)?;
+        meta.insert("clock", changes.clock).map_err(failed)?;
+    }
+    write.commit().map_err(failed)?;
+    Ok(rows)
 }
 
 fn change_blocks(

@@ -26,6 +26,7 @@ pub(crate) mod marks;
 mod metrics;
 pub(crate) mod pins;
 pub(crate) mod recover;
+mod reopen;
 pub(crate) mod scan;
 pub(crate) mod space;
 mod spare;

@@ -394,3 +394,43 @@ impl Pins {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{Block, Config, PinError, RAW, Sink, Store};
+
+    #[test]
+    fn a_store_has_a_most_of_pins() {
+        let folder = tempfile::tempdir().unwrap();
+        let block = |number: u32| {
+            let data = number.to_le_bytes().to_vec().into();
+            Block::new(cid::Version::V1, RAW, data).unwrap()
+        };
+        let pin = |number: usize| Pin {
+            cid: *block(number as u32).cid(),
+            name: String::new(),
+            pinned_at: 0,
+        };
+        let pins: Vec<Pin> = (1..PINS_MAX).map(pin).collect();
+        fs::write(folder.path().join("pins.log"), encode_all(pins.iter())).unwrap();
+        let config = Config {
+            reserve: 0,
+            ..Config::new(folder.path())
+        };
+        let store = Store::open(config).unwrap();
+        let (last, beyond) = (block(0), block(u32::MAX));
+        let mut writer = store.writer();
+        writer.put(last.clone()).unwrap();
+        writer.put(beyond.clone()).unwrap();
+        store.pin(last.cid(), "").unwrap();
+        assert_eq!(store.pins_after(None, usize::MAX).len(), PINS_MAX);
+        let refused = store.pin(beyond.cid(), "").unwrap_err();
+        assert!(matches!(refused, PinError::TooMany), "{refused}");
+        store.pin(last.cid(), "another name").unwrap();
+        assert!(store.unpin(last.cid()).unwrap());
+        store.pin(beyond.cid(), "").unwrap();
+    }
+}

@@ -12,11 +12,10 @@ use std::{
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
-    claim::Claim,
     engine::{Engine, Parts},
     files::{Files, at, open_existing, room},
     format::{BadHeader, HEADER_BYTES, Header, Key, VERSION},
-    index::{Change, Changes, Durable, Entry, Index, Opened, Place},
+    index::{Change, Changes, Durable, Entry, Index, Opened},
     pins::{BadLog, Pins, PinsError},
     scan::{ReadAt, Record, Scan},
     spare::Spare,
@@ -277,21 +276,9 @@ impl Recovery<'_> {
         if batch.contains_key(&record.key) || self.index.get(&record.key)?.is_some() {
             return Ok(());
         }
-        let Ok(offset) = u32::try_from(record.offset) else {
-            return Ok(());
-        };
-        let place = Place {
-            segment,
-            offset,
-            data_bytes: u32::try_from(record.data.len()).unwrap_or(u32::MAX),
-        };
-        let entry = Entry {
-            place,
-            leaf: record.leaf,
-            used: self.clock,
-            claim: Claim::By(self.clock),
-        };
-        batch.insert(record.key.clone(), entry);
+        if let Some(entry) = Entry::of_record(segment, record, self.clock) {
+            batch.insert(record.key.clone(), entry);
+        }
         Ok(())
     }
 

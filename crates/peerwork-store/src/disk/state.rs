@@ -131,6 +131,8 @@ pub(crate) struct State {
     pub(crate) failures: u64,
     pub(crate) failure: Option<StoreError>,
     writers: Writers,
+    /// How often the index had been opened again when claims were noted as lost.
+    reopened: u64,
     pub(crate) holds: HashMap<Cid, Held>,
     /// The number of holds that ever began.
     pub(crate) holds_added: u64,
@@ -473,9 +475,16 @@ impl State {
         }
     }
 
-    /// The claims that a collection respects which begins.
-    pub(crate) fn respected(&mut self) -> Respected {
+    /// The claims that a collection respects which begins, when the index was opened again so often, and
+    /// so many blocks and bytes came back by that.
+    pub(crate) fn respected(&mut self, reopened: u64, (blocks, bytes): (i64, i64)) -> Respected {
         let began = self.tick();
+        if self.reopened != reopened {
+            self.reopened = reopened;
+            self.writers.lose(began);
+        }
+        self.totals.blocks = self.totals.blocks.saturating_add_signed(blocks);
+        self.totals.bytes = self.totals.bytes.saturating_add_signed(bytes);
         Respected::new(began, &self.writers)
     }
 

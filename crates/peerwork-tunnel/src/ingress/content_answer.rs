@@ -24,7 +24,7 @@ use super::{
     login::{self, Credentials},
     shared::Shared,
 };
-use crate::problem::Problem;
+use crate::problem::{Failure, Problem};
 
 /// The port that a key must be for: none has it, so that keys for one port of the relay do not count.
 const NO_PORT: u16 = 0;
@@ -45,15 +45,16 @@ impl Ask<'_> {
     ) -> Result<Response<Download>, Problem> {
         let (parts, _body) = request.into_parts();
         let mut request = Request::from_parts(parts, ());
-        if let Some(finish) = slot {
-            let node = self.shared.connector.node_id();
-            finish.phase = Phase::Authorize;
-            self.authorize(request.headers_mut(), node, finish)?;
-            finish.phase = Phase::Admit;
-            let place = self.shared.requests.take(node, self.client.origin);
-            finish.place = Some(place?);
-            finish.phase = Phase::Forward;
-        }
+        let Some(finish) = slot else {
+            return Err(Problem::new(Failure::RelayStopping, "the request is over"));
+        };
+        let node = self.shared.connector.node_id();
+        finish.phase = Phase::Authorize;
+        self.authorize(request.headers_mut(), node, finish)?;
+        finish.phase = Phase::Admit;
+        let place = self.shared.requests.take(node, self.client.origin);
+        finish.place = Some(place?);
+        finish.phase = Phase::Forward;
         let mut response = self.content.answer(request).await;
         if self.shared.keys.is_some() {
             keep_private(response.headers_mut());
