@@ -71,7 +71,8 @@ pub struct Store {
 /// Writes blocks. Until it is dropped, nothing that it wrote or touched is evicted or collected.
 pub struct Writer {
     store: Store,
-    stamp: u64,
+    /// Its number, which names it in the claims of blocks.
+    number: u64,
     /// The failures of the disk when the first block since the last commit was put or touched.
     failures: Option<u64>,
 }
@@ -171,7 +172,7 @@ impl Store {
     #[must_use]
     pub fn writer(&self) -> Writer {
         Writer {
-            stamp: self.engine().state.lock().begin_writer(),
+            number: self.engine().state.lock().begin_writer(),
             store: self.clone(),
             failures: None,
         }
@@ -182,10 +183,7 @@ impl Store {
     /// them until then.
     #[must_use]
     pub fn hold(&self, root: &Cid) -> Hold {
-        let mut state = self.engine().state.lock();
-        *state.holds.entry(*root).or_default() += 1;
-        state.holds_added += 1;
-        drop(state);
+        self.engine().state.lock().begin_hold(*root);
         Hold {
             store: self.clone(),
             root: *root,
@@ -206,7 +204,7 @@ impl Store {
         }
         let mut writer = self.writer();
         writer.begin();
-        self.touch_all(root)?;
+        self.touch_all(root, writer.number)?;
         writer.commit()?;
         let pin = Pin {
             cid: *root,
@@ -217,12 +215,13 @@ impl Store {
         recorded.map_err(|error| engine.explained(error).into())
     }
 
-    fn touch_all(&self, root: &Cid) -> Result<(), PinError> {
+    fn touch_all(&self, root: &Cid, writer: u64) -> Result<(), PinError> {
         let engine = self.engine();
-        let walked = Walker::new(engine).walk(root, &mut |cid, key| match engine.touch(key)? {
-            Some(entry) => Ok(Some(entry)),
-            None => Err(WalkStop::Store(StoreError::Missing(*cid))),
-        });
+        let walked =
+            Walker::new(engine).walk(root, &mut |cid, key| match engine.touch(key, writer)? {
+                Some(entry) => Ok(Some(entry)),
+                None => Err(WalkStop::Store(StoreError::Missing(*cid))),
+            });
         match walked {
             Ok(()) | Err(WalkStop::Enough) => Ok(()),
             Err(WalkStop::Store(error)) => Err(error.into()),
@@ -351,6 +350,7 @@ impl Inner {
         drop(state);
         let synced = self.engine.sync(failures);
         self.engine.to_write.notify_all();
+        self.engine.to_sync.notify_all();
         self.engine.to_flush.notify_all();
         self.engine.progressed.notify_all();
         for thread in threads.drain(..) {
@@ -401,7 +401,11 @@ impl Writer {
             return Ok(true);
         }
         self.begin();
-        Ok(self.store.engine().touch(&Key::of(cid))?.is_some())
+        Ok(self
+            .store
+            .engine()
+            .touch(&Key::of(cid), self.number)?
+            .is_some())
     }
 
     fn begin(&mut self) {
@@ -430,7 +434,7 @@ impl Sink for Writer {
         self.begin();
         let engine = self.store.engine();
         loop {
-            match engine.put(&block)? {
+            match engine.put(&block, self.number)? {
                 Put::Here | Put::Appended => return Ok(()),
                 Put::NoRoom(needs) => space::make_room(engine, needs)?,
             }
@@ -440,18 +444,12 @@ impl Sink for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.store.engine().state.lock().end_writer(self.stamp);
+        self.store.engine().state.lock().end_writer(self.number);
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut state = self.store.engine().state.lock();
-        if let Some(count) = state.holds.get_mut(&self.root) {
-            *count -= 1;
-            if *count == 0 {
-                state.holds.remove(&self.root);
-            }
-        }
+        self.store.engine().state.lock().end_hold(&self.root);
     }
 }

@@ -1,20 +1,22 @@
 //! Collection: removes blocks that nothing keeps, all of them or the least recently used, beside
 //! writers, pins and reads.
 //!
-//! A block stays when a pin or a hold reaches it, or when its stamp is at least the *floor*: the clock
-//! when the oldest living writer began, or when the collection began. Whatever a writer put or touched
-//! has such a stamp, also when the writer ends meanwhile. A hold that begins meanwhile is marked before
+//! A block stays when a pin or a hold reaches it, or when a writer claims it that lived when the
+//! collection began or began later, also when that writer ends meanwhile. A hold that begins meanwhile is marked before
 //! the next block is removed, because holds and removals take the same lock.
+
+use std::collections::HashSet;
 
 use cid::Cid;
 
 use super::{
+    claim::Respected,
     compact::{self, Goal},
     engine::Engine,
     format::Key,
     index::{Durable, Entry, record_bytes},
     marks::{Marks, WalkStop, Walker},
-    state::{Found, SLOTS_FLUSH},
+    state::{Found, SLOTS_FLUSH, State},
 };
 use crate::{Progress, StoreError};
 
@@ -31,8 +33,11 @@ pub(crate) struct Collection<'a> {
     engine: &'a Engine,
     walker: Walker<'a>,
     marks: Marks,
-    floor: u64,
+    respected: Respected,
+    /// The number of the newest hold below which all is marked.
     holds_seen: u64,
+    /// The held roots whose whole DAG is marked.
+    whole: HashSet<Cid>,
     /// Blocks and bytes that were removed.
     removed: Progress,
 }
@@ -70,11 +75,11 @@ pub(crate) fn remove(engine: &Engine, root: &Cid, on: &mut On<'_>) -> Result<Pro
 }
 
 impl<'a> Collection<'a> {
-    /// Notes the floor, and marks all that pins and holds reach. `None` when `on` ended the run.
+    /// Notes the claims, and marks all that pins and holds reach. `None` when `on` ended the run.
     fn begin(engine: &'a Engine, on: &mut On<'_>) -> Result<Option<Self>, StoreError> {
         engine.metrics.collections.inc();
         let mut state = engine.state.lock();
-        let floor = state.floor();
+        let respected = state.respected();
         let failures = state.failures;
         drop(state);
         // Blocks that the disk does not take are lost to their writers, who hear of it.
@@ -84,8 +89,9 @@ impl<'a> Collection<'a> {
             engine,
             walker: Walker::new(engine),
             marks: Marks::default(),
-            floor,
+            respected,
             holds_seen: 0,
+            whole: HashSet::new(),
             removed: Progress::default(),
         };
         for pin in engine.pins.all() {
@@ -98,22 +104,42 @@ impl<'a> Collection<'a> {
         Ok(Some(run))
     }
 
-    /// Marks below all holds until none was added meanwhile.
+    /// Marks below all holds until none was added meanwhile that needs it.
     fn mark_holds(&mut self) -> Result<(), StoreError> {
         loop {
-            let state = self.engine.state.lock();
-            if state.holds_added == self.holds_seen {
+            let engine = self.engine;
+            let roots = self.new_holds(&engine.state.lock());
+            if roots.is_empty() {
                 return Ok(());
             }
-            self.holds_seen = state.holds_added;
-            let holds: Vec<Cid> = state.holds.keys().copied().collect();
-            drop(state);
+            self.mark_below(roots)?;
+        }
+    }
+
+    fn mark_below(&mut self, roots: Vec<Cid>) -> Result<(), StoreError> {
+        for root in roots {
             // A block that an earlier walk passed over may be here by now, so each walk is a whole one.
             let mut walker = Walker::new(self.engine);
-            for root in holds {
-                walker.mark(&root, &mut self.marks)?;
+            walker.mark(&root, &mut self.marks)?;
+            if !walker.has_gaps {
+                self.whole.insert(root);
             }
         }
+        Ok(())
+    }
+
+    /// The roots of holds that began since the last call and are not marked as a whole. Holds of the same
+    /// content, such as those of a gateway's visitors, cost nothing and do not stop the collection.
+    fn new_holds(&mut self, state: &State) -> Vec<Cid> {
+        if state.holds_added == self.holds_seen {
+            return Vec::new();
+        }
+        let seen = std::mem::replace(&mut self.holds_seen, state.holds_added);
+        let new = state
+            .holds
+            .iter()
+            .filter(|(root, held)| held.newest > seen && !self.whole.contains(*root));
+        new.map(|(root, _held)| *root).collect()
     }
 
     /// The last use up to which blocks must go to free so many bytes; `None` when nothing may go.
@@ -151,7 +177,7 @@ impl<'a> Collection<'a> {
     }
 
     fn may_go(&self, entry: &Entry) -> bool {
-        entry.stamp < self.floor && !self.marks.contains(entry.place)
+        !self.respected.holds(entry.claim) && !self.marks.contains(entry.place)
     }
 
     fn each_page(&self, visit: &mut dyn FnMut(&Key, &Entry)) -> Result<(), StoreError> {
@@ -231,8 +257,7 @@ impl<'a> Collection<'a> {
                 let entry = self.engine.index.get(&key)?;
                 asked.push((key, entry));
             }
-            self.mark_holds()?;
-            keys = self.remove_asked(asked, flushes, used_max);
+            keys = self.remove_asked(asked, flushes, used_max)?;
         }
         if self.engine.state.lock().slots() >= SLOTS_FLUSH {
             self.engine.flush(Durable::Later, &[])?;
@@ -246,11 +271,15 @@ impl<'a> Collection<'a> {
         asked: Vec<(Key, Option<Entry>)>,
         flushes: u64,
         used_max: u64,
-    ) -> Vec<Key> {
-        let mut state = self.engine.state.lock();
+    ) -> Result<Vec<Key>, StoreError> {
+        let engine = self.engine;
+        let mut state = engine.state.lock();
         let mut again = Vec::new();
-        if state.holds_added != self.holds_seen {
-            return asked.into_iter().map(|(key, _entry)| key).collect();
+        let roots = self.new_holds(&state);
+        if !roots.is_empty() {
+            drop(state);
+            self.mark_below(roots)?;
+            return Ok(asked.into_iter().map(|(key, _entry)| key).collect());
         }
         for (key, entry) in asked {
             let entry = match state.find(&key) {
@@ -269,7 +298,7 @@ impl<'a> Collection<'a> {
                 self.removed.bytes += record_bytes(&key, &entry);
             }
         }
-        again
+        Ok(again)
     }
 
     fn end(self) -> Progress {

@@ -2,6 +2,8 @@
 //! records of others into the active segment. Nothing is deleted before its copy and the index are
 //! durable.
 
+use bytes::Bytes;
+
 use super::{
     engine::Engine,
     files::{at, room},
@@ -142,7 +144,7 @@ fn relocate(
     engine: &Engine,
     key: &Key,
     (segment, offset): (u32, u32),
-    data: &[u8],
+    data: &Bytes,
 ) -> Result<(), StoreError> {
     let is_here = |place: Place| place.segment == segment && place.offset == offset;
     engine.change(key, &mut |state, entry: Option<Entry>| {

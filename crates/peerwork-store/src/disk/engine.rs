@@ -33,6 +33,8 @@ pub(crate) struct Engine {
     pub(crate) state: Mutex<State>,
     /// Wakes the thread that writes segments.
     pub(crate) to_write: Condvar,
+    /// Wakes the thread that syncs segments.
+    pub(crate) to_sync: Condvar,
     /// Wakes the thread that writes the index.
     pub(crate) to_flush: Condvar,
     /// Wakes writers that wait for room in the queue, and commits that wait for the disk.
@@ -101,23 +103,19 @@ impl Engine {
         self.lookup_and(key, |state, entry| change(state, entry))
     }
 
-    /// Protects a block that is here; false when it is not.
-    pub(crate) fn touch(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+    /// Lets a writer keep a block that is here; `None` when it is not.
+    pub(crate) fn touch(&self, key: &Key, writer: u64) -> Result<Option<Entry>, StoreError> {
         let touched = self.lookup_and(key, |state, entry| {
-            let mut entry = entry?;
-            entry.stamp = state.tick();
-            entry.used = entry.stamp;
-            state.update(key, entry);
-            Some(entry)
+            entry.map(|entry| state.claim(key, entry, writer))
         })?;
         self.flush_if_due();
         Ok(touched)
     }
 
-    /// Takes a block: protects the one that is here, or appends it.
-    pub(crate) fn put(&self, block: &Block) -> Result<Put, StoreError> {
+    /// Takes a block of a writer: keeps the one that is here, or appends it.
+    pub(crate) fn put(&self, block: &Block, writer: u64) -> Result<Put, StoreError> {
         let key = Key::of(block.cid());
-        if self.touch(&key)?.is_some() {
+        if self.touch(&key, writer)?.is_some() {
             return Ok(Put::Here);
         }
         let leaf = block.cid().codec() == DAG_PB
@@ -126,16 +124,14 @@ impl Engine {
         let needs = State::needs(&key, block.data().len());
         self.wait_for_queue()?;
         let put = self.lookup_and(&key, |state, entry| {
-            if let Some(mut entry) = entry {
-                entry.stamp = state.tick();
-                entry.used = entry.stamp;
-                state.update(&key, entry);
+            if let Some(entry) = entry {
+                state.claim(&key, entry, writer);
                 return Put::Here;
             }
             if state.disk_bytes + needs > self.quota() || state.budget < needs {
                 return Put::NoRoom(needs);
             }
-            state.append(&key, head, block.data());
+            state.append(&key, head, block.data(), writer);
             if !state.queue.is_empty() {
                 self.to_write.notify_one();
             }
@@ -156,7 +152,11 @@ impl Engine {
             if let Some(error) = &state.index_failure {
                 return Err(error.clone());
             }
-            state.want_sync();
+            // Changes go to the index only when they are durable.
+            if state.slots() >= super::state::SLOTS_MAX {
+                state.want_sync();
+                self.to_sync.notify_one();
+            }
             self.to_write.notify_one();
             self.to_flush.notify_one();
             self.progressed.wait(&mut state);
@@ -180,6 +180,7 @@ impl Engine {
         if state.durable < wanted {
             state.want_sync();
             self.to_write.notify_one();
+            self.to_sync.notify_one();
         }
         while state.durable < wanted {
             self.progressed.wait(&mut state);
@@ -376,6 +377,7 @@ impl Engine {
             spare: parts.spare,
             state: Mutex::new(parts.state),
             to_write: Condvar::new(),
+            to_sync: Condvar::new(),
             to_flush: Condvar::new(),
             progressed: Condvar::new(),
             index: parts.index,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -74,6 +74,29 @@ impl Files {
             return Err(at("writing", path)(error));
         }
         write_all_at(file, bytes, offset).map_err(at("writing", path))
+    }
+
+    /// Writes the bytes of all slices at an offset, one behind the other.
+    pub(crate) fn write_slices(
+        &self,
+        file: &File,
+        path: &Path,
+        slices: &mut [IoSlice<'_>],
+        offset: u64,
+    ) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if self.faults.is_some() {
+            return self.write(
+                file,
+                path,
+                &slices
+                    .iter()
+                    .flat_map(|part| part.iter().copied())
+                    .collect::<Vec<u8>>(),
+                offset,
+            );
+        }
+        write_slices_at(file, slices, offset).map_err(at("writing", path))
     }
 
     /// Makes a file's bytes and length durable.
@@ -153,19 +176,6 @@ pub(crate) fn room(path: &Path) -> (u64, u64) {
     (u64::MAX, u64::MAX)
 }
 
-/// Starts writing the range to the disk without waiting, so that the sync at the end is short.
-pub(crate) fn start_writeback(file: &File, offset: u64, bytes: u64) {
-    // Linux writes dirty pages out before it drops any, and the pages of the range are all dirty.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::fs::fadvise(
-        file,
-        offset,
-        std::num::NonZeroU64::new(bytes),
-        rustix::fs::Advice::DontNeed,
-    );
-    let _ = (file, offset, bytes);
-}
-
 #[cfg(unix)]
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
@@ -174,6 +184,38 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
 #[cfg(unix)]
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Slices that one call of the system takes: `IOV_MAX` of Linux, macOS and the BSDs.
+#[cfg(unix)]
+const SLICES_MAX: usize = 1024;
+
+#[cfg(unix)]
+fn write_slices_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    // Empty slices at the front would look like a write of nothing.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let some = &slices[..slices.len().min(SLICES_MAX)];
+        match rustix::io::pwritev(file, some, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                offset += count as u64;
+                IoSlice::advance_slices(&mut slices, count);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+fn write_slices_at(file: &File, slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    for slice in slices {
+        write_all_at(file, slice, offset)?;
+        offset += slice.len() as u64;
+    }
+    Ok(())
 }
 
 #[cfg(windows)]

@@ -44,7 +44,7 @@ pub fn pins_log(bytes: &[u8]) {
         assert!(length <= bytes.len());
     }
     if let Ok(replayed) = pins::replay(bytes) {
-        assert!(replayed.whole <= bytes.len() as u64);
+        assert!(replayed.whole <= bytes.len() as u64 && replayed.damaged <= replayed.whole);
         assert!(replayed.pins.len() as u64 <= replayed.records);
     }
 }

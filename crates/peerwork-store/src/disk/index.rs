@@ -17,6 +17,7 @@ use redb::{
 
 use super::{
     backend::Backend,
+    claim::Claim,
     files::{open_existing, open_new},
     format::{HEAD_BYTES, Key, u32_at, u64_at},
     spare::Spare,
@@ -55,8 +56,8 @@ pub(crate) struct Entry {
     pub(crate) leaf: bool,
     /// The store's clock when the block was last read, put or touched.
     pub(crate) used: u64,
-    /// The store's clock when a writer last put or touched the block.
-    pub(crate) stamp: u64,
+    /// The writers that put or touched the block.
+    pub(crate) claim: Claim,
 }
 
 const ENTRY_BYTES: usize = 29;
@@ -69,7 +70,7 @@ impl Entry {
         bytes[8..12].copy_from_slice(&self.place.data_bytes.to_le_bytes());
         bytes[12] = u8::from(self.leaf);
         bytes[13..21].copy_from_slice(&self.used.to_le_bytes());
-        bytes[21..].copy_from_slice(&self.stamp.to_le_bytes());
+        bytes[21..].copy_from_slice(&self.claim.encode().to_le_bytes());
         bytes
     }
 
@@ -85,7 +86,7 @@ impl Entry {
             },
             leaf: bytes[12] == 1,
             used: u64_at(bytes, 13),
-            stamp: u64_at(bytes, 21),
+            claim: Claim::decode(u64_at(bytes, 21)),
         })
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Walker<'a> {
     /// stack, each at most once: about 120 bytes each.
     walked: HashSet<u64>,
     stack: Vec<Cid>,
+    /// Whether a visitor did not find a block, so that blocks below it were not visited.
+    pub(crate) has_gaps: bool,
 }
 
 impl<'a> Walker<'a> {
@@ -61,6 +63,7 @@ impl<'a> Walker<'a> {
             engine,
             walked: HashSet::new(),
             stack: Vec::new(),
+            has_gaps: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl<'a> Walker<'a> {
             return Ok(());
         }
         let Some(entry) = visit(cid, &Key::of(cid))? else {
+            self.has_gaps = true;
             return Ok(());
         };
         let follow = match cid.codec() {

@@ -1,7 +1,7 @@
 //! The durable store of blocks on a disk.
 //!
 //! ```text
-//!  put ─▶ State: chunk, queue ─▶ thread store-write ─▶ segments/*.seg ─▶ sync ─▶ commit returns
+//!  put ─▶ State: chunk, queue ─▶ thread store-write ─▶ segments/*.seg ─▶ thread store-sync ─▶ commit returns
 //!              │ changes (slots)                          ▲
 //!              └────────▶ thread store-index ─▶ index.redb │ get: index, then one read
 //!  pin ─▶ pins.log                                         │
@@ -9,6 +9,8 @@
 //! ```
 
 mod backend;
+mod chunk;
+pub(crate) mod claim;
 pub(crate) mod collect;
 pub(crate) mod compact;
 pub(crate) mod engine;
@@ -28,4 +30,6 @@ pub(crate) mod scan;
 pub(crate) mod space;
 mod spare;
 mod state;
+mod syncing;
 pub(crate) mod verify;
+mod writing;

@@ -108,9 +108,11 @@ fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {
     pub(crate) pins: BTreeMap<String, Pin>,
-    /// Bytes up to which the log is whole.
+    /// The end of the last whole record.
     pub(crate) whole: u64,
     pub(crate) records: u64,
+    /// Bytes between whole records that are no records.
+    pub(crate) damaged: u64,
 }
 
 /// The log is no log of pins that this program reads.
@@ -120,7 +122,8 @@ pub(crate) enum BadLog {
     Newer(u32),
 }
 
-/// Reads a log up to its first record that is not whole.
+/// Reads all whole records of a log, those behind a damaged one too: to lose their pins would give the
+/// content to the next collection.
 pub(crate) fn replay(bytes: &[u8]) -> Result<Replayed, BadLog> {
     if bytes.len() < HEADER_BYTES || bytes[..8] != *MAGIC {
         return Err(BadLog::Damaged);
@@ -135,17 +138,26 @@ pub(crate) fn replay(bytes: &[u8]) -> Result<Replayed, BadLog> {
         whole: HEADER_BYTES as u64,
         ..Replayed::default()
     };
-    let mut rest = &bytes[HEADER_BYTES..];
-    while let Some((record, length)) = PinRecord::decode(rest) {
+    let mut at = HEADER_BYTES;
+    while let Some((from, record, length)) = next_record(bytes, at) {
         match record {
             PinRecord::Pin(pin) => replayed.pins.insert(pin.cid.to_string(), pin),
             PinRecord::Unpin(cid) => replayed.pins.remove(&cid.to_string()),
         };
-        replayed.whole += length as u64;
+        replayed.damaged += (from - at) as u64;
+        at = from + length;
+        replayed.whole = at as u64;
         replayed.records += 1;
-        rest = &rest[length..];
     }
     Ok(replayed)
+}
+
+/// The first whole record from an offset on, with its offset and length.
+fn next_record(bytes: &[u8], at: usize) -> Option<(usize, PinRecord, usize)> {
+    (at..bytes.len()).find_map(|from| {
+        let (record, length) = PinRecord::decode(&bytes[from..])?;
+        Some((from, record, length))
+    })
 }
 
 fn encode_all<'a>(pins: impl Iterator<Item = &'a Pin>) -> Vec<u8> {
@@ -205,6 +217,14 @@ impl Pins {
         let bytes = fs::read(&path).map_err(at("reading", &path))?;
         let replayed = replay(&bytes).map_err(|bad| PinsError::Bad(path.clone(), bad))?;
         let file = open_existing(&path)?;
+        if replayed.damaged > 0 {
+            tracing::warn!(
+                path = %path.display(),
+                bytes = replayed.damaged,
+                pins = replayed.pins.len(),
+                "a part of the log of pins is damaged: the pins in it are lost, compare those that are left"
+            );
+        }
         if replayed.whole < bytes.len() as u64 {
             tracing::info!(
                 bytes = bytes.len() as u64 - replayed.whole,
@@ -360,9 +380,17 @@ impl Pins {
                 log.broken = false;
                 Ok(())
             }
-            // A log that is only long can still be written to: a full disk must not refuse to unpin.
-            Err(_error) if !log.broken => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => {
+                // The new log may have the name already, and then the open file has none.
+                let renamed =
+                    matches!(&error, StoreError::File { path, .. } if path == self.files.root());
+                log.broken |= renamed;
+                match log.broken {
+                    true => Err(error),
+                    // A log that is only long can be written to: a full disk must not refuse to unpin.
+                    false => Ok(()),
+                }
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
+    claim::Claim,
     engine::{Engine, Parts},
     files::{Files, at, open_existing, room},
     format::{BadHeader, HEADER_BYTES, Header, Key, VERSION},
@@ -238,8 +239,11 @@ impl Recovery<'_> {
         if scan.damaged > 0 {
             tracing::warn!(path = %path.display(), bytes = scan.damaged, "a part of a segment is damaged");
         }
-        let end = scan.at();
-        if records == 0 && covered <= HEADER_BYTES as u64 {
+        let mut end = scan.at();
+        if scan.skipped {
+            // The end may have whole records, so nothing is cut.
+            end = file.metadata().map_err(at("reading", &path))?.len();
+        } else if records == 0 && covered <= HEADER_BYTES as u64 {
             fs::remove_file(&path).map_err(at("removing", &path))?;
             return Ok(0);
         }
@@ -285,7 +289,7 @@ impl Recovery<'_> {
             place,
             leaf: record.leaf,
             used: self.clock,
-            stamp: self.clock,
+            claim: Claim::By(self.clock),
         };
         batch.insert(record.key.clone(), entry);
         Ok(())

@@ -2,22 +2,29 @@
 //! no file has yet, and whatever protects blocks from collection. Pure data, behind one lock.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
+    fs::File,
     sync::Arc,
 };
 
+use bytes::Bytes;
 use cid::Cid;
 
 use super::{
+    chunk::{CHUNK_BYTES, Chunk},
+    claim::{Claim, Respected, Writers},
     format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
     index::{Change, Entry, Place},
 };
 use crate::StoreError;
 
-/// Bytes that one write takes to the disk.
-pub(crate) const CHUNK_BYTES: usize = 2 << 20;
 /// Chunks that wait for the disk: with the one being filled, 5 * (2 + 2) MiB at most.
 const CHUNKS_MAX: usize = 4;
+/// Bytes of files that were written and wait for a sync, at which a sync begins: enough that its cost for
+/// the journal of the file system is small, and little enough that the last sync is short.
+pub(crate) const SYNC_BYTES: u64 = 16 << 20;
+/// Bytes that wait for a sync at most; the thread that writes waits for the disk then.
+pub(crate) const UNSYNCED_MAX: u64 = 128 << 20;
 /// Changes that start a flush of the index, and changes at which writers wait for it: about 150
 /// bytes each, so 10 MB at most.
 pub(crate) const SLOTS_FLUSH: usize = 8 << 10;
@@ -56,14 +63,18 @@ pub(crate) struct Segment {
     pub(crate) durable: u64,
 }
 
-/// Records that are written at once.
-#[derive(Debug)]
-pub(crate) struct Chunk {
+/// A segment's file with bytes that are not durable yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Unsynced {
     pub(crate) segment: u32,
-    pub(crate) offset: u64,
-    pub(crate) bytes: Vec<u8>,
-    /// The number of its last record.
+    pub(crate) file: Arc<File>,
+    /// The length that was written, and the one that is durable.
+    pub(crate) written: u64,
+    pub(crate) durable: u64,
+    /// The last record that was written.
     pub(crate) record: u64,
+    /// Whether the name of the file is not durable yet.
+    pub(crate) is_new: bool,
 }
 
 /// Where a lookup found a block.
@@ -84,6 +95,14 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
 }
 
+/// The holds of a root.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    pub(crate) count: usize,
+    /// The number of the newest one.
+    pub(crate) newest: u64,
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     /// Counts puts, touches and reads; orders them.
@@ -99,6 +118,10 @@ pub(crate) struct State {
     pub(crate) segment_bytes_max: u64,
     chunk: Option<Chunk>,
     pub(crate) queue: VecDeque<Arc<Chunk>>,
+    /// Files that were written, in the order of their segments.
+    pub(crate) unsynced: VecDeque<Unsynced>,
+    /// The error of a sync, until the thread that writes has given up what was not durable.
+    pub(crate) sync_failure: Option<StoreError>,
     /// Numbers of records: appended, written to files, durable, and wanted to be durable.
     pub(crate) appended: u64,
     pub(crate) written: u64,
@@ -107,10 +130,9 @@ pub(crate) struct State {
     /// How often appended records were lost because the disk failed, and the last error.
     pub(crate) failures: u64,
     pub(crate) failure: Option<StoreError>,
-    /// The clock at the beginning of each writer.
-    writers: BTreeSet<u64>,
-    pub(crate) holds: HashMap<Cid, usize>,
-    /// How often a hold was added.
+    writers: Writers,
+    pub(crate) holds: HashMap<Cid, Held>,
+    /// The number of holds that ever began.
     pub(crate) holds_added: u64,
     pub(crate) totals: Totals,
     pub(crate) disk_bytes: u64,
@@ -184,19 +206,26 @@ impl State {
         self.queue.len() >= CHUNKS_MAX || self.slots.len() >= SLOTS_MAX
     }
 
-    /// Appends a block that is not here.
-    pub(crate) fn append(&mut self, key: &Key, head: Head, data: &[u8]) {
+    /// Lets a writer keep a block that is here.
+    pub(crate) fn claim(&mut self, key: &Key, mut entry: Entry, writer: u64) -> Entry {
+        entry.used = self.tick();
+        entry.claim = self.writers.claim(entry.claim, writer, entry.used);
+        self.update(key, entry);
+        entry
+    }
+
+    /// Appends a block of a writer that is not here.
+    pub(crate) fn append(&mut self, key: &Key, head: Head, data: &Bytes, writer: u64) {
         let before = match self.slots.get(key) {
             Some(Slot::Gone) => Before::Gone,
             _ => Before::Nothing,
         };
         let place = self.append_record(key, head, data);
-        let stamp = self.tick();
         let entry = Entry {
             place,
             leaf: head.leaf,
-            used: stamp,
-            stamp,
+            used: self.tick(),
+            claim: Claim::By(writer),
         };
         self.insert(key, entry, before);
         self.totals.blocks += 1;
@@ -204,7 +233,7 @@ impl State {
     }
 
     /// Appends the record of a block again; false when the block is no longer at that place.
-    pub(crate) fn relocate(&mut self, key: &Key, entry: Entry, data: &[u8]) {
+    pub(crate) fn relocate(&mut self, key: &Key, entry: Entry, data: &Bytes) {
         let head = Head::new(key, data, entry.leaf);
         let place = self.append_record(key, head, data);
         self.insert(key, Entry { place, ..entry }, Before::Moved(entry.place));
@@ -224,7 +253,7 @@ impl State {
         }
     }
 
-    fn append_record(&mut self, key: &Key, head: Head, data: &[u8]) -> Place {
+    fn append_record(&mut self, key: &Key, head: Head, data: &Bytes) -> Place {
         let segment = self.segment_for(head.record_bytes() as u64);
         let file = self.segments.entry(segment).or_default();
         let offset = file.bytes;
@@ -233,17 +262,10 @@ impl State {
         self.uncommitted += head.record_bytes() as u64;
         self.budget = self.budget.saturating_sub(head.record_bytes() as u64);
         self.appended += 1;
-        let chunk = self.chunk.get_or_insert_with(|| Chunk {
-            segment,
-            offset,
-            bytes: Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2)),
-            record: 0,
-        });
-        chunk.bytes.extend_from_slice(&head.encode());
-        chunk.bytes.extend_from_slice(key.as_bytes());
-        chunk.bytes.extend_from_slice(data);
+        let chunk = (self.chunk).get_or_insert_with(|| Chunk::new(segment, offset));
+        chunk.append(key, head, data);
         chunk.record = self.appended;
-        if chunk.bytes.len() >= CHUNK_BYTES {
+        if chunk.bytes >= CHUNK_BYTES {
             self.seal_chunk();
         }
         Place {
@@ -292,26 +314,31 @@ impl State {
         self.sync_wanted = self.appended;
     }
 
-    /// Bytes that wait for the disk.
+    /// Bytes that wait to be written.
     pub(crate) fn unwritten_bytes(&self) -> u64 {
         let chunks = self.queue.iter().map(AsRef::as_ref).chain(&self.chunk);
-        chunks.map(|chunk| chunk.bytes.len() as u64).sum()
+        chunks.map(|chunk| chunk.bytes).sum()
+    }
+
+    /// Bytes that were written and wait for a sync.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        let files = self.unsynced.iter();
+        files.map(|file| file.written - file.durable).sum()
+    }
+
+    /// Whether a sync should begin: enough was written, all that is wanted to be durable was, a segment is
+    /// complete, or the store is closing.
+    pub(crate) fn is_sync_due(&self) -> bool {
+        let wanted = self.sync_wanted > self.durable && self.written >= self.sync_wanted;
+        let complete = self.unsynced.len() > 1;
+        wanted || complete || self.closing || self.unsynced_bytes() >= SYNC_BYTES
     }
 
     /// The data of a record that no file has yet.
-    pub(crate) fn unwritten(&self, key: &Key, place: Place) -> Option<bytes::Bytes> {
+    pub(crate) fn unwritten(&self, key: &Key, place: Place) -> Option<Bytes> {
         let chunks = self.queue.iter().map(AsRef::as_ref).chain(&self.chunk);
-        for chunk in chunks.filter(|chunk| chunk.segment == place.segment) {
-            let within = u64::from(place.offset)
-                .checked_sub(chunk.offset)
-                .and_then(|from| usize::try_from(from).ok())
-                .filter(|from| *from < chunk.bytes.len());
-            let Some(from) = within else { continue };
-            let from = from + HEAD_BYTES + key.as_bytes().len();
-            let data = &chunk.bytes[from..from + place.data_bytes as usize];
-            return Some(bytes::Bytes::copy_from_slice(data));
-        }
-        None
+        let mut chunks = chunks.filter(|chunk| chunk.segment == place.segment);
+        chunks.find_map(|chunk| chunk.data(key, place.offset.into()))
     }
 
     /// Forgets all records that are not durable, after the disk failed.
@@ -345,6 +372,8 @@ impl State {
         });
         self.chunk = None;
         self.queue.clear();
+        self.unsynced.clear();
+        self.sync_failure = None;
         for file in self.segments.values_mut() {
             self.disk_bytes -= file.bytes - file.durable.min(file.bytes);
             file.bytes = file.bytes.min(file.durable);
@@ -417,20 +446,37 @@ impl State {
             .collect()
     }
 
+    /// The number of a writer that begins: the clock.
     pub(crate) fn begin_writer(&mut self) -> u64 {
-        let stamp = self.tick();
-        self.writers.insert(stamp);
-        stamp
+        let writer = self.tick();
+        self.writers.begin(writer);
+        writer
     }
 
-    pub(crate) fn end_writer(&mut self, stamp: u64) {
-        self.writers.remove(&stamp);
+    pub(crate) fn end_writer(&mut self, writer: u64) {
+        self.writers.end(writer);
     }
 
-    /// Blocks with a stamp from here on belong to a writer, or are put while a collection runs.
-    pub(crate) fn floor(&mut self) -> u64 {
-        let next = self.tick();
-        self.writers.first().copied().unwrap_or(next)
+    pub(crate) fn begin_hold(&mut self, root: Cid) {
+        self.holds_added += 1;
+        let held = self.holds.entry(root).or_default();
+        held.count += 1;
+        held.newest = self.holds_added;
+    }
+
+    pub(crate) fn end_hold(&mut self, root: &Cid) {
+        if let Some(held) = self.holds.get_mut(root) {
+            held.count -= 1;
+            if held.count == 0 {
+                self.holds.remove(root);
+            }
+        }
+    }
+
+    /// The claims that a collection respects which begins.
+    pub(crate) fn respected(&mut self) -> Respected {
+        let began = self.tick();
+        Respected::new(began, &self.writers)
     }
 
     /// Room that a record needs, with the header of the segment that it may begin.

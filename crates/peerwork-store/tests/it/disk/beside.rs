@@ -198,6 +198,41 @@ fn pins_holds_writers_and_removals_beside_gc_and_eviction_keep_their_promise() {
     assert!(report.is_whole(), "{report:?}");
 }
 
+#[test]
+fn holds_that_begin_all_the_time_do_not_stop_a_collection() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let leaves: Vec<Block> = (0..3000).map(|seed| raw(seed, 100)).collect();
+    let root = parent(&leaves.iter().collect::<Vec<_>>());
+    let mut writer = store.writer();
+    put_all(&mut writer, &leaves.iter().collect::<Vec<_>>());
+    put_all(&mut writer, &[&root]);
+    for seed in 10_000..11_000 {
+        put_all(&mut writer, &[&raw(seed, 100)]);
+    }
+    writer.commit().unwrap();
+    drop(writer);
+    let kept = store.hold(root.cid());
+    let done = AtomicBool::new(false);
+    let removed = thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    drop(store.hold(root.cid()));
+                    drop(store.hold(leaves[0].cid()));
+                }
+            });
+        }
+        let removed = store.gc(&mut on);
+        done.store(true, Ordering::Relaxed);
+        removed.unwrap()
+    });
+    assert_eq!(removed.blocks, 1000);
+    assert_here(&store, &leaves, "a hold keeps its DAG");
+    drop(kept);
+    assert_eq!(store.gc(&mut on).unwrap().blocks, 3001);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_through_the_source_and_several_at_once_give_the_same_blocks() {
     use peerwork_store::{GetError, Source};

@@ -102,6 +102,31 @@ fn pinned_held_and_written_blocks_stay() {
 }
 
 #[test]
+fn a_long_writer_keeps_its_own_blocks_and_leaves_room_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = small(&folder);
+    let found = add(&store, 0..1).remove(0);
+    let mut long = store.writer();
+    let own = raw(1, 64 << 10);
+    long.put(own.clone()).unwrap();
+    assert!(long.touch(found.cid()).unwrap());
+    // Three times the quota, each block by a writer that ends; some find the blocks of the long one.
+    for seed in 1000..1400 {
+        add(&store, seed..seed + 1);
+        if seed % 50 == 0 {
+            assert!(store.writer().touch(own.cid()).unwrap());
+            store.writer().put(found.clone()).unwrap();
+        }
+        assert!(here(&store, &own) && here(&store, &found), "{seed}");
+    }
+    assert!(store.gc(&mut super::on).unwrap().blocks > 50);
+    assert!(here(&store, &own) && here(&store, &found));
+    assert_eq!(store.usage().blocks, 2);
+    drop(long);
+    assert_eq!(store.gc(&mut super::on).unwrap().blocks, 2);
+}
+
+#[test]
 fn a_full_quota_is_an_error_until_something_is_unpinned() {
     let folder = tempfile::tempdir().unwrap();
     let store = small(&folder);

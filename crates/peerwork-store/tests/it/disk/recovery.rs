@@ -189,6 +189,65 @@ fn blocks_behind_a_damaged_one_are_found_without_an_index() {
     }
 }
 
+/// Bytes of a stranger's block that look like heads of the longest records.
+fn heads() -> Vec<u8> {
+    let mut head = b"pwb\x01????".to_vec();
+    head.extend((2_u32 << 20).to_le_bytes());
+    head.extend([1, 0, 34, 0]);
+    head.repeat((1 << 20) / head.len())
+}
+
+#[test]
+fn a_damaged_block_full_of_markers_or_heads_takes_no_other_one_with_it() {
+    for (data, apart) in [(b"pwb\x01".repeat(1 << 18), 0), (heads(), 3 << 20)] {
+        let folder = tempfile::tempdir().unwrap();
+        let hostile = Block::new(cid::Version::V1, peerwork_store::RAW, data.into()).unwrap();
+        let near: Vec<Block> = (0..4).map(|seed| raw(seed, apart / 4 + 8)).collect();
+        let far: Vec<Block> = (10..14).map(|seed| raw(seed, 1000)).collect();
+        let store = open(&folder);
+        let mut writer = store.writer();
+        put_all(&mut writer, &[&hostile]);
+        put_all(&mut writer, &near.iter().collect::<Vec<_>>());
+        put_all(&mut writer, &far.iter().collect::<Vec<_>>());
+        writer.commit().unwrap();
+        drop((writer, store));
+        let length = fs::metadata(segment(&folder)).unwrap().len();
+        change_byte(&segment(&folder), 32 + 16);
+        fs::remove_file(path(&folder, "index.redb")).unwrap();
+        let store = open(&folder);
+        assert!(store.get(hostile.cid()).unwrap().is_none());
+        for block in &far {
+            assert_eq!(store.get(block.cid()).unwrap().as_ref(), Some(block));
+        }
+        assert_eq!(fs::metadata(segment(&folder)).unwrap().len(), length);
+    }
+}
+
+#[test]
+fn pins_behind_a_damaged_record_of_their_log_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = filled(&folder, 0..10);
+    let store = open(&folder);
+    for block in &blocks[..10] {
+        store.pin(block.cid(), "a name").unwrap();
+    }
+    drop(store);
+    let pins = path(&folder, "pins.log");
+    let record = (fs::metadata(&pins).unwrap().len() - 16) / 11;
+    // A byte within the fourth record, and the length of the sixth.
+    change_byte(&pins, 16 + 3 * record + 30);
+    change_byte(&pins, 16 + 5 * record);
+    let store = open(&folder);
+    assert_eq!(store.pins().len(), 9);
+    assert!(store.pin_of(blocks[9].cid()).is_some());
+    store.gc(&mut on).unwrap();
+    assert!(store.get(blocks[9].cid()).unwrap().is_some());
+    // The log takes records behind the damage, and the next start reads them.
+    assert!(store.unpin(blocks[9].cid()).unwrap());
+    drop(store);
+    assert_eq!(open(&folder).pins().len(), 8);
+}
+
 #[test]
 fn files_of_a_newer_version_are_refused() {
     for (name, checked) in [("segments/0000000001.seg", 28), ("pins.log", 12)] {
