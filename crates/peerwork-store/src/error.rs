@@ -85,6 +85,18 @@ pub enum StoreError {
         /// The file that holds it.
         path: PathBuf,
     },
+    /// A pin lacks a block with links, so that nothing tells which blocks below it are to be kept.
+    #[error(
+        "nothing was removed, because the pin {pin} lacks block {missing}, which names the blocks to keep: \
+         `peerwork store pin {pin}` fetches it, adding the content again brings it back, and \
+         `peerwork store unpin {pin}` gives the content up"
+    )]
+    PinLacks {
+        /// The root.
+        pin: Cid,
+        /// The block.
+        missing: Cid,
+    },
     /// A file of the store could not be read or written.
     #[error("{doing} {path}: {source}", path = path.display())]
     File {

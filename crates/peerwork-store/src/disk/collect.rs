@@ -76,7 +76,8 @@ pub(crate) fn remove(engine: &Engine, root: &Cid, on: &mut On<'_>) -> Result<Pro
 }
 
 impl<'a> Collection<'a> {
-    /// Notes the claims, and marks all that pins and holds reach. `None` when `on` ended the run.
+    /// Notes the claims, and marks all that pins and holds reach. `None` when `on` ended the run. Without a block
+    /// with links nothing tells what its pin keeps, so that nothing is removed then.
     fn begin(engine: &'a Engine, on: &mut On<'_>) -> Result<Option<Self>, StoreError> {
         engine.metrics.collections.inc();
         let (reopened, drift) = (engine.index.reopened(), engine.index.take_drift());
@@ -99,6 +100,10 @@ impl<'a> Collection<'a> {
         };
         for pin in engine.pins.all() {
             run.walker.mark(&pin.cid, &mut run.marks)?;
+            if let Some(missing) = run.walker.gap {
+                let pin = pin.cid;
+                return Err(StoreError::PinLacks { pin, missing });
+            }
             if !on(Progress::default()) {
                 return Ok(None);
             }

@@ -55,6 +55,8 @@ pub(crate) struct Walker<'a> {
     stack: Vec<Cid>,
     /// Whether a visitor did not find a block, so that blocks below it were not visited.
     pub(crate) has_gaps: bool,
+    /// The first block that a visitor did not find and that may have links.
+    pub(crate) gap: Option<Cid>,
 }
 
 impl<'a> Walker<'a> {
@@ -64,6 +66,7 @@ impl<'a> Walker<'a> {
             walked: HashSet::new(),
             stack: Vec::new(),
             has_gaps: false,
+            gap: None,
         }
     }
 
@@ -99,6 +102,9 @@ impl<'a> Walker<'a> {
         }
         let Some(entry) = visit(cid, &Key::of(cid))? else {
             self.has_gaps = true;
+            if cid.codec() != crate::RAW {
+                self.gap.get_or_insert(*cid);
+            }
             return Ok(());
         };
         let follow = match cid.codec() {

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File, TryLockError},
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::Path,
     sync::Arc,
 };
@@ -31,6 +31,14 @@ const FORMAT_WORD: &str = "peerwork-store";
 /// The longest format file: a word, a version of ten digits, an id of 16 digits.
 const FORMAT_BYTES_MAX: u64 = 64;
 
+/// Creates a folder for this user alone: files that only their owner may read are in the store too.
+fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
 /// Opens the store in its folder, and creates it when it is missing.
 pub(crate) fn open(
     config: Config,
@@ -38,7 +46,7 @@ pub(crate) fn open(
     on: &mut dyn FnMut(Progress),
 ) -> Result<Engine, OpenError> {
     let segments = files.segments();
-    fs::create_dir_all(&segments).map_err(at("creating", &segments))?;
+    create_private(&segments).map_err(at("creating", &segments))?;
     let lock = lock(&config.path)?;
     let spare = Arc::new(Spare::new(&config.path));
     spare.restore();

@@ -43,6 +43,7 @@ mod operator;
 mod output;
 mod peers;
 mod preamble;
+mod printable;
 mod probe;
 mod relay;
 mod running;

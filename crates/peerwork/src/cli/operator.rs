@@ -36,8 +36,9 @@ pub(crate) async fn connection(resolved: &Resolved) -> anyhow::Result<Connection
 
 /// A running node, or the data directory of none.
 pub(crate) enum NodeOrFolder {
-    /// A connection to the node for calls with streams, without a deadline of their own.
-    Node(Connection),
+    /// A connection to the node for calls with streams, without a deadline of their own; and the data directory
+    /// in which its token was found.
+    Node(Connection, PathBuf),
     /// The data directory that the settings name, with which no node runs.
     Folder(PathBuf),
 }
@@ -60,7 +61,7 @@ pub(crate) async fn node_or_folder<F>(resolved: &Resolved<F>) -> anyhow::Result<
     let (_, at) = reached(found).await?;
     let token = probe::token_for(&at.address, &at.data_dir)?;
     let connected = operator::connect_for_streams(&at.address, token.as_ref(), DEADLINE).await?;
-    Ok(NodeOrFolder::Node(connected))
+    Ok(NodeOrFolder::Node(connected, at.data_dir))
 }
 
 /// The node that runs with the data directory that the settings name, or the only one that runs; `None` where

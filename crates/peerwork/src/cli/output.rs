@@ -7,6 +7,8 @@ use std::{fmt::Write as _, io::Write as _};
 
 use serde::Serialize;
 
+use super::printable::harmless;
+
 /// The answer of a command.
 pub(crate) trait Answer: Serialize {
     /// The answer as text for people, without a final line break.
@@ -58,13 +60,28 @@ fn log_unwritten(error: &anyhow::Error) {
 /// # Errors
 /// When standard output cannot be written. A reader that has closed the pipe is no error.
 pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
+    print_of_many(line).map(|_| ())
+}
+
+/// Writes one line of many to standard output, and says whether further lines have a reader.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn print_of_many(line: &str) -> anyhow::Result<Reader> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write to standard output"))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
+        Ok(()) => Ok(Reader::There),
     }
+}
+
+/// The reader of standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    There,
+    /// The pipe is closed at its other end.
+    Gone,
 }
 
 /// Writes a remark for the person at the terminal to standard error.
@@ -76,7 +93,7 @@ pub(crate) fn remark(line: &str) {
 /// Writes a failure to standard error: its text, or `{"error":"…"}`.
 pub(crate) fn show_failure(form: Form, message: &str) {
     match form {
-        Form::Text => remark(&format!("error: {message}")),
+        Form::Text => remark(&format!("error: {}", harmless(message))),
         Form::Json => remark(&serde_json::json!({ "error": message }).to_string()),
     }
 }

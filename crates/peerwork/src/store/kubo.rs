@@ -47,7 +47,7 @@ impl WithKubo {
             .await
             .map_err(|error| GetError::NotFound {
                 cid: *cid,
-                asked: error.to_string(),
+                asked: format!("in the local store; {error}"),
             })?;
         // The write is into memory or the system's cache; the disk is waited for at the commit.
         if let Some(writer) = self.writer.lock().as_mut() {

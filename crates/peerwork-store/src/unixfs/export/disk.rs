@@ -13,7 +13,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc::Receiver;
 
-use super::{super::message::Attributes, error::ExportError, link, options::ExportOptions, place};
+use super::{
+    super::message::Attributes, error::ExportError, link, options::ExportOptions, partial::Partial,
+    place,
+};
 
 /// Free bytes are looked at before files of this size.
 const LARGE: u64 = 1 << 20;
@@ -112,7 +115,7 @@ impl Writer {
     fn create(&mut self, name: Option<&str>, size: u64) -> Result<(), ExportError> {
         let path = self.path(name);
         if size >= LARGE
-            && let Some(free) = free(&self.partial.folder)
+            && let Some(free) = free(self.partial.folder())
             && size > free
         {
             let path = self.in_tree(name);
@@ -180,53 +183,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// A folder beside the target, which is removed with all that is left in it.
-struct Partial {
-    folder: PathBuf,
-}
-
-impl Partial {
-    fn create(target: &Path) -> Result<Self, ExportError> {
-        let name = target
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let name: String = name.chars().take(40).collect();
-        for attempt in 0..u32::MAX {
-            let process = std::process::id();
-            let folder = target.with_file_name(format!(".{name}.partial-{process}-{attempt}"));
-            match create_private(&folder) {
-                Ok(()) => return Ok(Self { folder }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(ExportError::NoFolder(target.to_owned()));
-                }
-                Err(error) => return Err(ExportError::file("creating", &folder, error)),
-            }
-        }
-        Err(ExportError::Exists(target.to_owned()))
-    }
-
-    fn tree(&self) -> PathBuf {
-        self.folder.join("tree")
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // It is gone or cannot be removed; its name tells that it is partial.
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn create_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// Bits that give somebody else's rights (set-user-id and the like) are not taken from a stranger.

@@ -8,6 +8,7 @@ mod disk;
 mod error;
 mod link;
 mod options;
+mod partial;
 mod place;
 
 use std::{

@@ -33,7 +33,8 @@ pub(super) fn target(target: &Path, overwrite: bool) -> Result<PathBuf, ExportEr
 }
 
 /// Moves a tree to its target. With `overwrite`, directories that are there keep what the tree does not have,
-/// and files and links are replaced one by one; symbolic links on the disk are replaced, and not followed.
+/// and files and links are replaced one by one; symbolic links on the disk are replaced, and not followed;
+/// devices, pipes and sockets are never replaced.
 pub(super) fn place(tree: &Path, target: &Path, overwrite: bool) -> Result<(), ExportError> {
     let failed = |error| ExportError::file("moving the tree to", target, error);
     let kind = fs::symlink_metadata(tree).map_err(failed)?.file_type();
@@ -85,6 +86,9 @@ fn merge(from: &Path, to: &Path, kind: FileType) -> Result<(), ExportError> {
         }
         Some(there) if there.is_dir() => Err(other("a directory", "none")),
         Some(_) if kind.is_dir() => Err(other("no directory", "a directory")),
+        Some(there) if !there.is_file() && !there.is_symlink() => {
+            Err(other("a device, pipe or socket", "none"))
+        }
         _ => fs::rename(from, to).map_err(failed),
     }
 }

@@ -5,6 +5,17 @@ use peerwork_store::{OpenError, PinError, RemoveError, Repair, Sink, Store, Stor
 use super::{config, on, open, parent, put_all, raw};
 
 #[test]
+fn a_new_store_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.path = folder.path().join("data/store");
+    drop(Store::open(config).unwrap());
+    let found = std::fs::metadata(folder.path().join("data/store")).unwrap();
+    assert_eq!(found.permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn blocks_come_back_before_and_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let blocks: Vec<_> = (0..300).map(|seed| raw(seed, 10_000)).collect();

@@ -177,6 +177,43 @@ fn a_damaged_block_is_named_dropped_and_mended() {
 }
 
 #[test]
+fn a_pin_without_a_block_that_has_links_stops_a_collection_until_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lost, leaf, loose) = (raw(1, 3_000), raw(2, 3_000), raw(3, 3_000));
+    let inner = parent(&[&leaf]);
+    let root = parent(&[&lost, &inner]);
+    let store = open(&folder);
+    let mut writer = store.writer();
+    for block in [&inner, &lost, &leaf, &root, &loose] {
+        writer.put(block.clone()).unwrap();
+    }
+    writer.commit().unwrap();
+    store.pin(root.cid(), "").unwrap();
+    drop((writer, store));
+    let has = |store: &Store, block: &Block| store.get(block.cid()).unwrap().is_some();
+    let length = inner.data().len() + lost.data().len();
+    // The first record is that of the inner node, the second that of a leaf.
+    change_byte(&segment(&folder), 32 + 16 + 34 + 10);
+    change_byte(&segment(&folder), 32 + 2 * (16 + 34) + length as u64 - 10);
+    let store = open(&folder);
+    let report = store.verify(Repair::DropDamaged, &mut on).unwrap().unwrap();
+    assert_eq!(report.damaged_total, 2);
+    let error = store.gc(&mut on).unwrap_err();
+    let names = [root.cid().to_string(), inner.cid().to_string()];
+    let text = error.to_string();
+    assert!(names.iter().all(|name| text.contains(name)), "{text}");
+    assert!(has(&store, &leaf) && has(&store, &loose));
+    // The leaf that is still missing keeps nothing else.
+    store.writer().put(inner.clone()).unwrap();
+    store.gc(&mut on).unwrap();
+    assert!(has(&store, &leaf) && has(&store, &inner) && !has(&store, &loose));
+    assert!(!has(&store, &lost));
+    store.unpin(root.cid()).unwrap();
+    store.gc(&mut on).unwrap();
+    assert_eq!(store.usage().blocks, 0);
+}
+
+#[test]
 fn blocks_behind_a_damaged_one_are_found_without_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let blocks = filled(&folder, 0..10);

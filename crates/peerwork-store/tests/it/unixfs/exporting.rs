@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    os::unix::fs::{FileTypeExt as _, MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -124,6 +124,65 @@ async fn overwriting_does_not_turn_directories_and_files_into_each_other() {
     }
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[tokio::test]
+async fn overwriting_replaces_no_pipe_socket_or_device() {
+    let mut memory = Memory::default();
+    let (root, file) = (tree(&mut memory), memory.raw(b"new"));
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let target = folder.path().join("target");
+    fs::create_dir(&target).unwrap();
+    let _inner = std::os::unix::net::UnixListener::bind(target.join("a")).unwrap();
+    for (cid, path) in [(file, &socket), (root, &target)] {
+        let error = exported(&memory, cid, path, &OVERWRITE).await.unwrap_err();
+        assert!(error.to_string().contains("socket on the disk"), "{error}");
+    }
+    for path in [socket, target.join("a")] {
+        let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        assert!(kind.is_socket(), "{}", path.display());
+    }
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "nothing of the tree is left beside the targets");
+}
+
+#[tokio::test]
+async fn what_a_killed_export_left_is_removed_by_the_next_one() {
+    let mut memory = Memory::default();
+    let root = tree(&mut memory);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in [
+        ".target.partial-1-0",
+        ".target.partial-77777-12",
+        // A writer that lives has this one.
+        ".target.partial-2-0",
+        // No names of such folders.
+        ".target.partial-",
+        ".target.partial-1-x",
+        ".other.partial-1-0",
+    ] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("tree"), "left").unwrap();
+    }
+    fs::write(at(".target.partial-3-0"), "a file").unwrap();
+    let lives = fs::File::open(at(".target.partial-2-0")).unwrap();
+    lives.try_lock().unwrap();
+    exported(&memory, root, &at("target"), &KEEP).await.unwrap();
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    let kept = [
+        ".other.partial-1-0",
+        ".target.partial-",
+        ".target.partial-1-x",
+        ".target.partial-2-0",
+        ".target.partial-3-0",
+        "target",
+    ];
+    assert_eq!(names, kept);
 }
 
 #[tokio::test]

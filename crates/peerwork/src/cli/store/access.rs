@@ -8,7 +8,7 @@
 //! | neither | that of the only running node of this user; where none runs, that of the default data directory |
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -48,24 +48,35 @@ pub(super) enum Access {
     Folder(Arc<OfflineStore>),
 }
 
+/// An open way to a store, and its data directory on this machine.
+pub(super) struct Opened {
+    pub(super) access: Access,
+    pub(super) data_dir: PathBuf,
+}
+
 /// Opens the store that the settings name.
 ///
 /// # Errors
 /// When the node that holds the store cannot be asked, or the store cannot be opened.
-pub(super) async fn open(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Access> {
+pub(super) async fn open(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Opened> {
     let folder = match node_or_folder(resolved).await? {
-        NodeOrFolder::Node(connection) => {
+        NodeOrFolder::Node(connection, data_dir) => {
             let client = StoreClient::new(connection)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX);
-            return Ok(Access::Node(client));
+            let access = Access::Node(client);
+            return Ok(Opened { access, data_dir });
         }
         NodeOrFolder::Folder(folder) => folder,
     };
     let settings: config::Store = resolved.own.config();
+    let data_dir = folder.clone();
     let opening = tokio::task::spawn_blocking(move || opened(&folder, &settings));
     match opening.await.context("opening the store ended early")? {
-        Ok(store) => Ok(Access::Folder(Arc::new(store))),
+        Ok(store) => {
+            let access = Access::Folder(Arc::new(store));
+            Ok(Opened { access, data_dir })
+        }
         Err(OfflineError::DataDir(DataDirError::InUse(folder))) => anyhow::bail!(
             "a node runs with {} and answers no command, because it has no operator API: start it \
              with --grpc-address, or stop it, and the command uses the store without it",

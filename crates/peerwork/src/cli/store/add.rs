@@ -1,6 +1,7 @@
 //! `peerwork store add`: files and folders as blocks, with the CIDs of `ipfs add`.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
@@ -21,11 +22,15 @@ use peerwork_store::{
 use serde_json::json;
 
 use super::{
+    access::Opened,
     context::Context,
     progress::{Display, Meter, size},
     sink::Blocks,
 };
-use crate::cli::output::{Form, print_line, remark};
+use crate::cli::{
+    output::{Form, print_line, remark},
+    printable::printable,
+};
 
 /// The longest name of a pin, as the API has it.
 const NAME_BYTES_MAX: usize = 1024;
@@ -103,6 +108,21 @@ impl AddFlags {
         Ok(())
     }
 
+    /// Refuses folders in which the data directory is, or which are in its store: the node's keys would be
+    /// given to others, and the store would grow by itself.
+    fn spare(&self, data_dir: &Path) -> anyhow::Result<()> {
+        for path in &self.paths {
+            anyhow::ensure!(
+                !self.recursive || !holds(path, data_dir, self.hidden),
+                "{} holds the data directory {} with the store and the keys of its node: add what is \
+                 beside it, or move it out",
+                path.display(),
+                data_dir.display()
+            );
+        }
+        Ok(())
+    }
+
     fn options(&self) -> AddOptions {
         AddOptions {
             profile: self.profile,
@@ -141,7 +161,11 @@ pub(super) async fn run(flags: AddFlags, context: &Context) -> anyhow::Result<()
     flags.check()?;
     let blocks = match flags.only_hash {
         true => Blocks::forgotten(context),
-        false => Blocks::kept(&context.open().await?, context).await?,
+        false => {
+            let Opened { access, data_dir } = context.open_with_folder().await?;
+            flags.spare(&data_dir)?;
+            Blocks::kept(&access, context).await?
+        }
     };
     let form = context.form;
     let total = Arc::new(AtomicU64::new(0));
@@ -175,6 +199,21 @@ fn content_bytes(path: &Path, hidden: bool) -> u64 {
     visible
         .map(|entry| content_bytes(&entry.path(), hidden))
         .sum()
+}
+
+/// Whether adding the folder `path` would add the data directory, or files of its store.
+fn holds(path: &Path, data_dir: &Path, hidden: bool) -> bool {
+    // A symbolic link is added as a link; a path that cannot be looked at is an error where it is added.
+    let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let (Ok(path), Ok(data_dir)) = (path.canonicalize(), data_dir.canonicalize()) else {
+        return false;
+    };
+    let is_seen = |below: &Path| {
+        let mut names = below.iter().map(OsStr::as_encoded_bytes);
+        hidden || names.all(|name| !name.starts_with(b"."))
+    };
+    let is_around = data_dir.strip_prefix(&path).is_ok_and(is_seen);
+    is_folder && (is_around || path.starts_with(data_dir.join("store")))
 }
 
 /// The state of a run.
@@ -269,7 +308,7 @@ impl Adding {
             })
             .to_string(),
             Form::Text if self.flags.quiet => cid.to_string(),
-            Form::Text => format!("added {cid} {path}"),
+            Form::Text => format!("added {cid} {}", printable(path)),
         };
         self.meter.beside(|| print_line(&line))
     }

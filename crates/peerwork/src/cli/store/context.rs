@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access::{self, Access},
+    access::{self, Access, Opened},
     progress::size,
     settings::StoreFlags,
 };
@@ -38,6 +38,8 @@ pub(super) struct Context {
 pub(super) struct Kept {
     blocks: AtomicU64,
     bytes: AtomicU64,
+    /// Whether a node fetches blocks for the command and keeps them.
+    fetches: AtomicBool,
 }
 
 impl Kept {
@@ -50,9 +52,21 @@ impl Kept {
         self.blocks.load(Ordering::Relaxed)
     }
 
+    /// Notes that a node fetches blocks for the command.
+    pub(super) fn fetches_from(&self, access: &Access) {
+        if matches!(access, Access::Node(_)) {
+            self.fetches.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// A text for people about what stays of a command that ended early.
     pub(super) fn text(&self) -> String {
         match self.blocks() {
+            0 if self.fetches.load(Ordering::Relaxed) => {
+                "blocks that came from other nodes stay in the store, where the same command finds them \
+                 again until `peerwork store gc`"
+                    .to_owned()
+            }
             0 => "nothing was stored".to_owned(),
             blocks => format!(
                 "nothing was pinned; {blocks} blocks ({}) were handed to the store, where the same \
@@ -78,6 +92,14 @@ impl Context {
     /// # Errors
     /// As [`access::open`].
     pub(super) async fn open(&self) -> anyhow::Result<Access> {
+        self.open_with_folder().await.map(|opened| opened.access)
+    }
+
+    /// Opens the store, and gives its data directory too.
+    ///
+    /// # Errors
+    /// As [`access::open`].
+    pub(super) async fn open_with_folder(&self) -> anyhow::Result<Opened> {
         access::open(&self.resolved).await
     }
 

@@ -1,11 +1,14 @@
 //! `peerwork store get`: a file or folder from the store, or from other nodes, to the disk.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use peerwork_store::{
     dag::Limits,
-    unixfs::{self, ExportEvent, ExportOptions, Exported},
+    unixfs::{self, ExportError, ExportOptions, Exported},
 };
 use serde::Serialize;
 
@@ -13,7 +16,7 @@ use super::{
     address::Address,
     context::Context,
     progress::{Meter, size},
-    source::{self, SourceFlags},
+    source::{self, SourceFlags, Stopping},
     tasks::QuietFlag,
 };
 use crate::cli::output::Answer;
@@ -30,6 +33,9 @@ pub(super) struct GetFlags {
     /// Merge with what is there: files and symbolic links are replaced. Without it, nothing is overwritten
     #[arg(short = 'f', long)]
     overwrite: bool,
+    /// Write symbolic links that lead out of the tree too; without it, a tree that has such links is refused
+    #[arg(long)]
+    outside_links: bool,
     #[command(flatten)]
     sources: SourceFlags,
     #[command(flatten)]
@@ -75,45 +81,80 @@ impl Answer for Got {
 /// # Errors
 /// When a block cannot be had, or the path is taken.
 pub(super) async fn run(flags: GetFlags, context: &Context) -> anyhow::Result<()> {
-    let access = context.open().await?;
     let target = flags.target();
-    let work = async {
-        let Address { cid, path } = &flags.address;
-        let source = source::open(&access, cid, &flags.sources).await?;
-        let limits = Limits::default();
-        let entry = unixfs::resolve(&*source, cid, path, &limits).await?;
-        let mut meter = Meter::new("get", context.form, flags.quiet.shown());
-        // The size of a folder is its own word, of its blocks: good enough for the bar.
-        meter.set_total(Some(entry.size.max(entry.cumulative)).filter(|total| *total > 0));
-        let options = ExportOptions {
-            overwrite: flags.overwrite,
-            limits,
-            ..ExportOptions::default()
-        };
-        let exported = unixfs::export(source, entry.cid, &target, &options, |event| match event {
-            ExportEvent::Bytes(bytes) => meter.add(bytes),
-            ExportEvent::Entry { .. } => {}
-        });
-        let exported = exported.await?;
-        drop(meter);
-        let Exported {
-            path,
-            files,
-            directories,
-            symlinks,
-            bytes,
-        } = exported;
-        context.form.show(&Got {
-            event: "got",
-            cid: entry.cid.to_string(),
-            path: path.display().to_string(),
-            files,
-            directories,
-            symlinks,
-            bytes,
-        })
+    check(&target)?;
+    let access = context.open().await?;
+    context.kept.fetches_from(&access);
+    let Address { cid, path } = &flags.address;
+    let mut meter = Meter::new("get", context.form, flags.quiet.shown());
+    let opening = source::open(&access, cid, &flags.sources);
+    // The writing is not dropped when the command ends early: it removes what it has written.
+    let (source, given) = Stopping::new(context.unless_stopped(opening).await?, context);
+    let limits = Limits::default();
+    let entry = unixfs::resolve(&*source, cid, path, &limits).await?;
+    // The size of the blocks is the DAG's own word: good enough for the progress, which counts blocks too, so
+    // that a folder of small files comes to its end.
+    meter.set_total(Some(entry.size.max(entry.cumulative)).filter(|total| *total > 0));
+    let options = ExportOptions {
+        overwrite: flags.overwrite,
+        outside_links: flags.outside_links,
+        limits,
     };
-    context.unless_stopped(work).await
+    let exported = unixfs::export(source, entry.cid, &target, &options, |_| {
+        let (blocks, bytes) = given.amounts();
+        meter.at(blocks, bytes);
+    });
+    let exported = exported.await.map_err(with_flag)?;
+    drop(meter);
+    let Exported {
+        path,
+        files,
+        directories,
+        symlinks,
+        bytes,
+    } = exported;
+    context.form.show(&Got {
+        event: "got",
+        cid: entry.cid.to_string(),
+        path: path.display().to_string(),
+        files,
+        directories,
+        symlinks,
+        bytes,
+    })
+}
+
+/// Names the flag that an error leads to.
+fn with_flag(error: ExportError) -> anyhow::Error {
+    match &error {
+        ExportError::Symlink { .. } => {
+            anyhow::anyhow!("{error}; --outside-links writes such links, for a tree that you trust")
+        }
+        _ => error.into(),
+    }
+}
+
+/// Refuses targets that are no places for a file, before anything is fetched.
+///
+/// # Errors
+/// For `-`, and for a device, pipe or socket, also behind a symbolic link.
+fn check(target: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        target != Path::new("-"),
+        "`get` writes to a path: `peerwork store cat` writes to standard output, and a file of this \
+         name is ./-"
+    );
+    // A path that cannot be looked at is an error where it is written.
+    let Ok(found) = fs::metadata(target) else {
+        return Ok(());
+    };
+    anyhow::ensure!(
+        found.is_file() || found.is_dir(),
+        "{} is a device, pipe or socket, which `get` would have to replace: `peerwork store cat` writes \
+         to standard output",
+        target.display()
+    );
+    Ok(())
 }
 
 #[cfg(test)]
@@ -131,6 +172,7 @@ mod tests {
                 address: address.parse().unwrap(),
                 output: output.map(PathBuf::from),
                 overwrite: false,
+                outside_links: false,
                 sources: SourceFlags::default(),
                 quiet: QuietFlag::default(),
             };

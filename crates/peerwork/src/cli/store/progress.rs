@@ -5,10 +5,16 @@
 
 use std::{
     io::IsTerminal as _,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::cli::output::{Form, remark};
@@ -28,11 +34,26 @@ pub(super) enum Display {
     No,
 }
 
-/// The progress of one task.
+/// The pause between two looks at the clock.
+const TICK: Duration = Duration::from_millis(250);
+/// The time without a byte after which the progress says so.
+const STILL: Duration = Duration::from_secs(3);
+
+/// The progress of one task. A thread shows it, so that it is seen also while nothing comes.
 pub(super) struct Meter {
+    state: Arc<Mutex<State>>,
+    bar: Option<ProgressBar>,
+    /// Ends the thread when it is dropped.
+    clock: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct State {
     task: &'static str,
     look: Look,
     started: Instant,
+    /// The time of the last change.
+    moved: Instant,
     bytes: u64,
     total: Option<u64>,
     blocks: u64,
@@ -63,18 +84,89 @@ impl Meter {
             (Display::Yes, Form::Text) if std::io::stderr().is_terminal() => Look::Bar(bar(task)),
             (_, form) => Look::Lines(form, pace),
         };
-        Self {
+        let bar = match &look {
+            Look::Bar(bar) => Some(bar.clone()),
+            Look::None | Look::Lines(..) => None,
+        };
+        let state = State {
             task,
             look,
             started,
+            moved: started,
             bytes: 0,
             total: None,
             blocks: 0,
+        };
+        let mut meter = Self {
+            state: Arc::new(Mutex::new(state)),
+            bar,
+            clock: None,
+            thread: None,
+        };
+        meter.tick();
+        meter
+    }
+
+    /// Starts the thread that shows the progress.
+    fn tick(&mut self) {
+        if matches!(self.state.lock().look, Look::None) {
+            return;
         }
+        let (clock, ended) = mpsc::channel();
+        let state = Arc::clone(&self.state);
+        let ticking = move || {
+            while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                state.lock().show(Instant::now());
+            }
+        };
+        // A machine that has no thread left shows no progress.
+        let thread = thread::Builder::new().name("progress".to_owned());
+        self.thread = thread.spawn(ticking).ok();
+        self.clock = Some(clock);
     }
 
     /// Says how many bytes the task has in all.
     pub(super) fn set_total(&mut self, total: Option<u64>) {
+        self.state.lock().set_total(total);
+    }
+
+    /// Counts further bytes.
+    pub(super) fn add(&mut self, bytes: u64) {
+        let mut state = self.state.lock();
+        let (blocks, bytes) = (state.blocks, state.bytes + bytes);
+        state.at(blocks, bytes);
+    }
+
+    /// Says how far the task is; a smaller figure than before changes nothing.
+    pub(super) fn at(&mut self, blocks: u64, bytes: u64) {
+        self.state.lock().at(blocks, bytes);
+    }
+
+    /// Writes something to the terminal without tearing the bar.
+    pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// The bar leaves the terminal when the task ends.
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.clock = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked showed no progress, and the task's result stays what it is.
+            let _ = thread.join();
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl State {
+    fn set_total(&mut self, total: Option<u64>) {
         if total.is_some() && total != self.total {
             self.total = total;
             if let (Look::Bar(bar), Some(total)) = (&self.look, total) {
@@ -84,27 +176,34 @@ impl Meter {
         }
     }
 
-    /// Counts further bytes.
-    pub(super) fn add(&mut self, bytes: u64) {
-        self.at(self.blocks, self.bytes + bytes);
-    }
-
-    /// Says how far the task is; a smaller figure than before changes nothing.
-    pub(super) fn at(&mut self, blocks: u64, bytes: u64) {
+    fn at(&mut self, blocks: u64, bytes: u64) {
+        let before = (self.blocks, self.bytes);
         self.blocks = self.blocks.max(blocks);
         self.bytes = self.bytes.max(bytes);
-        let since = self.started.elapsed();
+        if (self.blocks, self.bytes) != before {
+            self.moved = Instant::now();
+        }
+        if let Look::Bar(bar) = &self.look {
+            bar.set_position(self.bytes);
+        }
+    }
+
+    /// Shows the progress when its time has come.
+    fn show(&mut self, now: Instant) {
+        let at = self.figures(now);
         match &mut self.look {
             Look::None => {}
             Look::Bar(bar) => {
-                bar.set_position(self.bytes);
-                if bar.is_hidden() && since >= QUIET {
+                if bar.is_hidden() && at.since >= QUIET {
                     bar.set_draw_target(ProgressDrawTarget::stderr());
-                    bar.enable_steady_tick(Duration::from_millis(250));
                 }
+                bar.set_message(match at.still() {
+                    Some(seconds) => format!("{}, nothing for {seconds} s", at.task),
+                    None => at.task.to_owned(),
+                });
+                bar.tick();
             }
             Look::Lines(form, pace) => {
-                let now = Instant::now();
                 if now < pace.next {
                     return;
                 }
@@ -115,13 +214,6 @@ impl Meter {
                     LATER_LINES
                 };
                 pace.next = now + pause;
-                let at = At {
-                    task: self.task,
-                    blocks: self.blocks,
-                    bytes: self.bytes,
-                    total: self.total,
-                    since,
-                };
                 remark(&match form {
                     Form::Text => at.text(),
                     Form::Json => at.json(),
@@ -130,20 +222,14 @@ impl Meter {
         }
     }
 
-    /// Writes something to the terminal without tearing the bar.
-    pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.look {
-            Look::Bar(bar) => bar.suspend(write),
-            Look::None | Look::Lines(..) => write(),
-        }
-    }
-}
-
-/// The bar leaves the terminal when the task ends.
-impl Drop for Meter {
-    fn drop(&mut self) {
-        if let Look::Bar(bar) = &self.look {
-            bar.finish_and_clear();
+    fn figures(&self, now: Instant) -> At {
+        At {
+            task: self.task,
+            blocks: self.blocks,
+            bytes: self.bytes,
+            total: self.total,
+            since: now.saturating_duration_since(self.started),
+            unmoved: now.saturating_duration_since(self.moved),
         }
     }
 }
@@ -171,9 +257,16 @@ struct At {
     bytes: u64,
     total: Option<u64>,
     since: Duration,
+    /// The time since the last change.
+    unmoved: Duration,
 }
 
 impl At {
+    /// The seconds since the last change, when they are many.
+    fn still(&self) -> Option<u64> {
+        (self.unmoved >= STILL).then(|| self.unmoved.as_secs())
+    }
+
     fn rate(&self) -> u64 {
         let seconds = self.since.as_secs_f64().max(0.001);
         // A rate is a figure for people: the fraction of a byte does not count.
@@ -195,7 +288,11 @@ impl At {
         let left = self
             .left()
             .map_or_else(String::new, |left| format!(", {left} s left"));
-        format!("{}: {bytes}{of}, {rate}/s{left}", self.task)
+        let rest = match self.still() {
+            Some(seconds) => format!(", nothing for {seconds} s"),
+            None => left,
+        };
+        format!("{}: {bytes}{of}, {rate}/s{rest}", self.task)
     }
 
     fn json(&self) -> String {
@@ -240,6 +337,7 @@ mod tests {
             bytes,
             total,
             since: Duration::from_secs(2),
+            unmoved: Duration::from_millis(2_999),
         }
     }
 
@@ -250,6 +348,16 @@ mod tests {
         assert_eq!(at(10 * MIB, None).text(), "add: 10.0 MiB, 5.0 MiB/s");
         // Nothing came yet: no time can be told.
         assert_eq!(at(0, Some(MIB)).text(), "add: 0 B of 1.0 MiB, 0 B/s");
+    }
+
+    #[test]
+    fn a_task_that_stands_still_says_for_how_long() {
+        let still = At {
+            unmoved: STILL,
+            ..at(10 * MIB, Some(30 * MIB))
+        };
+        let line = "add: 10.0 MiB of 30.0 MiB, 5.0 MiB/s, nothing for 3 s";
+        assert_eq!(still.text(), line);
     }
 
     #[test]
@@ -269,7 +377,8 @@ mod tests {
         meter.at(5, 100);
         meter.at(0, 0);
         meter.add(1);
-        assert_eq!((meter.blocks, meter.bytes), (5, 101));
+        let state = meter.state.lock();
+        assert_eq!((state.blocks, state.bytes), (5, 101));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{io, pin::pin};
 
+use anyhow::Context as _;
 use clap::Args;
 use futures::StreamExt as _;
 use peerwork_api::store::v1;
@@ -19,11 +20,14 @@ use super::{
     address::Address,
     context::Context,
     failures::told,
-    progress::{Meter, size},
+    progress::{Display, Meter, size},
     source::{self, SourceFlags},
     tasks::QuietFlag,
 };
-use crate::cli::output::{Answer, Form, block, print_line};
+use crate::cli::{
+    output::{Answer, Form, Reader, block, print_line, print_of_many},
+    printable::printable,
+};
 
 /// Pins on one page of a node's list.
 const PAGE: u32 = 1000;
@@ -72,14 +76,15 @@ pub(super) struct StatFlags {
 /// When there is no such file, or a block cannot be had.
 pub(super) async fn cat(flags: CatFlags, context: &Context) -> anyhow::Result<()> {
     let access = context.open().await?;
+    context.kept.fetches_from(&access);
     let work = async {
         let Address { cid, path } = &flags.address;
+        let mut meter = Meter::new("cat", context.form, flags.quiet.shown());
         let source = source::open(&access, cid, &flags.sources).await?;
         let entry = unixfs::resolve(&*source, cid, path, &Limits::WIDE).await?;
         let end = flags
             .length
             .map_or(u64::MAX, |length| flags.offset.saturating_add(length));
-        let mut meter = Meter::new("cat", context.form, flags.quiet.shown());
         meter.set_total(Some(entry.size.min(end).saturating_sub(flags.offset)));
         let range = flags.offset..end;
         let mut pieces = pin!(unixfs::read(source, entry.cid, range, Limits::WIDE));
@@ -92,7 +97,7 @@ pub(super) async fn cat(flags: CatFlags, context: &Context) -> anyhow::Result<()
             };
             match written {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                written => written?,
+                written => written.context("cannot write to standard output")?,
             }
             meter.add(piece.len() as u64);
         }
@@ -119,7 +124,7 @@ pub(super) async fn list(flags: ListFlags, context: &Context) -> anyhow::Result<
 /// The line of an entry: its CID, the bytes of its DAG, its name.
 fn entry_line(form: Form, cid: &cid::Cid, size: u64, name: &str) -> String {
     match form {
-        Form::Text => format!("{cid} {size} {name}"),
+        Form::Text => format!("{cid} {size} {}", printable(name)),
         Form::Json => json!({"event": "entry", "cid": cid.to_string(), "size": size, "name": name})
             .to_string(),
     }
@@ -131,16 +136,21 @@ async fn directory(
     sources: &SourceFlags,
     form: Form,
 ) -> anyhow::Result<()> {
+    let meter = Meter::new("ls", form, Display::Yes);
     let source = source::open(access, &address.cid, sources).await?;
     let entry = unixfs::resolve(&*source, &address.cid, &address.path, &Limits::WIDE).await?;
     if entry.kind != Kind::Directory {
         let name = address.path.rsplit('/').next().unwrap_or_default();
+        drop(meter);
         return print_line(&entry_line(form, &entry.cid, entry.cumulative, name));
     }
     let mut links = pin!(unixfs::list(source, entry.cid, Limits::WIDE));
     while let Some(link) = links.next().await {
         let link = link?;
-        print_line(&entry_line(form, &link.cid, link.size, &link.name))?;
+        let line = entry_line(form, &link.cid, link.size, &link.name);
+        if meter.beside(|| print_of_many(&line))? == Reader::Gone {
+            break;
+        }
     }
     Ok(())
 }
@@ -148,7 +158,7 @@ async fn directory(
 async fn pins(access: &Access, form: Form) -> anyhow::Result<()> {
     let show = |cid: &cid::Cid, name: &str, pinned_at: u64| {
         print_line(&match form {
-            Form::Text => format!("{cid} {name}").trim_end().to_owned(),
+            Form::Text => format!("{cid} {}", printable(name)).trim_end().to_owned(),
             Form::Json => json!({
                 "event": "pin", "cid": cid.to_string(), "name": name, "pinned_at_ms": pinned_at,
             })
@@ -190,8 +200,10 @@ pub(super) async fn stat(flags: StatFlags, context: &Context) -> anyhow::Result<
         return context.form.show(&StoreStat::of(&access).await?);
     };
     let work = async {
+        let meter = Meter::new("stat", context.form, Display::Yes);
         let source = source::open(&access, &address.cid, &flags.sources).await?;
         let entry = unixfs::resolve(&*source, &address.cid, &address.path, &Limits::WIDE).await?;
+        drop(meter);
         context.form.show(&EntryStat::of(&entry))
     };
     context.unless_stopped(work).await
@@ -331,7 +343,8 @@ impl Answer for EntryStat {
         rows.extend(self.mode.iter().map(|mode| ("Mode", mode.clone())));
         let mtime = self.mtime_seconds.iter();
         rows.extend(mtime.map(|seconds| ("Changed", format!("{seconds} s after 1970"))));
-        rows.extend(self.target.iter().map(|target| ("Target", target.clone())));
+        let target = self.target.iter();
+        rows.extend(target.map(|target| ("Target", printable(target).into_owned())));
         block("CONTENT", &rows)
     }
 }

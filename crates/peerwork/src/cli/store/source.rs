@@ -1,14 +1,18 @@
 //! The source of the blocks that a command reads.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 use cid::Cid;
 use clap::Args;
 use peerwork_api::store::v1::Sources;
 use peerwork_store::{Block, GetError, Source};
+use tokio_util::sync::CancellationToken;
 
-use super::{access::Access, remote::RemoteSource};
+use super::{access::Access, context::Context, remote::RemoteSource};
 
 /// The nodes that are asked for blocks which the store does not have.
 #[derive(Args, Debug, Clone, Default)]
@@ -64,6 +68,63 @@ pub(super) async fn open(
             true => Arc::new(folder.store().clone()),
             false => folder.source(),
         }))),
+    }
+}
+
+/// A source that fails when the command is told to stop, so that its reader ends in order; and that counts what
+/// it gave.
+pub(super) struct Stopping {
+    source: Arc<dyn Source>,
+    stop: CancellationToken,
+    given: Arc<Given>,
+}
+
+/// The amounts that a source gave.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    blocks: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Given {
+    /// Blocks and their bytes.
+    pub(super) fn amounts(&self) -> (u64, u64) {
+        let blocks = self.blocks.load(Ordering::Relaxed);
+        (blocks, self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+impl Stopping {
+    pub(super) fn new(source: Arc<dyn Source>, context: &Context) -> (Arc<Self>, Arc<Given>) {
+        let given = Arc::<Given>::default();
+        let stopping = Self {
+            source,
+            stop: context.stop.clone(),
+            given: Arc::clone(&given),
+        };
+        (Arc::new(stopping), given)
+    }
+}
+
+#[async_trait]
+impl Source for Stopping {
+    async fn get(&self, cid: &Cid) -> Result<Block, GetError> {
+        let block = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(GetError::Failed {
+                cid: *cid,
+                reason: Context::stopped().to_string(),
+            }),
+            got = self.source.get(cid) => got,
+        }?;
+        self.given.blocks.fetch_add(1, Ordering::Relaxed);
+        let bytes = block.data().len() as u64;
+        self.given.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(block)
+    }
+
+    fn expect(&self, cids: &[Cid]) {
+        self.source.expect(cids);
     }
 }
 

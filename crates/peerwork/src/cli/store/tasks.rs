@@ -7,8 +7,9 @@ use cid::Cid;
 use clap::Args;
 use peerwork::store::{findings, offline::OfflineStore};
 use peerwork_api::store::v1;
-use peerwork_store::{Progress, Repair, Store};
+use peerwork_store::{PinError, Progress, Repair, Store, StoreError};
 use serde::Serialize;
+use serde_json::json;
 use tonic::{Response, Status, Streaming};
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     remote::next,
     source::SourceFlags,
 };
-use crate::cli::output::{Answer, remark};
+use crate::cli::output::{Answer, Form, remark};
 
 /// The flag of commands that show their progress.
 #[derive(Args, Debug, Clone, Copy, Default)]
@@ -149,10 +150,19 @@ impl Answer for Done {
     }
 }
 
+/// Writes what a task found to standard error.
+fn found(form: Form, text: &str) {
+    match form {
+        Form::Text => remark(text),
+        Form::Json => remark(&json!({"event": "finding", "text": text}).to_string()),
+    }
+}
+
 /// Watches a task of a node until it is done.
 async fn watch(
     begun: impl Future<Output = Result<Response<Streaming<v1::TaskResponse>>, Status>>,
     meter: &mut Meter,
+    form: Form,
 ) -> anyhow::Result<v1::Outcome> {
     use v1::task_response::Kind;
     let mut events = begun.await.map_err(|status| told(&status))?.into_inner();
@@ -162,7 +172,7 @@ async fn watch(
                 meter.set_total(at.bytes_total);
                 meter.at(at.blocks, at.bytes);
             }
-            Some(Kind::Finding(finding)) => meter.beside(|| remark(&finding.text)),
+            Some(Kind::Finding(finding)) => meter.beside(|| found(form, &finding.text)),
             Some(Kind::Done(outcome)) => return Ok(outcome),
             None => {}
         }
@@ -206,6 +216,7 @@ fn outcome(at: Progress) -> v1::Outcome {
 pub(super) async fn pin(flags: PinFlags, context: &Context) -> anyhow::Result<()> {
     let access = context.open().await?;
     flags.sources.check(&access)?;
+    context.kept.fetches_from(&access);
     let root = flags.root.cid;
     let mut meter = Meter::new("pin", context.form, flags.quiet.shown());
     let outcome = match access {
@@ -215,15 +226,18 @@ pub(super) async fn pin(flags: PinFlags, context: &Context) -> anyhow::Result<()
                 name: flags.name,
                 sources: Some(flags.sources.message()),
             };
-            let watched = watch(client.pin(request), &mut meter);
+            let watched = watch(client.pin(request), &mut meter, context.form);
             context.unless_stopped(watched).await?
         }
         Access::Folder(folder) => {
             let name = flags.name;
             let pin = move |store: &Store, _: &mut dyn FnMut(Progress) -> bool| {
-                store
-                    .pin(&root, &name)
-                    .context("no node runs here that could fetch it")
+                store.pin(&root, &name).map_err(|error| match error {
+                    PinError::Store(StoreError::Missing(_)) => {
+                        anyhow::Error::new(error).context("no node runs here that could fetch it")
+                    }
+                    error => error.into(),
+                })
             };
             on_folder(&folder, context, meter, pin).await?;
             v1::Outcome::default()
@@ -262,7 +276,11 @@ pub(super) async fn remove(RootFlag { cid }: RootFlag, context: &Context) -> any
     let outcome = match context.open().await? {
         Access::Node(mut client) => {
             let root = cid.to_bytes();
-            let watched = watch(client.remove(v1::RootRequest { root }), &mut meter);
+            let watched = watch(
+                client.remove(v1::RootRequest { root }),
+                &mut meter,
+                context.form,
+            );
             context.unless_stopped(watched).await?
         }
         Access::Folder(folder) => {
@@ -286,7 +304,11 @@ pub(super) async fn collect(flags: CollectFlags, context: &Context) -> anyhow::R
     let mut meter = Meter::new("gc", context.form, flags.quiet.shown());
     let outcome = match context.open().await? {
         Access::Node(mut client) => {
-            let watched = watch(client.collect(v1::CollectRequest {}), &mut meter);
+            let watched = watch(
+                client.collect(v1::CollectRequest {}),
+                &mut meter,
+                context.form,
+            );
             context.unless_stopped(watched).await?
         }
         Access::Folder(folder) => {
@@ -302,13 +324,17 @@ pub(super) async fn collect(flags: CollectFlags, context: &Context) -> anyhow::R
 /// Compares the whole store with its checksums.
 ///
 /// # Errors
-/// When the store fails, or blocks are damaged and were not removed.
+/// When the store fails, blocks are damaged and were not removed, or pins lack blocks.
 pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Result<()> {
     let mut meter = Meter::new("verify", context.form, flags.quiet.shown());
-    let repair = flags.repair;
+    let (repair, form) = (flags.repair, context.form);
     let outcome = match context.open().await? {
         Access::Node(mut client) => {
-            let watched = watch(client.verify(v1::VerifyRequest { repair }), &mut meter);
+            let watched = watch(
+                client.verify(v1::VerifyRequest { repair }),
+                &mut meter,
+                context.form,
+            );
             context.unless_stopped(watched).await?
         }
         Access::Folder(folder) => {
@@ -318,9 +344,8 @@ pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Res
                     false => (Repair::No, 0),
                 };
                 let verified = store.verify(mode, on)?.ok_or_else(Context::stopped)?;
-                findings(&verified)
-                    .iter()
-                    .for_each(|(_, text)| remark(text));
+                let findings = findings(&verified);
+                findings.iter().for_each(|(_, text)| found(form, text));
                 Ok(v1::Outcome {
                     blocks: verified.blocks,
                     bytes: verified.bytes,
@@ -333,6 +358,7 @@ pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Res
         }
     };
     let left = outcome.damaged.saturating_sub(outcome.repaired);
+    let broken = outcome.broken_pins;
     context
         .form
         .show(&Done::of("verified", None).with(outcome))?;
@@ -340,6 +366,11 @@ pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Res
         left == 0,
         "{left} blocks are damaged: `peerwork store verify --repair` removes them, and `peerwork store \
          pin` or `add` brings them again"
+    );
+    anyhow::ensure!(
+        broken == 0,
+        "{broken} pins lack blocks: `peerwork store pin CID` fetches them from other nodes, `add` adds \
+         them again, and `unpin CID` gives the pin up"
     );
     Ok(())
 }

@@ -4,6 +4,7 @@ mod failures;
 mod folder;
 mod nodes;
 mod settings;
+mod strange;
 
 use std::{
     fs,
