@@ -54,8 +54,9 @@ impl<'a> Writing<'a> {
     fn next(&self) -> Job {
         let mut state = self.engine.state.lock();
         loop {
-            if let Some(error) = state.sync_failure.take() {
-                return Job::GiveUp(error);
+            // The error stays until all that was not durable is given up: another sync would succeed.
+            if let Some(error) = &state.sync_failure {
+                return Job::GiveUp(error.clone());
             }
             let chunk = state.queue.front();
             if let Some(chunk) = chunk.filter(|_| state.unsynced_bytes() < UNSYNCED_MAX) {
