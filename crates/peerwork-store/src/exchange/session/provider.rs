@@ -54,6 +54,8 @@ pub(super) struct Provider {
     blocks: u64,
     bytes: u64,
     reasons: Vec<Dropped>,
+    /// The state of the queue of wants in which none was left that the node may have.
+    pub(super) lacked_all_at: Option<u64>,
 }
 
 impl Provider {
@@ -70,6 +72,7 @@ impl Provider {
             blocks: 0,
             bytes: 0,
             reasons: Vec::new(),
+            lacked_all_at: None,
         }
     }
 
@@ -159,6 +162,11 @@ impl Provider {
             let waited = now.saturating_duration_since(asked);
             self.window.received(now, bytes, waited);
         }
+    }
+
+    /// Whether blocks came from the node, and further ones may come.
+    pub(super) fn delivers(&self) -> bool {
+        self.blocks > 0 && !matches!(self.standing, Standing::Dropped { .. })
     }
 
     pub(super) fn drop_for(&mut self, reason: Dropped, until: Instant) {

@@ -6,6 +6,7 @@ mod helia;
 mod hostile;
 mod kit;
 mod kubo;
+mod partial;
 mod providing;
 mod schema;
 mod serving;
