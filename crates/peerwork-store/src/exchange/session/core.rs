@@ -202,7 +202,7 @@ impl Core {
     pub(super) fn cancel(&mut self, node: NodeId, cids: Vec<Cid>) {
         if let Some(provider) = self.providers.get_mut(&node) {
             for cid in &cids {
-                provider.end(cid.hash());
+                provider.give_up(cid.hash());
             }
         }
         let entries = cids.iter().map(Entry::cancel).collect();
@@ -295,10 +295,10 @@ impl Core {
         provider.outstanding() as f64 * self.mean_bytes
     }
 
-    /// The keys that providers owe.
+    /// The keys whose blocks may still come: their sender is no liar after the session has ended.
     pub(super) fn owed_keys(&self) -> Vec<Key> {
         let providers = self.providers.values();
-        providers.flat_map(Provider::asked_keys).collect()
+        providers.flat_map(Provider::owed_keys).collect()
     }
 
     /// Ends all wants, and the wants at all providers.

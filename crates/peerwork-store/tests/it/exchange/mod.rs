@@ -8,6 +8,7 @@ mod kit;
 mod kubo;
 mod partial;
 mod providing;
+mod room;
 mod schema;
 mod serving;
 mod sources;
