@@ -1,5 +1,6 @@
 //! The exchange of blocks between nodes.
 
+mod beside;
 mod fetches;
 mod frames;
 mod helia;
