@@ -1,6 +1,6 @@
 // A Helia node with Bitswap over TCP, which asks and finds nobody by itself.
 //
-//   node helia.mjs serve            adds a tree, prints its address and the CIDs, and serves until it is killed
+//   node helia.mjs serve PROFILE    adds a tree, prints its address and the CIDs, and serves until it is killed
 //   node helia.mjs fetch ADDRESS CID   fetches a tree from a node, and prints the hash of each file
 //
 // Each line of the output is a JSON object.
@@ -60,12 +60,18 @@ const read = async (fs, cid, path, files) => {
     files[path] = whole.digest('hex')
     return
   }
+  let reading = []
   for await (const entry of fs.ls(cid)) {
-    await read(fs, entry.cid, `${path}/${entry.name}`, files)
+    reading.push(read(fs, entry.cid, `${path}/${entry.name}`, files))
+    if (reading.length === 16) {
+      await Promise.all(reading)
+      reading = []
+    }
   }
+  await Promise.all(reading)
 }
 
-const serve = async () => {
+const serve = async (profile) => {
   const helia = await start()
   const fs = unixfs(helia)
   const files = {}
@@ -76,8 +82,17 @@ const serve = async () => {
     files[path.slice('tree'.length)] = hash(bytes)
     source.push({ path, content: bytes })
   }
+  // A directory that is too large for one block in either profile.
+  for (let number = 0; number < 1150; number++) {
+    const path = `tree/many/${'n'.repeat(226)}${String(number).padStart(4, '0')}`
+    const bytes = content(number % 50, number + 1)
+    files[path.slice('tree'.length)] = hash(bytes)
+    source.push({ path, content: bytes })
+  }
+  // The profile counts only where Helia's own defaults are taken away.
+  const options = { profile, cidVersion: undefined, rawLeaves: undefined, layout: undefined, chunker: undefined }
   let root
-  for await (const entry of fs.addAll(source)) root = entry.cid
+  for await (const entry of fs.addAll(source, options)) root = entry.cid
   report({ address: helia.libp2p.getMultiaddrs()[0].toString(), root: root.toString(), files })
   setInterval(() => {}, 60_000)
 }
@@ -87,9 +102,9 @@ const fetch = async (address, root) => {
   await helia.libp2p.dial(multiaddr(address))
   const files = {}
   await read(unixfs(helia), CID.parse(root), '', files)
-  report({ files })
   await helia.stop()
-  process.exit(0)
+  // An exit would cut off what the pipe has not taken yet.
+  process.stdout.write(`${JSON.stringify({ files })}\n`, () => process.exit(0))
 }
 
 const [command, ...rest] = process.argv.slice(2)

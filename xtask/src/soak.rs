@@ -14,8 +14,8 @@ const WHOLE: &str = "PEERWORK_TEST_WHOLE";
 
 /// The tests that a soak repeats.
 enum Tests {
-    /// Tests of a crate: its name, and the filter of its test binary.
-    Crate(&'static str, &'static str),
+    /// Tests of a crate: its name, and the filters of its test binary.
+    Crate(&'static str, &'static [&'static str]),
     /// Integration tests of `sdk/js`: a part of their file's name.
     Sdk(&'static str),
 }
@@ -24,9 +24,15 @@ enum Tests {
 const SOAKS: &[(&str, Tests)] = &[
     (
         "posts",
-        Tests::Crate("peerwork-tunnel", "kept::posts_succeed"),
+        Tests::Crate("peerwork-tunnel", &["kept::posts_succeed"]),
     ),
-    ("store", Tests::Crate("peerwork-store", "disk::")),
+    (
+        "store",
+        Tests::Crate(
+            "peerwork-store",
+            &["disk::", "exchange::beside", "unixfs::bounded"],
+        ),
+    ),
     ("states", Tests::Sdk("persistence")),
 ];
 
@@ -57,8 +63,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 impl Tests {
     fn command(&self) -> Command {
         match *self {
-            Self::Crate(package, filter) => {
-                shell::command("cargo", &["test", "--package", package, "--", filter])
+            Self::Crate(package, filters) => {
+                let mut command = shell::command("cargo", &["test", "--package", package, "--"]);
+                command.args(filters);
+                command
             }
             Self::Sdk(file) => {
                 let test = ["scripts/test.mjs", "integration", file];

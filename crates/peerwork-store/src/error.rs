@@ -93,9 +93,9 @@ pub enum StoreError {
     )]
     PinLacks {
         /// The root.
-        pin: Cid,
+        pin: Box<Cid>,
         /// The block.
-        missing: Cid,
+        missing: Box<Cid>,
     },
     /// A file of the store could not be read or written.
     #[error("{doing} {path}: {source}", path = path.display())]

@@ -101,7 +101,7 @@ impl<'a> Collection<'a> {
         for pin in engine.pins.all() {
             run.walker.mark(&pin.cid, &mut run.marks)?;
             if let Some(missing) = run.walker.gap {
-                let pin = pin.cid;
+                let (pin, missing) = (Box::new(pin.cid), Box::new(missing));
                 return Err(StoreError::PinLacks { pin, missing });
             }
             if !on(Progress::default()) {

@@ -50,6 +50,8 @@ pub struct FetchProgress {
     pub missing: u64,
     /// Blocks that came from other nodes in this session.
     pub received: Received,
+    /// Nodes that deliver blocks.
+    pub providers: u64,
 }
 
 /// A DAG that is in the store as a whole, durably.
@@ -240,8 +242,10 @@ impl Walk {
     }
 
     fn progress(&self) -> FetchProgress {
+        let providers = self.session.inner().core.lock().delivering();
         let tree = self.tree.lock();
         FetchProgress {
+            providers,
             blocks: tree.blocks,
             bytes: tree.bytes,
             missing: tree.missing() as u64,

@@ -377,20 +377,21 @@ pub async fn read_frame(
         return Err(WireError::TooLong(len).into());
     }
     let len = usize::try_from(len).unwrap_or(MESSAGE_BYTES_MAX);
-    let mut frame = vec![0; len.min(FIRST_BYTES)];
-    let mut filled = 0;
-    while filled < len {
-        if filled == frame.len() {
-            frame.resize(len, 0);
+    let mut frame = BytesMut::with_capacity(len.min(FIRST_BYTES));
+    while frame.len() < len {
+        if frame.len() == frame.capacity() {
+            frame.reserve(len - frame.len());
         }
-        let read = timeout(step, stream.read(&mut frame[filled..])).await??;
+        // The rest of the message and no byte of the next one.
+        let left = len - frame.len();
+        let mut rest = (&mut frame).limit(left);
+        let read = timeout(step, stream.read_buf(&mut rest)).await??;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        filled += read;
         on(read);
     }
-    Ok(Some(frame.into()))
+    Ok(Some(frame.freeze()))
 }
 
 /// Reads an unsigned varint of at most five bytes; `None` when the stream ends before it.

@@ -27,6 +27,13 @@ pub(crate) struct Want {
 
 type Order = (Reverse<i32>, u64);
 
+/// A want that was taken to be answered, with its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) want: Want,
+    order: Order,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     /// The want is to be answered.
@@ -110,13 +117,13 @@ impl Ledger {
     }
 
     /// Takes up to `max` wants to answer, the most urgent first.
-    pub(crate) fn take(&mut self, max: usize) -> Vec<Want> {
+    pub(crate) fn take(&mut self, max: usize) -> Vec<Taken> {
         let mut taken = Vec::new();
         while taken.len() < max
-            && let Some((_, want)) = self.ready.pop_first()
+            && let Some((order, want)) = self.ready.pop_first()
         {
             self.slots.remove(want.cid.hash());
-            taken.push(want);
+            taken.push(Taken { want, order });
         }
         taken
     }
@@ -126,11 +133,12 @@ impl Ledger {
         std::mem::take(&mut self.refused)
     }
 
-    /// Puts wants back that were taken and not answered, before all others.
-    pub(crate) fn put_back(&mut self, wants: Vec<Want>) {
-        for want in wants {
+    /// Puts wants back in their places that were taken and not answered.
+    pub(crate) fn put_back(&mut self, wants: Vec<Taken>) {
+        for Taken { want, order } in wants {
             if !self.slots.contains_key(want.cid.hash()) && self.slots.len() < WANTS_MAX {
-                self.make_ready(want, i32::MAX);
+                self.ready.insert(order, want);
+                self.slots.insert(*want.cid.hash(), Slot::Ready(order));
             }
         }
     }
@@ -194,7 +202,8 @@ mod tests {
     }
 
     fn taken(ledger: &mut Ledger) -> Vec<Cid> {
-        ledger.take(WANTS_MAX).iter().map(|want| want.cid).collect()
+        let taken = ledger.take(WANTS_MAX);
+        taken.iter().map(|taken| taken.want.cid).collect()
     }
 
     #[test]
@@ -205,6 +214,19 @@ mod tests {
         ledger.apply(&list, 100);
         assert_eq!(taken(&mut ledger), [cid(2), cid(0), cid(1), cid(3)]);
         assert!(ledger.is_idle() && ledger.len() == 0);
+    }
+
+    #[test]
+    fn wants_that_were_put_back_keep_their_places() {
+        let mut ledger = Ledger::default();
+        ledger.apply(&wants(0..4), 100);
+        let taken = ledger.take(3);
+        ledger.put_back(taken[1..].to_vec());
+        // A reader's want goes before those that were taken too early.
+        let mut urgent = wants(9..10);
+        urgent.entries[0].priority = 1000;
+        ledger.apply(&urgent, 100);
+        assert_eq!(self::taken(&mut ledger), [cid(9), cid(1), cid(2), cid(3)]);
     }
 
     #[test]
@@ -249,8 +271,8 @@ mod tests {
         let now = Instant::now();
         let (soon, late) = (Duration::from_secs(1), Duration::from_secs(9));
         let taken = ledger.take(2);
-        assert!(ledger.remember(taken[0], now + soon));
-        assert!(ledger.remember(taken[1], now + late));
+        assert!(ledger.remember(taken[0].want, now + soon));
+        assert!(ledger.remember(taken[1].want, now + late));
         assert!(ledger.is_idle());
         assert_eq!(ledger.remembered(now + soon), [cid(2)]);
         assert!(!ledger.arrived(cid(1).hash()));

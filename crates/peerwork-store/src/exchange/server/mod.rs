@@ -49,7 +49,8 @@ use crate::{BLOCK_BYTES_MAX, Store};
 const ALL_WANTS_MAX: usize = 65_536;
 /// Nodes with wants.
 const NODES_MAX: usize = 4096;
-/// Wants that are looked up in one call.
+/// Wants that are looked up in one call: about as many as the message before answered.
+const LOOKUPS_MIN: usize = 16;
 const LOOKUPS_MAX: usize = 256;
 /// A message is sent when it has so many bytes, or fewer on a slow connection.
 const MESSAGE_BYTES: usize = 1 << 20;
@@ -94,9 +95,20 @@ struct State {
 /// A message with its share of the bytes under way.
 struct Message {
     outgoing: Outgoing,
+    /// Wants to take for the next message.
+    next_lookups: usize,
     blocks: u64,
     bytes: u64,
     _share: OwnedSemaphorePermit,
+}
+
+/// The size of the next message.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Bytes of blocks after which the message is sent.
+    bytes: usize,
+    /// Wants that are looked up for it.
+    lookups: usize,
 }
 
 /// The parts that a server is made of.
@@ -271,17 +283,21 @@ impl Shared {
 async fn answer(shared: Arc<Shared>, node: Arc<Node>) {
     let deadline = shared.config.write_timeout;
     let mut outbox = Outbox::new(shared.network.clone(), node.id, deadline);
-    let mut target = MESSAGE_BYTES;
+    let mut size = Size {
+        bytes: MESSAGE_BYTES,
+        lookups: LOOKUPS_MAX,
+    };
     let mut ready: Option<Message> = None;
     loop {
         let (sent, next) = tokio::join!(
             send(&shared, &node, &mut outbox, ready.take()),
-            prepare(&shared, &node, target)
+            prepare(&shared, &node, size)
         );
+        size.lookups = next.as_ref().map_or(LOOKUPS_MAX, |next| next.next_lookups);
         match sent {
             Ok(Some(bytes_per_second)) => {
                 // A message takes about half a second on its way, so that its blocks are used early.
-                target = (bytes_per_second / 2).clamp(MESSAGE_BYTES_MIN, MESSAGE_BYTES);
+                size.bytes = (bytes_per_second / 2).clamp(MESSAGE_BYTES_MIN, MESSAGE_BYTES);
             }
             Ok(None) => {}
             Err(error) => {
@@ -332,7 +348,7 @@ async fn send(
 }
 
 /// Takes wants and reads their blocks; `None` when there is nothing to say.
-async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, target: usize) -> Option<Message> {
+async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, size: Size) -> Option<Message> {
     if node.state.lock().ledger.is_idle() {
         return None;
     }
@@ -343,22 +359,27 @@ async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, target: usize) -> Optio
     let (wants, refused) = {
         let mut state = node.state.lock();
         let refused = state.ledger.take_refused();
-        let wants = shared.changing(&mut state.ledger, |ledger, _| ledger.take(LOOKUPS_MAX));
+        let wants = shared.changing(&mut state.ledger, |ledger, _| ledger.take(size.lookups));
         (wants, refused)
     };
     let store = shared.store.clone();
     let (serve, metrics) = (shared.config.serve, shared.metrics.clone());
-    let reading = spawn_blocking(move || read(&store, wants, serve, target, &metrics));
+    let reading = spawn_blocking(move || read(&store, wants, serve, size.bytes, &metrics));
     let mut reading = reading.await.unwrap_or_default();
     for cid in refused {
         reading.outgoing.add_presence(&cid, Presence::Absent);
     }
+    let next_lookups = match reading.left.len() {
+        0 => size.lookups * 2,
+        left => (size.lookups - left) * 2,
+    };
     keep(shared, node, &mut reading);
     // Presences are small beside the share, which is of the largest message.
     let used = usize::try_from(reading.bytes).unwrap_or(MESSAGE_BYTES_MOST);
     drop(share.split(MESSAGE_BYTES_MOST.saturating_sub(used)));
     (!reading.outgoing.is_empty()).then_some(Message {
         outgoing: reading.outgoing,
+        next_lookups: next_lookups.clamp(LOOKUPS_MIN, LOOKUPS_MAX),
         blocks: reading.blocks,
         bytes: reading.bytes,
         _share: share,

@@ -5,7 +5,7 @@ use super::{
         metrics::{Direction, Metrics, Outcome},
         wire::{Outgoing, Presence, WantType},
     },
-    ledger::Want,
+    ledger::{Taken, Want},
 };
 use crate::Store;
 
@@ -18,7 +18,7 @@ pub(super) struct Reading {
     /// Their bytes.
     pub(super) bytes: u64,
     /// Wants for which the message has no room.
-    pub(super) left: Vec<Want>,
+    pub(super) left: Vec<Taken>,
     /// Wants whose block is not here and whose sender did not ask to be told.
     pub(super) missing: Vec<Want>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Reading {
 /// Answers wants until the message has `target` bytes of blocks. Blocks the thread.
 pub(super) fn read(
     store: &Store,
-    wants: Vec<Want>,
+    wants: Vec<Taken>,
     serve: bool,
     target: usize,
     metrics: &Metrics,
@@ -34,7 +34,7 @@ pub(super) fn read(
     let mut reading = Reading::default();
     let mut wants = wants.into_iter();
     while reading.bytes < target as u64
-        && let Some(want) = wants.next()
+        && let Some(Taken { want, .. }) = wants.next()
     {
         let here = serve && reading.answer(store, &want, metrics);
         if here {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     provider::{OUTSTANDING_MAX, Provider, Standing},
-    wants::{Waiter, Wants},
+    wants::{Urgency, Waiter, Wants},
 };
 use crate::exchange::{
     config::ExchangeConfig,
@@ -22,6 +22,8 @@ use crate::exchange::{
 
 /// The usual length of a block before the first came: IPFS's default chunk.
 const FIRST_MEAN_BYTES: f64 = 262_144.0;
+/// How often wants without a waiter are looked for: each look passes over all wants.
+const SWEEP: Duration = Duration::from_millis(100);
 /// The priority of wants for which a reader waits.
 const URGENT: i32 = 1000;
 
@@ -71,6 +73,8 @@ pub(crate) struct Core {
     pub(super) searched: bool,
     mean_bytes: f64,
     received: Received,
+    /// When the wants without a waiter are forgotten next.
+    sweep: Instant,
     pub(super) actions: Vec<Action>,
 }
 
@@ -86,6 +90,7 @@ impl Core {
             searched: false,
             mean_bytes: FIRST_MEAN_BYTES,
             received: Received::default(),
+            sweep: now,
             actions: Vec::new(),
         }
     }
@@ -104,6 +109,12 @@ impl Core {
 
     pub(crate) fn received(&self) -> Received {
         self.received
+    }
+
+    /// The nodes that delivered blocks and are not left alone.
+    pub(crate) fn delivering(&self) -> u64 {
+        let providers = self.providers.values();
+        providers.filter(|provider| provider.delivers()).count() as u64
     }
 
     /// The nodes with their answers.
@@ -191,7 +202,7 @@ impl Core {
     pub(super) fn cancel(&mut self, node: NodeId, cids: Vec<Cid>) {
         if let Some(provider) = self.providers.get_mut(&node) {
             for cid in &cids {
-                provider.end(cid.hash());
+                provider.give_up(cid.hash());
             }
         }
         let entries = cids.iter().map(Entry::cancel).collect();
@@ -200,8 +211,11 @@ impl Core {
 
     /// The steps that are due, and the wants that end without a block.
     pub(super) fn poll(&mut self, now: Instant) -> (Vec<Action>, Vec<(Vec<Waiter>, FetchError)>) {
-        for (cid, node) in self.wants.forget_unwanted() {
-            self.cancel(node, vec![cid]);
+        if now >= self.sweep {
+            self.sweep = now + SWEEP;
+            for (cid, node) in self.wants.forget_unwanted() {
+                self.cancel(node, vec![cid]);
+            }
         }
         self.judge(now);
         if !self.wants.is_empty() {
@@ -223,12 +237,7 @@ impl Core {
         good.sort_by(|one, other| other.1.total_cmp(&one.1));
         for (node, _) in good {
             let room = self.room(node);
-            let mut entries = Vec::new();
-            while entries.len() < room
-                && let Some(key) = self.wants.take_for(node)
-            {
-                entries.extend(self.ask(node, key, now));
-            }
+            let entries = self.ask(node, room, now);
             if !entries.is_empty() {
                 self.actions.push(Action::Send(node, entries));
             }
@@ -257,16 +266,27 @@ impl Core {
         }
     }
 
-    fn ask(&mut self, node: NodeId, key: Key, now: Instant) -> Option<Entry> {
-        let want = self.wants.get_mut(&key)?;
-        let provider = self.providers.get_mut(&node)?;
-        provider.ask(key, now);
-        want.asked = Some(node);
-        let mut entry = Entry::want(&want.cid, WantType::Block);
-        if want.urgent {
-            entry.priority = URGENT;
+    /// Asks a provider for up to `room` blocks that it may have. The queue of wants is looked through again
+    /// only after it has changed, so that nodes which have nothing cost nothing.
+    fn ask(&mut self, node: NodeId, room: usize, now: Instant) -> Vec<Entry> {
+        let changes = self.wants.changes();
+        let Some(provider) = self.providers.get_mut(&node) else {
+            return Vec::new();
+        };
+        if room == 0 || provider.lacked_all_at == Some(changes) {
+            return Vec::new();
         }
-        Some(entry)
+        let wants = self.wants.take_for(node, room);
+        provider.lacked_all_at = (wants.len() < room).then_some(changes);
+        let asked = wants.into_iter().map(|(key, cid, urgency)| {
+            provider.ask(key, now);
+            let mut entry = Entry::want(&cid, WantType::Block);
+            if urgency == Urgency::Reader {
+                entry.priority = URGENT;
+            }
+            entry
+        });
+        asked.collect()
     }
 
     /// Bytes that a provider owes, as a guess.
@@ -275,10 +295,10 @@ impl Core {
         provider.outstanding() as f64 * self.mean_bytes
     }
 
-    /// The keys that providers owe.
+    /// The keys whose blocks may still come: their sender is no liar after the session has ended.
     pub(super) fn owed_keys(&self) -> Vec<Key> {
         let providers = self.providers.values();
-        providers.flat_map(Provider::asked_keys).collect()
+        providers.flat_map(Provider::owed_keys).collect()
     }
 
     /// Ends all wants, and the wants at all providers.

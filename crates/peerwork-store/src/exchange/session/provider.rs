@@ -15,6 +15,8 @@ use crate::exchange::{
 pub(super) const OUTSTANDING_MAX: usize = 1000;
 /// Keys of ended wants that are remembered, so that a late block is no lie.
 const RECENT_MAX: usize = 8192;
+/// Keys of wants that ended without a block: more than one message of blocks.
+const UNANSWERED_MAX: usize = 2 * OUTSTANDING_MAX;
 /// Reasons in a report.
 const REASONS_MAX: usize = 8;
 
@@ -46,6 +48,8 @@ pub(super) struct Provider {
     asked: HashMap<Key, Instant>,
     /// The same in their order; ended ones are skipped later.
     order: VecDeque<(Key, Instant)>,
+    /// Wants that were cancelled or given to others; their blocks may be on the way.
+    unanswered: VecDeque<Key>,
     recent: HashSet<Key>,
     recent_order: VecDeque<Key>,
     pub(super) window: Window,
@@ -54,6 +58,8 @@ pub(super) struct Provider {
     blocks: u64,
     bytes: u64,
     reasons: Vec<Dropped>,
+    /// The state of the queue of wants in which none was left that the node may have.
+    pub(super) lacked_all_at: Option<u64>,
 }
 
 impl Provider {
@@ -63,6 +69,7 @@ impl Provider {
             named,
             asked: HashMap::new(),
             order: VecDeque::new(),
+            unanswered: VecDeque::new(),
             recent: HashSet::new(),
             recent_order: VecDeque::new(),
             window: Window::new(),
@@ -70,6 +77,7 @@ impl Provider {
             blocks: 0,
             bytes: 0,
             reasons: Vec::new(),
+            lacked_all_at: None,
         }
     }
 
@@ -77,8 +85,14 @@ impl Provider {
         self.asked.len()
     }
 
-    pub(super) fn asked_keys(&self) -> impl Iterator<Item = Key> {
-        self.asked.keys().copied()
+    /// The keys whose blocks may still come.
+    pub(super) fn owed_keys(&self) -> impl Iterator<Item = Key> {
+        let probed = match self.standing {
+            Standing::Probing { key, .. } => Some(key),
+            _ => None,
+        };
+        let unanswered = self.unanswered.iter().chain(self.asked.keys());
+        unanswered.copied().chain(probed)
     }
 
     pub(super) fn is_asked(&self, key: &Key) -> bool {
@@ -112,6 +126,20 @@ impl Provider {
         Some(asked)
     }
 
+    /// Ends a want without its block.
+    pub(super) fn give_up(&mut self, key: &Key) {
+        if self.end(key).is_some() {
+            self.note_unanswered(*key);
+        }
+    }
+
+    fn note_unanswered(&mut self, key: Key) {
+        if self.unanswered.len() == UNANSWERED_MAX {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(key);
+    }
+
     /// Notes a key whose block may still come.
     pub(super) fn note_recent(&mut self, key: Key) {
         if self.recent.insert(key) {
@@ -136,6 +164,7 @@ impl Provider {
         self.window.idle();
         for key in &keys {
             self.note_recent(*key);
+            self.note_unanswered(*key);
         }
         keys
     }
@@ -159,6 +188,11 @@ impl Provider {
             let waited = now.saturating_duration_since(asked);
             self.window.received(now, bytes, waited);
         }
+    }
+
+    /// Whether blocks came from the node, and further ones may come.
+    pub(super) fn delivers(&self) -> bool {
+        self.blocks > 0 && !matches!(self.standing, Standing::Dropped { .. })
     }
 
     pub(super) fn drop_for(&mut self, reason: Dropped, until: Instant) {

@@ -120,10 +120,7 @@ impl Core {
             }
             (false, false) if provider.is_asked(key) => {
                 provider.end(key);
-                if let Some(want) = self.wants.get_mut(key) {
-                    want.lacking.push(node);
-                    self.wants.put_back(vec![*key]);
-                }
+                self.wants.lacks(key, node);
             }
             (false, _) => {}
         }
@@ -144,12 +141,7 @@ impl Core {
                 provider.standing = Standing::Candidate;
             }
         }
-        let keys: Vec<Key> = self.wants.first().map(|(key, _)| *key).collect();
-        for key in keys {
-            if let Some(want) = self.wants.get_mut(&key) {
-                want.lacking.clear();
-            }
-        }
+        self.wants.forget_lacking();
     }
 
     /// Drops a provider, and gives its wants to others.
@@ -325,8 +317,12 @@ impl Core {
             let wants = wants.map(|(key, _)| *key);
             wants.filter(|_| self.searched).collect()
         };
-        let asked = self.asked();
         let mut ended = Vec::new();
+        let stalled = self.is_stalled(now);
+        if hopeless.is_empty() && !stalled {
+            return ended;
+        }
+        let asked = self.asked();
         for key in hopeless {
             if let Some((want, waiters)) = self.wants.remove(&key) {
                 let (cid, asked) = (want.cid, asked.clone());
@@ -334,7 +330,7 @@ impl Core {
             }
         }
         if let Some(cid) = self.wants.any()
-            && self.is_stalled(now)
+            && stalled
         {
             let patience = self.patience;
             let error = FetchError::Stalled {

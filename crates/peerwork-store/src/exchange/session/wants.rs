@@ -11,7 +11,7 @@ use crate::{
     exchange::{error::FetchError, prefix::Key},
 };
 
-/// Wants that are looked at to find one that a provider may have.
+/// Wants that are looked at to find one that no provider has.
 const SCAN_MAX: usize = 64;
 
 /// A block that came for a walk.
@@ -47,10 +47,16 @@ impl Waiter {
     }
 }
 
+/// Whether a reader waits for a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    Reader,
+    Ahead,
+}
+
 pub(super) struct Want {
     pub(super) cid: Cid,
-    /// A reader waits for the block.
-    pub(super) urgent: bool,
+    urgency: Urgency,
     waiters: Vec<Waiter>,
     /// The provider that was asked.
     pub(super) asked: Option<NodeId>,
@@ -64,6 +70,7 @@ pub(super) struct Wants {
     all: HashMap<Key, Want>,
     /// Wants that no provider is asked for. Keys of ended wants are skipped.
     queue: VecDeque<Key>,
+    changes: u64,
 }
 
 impl Wants {
@@ -79,24 +86,23 @@ impl Wants {
         self.all.get(key)
     }
 
-    pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Want> {
-        self.all.get_mut(key)
-    }
-
     /// Adds a want. A reader's want goes before all others, because the reader has nothing else to do.
     pub(super) fn add(&mut self, cid: Cid, waiter: Option<Waiter>) {
         let key = *cid.hash();
         let urgent = matches!(waiter, Some(Waiter::Reader(_)));
         let known = self.all.contains_key(&key);
+        self.changes += 1;
         let want = self.all.entry(key).or_insert_with(|| Want {
             cid,
-            urgent,
+            urgency: Urgency::Ahead,
             waiters: Vec::new(),
             asked: None,
             lacking: Vec::new(),
         });
         want.waiters.extend(waiter);
-        want.urgent |= urgent;
+        if urgent {
+            want.urgency = Urgency::Reader;
+        }
         match (known, urgent && want.asked.is_none()) {
             (_, true) => self.queue.push_front(key),
             (false, false) => self.queue.push_back(key),
@@ -106,6 +112,7 @@ impl Wants {
 
     /// Puts wants back at the front, in this order.
     pub(super) fn put_back(&mut self, keys: Vec<Key>) {
+        self.changes += 1;
         for key in keys.into_iter().rev() {
             if let Some(want) = self.all.get_mut(&key) {
                 want.asked = None;
@@ -128,24 +135,51 @@ impl Wants {
         keys.iter().filter_map(|key| self.remove(key)).collect()
     }
 
-    /// Takes the first want that the node may have.
-    pub(super) fn take_for(&mut self, node: NodeId) -> Option<Key> {
-        self.tidy();
-        let mut at = 0;
-        while at < self.queue.len().min(SCAN_MAX) {
-            let key = self.queue[at];
-            match self.all.get(&key) {
-                Some(want) if want.asked.is_none() => {
-                    if !want.lacking.contains(&node) {
-                        self.queue.remove(at);
-                        return Some(key);
-                    }
-                    at += 1;
+    /// Gives the node the first wants that it may have, at most `room`. Wants that the node lacks keep their
+    /// places for other nodes.
+    pub(super) fn take_for(&mut self, node: NodeId, room: usize) -> Vec<(Key, Cid, Urgency)> {
+        let mut taken = Vec::new();
+        let mut lacked = Vec::new();
+        while taken.len() < room
+            && let Some(key) = self.queue.pop_front()
+        {
+            match self.all.get_mut(&key) {
+                Some(want) if want.asked.is_some() => {}
+                Some(want) if want.lacking.contains(&node) => lacked.push(key),
+                Some(want) => {
+                    want.asked = Some(node);
+                    taken.push((key, want.cid, want.urgency));
                 }
-                _ => drop(self.queue.remove(at)),
+                None => {}
             }
         }
-        None
+        for key in lacked.into_iter().rev() {
+            self.queue.push_front(key);
+        }
+        taken
+    }
+
+    /// Forgets which nodes lack the blocks that no provider is asked for.
+    pub(super) fn forget_lacking(&mut self) {
+        for want in self.all.values_mut() {
+            want.lacking.clear();
+        }
+        self.changes += 1;
+    }
+
+    /// A node does not have a block that it was asked for.
+    pub(super) fn lacks(&mut self, key: &Key, node: NodeId) {
+        if let Some(want) = self.all.get_mut(key) {
+            if !want.lacking.contains(&node) {
+                want.lacking.push(node);
+            }
+            self.put_back(vec![*key]);
+        }
+    }
+
+    /// Changes whenever a want is queued: a node that found none looks again only then.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The first wants that no provider is asked for.

@@ -15,12 +15,12 @@ use peerwork_store::{Block, Config, Repair, Sink, Store, StoreError};
 use super::{on, raw};
 
 /// A file system of its own, unmounted at the end.
-struct Disk {
+pub(crate) struct Disk {
     folder: tempfile::TempDir,
 }
 
 impl Disk {
-    fn new(size: &str) -> Option<Self> {
+    pub(crate) fn new(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let options = format!("size={size}");
         let mounted = Command::new("mount")
@@ -39,8 +39,18 @@ impl Disk {
         None
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("store")
+    }
+
+    /// Gives the disk another size.
+    pub(crate) fn resize(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        let mounted = Command::new("mount")
+            .args(["-o", &options])
+            .arg(self.folder.path())
+            .status();
+        assert!(mounted.unwrap().success());
     }
 
     /// Fills the rest of the disk with a file.

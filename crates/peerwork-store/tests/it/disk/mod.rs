@@ -3,7 +3,7 @@
 mod basics;
 mod beside;
 mod crash;
-mod full;
+pub(crate) mod full;
 mod memory;
 mod quota;
 mod recovery;

@@ -1,12 +1,15 @@
 //! The exchange of blocks between nodes.
 
+mod beside;
 mod fetches;
 mod frames;
 mod helia;
 mod hostile;
 mod kit;
 mod kubo;
+mod partial;
 mod providing;
+mod room;
 mod schema;
 mod serving;
 mod sources;

@@ -264,7 +264,7 @@ struct At {
 impl At {
     /// The seconds since the last change, when they are many.
     fn still(&self) -> Option<u64> {
-        (self.unmoved >= STILL).then(|| self.unmoved.as_secs())
+        (self.unmoved >= STILL).then_some(self.unmoved.as_secs())
     }
 
     fn rate(&self) -> u64 {

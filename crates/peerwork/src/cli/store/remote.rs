@@ -252,6 +252,9 @@ impl RemoteSource {
 }
 
 fn failed(cid: &Cid, reason: String) -> GetError {
+    // The text of the error names the block already.
+    let rest = reason.strip_prefix(&format!("block {cid} "));
+    let reason = rest.map_or_else(|| reason.clone(), str::to_owned);
     GetError::Failed { cid: *cid, reason }
 }
 
@@ -344,5 +347,25 @@ fn hand_out(kind: v1::get_response::Kind, waiting: &Mutex<Waiting>) {
     };
     for sender in senders {
         let _ = sender.send(reply.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_its_block_once() {
+        let cid = Block::new(cid::Version::V1, peerwork_store::RAW, Vec::new().into());
+        let cid = *cid.unwrap().cid();
+        let late = failed(&cid, format!("block {cid} did not come within 30s")).to_string();
+        assert_eq!(
+            late,
+            format!("reading block {cid}: did not come within 30s")
+        );
+        let other = failed(&cid, "the node left".to_owned()).to_string();
+        assert_eq!(other, format!("reading block {cid}: the node left"));
     }
 }

@@ -56,7 +56,7 @@ async fn fetched(
             blocks: at.blocks,
             bytes: at.bytes,
             bytes_total: None,
-            providers: 0,
+            providers: at.providers,
         });
         // An event that finds no room is lost: a later one tells more.
         let _ = events.try_send(event);

@@ -1,6 +1,7 @@
 //! `peerwork store …` with real processes: with a node, without one, and between nodes.
 
 mod failures;
+mod fetching;
 mod folder;
 mod nodes;
 mod settings;
