@@ -15,9 +15,8 @@ use crate::{
         compact::Goal,
         engine::{Engine, Put},
         files::Files,
-        format::Key,
+        format::{Key, now_ms},
         index::Durable,
-        keeper,
         marks::{WalkStop, Walker},
         pins::{PIN_NAME_BYTES_MAX, PINS_MAX, PinRecord},
         recover, space, verify,
@@ -209,7 +208,7 @@ impl Store {
         let pin = Pin {
             cid: *root,
             name: name.to_owned(),
-            pinned_at: keeper::now_ms(),
+            pinned_at: now_ms(),
         };
         let recorded = engine.pins.record(PinRecord::Pin(pin));
         recorded.map_err(|error| engine.explained(error).into())

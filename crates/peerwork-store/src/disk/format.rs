@@ -2,6 +2,8 @@
 //!
 //! All numbers are little-endian. Every length is bounded before anything is read by it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use cid::{Cid, multihash::Multihash};
 use smallvec::SmallVec;
 
@@ -170,6 +172,14 @@ impl Head {
         hasher.update(data);
         hasher.finalize()
     }
+}
+
+/// The time of a header or a pin: milliseconds since 1970, 0 before.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -3,7 +3,6 @@
 use std::{
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -54,11 +53,4 @@ fn run_flushes(engine: &Engine) {
             engine.to_flush.wait(&mut state);
         }
     }
-}
-
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }

@@ -257,7 +257,7 @@ impl Recovery<'_> {
         if !whole_header {
             let header = Header {
                 number: segment,
-                created_at: super::keeper::now_ms(),
+                created_at: super::format::now_ms(),
             };
             self.files.write(&file, &path, &header.encode(), 0)?;
         }

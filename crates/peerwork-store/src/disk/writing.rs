@@ -6,8 +6,7 @@ use super::{
     chunk::Chunk,
     engine::Engine,
     files::{at, open_existing, open_new},
-    format::{HEADER_BYTES, Header},
-    keeper::now_ms,
+    format::{HEADER_BYTES, Header, now_ms},
     state::{UNSYNCED_MAX, Unsynced},
 };
 use crate::StoreError;
