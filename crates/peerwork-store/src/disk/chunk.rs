@@ -10,9 +10,9 @@ use super::format::{HEAD_BYTES, Head, Key};
 /// Bytes of a chunk at which it is written.
 pub(crate) const CHUNK_BYTES: u64 = 2 << 20;
 /// Data from this length on is not copied. It may be a part of a larger message of another node, which is
-/// kept until it is written: at most 4 MiB for each 64 KiB, so 128 MiB for a chunk when a node sends
-/// messages of which little is wanted, and such a node is dropped.
-const LARGE_BYTES: usize = 64 << 10;
+/// kept until it is written: at most 4 MiB for each 128 KiB, and only for the one message after which a
+/// node that sends what nobody asked for is dropped.
+const LARGE_BYTES: usize = 128 << 10;
 
 /// Records that are written at once.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ mod tests {
         let mut chunk = Chunk::new(1, 1000);
         let mut expected = Vec::new();
         let mut records = Vec::new();
-        for (number, bytes) in [3, LARGE_BYTES - 1, LARGE_BYTES, 0, 70_000, 5]
+        for (number, bytes) in [3, LARGE_BYTES - 1, LARGE_BYTES, 0, 300_000, 5]
             .into_iter()
             .enumerate()
         {

@@ -65,7 +65,9 @@ pub(crate) enum Put {
 
 impl Engine {
     pub(crate) fn lookup(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
-        match self.state.lock().find(key) {
+        // The lock ends with this line: other threads go on while the index is read.
+        let found = self.state.lock().find(key);
+        match found {
             Found::Here(entry) => Ok(Some(entry)),
             Found::Gone => Ok(None),
             Found::AskIndex { .. } => self.index.get(key),

@@ -157,7 +157,7 @@ fn same(tree: &Tree, profile: Profile) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: u32::try_from(peerwork_testkit::repetitions(40)).unwrap(), ..ProptestConfig::default() })]
 
     #[test]
     fn random_trees_get_the_blocks_of_rust_unixfs_and_come_back(tree in tree()) {
