@@ -137,10 +137,8 @@ impl Tree {
         if cid.codec() == RAW {
             return Ok(());
         }
-        // Another CID may name the same bytes with another codec. The data is copied, because it shares the
-        // memory of a whole message.
-        let data = bytes::Bytes::copy_from_slice(block.data());
-        let block = Block::trusted(cid, data);
+        // Another CID may name the same bytes with another codec.
+        let block = Block::trusted(cid, block.data().clone());
         self.open(path, &block, true)
     }
 
@@ -166,8 +164,9 @@ impl Tree {
         Err(FetchError::Bound { root, bound })
     }
 
-    /// Keeps a node until its links are followed.
-    fn open(&mut self, path: Path, block: &Block, may_close: bool) -> Result<(), FetchError> {
+    /// Keeps a node until its links are followed. A block that has `arrived` shares the memory of a whole
+    /// message, and may be read from the store again when it is its turn.
+    fn open(&mut self, path: Path, block: &Block, arrived: bool) -> Result<(), FetchError> {
         if block.cid().codec() == RAW {
             return Ok(());
         }
@@ -186,8 +185,12 @@ impl Tree {
         }
         let node = if self.held + cursor.held() <= HELD_BYTES_MAX {
             self.held += cursor.held();
-            Node::Open(cursor, 0)
-        } else if may_close {
+            let own = match arrived {
+                true => Cursor::new(&copied(block)),
+                false => cursor,
+            };
+            Node::Open(own, 0)
+        } else if arrived {
             Node::Closed(*block.cid())
         } else {
             let (root, bound) = (self.root, Bound::Held(HELD_BYTES_MAX as u64));
@@ -222,6 +225,12 @@ impl Tree {
         }
         Ok(None)
     }
+}
+
+/// The block in memory of its own.
+fn copied(block: &Block) -> Block {
+    let data = bytes::Bytes::copy_from_slice(block.data());
+    Block::trusted(*block.cid(), data)
 }
 
 fn read(store: &Store, cid: &Cid) -> Result<Block, FetchError> {
