@@ -17,6 +17,7 @@ use super::{
     super::message::Attributes, error::ExportError, link, options::ExportOptions, partial::Partial,
     place,
 };
+use crate::disk::files::room;
 
 /// Free bytes are looked at before files of this size.
 const LARGE: u64 = 1 << 20;
@@ -114,16 +115,16 @@ impl Writer {
 
     fn create(&mut self, name: Option<&str>, size: u64) -> Result<(), ExportError> {
         let path = self.path(name);
-        if size >= LARGE
-            && let Some(free) = free(self.partial.folder())
-            && size > free
-        {
-            let path = self.in_tree(name);
-            return Err(ExportError::NoRoom {
-                path,
-                bytes: size,
-                free,
-            });
+        if size >= LARGE {
+            let (free, _all) = room(self.partial.folder());
+            if size > free {
+                let path = self.in_tree(name);
+                return Err(ExportError::NoRoom {
+                    path,
+                    bytes: size,
+                    free,
+                });
+            }
         }
         let file =
             File::create_new(&path).map_err(|error| self.failed("creating", &path, error))?;
@@ -203,24 +204,23 @@ fn set_file_attributes(file: &File, attributes: Attributes) -> io::Result<()> {
 
 #[cfg(unix)]
 fn create_symlink(target: &[u8], path: &Path, attributes: Attributes) -> io::Result<()> {
-    use nix::sys::{
-        stat::{UtimensatFlags, utimensat},
-        time::TimeSpec,
-    };
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
     use std::os::unix::ffi::OsStrExt;
     std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), path)?;
     let Some(mtime) = attributes.mtime else {
         return Ok(());
     };
-    let time = TimeSpec::new(mtime.seconds, i64::from(mtime.nanoseconds));
-    let flags = UtimensatFlags::NoFollowSymlink;
-    Ok(utimensat(
-        nix::fcntl::AT_FDCWD,
-        path,
-        &TimeSpec::UTIME_OMIT,
-        &time,
-        flags,
-    )?)
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: mtime.seconds,
+            tv_nsec: mtime.nanoseconds.into(),
+        },
+    };
+    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 #[cfg(not(unix))]
@@ -230,15 +230,4 @@ fn create_symlink(_: &[u8], _: &Path, _: Attributes) -> io::Result<()> {
         kind,
         "symbolic links are not written on this system",
     ))
-}
-
-#[cfg(unix)]
-fn free(path: &Path) -> Option<u64> {
-    let found = nix::sys::statvfs::statvfs(path).ok()?;
-    Some(found.blocks_available() as u64 * found.fragment_size() as u64)
-}
-
-#[cfg(not(unix))]
-fn free(_: &Path) -> Option<u64> {
-    None
 }
