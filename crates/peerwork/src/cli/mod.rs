@@ -16,7 +16,7 @@
 //! | [`network_file`], [`network_sources`] | the network that a node takes part in |
 //! | [`operator`] | asking the running node |
 //! | [`nodes`], [`probe`] | finding the running node, and telling a node from another program |
-//! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`] | what their names say |
+//! | [`runtime`], [`open_files`], [`signals`], [`logging`], [`files`], [`size`] | what their names say |
 
 mod app_listen;
 mod apps;
@@ -53,6 +53,7 @@ mod server;
 mod settings;
 mod shell;
 mod signals;
+mod size;
 mod status;
 mod store;
 mod values;

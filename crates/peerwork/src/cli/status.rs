@@ -23,6 +23,7 @@ use super::{
     output::{Answer, Form, block, show_note},
     runtime::block_on,
     settings::Resolved,
+    size::size,
     store::StoreStat,
 };
 
@@ -208,8 +209,8 @@ impl Answer for Status {
         rows.extend(count(self.reservations_given).map(|count| ("Reservations given", count)));
         rows.extend(count(self.edges_known).map(|count| ("Edges known", count)));
         rows.push(("Tunnels", self.tunnels_active.to_string()));
-        rows.push(("Received", bytes_shown(self.bytes_received)));
-        rows.push(("Sent", bytes_shown(self.bytes_sent)));
+        rows.push(("Received", size(self.bytes_received)));
+        rows.push(("Sent", size(self.bytes_sent)));
         rows.extend(
             self.listen_addresses
                 .iter()
@@ -261,20 +262,6 @@ fn time_shown(time: Duration) -> String {
     }
 }
 
-fn bytes_shown(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut shown = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while shown >= 1024.0 && unit + 1 < UNITS.len() {
-        shown /= 1024.0;
-        unit += 1;
-    }
-    format!("{shown:.1} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -290,9 +277,9 @@ mod tests {
             [time(5), time(65), time(3725), time(90_000)],
             ["5s", "1m 5s", "1h 2m", "1d 1h"]
         );
-        assert_eq!(bytes_shown(1023), "1023 B");
-        assert_eq!(bytes_shown(1536), "1.5 KiB");
-        assert_eq!(bytes_shown(u64::MAX), "16777216.0 TiB");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(u64::MAX), "16777216.0 TiB");
     }
 
     #[test]

@@ -24,12 +24,13 @@ use serde_json::json;
 use super::{
     access::Opened,
     context::Context,
-    progress::{Display, Meter, size},
+    progress::{Display, Meter},
     sink::Blocks,
 };
 use crate::cli::{
     output::{Form, print_line, remark},
     printable::printable,
+    size::size,
 };
 
 /// The longest name of a pin, as the API has it.

@@ -19,12 +19,15 @@ use tokio::io::AsyncWrite;
 
 use super::{
     context::Context,
-    progress::{Meter, size},
+    progress::Meter,
     sink::Blocks,
     source::{self, SourceFlags},
     tasks::{QuietFlag, RootFlag},
 };
-use crate::cli::output::{Answer, Form, remark};
+use crate::cli::{
+    output::{Answer, Form, remark},
+    size::size,
+};
 
 /// The bytes that are read from a CAR file at once.
 const READ_BYTES: usize = 1 << 20;

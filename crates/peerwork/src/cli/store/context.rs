@@ -16,10 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{self, Access, Opened},
-    progress::size,
     settings::StoreFlags,
 };
-use crate::cli::{output::Form, settings::Resolved, signals::Signals};
+use crate::cli::{output::Form, settings::Resolved, signals::Signals, size::size};
 
 /// The time that a command gets to end after a signal.
 const END: Duration = Duration::from_secs(3);

@@ -15,11 +15,11 @@ use serde::Serialize;
 use super::{
     address::Address,
     context::Context,
-    progress::{Meter, size},
+    progress::Meter,
     source::{self, SourceFlags, Stopping},
     tasks::QuietFlag,
 };
-use crate::cli::output::Answer;
+use crate::cli::{output::Answer, size::size};
 
 /// `peerwork store get`
 #[derive(Args, Debug, Clone)]

@@ -20,13 +20,14 @@ use super::{
     address::Address,
     context::Context,
     failures::told,
-    progress::{Display, Meter, size},
+    progress::{Display, Meter},
     source::{self, SourceFlags},
     tasks::QuietFlag,
 };
 use crate::cli::{
     output::{Answer, Form, Reader, block, print_line, print_of_many},
     printable::printable,
+    size::size,
 };
 
 /// Pins on one page of a node's list.

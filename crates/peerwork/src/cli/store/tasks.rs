@@ -17,11 +17,14 @@ use super::{
     address::root,
     context::Context,
     failures::told,
-    progress::{Display, Meter, size},
+    progress::{Display, Meter},
     remote::next,
     source::SourceFlags,
 };
-use crate::cli::output::{Answer, Form, remark};
+use crate::cli::{
+    output::{Answer, Form, remark},
+    size::size,
+};
 
 /// The flag of commands that show their progress.
 #[derive(Args, Debug, Clone, Copy, Default)]

@@ -11,6 +11,8 @@ use ratatui::{
     widgets::{Block, Cell, Gauge, Paragraph, Row, Sparkline, Table},
 };
 
+use crate::cli::size::size;
+
 const ACCENT: Color = Color::Cyan;
 
 /// Draws the whole screen.
@@ -199,20 +201,6 @@ fn short(id: &str) -> String {
             format!("{}…{}", &id[..8], &id[end..])
         }
         _ => plain(id),
-    }
-}
-
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{bytes} B"),
-        _ => format!("{value:.1} {}", UNITS[unit]),
     }
 }
 
