@@ -5,13 +5,15 @@
 
 use std::{path::PathBuf, process::Command};
 
+/// The folder with the scripts that control a browser, and the browser; `None` without the variables.
+pub(crate) fn tools() -> Option<(PathBuf, PathBuf)> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    variable("PEERWORK_TEST_JS").zip(variable("PEERWORK_TEST_BROWSER"))
+}
+
 #[test]
 fn the_live_page_shows_what_the_relay_answers() {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let (Some(folder), Some(browser)) = (
-        variable("PEERWORK_TEST_JS"),
-        variable("PEERWORK_TEST_BROWSER"),
-    ) else {
+    let Some((folder, browser)) = tools() else {
         return;
     };
     let output = Command::new("node")

@@ -3,8 +3,6 @@
 //! `cargo xtask test` installs the browser and the library that controls it, and sets
 //! `PEERWORK_TEST_BROWSER` and `PEERWORK_TEST_JS`. Without these variables the test is skipped.
 
-use std::path::PathBuf;
-
 use super::start;
 
 /// A GIF of one pixel.
@@ -12,11 +10,7 @@ const PIXEL: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_a_stranger_runs_no_script_and_loads_only_its_own_files() {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let (Some(folder), Some(browser)) = (
-        variable("PEERWORK_TEST_JS"),
-        variable("PEERWORK_TEST_BROWSER"),
-    ) else {
+    let Some((folder, browser)) = crate::page::tools() else {
         return;
     };
     let gateway = start().await;
@@ -46,7 +40,7 @@ async fn a_page_of_a_stranger_runs_no_script_and_loads_only_its_own_files() {
         .arg(folder.join("gateway.mjs"))
         .arg(browser)
         .arg(format!("http://{}/ipfs/{site}/", gateway.address));
-    command.args(variable("PEERWORK_TEST_PICTURES"));
+    command.args(std::env::var_os("PEERWORK_TEST_PICTURES"));
     let output = command.output().await.unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
