@@ -9,7 +9,7 @@ use std::{
 use super::{
     arguments::StoreArgs,
     files, kubo,
-    peer::{Row, Table, seconds_of},
+    table::{Row, Table, seconds_of},
     timed::{self, Run, command},
 };
 

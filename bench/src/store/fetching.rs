@@ -5,9 +5,8 @@ use std::{fmt, path::Path};
 use super::{
     adding::{remove, text},
     arguments::StoreArgs,
-    files, nodes,
-    peer::{Row, Table, seconds_of},
-    sendme,
+    files, nodes, sendme,
+    table::{Row, Table, seconds_of},
     timed::{self, Run, command},
 };
 use crate::{body, children::output, topology::Routes};

@@ -12,8 +12,8 @@ mod fetching;
 mod files;
 mod kubo;
 mod nodes;
-mod peer;
 mod sendme;
+mod table;
 mod timed;
 
 use anyhow::Context as _;
