@@ -1,9 +1,11 @@
 //! `peerwork store …` with real processes: with a node, without one, and between nodes.
 
+mod damaged;
 mod failures;
 mod fetching;
 mod folder;
 mod nodes;
+mod serving;
 mod settings;
 mod strange;
 
