@@ -4,6 +4,7 @@ mod damaged;
 mod failures;
 mod fetching;
 mod folder;
+mod habits;
 mod nodes;
 mod serving;
 mod settings;

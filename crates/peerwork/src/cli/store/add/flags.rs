@@ -1,6 +1,9 @@
 //! The flags of `peerwork store add`, and what they refuse and mean.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+};
 
 use cid::Cid;
 use clap::Args;
@@ -17,8 +20,8 @@ const PATHS_MAX: usize = 1024;
 /// `peerwork store add`
 #[derive(Args, Debug, Clone)]
 pub(in crate::cli::store) struct AddFlags {
-    /// The files and folders, or - for standard input
-    #[arg(value_name = "PATH", required = true)]
+    /// The files and folders, or - for standard input, which a pipe needs not name
+    #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
     /// Add folders with all that is in them
     #[arg(short = 'r', long)]
@@ -38,7 +41,7 @@ pub(in crate::cli::store) struct AddFlags {
     /// Print the last CID alone, when everything is stored
     #[arg(short = 'Q', long)]
     pub(super) quieter: bool,
-    /// Pin what was added, so that it is kept
+    /// Pin what was added, so that it is kept; --pin=false leaves it to the next gc
     #[arg(long, default_value_t = true)]
     pub(super) pin: bool,
     /// The name of the pin [default: the name of the path]
@@ -61,6 +64,18 @@ pub(in crate::cli::store) struct AddFlags {
 impl AddFlags {
     pub(super) fn is_stdin(&self) -> bool {
         self.paths == [Path::new("-")]
+    }
+
+    /// Takes standard input where no path is named, as `ipfs add` does, unless a person types there.
+    pub(super) fn with_input(mut self) -> anyhow::Result<Self> {
+        if self.paths.is_empty() {
+            anyhow::ensure!(
+                !io::stdin().is_terminal(),
+                "name the files and folders to add, or - for standard input"
+            );
+            self.paths.push(PathBuf::from("-"));
+        }
+        Ok(self)
     }
 
     pub(super) fn check(&self) -> anyhow::Result<()> {

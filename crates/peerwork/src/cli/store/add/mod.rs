@@ -38,6 +38,7 @@ use super::{access::Opened, context::Context, progress::Display, sink::Blocks};
 /// # Errors
 /// When a path cannot be read, or the store does not take the blocks.
 pub(super) async fn run(flags: AddFlags, context: &Context) -> anyhow::Result<()> {
+    let flags = flags.with_input()?;
     flags.check()?;
     let blocks = match flags.only_hash {
         true => Blocks::forgotten(context),
