@@ -242,7 +242,18 @@ pub(super) async fn pin(flags: PinFlags, context: &Context) -> anyhow::Result<()
         }
         Access::Folder(folder) => {
             let name = flags.name;
+            let fetched = match flags.sources.offline {
+                true => None,
+                false => {
+                    let fetching =
+                        async { Ok(folder.fetch(root, |bytes| meter.add(bytes)).await?) };
+                    Some(context.unless_stopped(fetching).await?)
+                }
+            };
             let pin = move |store: &Store, _: &mut dyn FnMut(Progress) -> bool| {
+                if let Some(fetched) = &fetched {
+                    fetched.commit()?;
+                }
                 store.pin(&root, &name).map_err(|error| match error {
                     PinError::Store(StoreError::Missing(_)) => {
                         anyhow::Error::new(error).context("no node runs here that could fetch it")
