@@ -1,5 +1,7 @@
 //! `peerwork store …` with real processes: with a node, without one, and between nodes.
 
+#[cfg(target_os = "linux")]
+mod bar;
 mod damaged;
 mod failures;
 mod fetching;
