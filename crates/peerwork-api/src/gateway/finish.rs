@@ -32,6 +32,13 @@ impl Kind {
     }
 }
 
+/// Names the kind of an answer whose request is not over.
+pub(super) fn mark(slot: &mut Option<Finish>, kind: Kind) {
+    if let Some(finish) = slot {
+        finish.kind = kind;
+    }
+}
+
 /// A guard that goes along with a request and its response; dropping it ends the request.
 pub(super) struct Finish {
     metrics: Option<Metrics>,

@@ -92,10 +92,17 @@ fn render(call: &Call<'_>, page: &Page) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>Index of {title}</title><style>{STYLE}</style></head>\n\
-         <body><header><h1>Index of {}</h1><p>CID <code>{cid}</code></p></header>\n<main><table>\n\
-         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\">CID</th>\
-         <th scope=\"col\" class=\"size\">Size of the DAG</th></tr></thead>\n<tbody>\n",
+         <body><header><h1>Index of {}</h1>",
         breadcrumbs(call)
+    );
+    if !path.names.is_empty() {
+        let _ = write!(out, "<p>CID <code>{cid}</code></p>");
+    }
+    out.push_str("</header>\n<main>");
+    pages(&mut out, &here, number, page);
+    out.push_str(
+        "<table>\n<thead><tr><th scope=\"col\">Name</th><th scope=\"col\" class=\"cid\">CID</th>\
+         <th scope=\"col\" class=\"size\">DAG size</th></tr></thead>\n<tbody>\n",
     );
     if !path.names.is_empty() {
         let _ = writeln!(
@@ -164,12 +171,14 @@ fn row(out: &mut String, here: &str, entry: &DirEntry) {
     };
     let _ = writeln!(
         out,
-        "<tr><td class=\"name\"><a href=\"{here}/{escaped}\">{shown}</a></td>\
-         <td class=\"cid\"><a class=\"ipfs-hash\" translate=\"no\" href=\"/ipfs/{text}?filename={escaped}\">\
+        "<tr><td class=\"name\"><a href=\"{here}/{escaped}\"><bdi>{shown}</bdi></a></td>\
+         <td class=\"cid\"><a class=\"ipfs-hash\" translate=\"no\" title=\"{text}\" href=\"/ipfs/{text}?filename={escaped}\">\
          {short}</a></td><td class=\"size\" title=\"{exact}\">{size}</td></tr>"
     );
 }
 
+/// The path with a link for each name. A name has its own direction of writing (`bdi`): names from right to left
+/// would change places otherwise.
 fn breadcrumbs(call: &Call<'_>) -> String {
     let path = &call.path;
     let root = html(&path.root_text);
@@ -177,7 +186,7 @@ fn breadcrumbs(call: &Call<'_>) -> String {
     for (index, name) in path.names.iter().enumerate() {
         let _ = write!(
             out,
-            "/<a href=\"{}\">{}</a>",
+            "/<a href=\"{}\"><bdi>{}</bdi></a>",
             path.escaped(index + 1),
             html(name)
         );

@@ -3,17 +3,22 @@
 //! ```text
 //!  peerwork-listener ─▶ port.rs ─▶ answer.rs: host, path, query, format ─▶ call.rs: resolve the names
 //!  (a port of its own)               │                                        │
-//!  a relay's ingress ─▶ Trustless ───┘   file.rs (ranges) │ listing.rs │ CAR ◀─┤
-//!  (raw and car alone)                        body.rs: a stream with a deadline ◀── GatewayService (trait)
+//!  a relay's ingress ─▶ Trustless ───┘      content.rs │ block.rs │ archive.rs ◀─┘
+//!  (raw and car alone)                        listing.rs, file.rs (ranges), body.rs: a stream with a deadline
+//!                                             ▲
+//!                                             └── GatewayService (trait)
 //! ```
 //! The gateway follows IPFS's specifications of the path gateway and the trustless gateway, without IPNS,
 //! TAR and `_redirects`; the table of their requests is in `docs/store.md`. It only reads, sets and
 //! reads no cookies, and everything that a stranger wrote is sandboxed (`headers.rs`).
 
 mod answer;
+mod archive;
+mod block;
 mod body;
 mod call;
 mod car;
+mod content;
 mod etag;
 mod file;
 mod finish;

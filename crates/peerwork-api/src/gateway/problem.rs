@@ -27,6 +27,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    /// A form of the content that the gateway does not make.
+    pub(super) fn refused(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, detail)
+    }
+
     /// The response, a line of text.
     pub(super) fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(format!("{}\n", self.detail)));

@@ -27,6 +27,11 @@ pub(crate) trait Command: Args {
         command
     }
 
+    /// A tip for arguments behind the command's name that were not understood.
+    fn tip(_arguments: &[&str]) -> Option<&'static str> {
+        None
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -160,6 +165,8 @@ pub(crate) struct Entry {
     pub(crate) settings: Option<Schema>,
     /// Describes the command to clap.
     pub(crate) describe: fn() -> Clap,
+    /// Gives a tip for arguments that were not understood.
+    pub(crate) tip: fn(&[&str]) -> Option<&'static str>,
     /// Runs the command with its flags.
     pub(crate) run: fn(&ArgMatches, &Call<'_>) -> anyhow::Result<()>,
 }
@@ -171,6 +178,7 @@ impl Entry {
             name: C::NAME,
             settings: C::SETTINGS,
             describe: describe::<C>,
+            tip: C::tip,
             run: run::<C>,
         }
     }

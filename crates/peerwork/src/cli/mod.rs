@@ -128,9 +128,9 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn try_main(arguments: Vec<OsString>, form: Form) -> anyhow::Result<()> {
-    let matches = match command_line().try_get_matches_from(arguments) {
+    let matches = match command_line().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return explained(&error, form),
+        Err(error) => return explained(&error, tip(&arguments), form),
     };
     let (entry, flags) = asked(&matches)?;
     let schemas: Vec<_> = COMMANDS.iter().filter_map(|entry| entry.settings).collect();
@@ -154,8 +154,19 @@ fn asked(matches: &ArgMatches) -> anyhow::Result<(&'static Entry, &ArgMatches)> 
     found.ok_or_else(|| anyhow::anyhow!("no command was named"))
 }
 
-/// Prints clap's message: help and version texts are answers, other messages are failures.
-fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
+/// The tip of the command that the arguments name, when they were not understood.
+fn tip(arguments: &[OsString]) -> Option<&'static str> {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let mut entries = COMMANDS.iter();
+    entries.find_map(|entry| {
+        let at = words.iter().skip(1).position(|word| *word == entry.name)?;
+        (entry.tip)(&words[at + 2..])
+    })
+}
+
+/// Prints clap's message: help and version texts are answers, other messages are failures, with a tip where
+/// there is one.
+fn explained(error: &clap::Error, tip: Option<&str>, form: Form) -> anyhow::Result<()> {
     let asked_for = matches!(
         error.kind(),
         ErrorKind::DisplayHelp
@@ -167,11 +178,15 @@ fn explained(error: &clap::Error, form: Form) -> anyhow::Result<()> {
         return output::print_line(text.trim_end());
     }
     let text = text.trim_start_matches("error: ").trim_end();
+    let text = match (text.split_once("\n\n"), tip) {
+        (Some((reason, rest)), Some(tip)) => format!("{reason}\n\n  tip: {tip}\n\n{rest}"),
+        _ => text.to_owned(),
+    };
     match form {
         Form::Text => anyhow::bail!("{text}"),
         // A program that reads JSON gets the reason on one line, without the usage.
         Form::Json => {
-            let reason = text.split("\n\nUsage:").next().unwrap_or(text);
+            let reason = text.split("\n\nUsage:").next().unwrap_or(&text);
             let words: Vec<&str> = reason.split_whitespace().collect();
             anyhow::bail!("{}", words.join(" "))
         }

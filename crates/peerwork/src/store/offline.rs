@@ -2,7 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use peerwork_store::{Source, Store, rpc::ApiAddress};
+use cid::Cid;
+use peerwork_store::{
+    Block, Source, Store, StoreError,
+    dag::{Limits, WalkError, walk},
+    rpc::ApiAddress,
+};
 
 use super::kubo::WithKubo;
 use crate::{
@@ -19,6 +24,26 @@ pub enum OfflineError {
     /// Another program uses the store, the store is damaged, or its files could not be read.
     #[error(transparent)]
     Open(#[from] peerwork_store::OpenError),
+}
+
+/// The blocks that a daemon gave. They are kept from eviction and collection until the value is dropped.
+#[must_use]
+pub struct Fetched(Option<Arc<WithKubo>>);
+
+impl std::fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Fetched").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Fetched {
+    /// Makes the blocks durable. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk fails.
+    pub fn commit(&self) -> Result<(), StoreError> {
+        self.0.as_ref().map_or(Ok(()), |source| source.commit())
+    }
 }
 
 /// An open store, with the locks that keep nodes and other programs away.
@@ -56,6 +81,26 @@ impl OfflineStore {
             None => Arc::new(self.store.clone()),
             Some(api) => Arc::new(WithKubo::new(api, &self.store, None)),
         }
+    }
+
+    /// Fetches the blocks below `root` that the store lacks from the kubo daemon of the settings; without a daemon
+    /// nothing is fetched. `on` hears the bytes of each block below the root, wherever it came from.
+    ///
+    /// # Errors
+    /// [`WalkError`] when a block cannot be had; those that came stay until they are evicted.
+    pub async fn fetch(
+        &self,
+        root: Cid,
+        mut on: impl FnMut(u64) + Send,
+    ) -> Result<Fetched, WalkError> {
+        let Some(api) = &self.ipfs_api else {
+            return Ok(Fetched(None));
+        };
+        let source = Arc::new(WithKubo::new(api, &self.store, None));
+        let walked = Arc::clone(&source) as Arc<dyn Source>;
+        let on = |block: &Block| on(block.data().len() as u64);
+        walk(walked, root, Limits::default(), on).await?;
+        Ok(Fetched(Some(source)))
     }
 
     /// The store. It must not be used after this value is dropped.

@@ -43,6 +43,8 @@ mod stopping;
 #[cfg(unix)]
 mod store;
 mod talk;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod weaknesses;
 mod webapp;
 mod webrtc_direct;

@@ -27,17 +27,22 @@ async fn a_directory_is_a_page_of_its_names_sizes_and_cids() {
     let page = String::from_utf8(response.body().to_vec()).unwrap();
     for expected in [
         format!(
-            "Index of /ipfs/<a href=\"/ipfs/{root}\">{root}</a>/<a href=\"/ipfs/{root}/%C4%85\">ą</a>"
+            "Index of /ipfs/<a href=\"/ipfs/{root}\">{root}</a>/<a href=\"/ipfs/{root}/%C4%85\"><bdi>ą</bdi></a>"
         ),
         format!("<a href=\"/ipfs/{root}/%C4%85/..\">..</a>"),
-        format!("<a href=\"/ipfs/{root}/%C4%85/file-%C5%BA%C5%82.txt\">file-źł.txt</a>"),
+        format!("<a href=\"/ipfs/{root}/%C4%85/file-%C5%BA%C5%82.txt\"><bdi>file-źł.txt</bdi></a>"),
+        format!("title=\"{file}\" href=\"/ipfs/{file}"),
+        format!("<p>CID <code>{inner}</code></p>"),
         format!("href=\"/ipfs/{file}?filename=file-%C5%BA%C5%82.txt\""),
         "title=\"1234 bytes\">1.2 KiB<".to_owned(),
     ] {
         assert!(page.contains(&expected), "{expected}\n{page}");
     }
     let top = gateway.get(&format!("/ipfs/{root}/")).await;
-    assert!(!String::from_utf8_lossy(top.body()).contains(">..</a>"));
+    let top = String::from_utf8_lossy(top.body());
+    assert!(!top.contains(">..</a>"));
+    // The path of a root is its CID.
+    assert!(!top.contains("<p>CID "), "{top}");
 }
 
 #[tokio::test]
@@ -84,10 +89,14 @@ async fn a_directory_of_a_million_entries_is_shown_in_pages() {
         first.contains("Page 1: 1000 entries.") && first.contains("?page=2\">Next page"),
         "{first}"
     );
+    // A reader need not pass all entries to turn the page.
+    let table = first.find("<table>").unwrap();
+    assert!(first.find("Next page").unwrap() < table, "{first}");
+    assert!(first.rfind("Next page").unwrap() > table, "{first}");
     assert!(first.len() < 1024 * 1024);
     let last = page("?page=1000").await;
     assert!(
-        last.contains(">0999999</a>") && last.contains("?page=999\">Previous page"),
+        last.contains(">0999999<") && last.contains("?page=999\">Previous page"),
         "{last}"
     );
     assert!(!last.contains("Next page"));

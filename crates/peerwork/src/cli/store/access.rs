@@ -33,6 +33,8 @@ use crate::cli::{
 
 /// How long a command waits for another one that uses the store.
 const IN_USE: Duration = Duration::from_secs(2);
+/// How long a command waits for a node that holds the data directory and cannot be asked yet.
+const STARTING: Duration = Duration::from_secs(5);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -54,35 +56,41 @@ pub(super) struct Opened {
     pub(super) data_dir: PathBuf,
 }
 
-/// Opens the store that the settings name.
+/// Opens the store that the settings name. A node that holds the data directory may be starting: it is waited for.
 ///
 /// # Errors
 /// When the node that holds the store cannot be asked, or the store cannot be opened.
 pub(super) async fn open(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Opened> {
-    let folder = match node_or_folder(resolved).await? {
-        NodeOrFolder::Node(connection, data_dir) => {
-            let client = StoreClient::new(connection)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(MESSAGE_BYTES_MAX);
-            let access = Access::Node(client);
-            return Ok(Opened { access, data_dir });
+    let end = Instant::now() + STARTING;
+    loop {
+        let folder = match node_or_folder(resolved).await? {
+            NodeOrFolder::Node(connection, data_dir) => {
+                let client = StoreClient::new(connection)
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(MESSAGE_BYTES_MAX);
+                let access = Access::Node(client);
+                return Ok(Opened { access, data_dir });
+            }
+            NodeOrFolder::Folder(folder) => folder,
+        };
+        let settings: config::Store = resolved.own.config();
+        let data_dir = folder.clone();
+        let opening = tokio::task::spawn_blocking(move || opened(&folder, &settings));
+        match opening.await.context("opening the store ended early")? {
+            Ok(store) => {
+                let access = Access::Folder(Arc::new(store));
+                return Ok(Opened { access, data_dir });
+            }
+            Err(OfflineError::DataDir(DataDirError::InUse(_))) if Instant::now() < end => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(OfflineError::DataDir(DataDirError::InUse(folder))) => anyhow::bail!(
+                "a node runs with {} and answers no command, because it has no operator API: start \
+                 it with --grpc-address, or stop it, and the command uses the store without it",
+                folder.display()
+            ),
+            Err(error) => return Err(error.into()),
         }
-        NodeOrFolder::Folder(folder) => folder,
-    };
-    let settings: config::Store = resolved.own.config();
-    let data_dir = folder.clone();
-    let opening = tokio::task::spawn_blocking(move || opened(&folder, &settings));
-    match opening.await.context("opening the store ended early")? {
-        Ok(store) => {
-            let access = Access::Folder(Arc::new(store));
-            Ok(Opened { access, data_dir })
-        }
-        Err(OfflineError::DataDir(DataDirError::InUse(folder))) => anyhow::bail!(
-            "a node runs with {} and answers no command, because it has no operator API: start it \
-             with --grpc-address, or stop it, and the command uses the store without it",
-            folder.display()
-        ),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -91,10 +99,9 @@ fn opened(folder: &Path, settings: &config::Store) -> Result<OfflineStore, Offli
     let end = Instant::now() + IN_USE;
     loop {
         match OfflineStore::open(folder, settings) {
-            Err(
-                OfflineError::DataDir(DataDirError::InUse(_))
-                | OfflineError::Open(OpenError::InUse { .. }),
-            ) if Instant::now() < end => std::thread::sleep(PAUSE),
+            Err(OfflineError::Open(OpenError::InUse { .. })) if Instant::now() < end => {
+                std::thread::sleep(PAUSE);
+            }
             opened => return opened,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader, IsTerminal as _, Read},
     path::{Path, PathBuf},
     pin::Pin,
 };
@@ -138,7 +138,9 @@ fn stored(
         false => Vec::new(),
     };
     let pinned = blocks.finish(&pins);
-    pinned.context("the blocks of the file are here, and its roots were not pinned")?;
+    pinned.context(
+        "the blocks of the file are here, and its roots were not pinned; --pin=false imports a part of a DAG",
+    )?;
     Ok(Moved {
         event: "imported",
         roots: texts(&roots),
@@ -153,6 +155,10 @@ fn stored(
 /// # Errors
 /// When a block cannot be had, or the file cannot be written.
 pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        flags.output.is_some() || !io::stdout().is_terminal(),
+        "a CAR file is nothing for a terminal: -o FILE names a file, or > FILE takes standard output"
+    );
     let access = context.open().await?;
     let root = flags.root.cid;
     let source = source::open(&access, &root, &flags.sources).await?;

@@ -1,5 +1,6 @@
 //! Errors of a node's store as texts for people.
 
+use cid::Cid;
 use tonic::{Code, Status};
 
 /// Turns a refusal of a node into a text for a person.
@@ -19,4 +20,11 @@ pub(super) fn told(status: &Status) -> anyhow::Error {
         }
         _ => anyhow::anyhow!("the node answered: {message}"),
     }
+}
+
+/// The error of a root that cannot be unpinned, because it has no pin of its own.
+pub(super) fn not_pinned(root: &Cid) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{root} is not pinned itself: `peerwork store ls` lists the pins, and each keeps all that is below it"
+    )
 }

@@ -130,6 +130,10 @@ fn with_flag(error: ExportError) -> anyhow::Error {
         ExportError::Symlink { .. } => {
             anyhow::anyhow!("{error}; --outside-links writes such links, for a tree that you trust")
         }
+        ExportError::Exists(path) => anyhow::anyhow!(
+            "{} exists: -o PATH names another target, and --overwrite merges with what is there",
+            path.display()
+        ),
         _ => error.into(),
     }
 }

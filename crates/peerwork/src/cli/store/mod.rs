@@ -14,6 +14,7 @@ mod car;
 mod context;
 mod failures;
 mod get;
+mod habits;
 mod progress;
 mod read;
 mod remote;
@@ -42,6 +43,16 @@ use super::{
     runtime::block_on,
     settings::{Schema, schema},
 };
+
+/// The end of the help text.
+const EXAMPLES: &str = "\
+Examples:
+  peerwork store add -r photos             the last line has the folder's CID
+  peerwork store get CID -o copy           on this node, or on another of its network
+  peerwork store ls                        what is pinned
+  peerwork store rm CID                    ends the pin and makes room
+  echo hello | peerwork store add -Q       the CID alone
+A command uses the store of the node that runs, or of --data-dir where none runs.";
 
 /// `peerwork store …`
 #[derive(Args, Debug)]
@@ -91,10 +102,14 @@ impl Command for StoreArgs {
 
     fn describe(command: clap::Command) -> clap::Command {
         let everywhere = ["store_max", "store_reserve", "store_ipfs_api"];
-        let command = command.arg_required_else_help(true);
+        let command = command.arg_required_else_help(true).after_help(EXAMPLES);
         everywhere.into_iter().fold(command, |command, id| {
             command.mut_arg(id, |arg| arg.global(true))
         })
+    }
+
+    fn tip(arguments: &[&str]) -> Option<&'static str> {
+        habits::tip(arguments)
     }
 
     /// Fails when the content or the store is not there, or a signal ends the command.

@@ -4,7 +4,7 @@
 //! of a command, so that quick ones stay quiet.
 
 use std::{
-    io::IsTerminal as _,
+    io::{self, IsTerminal as _},
     sync::{
         Arc,
         mpsc::{self, RecvTimeoutError},
@@ -13,7 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crossterm::{
+    cursor::MoveToColumn,
+    style::Print,
+    terminal::{self, Clear, ClearType},
+};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -42,10 +46,16 @@ const TICK: Duration = Duration::from_millis(250);
 /// The time without a byte after which the progress says so.
 const STILL: Duration = Duration::from_secs(3);
 
+/// The columns behind the line, where a terminal writes `^C`: it would begin another line otherwise, and the line
+/// of the progress would stay.
+const FREE_COLUMNS: usize = 3;
+/// The columns of a bar.
+const BAR_COLUMNS_MIN: u64 = 8;
+const BAR_COLUMNS_MAX: usize = 40;
+
 /// The progress of one task. A thread shows it, so that it is seen also while nothing comes.
 pub(super) struct Meter {
     state: Arc<Mutex<State>>,
-    bar: Option<ProgressBar>,
     /// Ends the thread when it is dropped.
     clock: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -64,7 +74,8 @@ struct State {
 
 enum Look {
     None,
-    Bar(ProgressBar),
+    /// One line of a terminal, which is drawn again and again.
+    Line(StatusLine),
     Lines(Form, Pace),
 }
 
@@ -84,12 +95,10 @@ impl Meter {
         };
         let look = match (shown, form) {
             (Display::No, Form::Text) => Look::None,
-            (Display::Yes, Form::Text) if std::io::stderr().is_terminal() => Look::Bar(bar(task)),
+            (Display::Yes, Form::Text) if io::stderr().is_terminal() => {
+                Look::Line(StatusLine::default())
+            }
             (_, form) => Look::Lines(form, pace),
-        };
-        let bar = match &look {
-            Look::Bar(bar) => Some(bar.clone()),
-            Look::None | Look::Lines(..) => None,
         };
         let state = State {
             task,
@@ -102,7 +111,6 @@ impl Meter {
         };
         let mut meter = Self {
             state: Arc::new(Mutex::new(state)),
-            bar,
             clock: None,
             thread: None,
         };
@@ -145,16 +153,16 @@ impl Meter {
         self.state.lock().at(blocks, bytes);
     }
 
-    /// Writes something to the terminal without tearing the bar.
+    /// Writes something to the terminal above the line of the progress.
     pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+        match &mut self.state.lock().look {
+            Look::Line(line) => line.beside(write),
+            Look::None | Look::Lines(..) => write(),
         }
     }
 }
 
-/// The bar leaves the terminal when the task ends.
+/// The line leaves the terminal when the task ends.
 impl Drop for Meter {
     fn drop(&mut self) {
         self.clock = None;
@@ -162,8 +170,8 @@ impl Drop for Meter {
             // A thread that panicked showed no progress, and the task's result stays what it is.
             let _ = thread.join();
         }
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Look::Line(line) = &mut self.state.lock().look {
+            line.clear();
         }
     }
 }
@@ -172,10 +180,6 @@ impl State {
     fn set_total(&mut self, total: Option<u64>) {
         if total.is_some() && total != self.total {
             self.total = total;
-            if let (Look::Bar(bar), Some(total)) = (&self.look, total) {
-                bar.set_length(total);
-                bar.set_style(style(true));
-            }
         }
     }
 
@@ -186,9 +190,6 @@ impl State {
         if (self.blocks, self.bytes) != before {
             self.moved = Instant::now();
         }
-        if let Look::Bar(bar) = &self.look {
-            bar.set_position(self.bytes);
-        }
     }
 
     /// Shows the progress when its time has come.
@@ -196,15 +197,14 @@ impl State {
         let at = self.figures(now);
         match &mut self.look {
             Look::None => {}
-            Look::Bar(bar) => {
-                if bar.is_hidden() && at.since >= QUIET {
-                    bar.set_draw_target(ProgressDrawTarget::stderr());
-                }
-                bar.set_message(match at.still() {
-                    Some(seconds) => format!("{}, nothing for {seconds} s", at.task),
-                    None => at.task.to_owned(),
-                });
-                bar.tick();
+            Look::Line(_) if at.since < QUIET => {}
+            Look::Line(line) => {
+                // A terminal that does not tell its size has the usual one.
+                let columns = match terminal::size() {
+                    Ok((columns @ 1.., _)) => columns,
+                    _ => 80,
+                };
+                line.draw(at.bar(columns.into()));
             }
             Look::Lines(form, pace) => {
                 if now < pace.next {
@@ -229,7 +229,8 @@ impl State {
         At {
             task: self.task,
             blocks: self.blocks,
-            bytes: self.bytes,
+            // The total is an estimate, of a tree that changes or of the DAG's own word.
+            bytes: self.bytes.min(self.total.unwrap_or(u64::MAX)),
             total: self.total,
             since: now.saturating_duration_since(self.started),
             unmoved: now.saturating_duration_since(self.moved),
@@ -237,20 +238,36 @@ impl State {
     }
 }
 
-fn bar(task: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-    bar.set_style(style(false));
-    bar.set_message(task);
-    bar
+/// The line on the terminal. The cursor stays behind its last letter, so that what the terminal itself writes
+/// there, such as `^C`, goes with it.
+#[derive(Default)]
+struct StatusLine {
+    shown: Option<String>,
 }
 
-fn style(with_total: bool) -> ProgressStyle {
-    let template = match with_total {
-        true => "{msg} [{wide_bar}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-        false => "{msg} {spinner} {bytes}, {bytes_per_sec}, {elapsed}",
-    };
-    let style = ProgressStyle::with_template(template);
-    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+impl StatusLine {
+    fn draw(&mut self, text: String) {
+        // Progress is lost when standard error is closed: there is no other place to write it.
+        let (begin, clear) = (MoveToColumn(0), Clear(ClearType::CurrentLine));
+        let _ = crossterm::execute!(io::stderr(), begin, clear, Print(&text));
+        self.shown = Some(text);
+    }
+
+    fn clear(&mut self) -> Option<String> {
+        let shown = self.shown.take()?;
+        let (begin, clear) = (MoveToColumn(0), Clear(ClearType::CurrentLine));
+        let _ = crossterm::execute!(io::stderr(), begin, clear);
+        Some(shown)
+    }
+
+    fn beside<T>(&mut self, write: impl FnOnce() -> T) -> T {
+        let shown = self.clear();
+        let written = write();
+        if let Some(text) = shown {
+            self.draw(text);
+        }
+        written
+    }
 }
 
 /// The figures of one line.
@@ -282,14 +299,34 @@ impl At {
         rest.checked_div(self.rate())
     }
 
+    /// The line with a bar behind it, where so many columns have room for one.
+    fn bar(&self, columns: usize) -> String {
+        let text = self.text();
+        let columns = columns.saturating_sub(FREE_COLUMNS);
+        // A space and two brackets.
+        let room = columns.saturating_sub(text.chars().count() + 3);
+        let room = room.min(BAR_COLUMNS_MAX) as u64;
+        match self.total {
+            Some(total) if total > 0 && room >= BAR_COLUMNS_MIN => {
+                let done = u128::from(self.bytes.min(total)) * u128::from(room) / u128::from(total);
+                let done = usize::try_from(done).unwrap_or_default();
+                let rest = room as usize - done;
+                format!("{text} [{}{}]", "█".repeat(done), "░".repeat(rest))
+            }
+            _ => text.chars().take(columns).collect(),
+        }
+    }
+
     fn text(&self) -> String {
         let bytes = size(self.bytes);
         let of = self
             .total
             .map_or_else(String::new, |total| format!(" of {}", size(total)));
         let rate = size(self.rate());
+        // The last second is not told: the end takes its own time.
         let left = self
             .left()
+            .filter(|left| *left > 0)
             .map_or_else(String::new, |left| format!(", {left} s left"));
         let rest = match self.still() {
             Some(seconds) => format!(", nothing for {seconds} s"),
@@ -346,6 +383,46 @@ mod tests {
         };
         let line = "add: 10.0 MiB of 30.0 MiB, 5.0 MiB/s, nothing for 3 s";
         assert_eq!(still.text(), line);
+    }
+
+    #[test]
+    fn a_bar_stands_behind_the_line_where_there_is_room() {
+        let at = at(10 * MIB, Some(30 * MIB));
+        let text = at.text();
+        assert_eq!(at.bar(text.len() + 13), text);
+        assert_eq!(at.bar(40), text[..37]);
+        assert_eq!(at.bar(0), "");
+        let smallest = at.bar(text.len() + 14);
+        assert_eq!(smallest, format!("{text} [██░░░░░░]"));
+        for columns in [62, 80, 200] {
+            let bar = at.bar(columns);
+            assert!(
+                bar.starts_with(&text) && bar.chars().count() + 3 <= columns,
+                "{bar}"
+            );
+        }
+        let bar = at.bar(1000);
+        assert_eq!(bar.matches('█').count(), BAR_COLUMNS_MAX / 3, "{bar}");
+        assert_eq!(
+            bar.matches('░').count(),
+            BAR_COLUMNS_MAX - BAR_COLUMNS_MAX / 3
+        );
+        // Nothing is left, and the end has not come.
+        let full = super::At {
+            bytes: 30 * MIB,
+            ..at
+        };
+        assert_eq!(full.text(), "add: 30.0 MiB of 30.0 MiB, 15.0 MiB/s");
+        assert!(!full.bar(80).contains('░'));
+    }
+
+    #[test]
+    fn no_more_is_shown_than_the_total() {
+        let mut meter = Meter::new("get", Form::Text, Display::No);
+        meter.set_total(Some(100));
+        meter.at(1, 130);
+        let at = meter.state.lock().figures(Instant::now());
+        assert_eq!((at.bytes, at.total), (100, Some(100)));
     }
 
     #[test]

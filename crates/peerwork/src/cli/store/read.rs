@@ -125,6 +125,8 @@ pub(super) async fn list(flags: ListFlags, context: &Context) -> anyhow::Result<
 /// The line of an entry: its CID, the bytes of its DAG, its name.
 fn entry_line(form: Form, cid: &cid::Cid, size: u64, name: &str) -> String {
     match form {
+        // A file that is listed by its CID has no name.
+        Form::Text if name.is_empty() => format!("{cid} {size}"),
         Form::Text => format!("{cid} {size} {}", printable(name)),
         Form::Json => json!({"event": "entry", "cid": cid.to_string(), "size": size, "name": name})
             .to_string(),

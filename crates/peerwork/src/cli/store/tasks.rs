@@ -10,13 +10,13 @@ use peerwork_api::store::v1;
 use peerwork_store::{PinError, Progress, Repair, Store, StoreError};
 use serde::Serialize;
 use serde_json::json;
-use tonic::{Response, Status, Streaming};
+use tonic::{Code, Response, Status, Streaming};
 
 use super::{
     access::Access,
     address::root,
     context::Context,
-    failures::told,
+    failures::{not_pinned, told},
     progress::{Display, Meter},
     remote::next,
     source::SourceFlags,
@@ -57,7 +57,12 @@ pub(super) struct PinFlags {
     #[command(flatten)]
     root: RootFlag,
     /// A name for the pin
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     name: String,
     #[command(flatten)]
     sources: SourceFlags,
@@ -136,6 +141,9 @@ impl Answer for Done {
     fn text(&self) -> String {
         let amount = format!("{} blocks, {}", self.blocks, size(self.bytes));
         match (&self.cid, self.damaged) {
+            (Some(cid), _) if self.event == "removed" && self.blocks == 0 => format!(
+                "removed {cid}: {amount}, because its blocks are not here, or other pins keep them"
+            ),
             (Some(cid), _) if self.event == "removed" => format!("removed {cid}: {amount}"),
             (Some(cid), _) => format!("{} {cid}", self.event),
             (None, Some(damaged)) => {
@@ -234,7 +242,18 @@ pub(super) async fn pin(flags: PinFlags, context: &Context) -> anyhow::Result<()
         }
         Access::Folder(folder) => {
             let name = flags.name;
+            let fetched = match flags.sources.offline {
+                true => None,
+                false => {
+                    let fetching =
+                        async { Ok(folder.fetch(root, |bytes| meter.add(bytes)).await?) };
+                    Some(context.unless_stopped(fetching).await?)
+                }
+            };
             let pin = move |store: &Store, _: &mut dyn FnMut(Progress) -> bool| {
+                if let Some(fetched) = &fetched {
+                    fetched.commit()?;
+                }
                 store.pin(&root, &name).map_err(|error| match error {
                     PinError::Store(StoreError::Missing(_)) => {
                         anyhow::Error::new(error).context("no node runs here that could fetch it")
@@ -260,11 +279,16 @@ pub(super) async fn unpin(RootFlag { cid }: RootFlag, context: &Context) -> anyh
         Access::Node(mut client) => {
             let root = cid.to_bytes();
             let answer = client.unpin(v1::RootRequest { root }).await;
-            answer.map_err(|status| told(&status))?;
+            answer.map_err(|status| match status.code() {
+                Code::NotFound => not_pinned(&cid),
+                _ => told(&status),
+            })?;
         }
         Access::Folder(folder) => {
             let unpinned = tokio::task::spawn_blocking(move || folder.store().unpin(&cid)).await;
-            anyhow::ensure!(unpinned??, "{cid} is not pinned");
+            if !unpinned?? {
+                return Err(not_pinned(&cid));
+            }
         }
     }
     context.form.show(&Done::of("unpinned", Some(cid)))

@@ -197,6 +197,19 @@ fn a_kubo_daemon_gives_blocks_to_a_node_and_to_a_store_without_one() {
     assert!(bytes_of(dir, &line) == content);
     let line = format!("store cat {root}/large --data-dir alone --ipfs-api {api}");
     assert!(bytes_of(dir, &line) == content);
+    // A pin fetches too, and keeps all of it.
+    let line = format!("store pin {root} --name copy --data-dir pinned");
+    let ran = run(dir, &format!("{line} --offline --ipfs-api {api}"));
+    assert!(reason(&ran).contains("is not in the store"), "{ran:?}");
+    world.run(&format!("{line} --ipfs-api {api}"));
+    world.run("store gc --data-dir pinned");
+    world.run("store verify --data-dir pinned");
+    assert_eq!(
+        world.run("store ls --data-dir pinned"),
+        format!("{root} copy\n")
+    );
+    let line = format!("store cat {root}/large --offline --data-dir pinned");
+    assert!(bytes_of(dir, &line) == content);
 }
 
 #[test]

@@ -90,6 +90,27 @@ fn a_node_that_answers_no_command_keeps_its_store_for_itself() {
 }
 
 #[test]
+fn a_command_waits_for_the_node_that_starts() {
+    let world = World::new();
+    let dir = world.path();
+    fs::write(dir.join("file"), "hello world\n").unwrap();
+    let node = peerwork(dir)
+        .args(["node", "--data-dir", "home", "--libp2p", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _node = Running(node);
+    // The node takes the folder first, and writes its address later.
+    eventually("the lock of the node", || {
+        dir.join("home/node.lock").exists().then_some(())
+    });
+    assert_eq!(added(dir, "file --data-dir home"), HELLO_WORLD);
+    let status = world.run("status --data-dir home");
+    assert!(status.contains("1 pins, not served"), "{status}");
+}
+
+#[test]
 fn a_node_that_was_killed_leaves_its_store_to_commands() {
     let world = World::new();
     let dir = world.path();

@@ -1,9 +1,14 @@
 //! `peerwork store …` with real processes: with a node, without one, and between nodes.
 
+#[cfg(target_os = "linux")]
+mod bar;
+mod damaged;
 mod failures;
 mod fetching;
 mod folder;
+mod habits;
 mod nodes;
+mod serving;
 mod settings;
 mod strange;
 

@@ -63,7 +63,7 @@ fn get_writes_no_standard_output_and_replaces_no_pipe() {
 }
 
 /// A tree in the store of `home`, whose last file is missing there.
-fn tree_with_a_gap(dir: &Path) -> String {
+pub(super) fn tree_with_a_gap(dir: &Path) -> String {
     fs::create_dir(dir.join("tree")).unwrap();
     fs::write(dir.join("tree/a"), noise(3 << 20, 9)).unwrap();
     fs::write(dir.join("tree/b"), "what is missing").unwrap();
