@@ -13,17 +13,24 @@ pub mod offline;
 mod part;
 mod providers;
 
+use peerwork_store::{BlockName, Verified};
+
 pub use self::part::OpenError;
 pub(crate) use self::part::{Opened, Part, Parts};
 
-/// The findings of a verification as texts for people, each with its block.
+/// The findings of a verification as texts for people, each with its block where its CID is known.
 #[must_use]
-pub fn findings(verified: &peerwork_store::Verified) -> Vec<(cid::Cid, String)> {
-    let damaged = verified.damaged.iter();
-    let damaged = damaged.map(|cid| (*cid, format!("block {cid} is damaged")));
+pub fn findings(verified: &Verified) -> Vec<(Option<cid::Cid>, String)> {
+    let damaged = verified.damaged.iter().map(|name| {
+        let cid = match name {
+            BlockName::Cid(cid) => Some(*cid),
+            BlockName::Hash(_) => None,
+        };
+        (cid, format!("block {name} is damaged"))
+    });
     let broken = verified.broken_pins.iter().map(|(pin, missing)| {
         let text = format!("the pin {} lacks block {missing}", pin.cid);
-        (*missing, text)
+        (Some(*missing), text)
     });
     damaged.chain(broken).collect()
 }

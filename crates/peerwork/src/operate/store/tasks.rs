@@ -154,7 +154,7 @@ pub(super) async fn verify(
     // The run ends early only when the caller has left.
     let verified = verified.await?.unwrap_or_default();
     for (cid, text) in findings(&verified) {
-        let cid = cid.to_bytes();
+        let cid = cid.map(|cid| cid.to_bytes()).unwrap_or_default();
         let _ = events.send(TaskEvent::Finding { cid, text }).await;
     }
     let repaired = match repair {
