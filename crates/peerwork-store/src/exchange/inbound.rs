@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    error::Dropped,
+    error::{Dropped, Failure},
     figures::Figures,
     metrics::{Direction, Metrics},
     prefix::{Key, Prefix},
@@ -200,10 +200,10 @@ impl Inbound {
     }
 
     /// Nothing can be sent to a node, or its connection is gone.
-    pub(super) fn failed(&self, node: NodeId, reason: Dropped) {
+    pub(super) fn failed(&self, node: NodeId, failure: &Failure) {
         let now = Instant::now();
         for session in self.sessions.read().iter() {
-            session.core.lock().failed(node, reason, now);
+            session.core.lock().failed(node, failure.clone(), now);
             session.wake.notify_one();
         }
     }

@@ -14,7 +14,7 @@ use peerwork_net::{Network, error::ServeError};
 use peerwork_store::{
     Exchange, ExchangeConfig, Source, Store,
     dag::{Limits, walk},
-    exchange::{FetchError, FetchOptions, FetchProgress, Fetched},
+    exchange::{FetchError, FetchEvent, FetchOptions, FetchProgress, Fetched},
     rpc::ApiAddress,
 };
 use peerwork_tunnel::connect::Connector;
@@ -256,7 +256,7 @@ impl Opened {
         &self,
         root: Cid,
         options: FetchOptions,
-        progress: impl Fn(FetchProgress) + Send,
+        progress: impl Fn(FetchEvent) + Send,
     ) -> Result<Fetched, FetchError> {
         // Kept until the fetch has seen that all is here.
         let of_daemon = match &self.ipfs_api {
@@ -273,7 +273,7 @@ impl Opened {
         api: &ApiAddress,
         root: Cid,
         options: &FetchOptions,
-        progress: &(impl Fn(FetchProgress) + Send),
+        progress: &(impl Fn(FetchEvent) + Send),
     ) -> Result<Arc<WithKubo>, FetchError> {
         let nodes = Arc::new(self.exchange.session(root, options.named.clone()));
         let source = Arc::new(WithKubo::new(api, &self.store, Some(nodes)));
@@ -285,7 +285,7 @@ impl Opened {
             |block| {
                 at.blocks += 1;
                 at.bytes += block.data().len() as u64;
-                progress(at);
+                progress(FetchEvent::Progress(at));
             },
         );
         if let Err(error) = walking.await {

@@ -9,6 +9,7 @@ mod kit;
 mod kubo;
 mod partial;
 mod providing;
+mod reasons;
 mod room;
 mod schema;
 mod serving;

@@ -7,7 +7,7 @@ use peerwork_api::{
 };
 use peerwork_store::{
     Progress as Visited,
-    exchange::{FetchOptions, Fetched},
+    exchange::{FetchEvent, FetchOptions, Fetched},
 };
 use tokio::sync::mpsc;
 
@@ -51,7 +51,10 @@ async fn fetched(
         named: named(opened, sources).await?,
         ..FetchOptions::default()
     };
-    let fetching = opened.fetch(*root, options, |at| {
+    let fetching = opened.fetch(*root, options, |event| {
+        let FetchEvent::Progress(at) = event else {
+            return;
+        };
         let event = TaskEvent::Progress(Progress {
             blocks: at.blocks,
             bytes: at.bytes,
