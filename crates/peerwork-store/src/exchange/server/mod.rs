@@ -65,15 +65,10 @@ pub(crate) struct Server {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) config: ExchangeConfig,
-    pub(crate) network: Network,
-    pub(crate) store: Store,
-    pub(crate) metrics: Metrics,
-    pub(crate) figures: Arc<Figures>,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
-    pub(crate) bytes: Arc<Semaphore>,
+struct Shared {
+    parts: Parts,
+    /// The bytes of blocks that may be under way.
+    bytes: Arc<Semaphore>,
     nodes: Mutex<HashMap<NodeId, Arc<Node>>>,
     wants: AtomicUsize,
 }
@@ -127,13 +122,7 @@ impl Server {
         let bytes = parts.config.queued_bytes_max.max(MESSAGE_BYTES_MOST);
         let shared = Shared {
             bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
-            config: parts.config,
-            network: parts.network,
-            store: parts.store,
-            metrics: parts.metrics,
-            figures: parts.figures,
-            tasks: parts.tasks,
-            stop: parts.stop,
+            parts,
             nodes: Mutex::default(),
             wants: AtomicUsize::new(0),
         };
@@ -150,7 +139,7 @@ impl Server {
         let mut state = node.state.lock();
         let refused = shared.changing(&mut state.ledger, |ledger, room| ledger.apply(list, room));
         for _ in 0..refused {
-            shared.metrics.want(Outcome::Refused);
+            shared.parts.metrics.want(Outcome::Refused);
         }
         shared.wake(&node, &mut state);
     }
@@ -177,7 +166,7 @@ impl Server {
 
     /// Looks the remembered wants up again, until the exchange stops.
     pub(crate) async fn look_up_again(&self) {
-        let mut ticks = tokio::time::interval(self.shared.config.lookup_interval);
+        let mut ticks = tokio::time::interval(self.shared.parts.config.lookup_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -185,7 +174,7 @@ impl Server {
             if waiting.is_empty() {
                 continue;
             }
-            let store = self.shared.store.clone();
+            let store = self.shared.parts.store.clone();
             let found = spawn_blocking(move || {
                 let here = |cid: &Cid| matches!(store.size_of(cid), Ok(Some(_)));
                 let found = waiting.into_iter().filter(here);
@@ -229,14 +218,16 @@ impl Shared {
     }
 
     fn wake(self: &Arc<Self>, node: &Arc<Node>, state: &mut State) {
-        if state.ledger.is_idle() || self.stop.is_cancelled() {
+        if state.ledger.is_idle() || self.parts.stop.is_cancelled() {
             return;
         }
         if !state.running {
             state.running = true;
             let answering = answer(Arc::clone(self), Arc::clone(node));
-            let stop = self.stop.clone();
-            self.tasks.spawn(stop.run_until_cancelled_owned(answering));
+            let stop = self.parts.stop.clone();
+            self.parts
+                .tasks
+                .spawn(stop.run_until_cancelled_owned(answering));
         }
         node.wake.notify_one();
     }
@@ -281,8 +272,8 @@ impl Shared {
 
 /// Answers the wants of a node until there are none.
 async fn answer(shared: Arc<Shared>, node: Arc<Node>) {
-    let deadline = shared.config.write_timeout;
-    let mut outbox = Outbox::new(shared.network.clone(), node.id, deadline);
+    let deadline = shared.parts.config.write_timeout;
+    let mut outbox = Outbox::new(shared.parts.network.clone(), node.id, deadline);
     let mut size = Size {
         bytes: MESSAGE_BYTES,
         lookups: LOOKUPS_MAX,
@@ -303,7 +294,7 @@ async fn answer(shared: Arc<Shared>, node: Arc<Node>) {
             Err(error) => {
                 tracing::debug!(node = %node.id, %error, "a node did not take its blocks");
                 if matches!(error, SendError::Stalled) {
-                    shared.metrics.stalled.inc();
+                    shared.parts.metrics.stalled.inc();
                 }
                 shared.forget(node.id);
                 return;
@@ -336,7 +327,10 @@ async fn send(
     let begun = Instant::now();
     outbox.send(message.outgoing).await?;
     let seconds = begun.elapsed().as_secs_f64().max(1e-6);
-    shared.figures.sent(node.id, message.blocks, message.bytes);
+    shared
+        .parts
+        .figures
+        .sent(node.id, message.blocks, message.bytes);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -362,8 +356,8 @@ async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, size: Size) -> Option<M
         let wants = shared.changing(&mut state.ledger, |ledger, _| ledger.take(size.lookups));
         (wants, refused)
     };
-    let store = shared.store.clone();
-    let (serve, metrics) = (shared.config.serve, shared.metrics.clone());
+    let store = shared.parts.store.clone();
+    let (serve, metrics) = (shared.parts.config.serve, shared.parts.metrics.clone());
     let reading = spawn_blocking(move || read(&store, wants, serve, size.bytes, &metrics));
     let mut reading = reading.await.unwrap_or_default();
     for cid in refused {
@@ -388,7 +382,7 @@ async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, size: Size) -> Option<M
 
 /// Puts the wants back that found no room in the message, and remembers those without a block.
 fn keep(shared: &Shared, node: &Node, reading: &mut Reading) {
-    let until = Instant::now() + shared.config.remembered;
+    let until = Instant::now() + shared.parts.config.remembered;
     let (left, missing) = (
         std::mem::take(&mut reading.left),
         std::mem::take(&mut reading.missing),
@@ -398,7 +392,7 @@ fn keep(shared: &Shared, node: &Node, reading: &mut Reading) {
         ledger.put_back(left);
         for want in missing {
             let kept = ledger.remember(want, until);
-            shared.metrics.want(match kept {
+            shared.parts.metrics.want(match kept {
                 true => Outcome::Remembered,
                 false => Outcome::Refused,
             });
