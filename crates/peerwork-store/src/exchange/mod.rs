@@ -22,6 +22,7 @@ mod post;
 mod prefix;
 mod providers;
 mod received;
+mod room;
 mod server;
 mod service;
 mod session;

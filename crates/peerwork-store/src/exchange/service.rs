@@ -28,6 +28,7 @@ use super::{
     post::Post,
     prefix::Key,
     providers::Providers,
+    room::Room,
     server::{self, Server},
     session::{Around, Session, WeakSession, speaks},
     wire::PROTOCOL,
@@ -106,6 +107,7 @@ impl Exchange {
             sessions: RwLock::default(),
             ended: Mutex::default(),
             server,
+            room: Room::new(),
             metrics: metrics.clone(),
             figures: Arc::clone(&figures),
         });

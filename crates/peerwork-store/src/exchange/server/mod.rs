@@ -55,6 +55,9 @@ const LOOKUPS_MAX: usize = 256;
 /// A message is sent when it has so many bytes, or fewer on a slow connection.
 const MESSAGE_BYTES: usize = 1 << 20;
 const MESSAGE_BYTES_MIN: usize = 64 << 10;
+/// The first message is of this size, because the node's speed is not known yet: a node that reads slowly holds
+/// the room for so long.
+const FIRST_MESSAGE_BYTES: usize = 256 << 10;
 /// The largest message: the last block may begin just below [`MESSAGE_BYTES`].
 pub(crate) const MESSAGE_BYTES_MOST: usize = MESSAGE_BYTES + BLOCK_BYTES_MAX;
 /// A stream on which nothing was sent for so long is ended. Helia resets such streams after ten seconds.
@@ -85,6 +88,15 @@ struct State {
     ledger: Ledger,
     /// Whether a task answers the wants.
     running: bool,
+    /// Whether the node was forgotten: nothing may be counted for it any more.
+    gone: bool,
+}
+
+impl State {
+    /// Whether there is nothing to remember of the node.
+    fn is_empty(&self) -> bool {
+        self.ledger.len() == 0 && self.ledger.is_idle() && !self.running
+    }
 }
 
 /// A message with its share of the bytes under way.
@@ -131,17 +143,31 @@ impl Server {
     }
 
     /// Takes a node's wantlist.
-    pub(crate) fn wants(&self, node: NodeId, list: &Wantlist) {
+    pub(crate) fn wants(&self, id: NodeId, list: &Wantlist) {
         let shared = &self.shared;
-        let Some(node) = shared.node(node) else {
+        while let Some(node) = shared.node(id) {
+            let mut state = node.state.lock();
+            // The node was forgotten between both locks: it gets an entry again.
+            if state.gone {
+                continue;
+            }
+            self.apply(&node, &mut state, list);
+            let is_empty = state.is_empty();
+            drop(state);
+            if is_empty {
+                shared.forget_empty(&node);
+            }
             return;
-        };
-        let mut state = node.state.lock();
+        }
+    }
+
+    fn apply(&self, node: &Arc<Node>, state: &mut State, list: &Wantlist) {
+        let shared = &self.shared;
         let refused = shared.changing(&mut state.ledger, |ledger, room| ledger.apply(list, room));
         for _ in 0..refused {
             shared.parts.metrics.want(Outcome::Refused);
         }
-        shared.wake(&node, &mut state);
+        shared.wake(node, state);
     }
 
     /// Blocks have come into the store: answers the wants that waited for them.
@@ -170,6 +196,7 @@ impl Server {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.shared.forget_useless();
             let waiting = self.shared.remembered();
             if waiting.is_empty() {
                 continue;
@@ -214,6 +241,7 @@ impl Shared {
         let result = change(ledger, room);
         self.wants.fetch_add(ledger.len(), Ordering::Relaxed);
         self.wants.fetch_sub(before, Ordering::Relaxed);
+        self.parts.metrics.waiting(before, ledger.len());
         result
     }
 
@@ -237,9 +265,35 @@ impl Shared {
             return;
         };
         let mut state = node.state.lock();
+        state.gone = true;
         self.changing(&mut state.ledger, |ledger, _| *ledger = Ledger::default());
         drop(state);
         node.wake.notify_one();
+    }
+
+    /// Forgets a node of which there is nothing to remember: a message of cancels alone leaves none.
+    fn forget_empty(&self, node: &Arc<Node>) {
+        let mut nodes = self.nodes.lock();
+        let mut state = node.state.lock();
+        let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
+        if state.is_empty() && same {
+            state.gone = true;
+            nodes.remove(&node.id);
+        }
+    }
+
+    /// Forgets the nodes whose last want was forgotten in time, and those whose last message was read after
+    /// their connection had ended.
+    fn forget_useless(&self) {
+        let nodes: Vec<_> = self.nodes.lock().values().cloned().collect();
+        for node in nodes {
+            let is_empty = node.state.lock().is_empty();
+            if self.parts.network.path(node.id).is_none() {
+                self.forget(node.id);
+            } else if is_empty {
+                self.forget_empty(&node);
+            }
+        }
     }
 
     fn remembered(&self) -> Vec<Cid> {
@@ -264,6 +318,7 @@ impl Shared {
         state.running = false;
         let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
         if state.ledger.len() == 0 && same {
+            state.gone = true;
             nodes.remove(&node.id);
         }
         true
@@ -275,7 +330,7 @@ async fn answer(shared: Arc<Shared>, node: Arc<Node>) {
     let deadline = shared.parts.config.write_timeout;
     let mut outbox = Outbox::new(shared.parts.network.clone(), node.id, deadline);
     let mut size = Size {
-        bytes: MESSAGE_BYTES,
+        bytes: FIRST_MESSAGE_BYTES,
         lookups: LOOKUPS_MAX,
     };
     let mut ready: Option<Message> = None;
@@ -388,6 +443,10 @@ fn keep(shared: &Shared, node: &Node, reading: &mut Reading) {
         std::mem::take(&mut reading.missing),
     );
     let mut state = node.state.lock();
+    // Wants that are counted for a forgotten node would stay counted for ever.
+    if state.gone {
+        return;
+    }
     shared.changing(&mut state.ledger, |ledger, _| {
         ledger.put_back(left);
         for want in missing {

@@ -129,6 +129,12 @@ impl Core {
         self.providers.contains_key(&node)
     }
 
+    /// Whether the node is asked for blocks that it has not sent.
+    pub(crate) fn owed_by(&self, node: NodeId) -> bool {
+        let provider = self.providers.get(&node);
+        provider.is_some_and(|provider| provider.outstanding() > 0)
+    }
+
     /// A verified block is in the store; gives those who wait for it.
     pub(crate) fn arrived(
         &mut self,

@@ -10,8 +10,9 @@ use tokio::{
 
 use super::message::{MESSAGE_BYTES_MAX, WireError};
 
-/// Bytes that are reserved before any of a message has arrived.
-const FIRST_BYTES: usize = 256 * 1024;
+/// The largest message that is read without a place of its own in memory: a wantlist of 1024 wants has about
+/// 45 kB.
+pub const SMALL_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads one frame; `None` at the end of the stream. `on` is called whenever bytes arrived. The frame may
 /// begin within `idle`, and its next bytes may take `step`.
@@ -24,14 +25,41 @@ pub async fn read_frame(
     idle: Duration,
     step: Duration,
 ) -> io::Result<Option<Bytes>> {
-    let Some(len) = timeout(idle, read_length(stream)).await?? else {
+    match read_length(stream, idle).await? {
+        Some(len) => read_rest(stream, len, on, step).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads the length of the next frame, which may begin within `idle`; `None` at the end of the stream.
+///
+/// # Errors
+/// Those of the stream, `InvalidData` for a frame that is too long, and `TimedOut`.
+pub async fn read_length(
+    stream: &mut (impl AsyncRead + Unpin),
+    idle: Duration,
+) -> io::Result<Option<usize>> {
+    let Some(len) = timeout(idle, read_varint(stream)).await?? else {
         return Ok(None);
     };
-    if len > MESSAGE_BYTES_MAX as u64 {
-        return Err(WireError::TooLong(len).into());
+    match usize::try_from(len) {
+        Ok(small) if small <= MESSAGE_BYTES_MAX => Ok(Some(small)),
+        _ => Err(WireError::TooLong(len).into()),
     }
-    let len = usize::try_from(len).unwrap_or(MESSAGE_BYTES_MAX);
-    let mut frame = BytesMut::with_capacity(len.min(FIRST_BYTES));
+}
+
+/// Reads the `len` bytes of a frame behind its length. `on` is called whenever bytes arrived; the next bytes
+/// may take `step`.
+///
+/// # Errors
+/// Those of the stream, and `TimedOut`.
+pub async fn read_rest(
+    stream: &mut (impl AsyncRead + Unpin),
+    len: usize,
+    on: &mut (dyn FnMut(usize) + Send),
+    step: Duration,
+) -> io::Result<Bytes> {
+    let mut frame = BytesMut::with_capacity(len.min(SMALL_BYTES_MAX));
     while frame.len() < len {
         if frame.len() == frame.capacity() {
             frame.reserve(len - frame.len());
@@ -45,11 +73,11 @@ pub async fn read_frame(
         }
         on(read);
     }
-    Ok(Some(frame.freeze()))
+    Ok(frame.freeze())
 }
 
 /// Reads an unsigned varint of at most five bytes; `None` when the stream ends before it.
-async fn read_length(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u64>> {
+async fn read_varint(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u64>> {
     let mut value = 0;
     for at in 0..5 {
         let byte = match stream.read_u8().await {

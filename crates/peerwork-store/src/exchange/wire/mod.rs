@@ -9,7 +9,7 @@ use peerwork_net::Protocol;
 use prost::Message as _;
 
 pub use self::{
-    frame::read_frame,
+    frame::{SMALL_BYTES_MAX, read_frame, read_length, read_rest},
     message::{
         BlockPresence, CID_BYTES_MAX, ENTRIES_MAX, Entry, MESSAGE_BYTES_MAX, Message, Payload,
         Presence, WantType, Wantlist, WireError, cid_of,

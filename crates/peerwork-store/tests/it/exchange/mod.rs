@@ -2,6 +2,7 @@
 
 mod beside;
 mod fetches;
+mod floods;
 mod frames;
 mod helia;
 mod hostile;
