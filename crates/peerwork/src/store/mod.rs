@@ -7,16 +7,22 @@
 //!  peerwork store … without a node ─▶ offline::OfflineStore (the same folder, which one process holds)
 //! ```
 
+mod delivery;
 mod kubo;
 mod offer;
 pub mod offline;
 mod part;
 mod providers;
+mod reading;
 
 use peerwork_store::{BlockName, Verified};
 
-pub use self::part::OpenError;
-pub(crate) use self::part::{Opened, Part, Parts};
+pub(crate) use self::part::{Brought, Opened, Part, Parts};
+pub use self::{
+    delivery::{Delivery, Place},
+    part::OpenError,
+    reading::Reading,
+};
 
 /// The findings of a verification as texts for people, each with its block where its CID is known.
 #[must_use]

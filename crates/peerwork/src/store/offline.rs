@@ -1,10 +1,11 @@
 //! The content store of a data directory whose node does not run.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
-use peerwork_store::{Source, Store, rpc::ApiAddress};
+use cid::Cid;
+use peerwork_store::{Store, rpc::ApiAddress};
 
-use super::kubo::WithKubo;
+use super::reading::Reading;
 use crate::{
     DataDirError, config,
     data_dir::{DataDir, has_lock_file},
@@ -49,13 +50,11 @@ impl OfflineStore {
         Ok(Self { store, ipfs_api })
     }
 
-    /// The store, and a kubo daemon where the settings name one.
+    /// The blocks of the store below `root`, and of a kubo daemon where the settings name one. They stay in
+    /// the store as long as the value lives.
     #[must_use]
-    pub fn source(&self) -> Arc<dyn Source> {
-        match &self.ipfs_api {
-            None => Arc::new(self.store.clone()),
-            Some(api) => Arc::new(WithKubo::new(api, &self.store, None)),
-        }
+    pub fn read(&self, root: &Cid) -> Reading {
+        Reading::new(&self.store, root, self.ipfs_api.as_ref(), None)
     }
 
     /// The store. It must not be used after this value is dropped.

@@ -21,6 +21,7 @@ mod settings;
 mod sink;
 mod source;
 mod tasks;
+mod teller;
 
 use clap::{Args, Subcommand};
 

@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use super::teller::Teller;
 use crate::cli::{
     output::{Form, remark},
     size::size,
@@ -46,6 +47,7 @@ const STILL: Duration = Duration::from_secs(3);
 pub(super) struct Meter {
     state: Arc<Mutex<State>>,
     bar: Option<ProgressBar>,
+    teller: Teller,
     /// Ends the thread when it is dropped.
     clock: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -100,9 +102,15 @@ impl Meter {
             total: None,
             blocks: 0,
         };
+        let teller = Teller {
+            form,
+            shown: shown == Display::Yes,
+            bar: bar.clone(),
+        };
         let mut meter = Self {
             state: Arc::new(Mutex::new(state)),
             bar,
+            teller,
             clock: None,
             thread: None,
         };
@@ -143,6 +151,11 @@ impl Meter {
     /// Says how far the task is; a smaller figure than before changes nothing.
     pub(super) fn at(&mut self, blocks: u64, bytes: u64) {
         self.state.lock().at(blocks, bytes);
+    }
+
+    /// The lines about other nodes, which do not tear the bar.
+    pub(super) fn teller(&self) -> Teller {
+        self.teller.clone()
     }
 
     /// Writes something to the terminal without tearing the bar.

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,10 +20,12 @@ use tokio::{
 };
 use tonic::Streaming;
 
-use super::{access::Client, failures::told};
+use super::{access::Client, failures::told, teller::Teller};
 
 /// Messages that wait to be sent, each of at most 2 MiB.
 const MESSAGES_MAX: usize = 2;
+/// How long a node may take to say where blocks came from.
+const DELIVERIES: Duration = Duration::from_secs(2);
 /// The bytes of blocks that make a message; large enough that its head does not count.
 const BATCH_BYTES: usize = BLOCKS_BYTES_MAX / 2;
 
@@ -190,6 +193,8 @@ type Reply = Result<Block, GetError>;
 #[derive(Default)]
 struct Waiting {
     wants: HashMap<Vec<u8>, Vec<oneshot::Sender<Reply>>>,
+    /// The caller that asked where the blocks came from.
+    deliveries: Option<oneshot::Sender<Vec<v1::Delivery>>>,
     /// The reason why no further block comes.
     ended: Option<String>,
 }
@@ -210,6 +215,7 @@ impl RemoteSource {
         mut client: Client,
         root: &Cid,
         sources: v1::Sources,
+        teller: Teller,
     ) -> anyhow::Result<Self> {
         let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
         let open = v1::get_request::Kind::Open(v1::GetOpen {
@@ -227,12 +233,26 @@ impl RemoteSource {
         let opened = opened.map_err(|_| anyhow::anyhow!("the node did not answer"))?;
         let answers = opened.map_err(|status| told(&status))?.into_inner();
         let waiting = Arc::new(Mutex::new(Waiting::default()));
-        let reader = tokio::spawn(given(answers, Arc::clone(&waiting)));
+        let reader = tokio::spawn(given(answers, Arc::clone(&waiting), teller));
         Ok(Self {
             messages,
             waiting,
             _reader: Owned(reader),
         })
+    }
+
+    /// The places from which the node took blocks that were not in its store; empty where it does not say.
+    pub(super) async fn deliveries(&self) -> Vec<v1::Delivery> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().deliveries = Some(sender);
+        let asked = v1::get_request::Kind::Deliveries(v1::DeliveriesRequest {});
+        let asked = v1::GetRequest { kind: Some(asked) };
+        let answer = async {
+            self.messages.send(asked).await.ok()?;
+            receiver.await.ok()
+        };
+        let answer = timeout(DELIVERIES, answer).await;
+        answer.ok().flatten().unwrap_or_default()
     }
 
     /// Notes a want. The flag says whether the node must be asked.
@@ -294,10 +314,14 @@ impl Source for RemoteSource {
 }
 
 /// Hands out the blocks of a node to those who wait for them.
-async fn given(mut answers: Streaming<v1::GetResponse>, waiting: Arc<Mutex<Waiting>>) {
+async fn given(
+    mut answers: Streaming<v1::GetResponse>,
+    waiting: Arc<Mutex<Waiting>>,
+    teller: Teller,
+) {
     let reason = loop {
         match next(&mut answers).await {
-            Ok(Some(v1::GetResponse { kind: Some(kind) })) => hand_out(kind, &waiting),
+            Ok(Some(v1::GetResponse { kind: Some(kind) })) => hand_out(kind, &waiting, &teller),
             Ok(Some(v1::GetResponse { kind: None })) => {
                 break "the node's answer is of a later version".to_owned();
             }
@@ -308,6 +332,7 @@ async fn given(mut answers: Streaming<v1::GetResponse>, waiting: Arc<Mutex<Waiti
     let wants = {
         let mut waiting = waiting.lock();
         waiting.ended = Some(reason.clone());
+        waiting.deliveries = None;
         std::mem::take(&mut waiting.wants)
     };
     for (cid, senders) in wants {
@@ -320,31 +345,41 @@ async fn given(mut answers: Streaming<v1::GetResponse>, waiting: Arc<Mutex<Waiti
     }
 }
 
-fn hand_out(kind: v1::get_response::Kind, waiting: &Mutex<Waiting>) {
+fn hand_out(kind: v1::get_response::Kind, waiting: &Mutex<Waiting>, teller: &Teller) {
     use v1::get_response::Kind;
-    let bytes = match &kind {
-        Kind::KeepAlive(v1::KeepAlive {}) => return,
-        Kind::Block(block) => block.cid.clone(),
-        Kind::Missing(missing) => missing.cid.clone(),
-    };
-    // A block that was not wanted is dropped, and so is one that nobody waits for any more.
-    let senders = waiting.lock().wants.remove(&bytes).unwrap_or_default();
-    let Ok(cid) = Cid::try_from(bytes.as_slice()) else {
-        return;
-    };
-    let reply: Reply = match kind {
-        Kind::KeepAlive(v1::KeepAlive {}) => return,
-        Kind::Block(v1::Block { data, .. }) => match Block::verify(cid, data) {
-            Ok(block) => Ok(block),
-            Err(error) => Err(failed(&cid, error.to_string())),
-        },
+    match kind {
+        Kind::KeepAlive(v1::KeepAlive {}) => {}
+        Kind::Block(v1::Block { cid, data }) => reply(waiting, &cid, |cid| {
+            Block::verify(cid, data).map_err(|error| failed(&cid, error.to_string()))
+        }),
         Kind::Missing(v1::Missing {
-            reason, not_found, ..
-        }) => match not_found {
+            cid,
+            reason,
+            not_found,
+        }) => reply(waiting, &cid, |cid| match not_found {
             true => Err(GetError::NotFound { cid, asked: reason }),
             false => Err(failed(&cid, reason)),
-        },
+        }),
+        Kind::Deliveries(v1::Deliveries { deliveries }) => {
+            if let Some(asked) = waiting.lock().deliveries.take() {
+                let _ = asked.send(deliveries);
+            }
+        }
+        Kind::Dropped(dropped) => teller.dropped(&dropped),
+    }
+}
+
+/// Gives those who wait for a block its reply. A block that was not wanted is dropped unread, and so is one
+/// that nobody waits for any more.
+fn reply(waiting: &Mutex<Waiting>, bytes: &[u8], reply: impl FnOnce(Cid) -> Reply) {
+    let senders = waiting.lock().wants.remove(bytes).unwrap_or_default();
+    let Ok(cid) = Cid::try_from(bytes) else {
+        return;
     };
+    if senders.is_empty() {
+        return;
+    }
+    let reply = reply(cid);
     for sender in senders {
         let _ = sender.send(reply.clone());
     }

@@ -119,6 +119,7 @@ impl Done {
             damaged,
             repaired,
             broken_pins,
+            deliveries: _,
         } = outcome;
         let verified = self.event == "verified";
         Self {
@@ -175,6 +176,7 @@ async fn watch(
                 meter.set_total(at.bytes_total);
                 meter.at(at.blocks, at.bytes);
             }
+            Some(Kind::Dropped(dropped)) => meter.teller().dropped(&dropped),
             Some(Kind::Finding(finding)) => meter.beside(|| found(form, &finding.text)),
             Some(Kind::Done(outcome)) => return Ok(outcome),
             None => {}
@@ -230,7 +232,9 @@ pub(super) async fn pin(flags: PinFlags, context: &Context) -> anyhow::Result<()
                 sources: Some(flags.sources.message()),
             };
             let watched = watch(client.pin(request), &mut meter, context.form);
-            context.unless_stopped(watched).await?
+            let outcome = context.unless_stopped(watched).await?;
+            meter.teller().delivered(&outcome.deliveries);
+            outcome
         }
         Access::Folder(folder) => {
             let name = flags.name;
@@ -355,6 +359,7 @@ pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Res
                     damaged: verified.damaged_total,
                     repaired: verified.damaged_total * dropped,
                     broken_pins: verified.broken_pins_total,
+                    deliveries: Vec::new(),
                 })
             };
             on_folder(&folder, context, meter, verify).await?

@@ -18,6 +18,6 @@ impl Blocks for store::Part {
 
     async fn network(&self, root: &Cid) -> Result<Arc<dyn Source>, String> {
         let opened = self.open().await.map_err(|error| error.to_string())?;
-        Ok(opened.session(root, Vec::new()))
+        Ok(opened.read(root, Vec::new()).source())
     }
 }

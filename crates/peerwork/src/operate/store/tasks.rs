@@ -7,15 +7,15 @@ use peerwork_api::{
 };
 use peerwork_store::{
     Progress as Visited,
-    exchange::{FetchEvent, FetchOptions, Fetched},
+    exchange::{FetchEvent, FetchOptions},
 };
 use tokio::sync::mpsc;
 
 use super::{
     failures::{blocking, cid, not_fetched, not_pinned, not_removed, refused},
-    sources::named,
+    sources::{deliveries, dropped, named},
 };
-use crate::store::{Opened, findings};
+use crate::store::{Brought, Opened, findings};
 
 type Events = mpsc::Sender<TaskEvent>;
 
@@ -46,31 +46,32 @@ async fn fetched(
     root: &Cid,
     sources: &Sources,
     events: &Events,
-) -> Result<Fetched, ServiceError> {
+) -> Result<Brought, ServiceError> {
     let options = FetchOptions {
         named: named(opened, sources).await?,
         ..FetchOptions::default()
     };
     let fetching = opened.fetch(*root, options, |event| {
-        let FetchEvent::Progress(at) = event else {
-            return;
+        let event = match event {
+            FetchEvent::Progress(at) => TaskEvent::Progress(Progress {
+                blocks: at.blocks,
+                bytes: at.bytes,
+                bytes_total: None,
+                providers: at.providers,
+            }),
+            FetchEvent::Dropped(report) => TaskEvent::Dropped(dropped(&report)),
         };
-        let event = TaskEvent::Progress(Progress {
-            blocks: at.blocks,
-            bytes: at.bytes,
-            bytes_total: None,
-            providers: at.providers,
-        });
         // An event that finds no room is lost: a later one tells more.
         let _ = events.try_send(event);
     });
     fetching.await.map_err(|error| not_fetched(&error))
 }
 
-fn fetch_outcome(fetched: &Fetched) -> TaskEvent {
+fn fetch_outcome(brought: &Brought) -> TaskEvent {
     TaskEvent::Done(Outcome {
-        blocks: fetched.blocks,
-        bytes: fetched.bytes,
+        blocks: brought.fetched.blocks,
+        bytes: brought.fetched.bytes,
+        deliveries: deliveries(brought.deliveries()),
         ..Outcome::default()
     })
 }
@@ -170,5 +171,6 @@ pub(super) async fn verify(
         damaged: verified.damaged_total,
         repaired,
         broken_pins: verified.broken_pins_total,
+        deliveries: Vec::new(),
     }))
 }
