@@ -10,6 +10,7 @@
 mod access;
 mod add;
 mod address;
+mod ahead;
 mod car;
 mod context;
 mod failures;
@@ -17,6 +18,7 @@ mod get;
 mod progress;
 mod read;
 mod remote;
+mod remote_source;
 mod settings;
 mod sink;
 mod source;

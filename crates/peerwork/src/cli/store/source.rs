@@ -17,7 +17,7 @@ use peerwork::store;
 use super::{
     access::Access,
     context::Context,
-    remote::RemoteSource,
+    remote_source::RemoteSource,
     teller::{Teller, message},
 };
 
