@@ -118,3 +118,14 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
 }
+
+impl StoreError {
+    /// The error of reading a block, with the CID by which the block was asked for: the store itself knows its
+    /// hash alone.
+    pub(crate) fn about(self, cid: &Cid) -> Self {
+        match self {
+            Self::Damaged { path, .. } => Self::Damaged { cid: *cid, path },
+            error => error,
+        }
+    }
+}

@@ -31,7 +31,7 @@ pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, 
 pub use config::Config;
 pub use disk::{
     pins::{PIN_NAME_BYTES_MAX, PINS_MAX},
-    verify::{Repair, Verified},
+    verify::{BlockName, Repair, Verified},
 };
 pub use error::{OpenError, StoreError};
 pub use exchange::{Exchange, ExchangeConfig};

@@ -137,7 +137,8 @@ impl Store {
         }
         let engine = self.engine();
         let key = Key::of(cid);
-        let Some((entry, data)) = engine.read(&key)? else {
+        let read = engine.read(&key).map_err(|error| error.about(cid))?;
+        let Some((entry, data)) = read else {
             engine.metrics.misses.inc();
             return Ok(None);
         };

@@ -93,12 +93,15 @@ pub async fn connect_for_streams(
     let endpoint = endpoint(address)?
         .connect_timeout(deadline)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(STREAM_WINDOW_BYTES * 2);
+        .initial_connection_window_size(STREAM_WINDOW_BYTES * 2)
+        .max_frame_size(FRAME_BYTES);
     connected(endpoint, address, token, deadline).await
 }
 
 /// The bytes that a node may send ahead on one stream of [`connect_for_streams`].
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// The largest frame of such a stream: a block is in few frames, each of which costs both sides a turn.
+const FRAME_BYTES: u32 = 1 << 20;
 
 fn endpoint(address: &str) -> Result<Endpoint, ConnectError> {
     let malformed = || ConnectError::Address {

@@ -2,9 +2,9 @@
 //! bounds, and back.
 
 use super::{
-    BLOCKS_BYTES_MAX, BLOCKS_MAX, BlockBytes, CID_BYTES_MAX, GetItem, GetOpening, Got,
-    NAME_BYTES_MAX, Outcome, PAGE_DEFAULT, PAGE_MAX, Pin, PinPage, PinQuery, PinWanted, Progress,
-    PutEvent, PutItem, ROOTS_MAX, Sources, Stat, Taken, TaskEvent, Usage, v1,
+    BLOCKS_BYTES_MAX, BLOCKS_MAX, BlockBytes, CID_BYTES_MAX, Delivery, Dropped, GetItem,
+    GetOpening, Got, NAME_BYTES_MAX, Outcome, PAGE_DEFAULT, PAGE_MAX, Pin, PinPage, PinQuery,
+    PinWanted, Progress, PutEvent, PutItem, ROOTS_MAX, Sources, Stat, Taken, TaskEvent, Usage, v1,
 };
 use crate::error::ServiceError;
 
@@ -116,6 +116,7 @@ pub(super) fn get_item(request: v1::GetRequest) -> Result<Option<GetItem>, Servi
             Ok(Some(GetItem::Expect(cids?)))
         }
         Some(Kind::KeepAlive(v1::KeepAlive {})) => Ok(None),
+        Some(Kind::Deliveries(v1::DeliveriesRequest {})) => Ok(Some(GetItem::Deliveries)),
         Some(Kind::Open(_)) => Err(invalid("a get is opened once")),
         None => Err(invalid("a part of a get that this node does not know")),
     }
@@ -144,8 +145,35 @@ pub(super) fn got(got: Got) -> v1::GetResponse {
             reason,
             not_found,
         }),
+        Got::Deliveries(deliveries) => Kind::Deliveries(v1::Deliveries {
+            deliveries: self::deliveries(deliveries),
+        }),
+        Got::Dropped(dropped) => Kind::Dropped(self::dropped(dropped)),
     };
     v1::GetResponse { kind: Some(kind) }
+}
+
+fn deliveries(deliveries: Vec<Delivery>) -> Vec<v1::Delivery> {
+    let delivery = |delivery| {
+        let Delivery {
+            node,
+            daemon,
+            blocks,
+            bytes,
+        } = delivery;
+        v1::Delivery {
+            node,
+            daemon,
+            blocks,
+            bytes,
+        }
+    };
+    deliveries.into_iter().map(delivery).collect()
+}
+
+fn dropped(dropped: Dropped) -> v1::Dropped {
+    let Dropped { node, reason } = dropped;
+    v1::Dropped { node, reason }
 }
 
 pub(super) fn keeps_get_alive() -> v1::GetResponse {
@@ -158,6 +186,7 @@ pub(super) fn task_event(event: TaskEvent) -> v1::TaskResponse {
     let kind = match event {
         TaskEvent::Progress(at) => Kind::Progress(progress(at)),
         TaskEvent::Finding { cid, text } => Kind::Finding(v1::Finding { cid, text }),
+        TaskEvent::Dropped(dropped) => Kind::Dropped(self::dropped(dropped)),
         TaskEvent::Done(outcome) => {
             let Outcome {
                 blocks,
@@ -165,6 +194,7 @@ pub(super) fn task_event(event: TaskEvent) -> v1::TaskResponse {
                 damaged,
                 repaired,
                 broken_pins,
+                deliveries,
             } = outcome;
             Kind::Done(v1::Outcome {
                 blocks,
@@ -172,6 +202,7 @@ pub(super) fn task_event(event: TaskEvent) -> v1::TaskResponse {
                 damaged,
                 repaired,
                 broken_pins,
+                deliveries: self::deliveries(deliveries),
             })
         }
     };

@@ -173,6 +173,8 @@ pub enum GetItem {
     Want(Vec<u8>),
     /// The binary CIDs of blocks that will be wanted next.
     Expect(Vec<Vec<u8>>),
+    /// Asks for [`Got::Deliveries`].
+    Deliveries,
 }
 
 /// An answer to a want.
@@ -189,6 +191,32 @@ pub enum Got {
         /// Whether every node that was asked has no such block.
         not_found: bool,
     },
+    /// The places from which blocks came so far.
+    Deliveries(Vec<Delivery>),
+    /// A node is left alone for a while.
+    Dropped(Dropped),
+}
+
+/// The blocks that came from one node or daemon, and not from the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// The node's id; empty where the blocks came from a kubo daemon.
+    pub node: String,
+    /// The address of the kubo daemon's RPC API; empty where the blocks came from a node.
+    pub daemon: String,
+    /// Blocks.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A node that is left alone for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// The node's id.
+    pub node: String,
+    /// The reason and what the node gave before, for people.
+    pub reason: String,
 }
 
 /// An event of a long task.
@@ -203,6 +231,8 @@ pub enum TaskEvent {
         /// For people.
         text: String,
     },
+    /// A node that was asked for blocks is left alone for a while.
+    Dropped(Dropped),
     /// The task is done.
     Done(Outcome),
 }
@@ -221,7 +251,7 @@ pub struct Progress {
 }
 
 /// The result of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
     /// Blocks that were fetched, pinned, removed or verified.
     pub blocks: u64,
@@ -233,6 +263,8 @@ pub struct Outcome {
     pub repaired: u64,
     /// Pins whose DAGs lack blocks.
     pub broken_pins: u64,
+    /// The places from which blocks were fetched.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// Whether a verification changes the store.

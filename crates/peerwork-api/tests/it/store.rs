@@ -10,9 +10,9 @@ use peerwork_api::{
     NodeServices, Server, ServiceError,
     operator::connect_for_streams,
     store::{
-        Answers, BLOCKS_BYTES_MAX, BlockBytes, GetItem, GetOpening, Got, MESSAGE_BYTES_MAX,
-        Outcome, Pin, PinPage, PinQuery, PinWanted, Progress, PutEvent, PutItem, Repair, Sources,
-        Stat, StatQuery, StoreService, Taken, TaskEvent, Usage,
+        Answers, BLOCKS_BYTES_MAX, BlockBytes, Delivery, Dropped, GetItem, GetOpening, Got,
+        MESSAGE_BYTES_MAX, Outcome, Pin, PinPage, PinQuery, PinWanted, Progress, PutEvent, PutItem,
+        Repair, Sources, Stat, StatQuery, StoreService, Taken, TaskEvent, Usage,
         v1::{self, store_client::StoreClient},
     },
 };
@@ -38,14 +38,42 @@ fn done(blocks: u64) -> Answers<TaskEvent> {
         cid: vec![1],
         text: "found".into(),
     };
+    let dropped = TaskEvent::Dropped(dropped());
     let outcome = TaskEvent::Done(Outcome {
         blocks,
         bytes: 5,
         damaged: 6,
         repaired: 7,
         broken_pins: 8,
+        deliveries: vec![delivery()],
     });
-    stream::iter([progress, finding, outcome]).map(Ok).boxed()
+    let events = [progress, finding, dropped, outcome];
+    stream::iter(events).map(Ok).boxed()
+}
+
+fn dropped() -> Dropped {
+    Dropped {
+        node: "a node".into(),
+        reason: "was slow".into(),
+    }
+}
+
+fn delivery() -> Delivery {
+    Delivery {
+        node: "another node".into(),
+        daemon: "a daemon".into(),
+        blocks: 9,
+        bytes: 10,
+    }
+}
+
+fn delivery_message() -> v1::Delivery {
+    v1::Delivery {
+        node: "another node".into(),
+        daemon: "a daemon".into(),
+        blocks: 9,
+        bytes: 10,
+    }
 }
 
 /// The store behind the shared handle of a test.
@@ -88,7 +116,8 @@ impl StoreService for Shared {
                     reason: "nobody".into(),
                     not_found: true,
                 })),
-                Ok(GetItem::Expect(_)) => None,
+                Ok(GetItem::Expect(_)) => Some(Ok(Got::Dropped(dropped()))),
+                Ok(GetItem::Deliveries) => Some(Ok(Got::Deliveries(vec![delivery()]))),
                 Err(error) => Some(Err(error)),
             })
         });
@@ -255,12 +284,25 @@ async fn a_get_gives_blocks_and_reasons() {
         request(expect),
         request(v1::get_request::Kind::Want(vec![5])),
         request(v1::get_request::Kind::Want(vec![6])),
+        request(v1::get_request::Kind::Deliveries(v1::DeliveriesRequest {})),
     ];
     let answers = running.client.get(stream::iter(requests)).await.unwrap();
     let answers: Vec<_> = answers.into_inner().map(Result::unwrap).collect().await;
-    let [block, missing] = &answers[..] else {
+    let [left, block, missing, delivered] = &answers[..] else {
         panic!("{}", answers.len());
     };
+    let expected = v1::Dropped {
+        node: "a node".into(),
+        reason: "was slow".into(),
+    };
+    assert_eq!(left.kind, Some(v1::get_response::Kind::Dropped(expected)));
+    let expected = v1::Deliveries {
+        deliveries: vec![delivery_message()],
+    };
+    assert_eq!(
+        delivered.kind,
+        Some(v1::get_response::Kind::Deliveries(expected))
+    );
     let Some(v1::get_response::Kind::Block(block)) = &block.kind else {
         panic!("no block");
     };
@@ -298,12 +340,17 @@ async fn a_task_tells_its_progress_findings_and_outcome() {
             cid: vec![1],
             text: "found".into(),
         }),
+        Kind::Dropped(v1::Dropped {
+            node: "a node".into(),
+            reason: "was slow".into(),
+        }),
         Kind::Done(v1::Outcome {
             blocks: 5,
             bytes: 5,
             damaged: 6,
             repaired: 7,
             broken_pins: 8,
+            deliveries: vec![delivery_message()],
         }),
     ];
     assert_eq!(events, expected);

@@ -81,10 +81,13 @@ impl<'a> Walker<'a> {
         while let Some(cid) = self.stack.pop() {
             let block = match Block::of_identity(&cid) {
                 Some(block) => block,
-                None => match self.engine.read(&Key::of(&cid))? {
-                    Some((_entry, data)) => Block::trusted(cid, data),
-                    None => continue,
-                },
+                None => {
+                    let read = self.engine.read(&Key::of(&cid));
+                    match read.map_err(|error| error.about(&cid))? {
+                        Some((_entry, data)) => Block::trusted(cid, data),
+                        None => continue,
+                    }
+                }
             };
             for link in dag::links(&block).map_err(WalkStop::Links)? {
                 self.reach(&link, visit)?;

@@ -1,9 +1,9 @@
 //! Verification: reads every block, checks its checksum and its hash, and checks that the DAG of
 //! every pin is whole.
 
-use std::collections::HashSet;
+use std::{collections::HashMap, fmt};
 
-use cid::Cid;
+use cid::{Cid, multihash::Multihash};
 
 use super::{
     collect::On,
@@ -12,7 +12,7 @@ use super::{
     index::{Durable, Entry, Place},
     marks::{WalkStop, Walker},
 };
-use crate::{Block, BlockError, Pin, Progress, StoreError};
+use crate::{Block, BlockError, Pin, Progress, RAW, StoreError};
 
 /// Entries that are read from the index at once and sorted by their place, so that segments are read
 /// in order: about 100 bytes each.
@@ -29,6 +29,34 @@ pub enum Repair {
     DropDamaged,
 }
 
+/// The name of a damaged block. The store keeps blocks by their hashes; pins tell the CIDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockName {
+    /// The CID by which a pinned DAG names the block.
+    Cid(Cid),
+    /// The hash of a block that no pinned DAG was seen to name.
+    Hash(Multihash<64>),
+}
+
+impl fmt::Display for BlockName {
+    /// The CID, or the hash in the form that CIDs of version 0 have where it is SHA2-256.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hash = match self {
+            Self::Cid(cid) => return cid.fmt(f),
+            Self::Hash(hash) => hash,
+        };
+        match Cid::new_v0(*hash) {
+            Ok(cid) => write!(f, "with the multihash {cid}"),
+            Err(_) => {
+                write!(f, "with the multihash ")?;
+                hash.to_bytes()
+                    .iter()
+                    .try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+    }
+}
+
 /// The findings of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verified {
@@ -36,8 +64,8 @@ pub struct Verified {
     pub blocks: u64,
     /// Bytes of their data.
     pub bytes: u64,
-    /// Blocks whose data is damaged, as CIDs of plain bytes; at most a thousand are named.
-    pub damaged: Vec<Cid>,
+    /// Blocks whose data is damaged; at most a thousand are named.
+    pub damaged: Vec<BlockName>,
     /// The number of damaged blocks.
     pub damaged_total: u64,
     /// Pins whose DAG is not whole (of damaged blocks only those that are named count), with a block that is missing or damaged; at most a thousand.
@@ -67,8 +95,15 @@ pub(crate) fn verify(
     if !verify_blocks(engine, repair, &mut report, on)? {
         return Ok(None);
     }
+    // The CIDs of the damaged blocks that are named, as far as pins have told them.
+    let mut names: HashMap<Key, Option<Cid>> = HashMap::new();
+    for name in &report.damaged {
+        if let BlockName::Hash(hash) = name {
+            names.insert(Key::of(&Cid::new_v1(RAW, *hash)), None);
+        }
+    }
     for pin in engine.pins.all() {
-        if let Some(cid) = broken(engine, &pin.cid, &report)?
+        if let Some(cid) = broken(engine, &pin.cid, &mut names)?
             && engine.pins.contains(&pin.cid)
         {
             report.broken_pins_total += 1;
@@ -78,6 +113,13 @@ pub(crate) fn verify(
         }
         if !on(progress(engine, &report)) {
             return Ok(None);
+        }
+    }
+    for name in &mut report.damaged {
+        if let BlockName::Hash(hash) = name
+            && let Some(Some(cid)) = names.get(&Key::of(&Cid::new_v1(RAW, *hash)))
+        {
+            *name = BlockName::Cid(*cid);
         }
     }
     if repair == Repair::DropDamaged {
@@ -160,10 +202,9 @@ fn damaged(
     (key, place): (&Key, Place),
     report: &mut Verified,
 ) -> Result<(), StoreError> {
-    let cid = key.to_cid();
     report.damaged_total += 1;
     if report.damaged.len() < NAMED_MAX {
-        report.damaged.push(cid);
+        report.damaged.push(BlockName::Hash(*key.to_cid().hash()));
     }
     match repair {
         Repair::No => Ok(()),
@@ -175,20 +216,30 @@ fn damaged(
     }
 }
 
-/// A block below a root that is missing, damaged, or no node of its codec.
-fn broken(engine: &Engine, root: &Cid, report: &Verified) -> Result<Option<Cid>, StoreError> {
-    let damaged: HashSet<Key> = report.damaged.iter().map(Key::of).collect();
+/// The first block below a root that is missing, damaged, or no node of its codec. Damaged blocks get the CIDs
+/// by which the DAG names them.
+fn broken(
+    engine: &Engine,
+    root: &Cid,
+    names: &mut HashMap<Key, Option<Cid>>,
+) -> Result<Option<Cid>, StoreError> {
     let mut missing = None;
-    let result = Walker::new(engine).walk(root, &mut |cid, key| match engine.lookup(key)? {
-        Some(entry) if !damaged.contains(key) => Ok(Some(entry)),
-        _ => {
-            missing = Some(*cid);
-            Err(WalkStop::Enough)
+    let result = Walker::new(engine).walk(root, &mut |cid, key| {
+        let name = names.get_mut(key);
+        let here = match &name {
+            Some(_) => None,
+            None => engine.lookup(key)?,
+        };
+        if let Some(name) = name {
+            name.get_or_insert(*cid);
         }
+        if here.is_none() {
+            missing.get_or_insert(*cid);
+        }
+        Ok(here)
     });
     match result {
-        Ok(()) => Ok(None),
-        Err(WalkStop::Enough) => Ok(missing),
+        Ok(()) | Err(WalkStop::Enough) => Ok(missing),
         Err(WalkStop::Links(_)) => Ok(Some(*root)),
         Err(WalkStop::Store(StoreError::Damaged { cid, .. })) => Ok(Some(cid)),
         Err(WalkStop::Store(error)) => Err(error),

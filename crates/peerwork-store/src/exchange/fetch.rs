@@ -7,14 +7,15 @@ use parking_lot::Mutex;
 use peerwork_identity::NodeId;
 use std::sync::Arc;
 use tokio::{
-    sync::mpsc,
+    sync::{broadcast, mpsc},
     task::{JoinHandle, spawn_blocking},
     time::Instant,
 };
 
 use super::{
     error::{FetchError, ProviderReport},
-    session::{Arrival, Received, Session, Waiter},
+    received::Received,
+    session::{Arrival, Session, Waiter},
     tree::Tree,
 };
 use crate::dag::Limits;
@@ -54,6 +55,17 @@ pub struct FetchProgress {
     pub providers: u64,
 }
 
+/// An event of a fetch that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchEvent {
+    /// How far the fetch is.
+    Progress(FetchProgress),
+    /// A provider was dropped; its blocks are asked of others, and of this one again after a pause.
+    Dropped(ProviderReport),
+}
+
+type OnEvent<'a> = &'a mut (dyn FnMut(FetchEvent) + Send);
+
 /// A DAG that is in the store as a whole, durably.
 #[derive(Clone)]
 pub struct Fetched {
@@ -76,6 +88,7 @@ struct Walk {
     tree: Arc<Mutex<Tree>>,
     sender: mpsc::Sender<Arrival>,
     arrivals: mpsc::Receiver<Arrival>,
+    drops: broadcast::Receiver<ProviderReport>,
     commit: Option<JoinHandle<()>>,
     committed: u64,
 }
@@ -84,25 +97,27 @@ struct Walk {
 pub(super) async fn fetch(
     session: Session,
     limits: Limits,
-    on: &mut (dyn FnMut(FetchProgress) + Send),
+    on: OnEvent<'_>,
 ) -> Result<Fetched, FetchError> {
     let tree = Tree::new(*session.root(), limits);
     let (sender, arrivals) = mpsc::channel(AHEAD_MAX + LOOKUPS_MAX);
     let mut walk = Walk {
-        session,
         tree: Arc::new(Mutex::new(tree)),
         sender,
         arrivals,
+        drops: session.drops(),
+        session,
         commit: None,
         committed: 0,
     };
     let walked = walk.run(on).await;
+    walk.tell_drops(on);
     // The blocks that came stay for the next fetch, also after an error.
     let committed = walk.commit_all().await;
     walked?;
     committed?;
     let progress = walk.progress();
-    on(progress);
+    on(FetchEvent::Progress(progress));
     Ok(Fetched {
         blocks: progress.blocks,
         bytes: progress.bytes,
@@ -113,7 +128,7 @@ pub(super) async fn fetch(
 }
 
 impl Walk {
-    async fn run(&mut self, on: &mut (dyn FnMut(FetchProgress) + Send)) -> Result<(), FetchError> {
+    async fn run(&mut self, on: OnEvent<'_>) -> Result<(), FetchError> {
         let first = self.look(|tree, store, writer| {
             let missing = tree.begin(store, writer)?;
             Ok(missing.into_iter().collect())
@@ -137,13 +152,14 @@ impl Walk {
                 self.want(found).await?;
                 self.take_arrived()?;
             } else if missing > 0 {
-                self.wait().await?;
+                self.wait(on).await?;
             } else if !ready {
                 return Ok(());
             }
             if reported.elapsed() >= REPORT {
                 reported = Instant::now();
-                on(self.progress());
+                self.tell_drops(on);
+                on(FetchEvent::Progress(self.progress()));
             }
         }
     }
@@ -197,12 +213,30 @@ impl Walk {
     }
 
     /// Waits for blocks. The session ends the wait: it has a deadline for progress.
-    async fn wait(&mut self) -> Result<(), FetchError> {
-        let Some(arrival) = self.arrivals.recv().await else {
-            return Err(FetchError::Stopped);
-        };
-        self.arrived(arrival)?;
-        self.take_arrived()
+    async fn wait(&mut self, on: OnEvent<'_>) -> Result<(), FetchError> {
+        tokio::select! {
+            biased;
+            arrival = self.arrivals.recv() => {
+                self.arrived(arrival.ok_or(FetchError::Stopped)?)?;
+                self.take_arrived()
+            }
+            Ok(dropped) = self.drops.recv() => {
+                on(FetchEvent::Dropped(dropped));
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells of the providers that were dropped meanwhile.
+    fn tell_drops(&mut self, on: OnEvent<'_>) {
+        loop {
+            match self.drops.try_recv() {
+                Ok(dropped) => on(FetchEvent::Dropped(dropped)),
+                // The oldest are lost where very many were dropped at once.
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return,
+            }
+        }
     }
 
     fn take_arrived(&mut self) -> Result<(), FetchError> {

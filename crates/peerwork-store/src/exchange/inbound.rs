@@ -8,23 +8,26 @@ use peerwork_identity::NodeId;
 use peerwork_net::InboundStream;
 use tokio::{
     task::{JoinHandle, spawn_blocking},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
-    error::Dropped,
+    error::{Dropped, Failure},
     figures::Figures,
     metrics::{Direction, Metrics},
     prefix::{Key, Prefix},
+    room::{Place, Room, Sender},
     server::Server,
     session::{Inner, Lately, Taken},
-    wire::{Message, Payload, Presence, cid_of, read_frame},
+    wire::{Message, Payload, Presence, SMALL_BYTES_MAX, cid_of, read_length, read_rest},
 };
 
 /// A stream without a message for so long is ended.
 const IDLE: Duration = Duration::from_secs(300);
 /// How long the next bytes of a message may take.
 const STEP: Duration = Duration::from_secs(30);
+/// How long a message may take: with 4 MiB at 35 kB a second.
+const MESSAGE: Duration = Duration::from_secs(120);
 /// How often the arrival of bytes is told to the sessions.
 const HEARD: Duration = Duration::from_millis(500);
 
@@ -34,6 +37,7 @@ pub(super) struct Inbound {
     /// Keys of sessions that have ended, whose blocks may still come.
     pub(super) ended: Mutex<Lately>,
     pub(super) server: Server,
+    pub(super) room: Room,
     pub(super) metrics: Metrics,
     pub(super) figures: Arc<Figures>,
 }
@@ -64,11 +68,12 @@ impl Inbound {
                     self.heard(node);
                 }
             };
-            let frame = read_frame(&mut stream, &mut on, IDLE, STEP).await;
-            let message = match frame? {
-                Some(frame) => Message::read(frame)?,
-                None => break,
+            let Some(len) = read_length(&mut stream, IDLE).await? else {
+                break;
             };
+            let place = self.place(node, len).await?;
+            let frame = timeout(MESSAGE, read_rest(&mut stream, len, &mut on, STEP));
+            let message = Message::read(frame.await??)?;
             let payload = self.take_small(node, message);
             if let Some(storing) = storing.take()
                 && !storing.await.unwrap_or(false)
@@ -79,13 +84,33 @@ impl Inbound {
             }
             if !payload.is_empty() {
                 let inbound = Arc::clone(self);
-                storing = Some(spawn_blocking(move || inbound.take_blocks(node, &payload)));
+                storing = Some(spawn_blocking(move || {
+                    let honest = inbound.take_blocks(node, &payload);
+                    drop(place);
+                    honest
+                }));
             }
         }
         if let Some(storing) = storing {
             let _ = storing.await;
         }
         Ok(())
+    }
+
+    /// The place of a large message.
+    async fn place(&self, node: NodeId, len: usize) -> io::Result<Option<Place>> {
+        if len <= SMALL_BYTES_MAX {
+            return Ok(None);
+        }
+        let sessions = self.sessions.read().clone();
+        let asked = sessions
+            .iter()
+            .any(|session| session.core.lock().owed_by(node));
+        let sender = match asked {
+            true => Sender::Asked,
+            false => Sender::Other,
+        };
+        self.room.place(node, sender, STEP).await.map(Some)
     }
 
     /// Takes all but the blocks, which are returned.
@@ -200,10 +225,10 @@ impl Inbound {
     }
 
     /// Nothing can be sent to a node, or its connection is gone.
-    pub(super) fn failed(&self, node: NodeId, reason: Dropped) {
+    pub(super) fn failed(&self, node: NodeId, failure: &Failure) {
         let now = Instant::now();
         for session in self.sessions.read().iter() {
-            session.core.lock().failed(node, reason, now);
+            session.core.lock().failed(node, failure.clone(), now);
             session.wake.notify_one();
         }
     }

@@ -63,6 +63,7 @@ pub(crate) struct Metrics {
     pub(crate) stalled: Counter,
     pub(crate) sessions: Gauge,
     pub(crate) announced: Gauge,
+    waiting: Gauge,
 }
 
 impl Metrics {
@@ -85,6 +86,8 @@ impl Metrics {
         let help = "Nodes dropped because they did not read answers in time";
         registry.register("stalled_readers", help, metrics.stalled.clone());
         registry.register("sessions", "Sessions under way", metrics.sessions.clone());
+        let help = "Wants of other nodes that are to be answered, or wait for their block";
+        registry.register("waiting_wants", help, metrics.waiting.clone());
         let help = "Roots announced to the DHT";
         registry.register("announced", help, metrics.announced.clone());
         metrics
@@ -98,6 +101,12 @@ impl Metrics {
         let way = Directed { direction };
         self.blocks.get_or_create(&way).inc();
         self.bytes.get_or_create(&way).inc_by(bytes as u64);
+    }
+
+    /// The wants of a ledger changed in number.
+    pub(crate) fn waiting(&self, before: usize, after: usize) {
+        let number = |wants: usize| i64::try_from(wants).unwrap_or(i64::MAX);
+        self.waiting.inc_by(number(after) - number(before));
     }
 
     pub(crate) fn want(&self, outcome: Outcome) {

@@ -7,13 +7,15 @@ use peerwork_identity::NodeId;
 use peerwork_net::{Network, Stream, error::OpenError};
 use tokio::{
     io::AsyncWriteExt as _,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::wire::{Outgoing, PROTOCOL};
 
 /// Bytes that have to be taken within the deadline.
 const STEP_BYTES: usize = 64 * 1024;
+/// The slowest reader in bytes a second, as in kubo: a message of 1 MiB may take a minute and a half.
+const RATE_MIN: f64 = 12_500.0;
 /// How long opening a stream may take.
 const OPEN: Duration = Duration::from_secs(10);
 
@@ -63,8 +65,10 @@ impl Outbox {
     }
 
     async fn write(&mut self, mut stream: Stream, pieces: &[Bytes]) -> Result<(), SendError> {
+        let end = Instant::now() + whole(self.deadline, pieces.iter().map(Bytes::len).sum());
         for step in pieces.iter().flat_map(|piece| piece.chunks(STEP_BYTES)) {
-            let written = timeout(self.deadline, stream.write_all(step)).await;
+            let deadline = end.min(Instant::now() + self.deadline);
+            let written = timeout_at(deadline, stream.write_all(step)).await;
             written.map_err(|_| SendError::Stalled)??;
         }
         let flushed = timeout(self.deadline, stream.flush()).await;
@@ -79,5 +83,28 @@ impl Outbox {
             // A reader that does not take the end gets a reset.
             let _ = timeout(self.deadline, stream.shutdown()).await;
         }
+    }
+}
+
+/// How long a message of `len` bytes may take, whose reader may take nothing for `deadline`.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a message is far shorter than 2^52 bytes"
+)]
+fn whole(deadline: Duration, len: usize) -> Duration {
+    deadline + Duration::from_secs_f64(len as f64 / RATE_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader of 64 KiB every ten seconds would hold a message of 3 MiB for eight minutes.
+    #[test]
+    fn a_reader_that_takes_a_little_now_and_then_does_not_hold_a_message_for_long() {
+        let deadline = Duration::from_secs(10);
+        assert_eq!(whole(deadline, 0), deadline);
+        assert_eq!(whole(deadline, 1_000_000), Duration::from_secs(90));
+        assert!(whole(deadline, 3 << 20) < Duration::from_secs(300));
     }
 }

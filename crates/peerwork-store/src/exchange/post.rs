@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    error::Dropped,
+    error::{Dropped, Failure},
     outbox::{Outbox, SendError},
     wire::{Entry, Message, Outgoing},
 };
@@ -32,7 +32,7 @@ pub(crate) struct Post {
 struct Shared {
     network: Network,
     deadline: Duration,
-    failures: mpsc::Sender<(NodeId, Dropped)>,
+    failures: mpsc::Sender<(NodeId, Failure)>,
     tasks: TaskTracker,
     stop: CancellationToken,
     recipients: Mutex<HashMap<NodeId, Arc<Recipient>>>,
@@ -50,7 +50,7 @@ impl Post {
     pub(super) fn new(
         network: Network,
         deadline: Duration,
-        failures: mpsc::Sender<(NodeId, Dropped)>,
+        failures: mpsc::Sender<(NodeId, Failure)>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -71,7 +71,7 @@ impl Post {
         if let Some(recipient) = recipients.get(&node) {
             let mut waiting = recipient.waiting.lock();
             if waiting.len() + entries.len() > WAITING_MAX {
-                self.shared.fail(node, Dropped::Silent);
+                self.shared.fail(node, Dropped::Silent.into());
                 return;
             }
             waiting.append(&mut entries);
@@ -92,8 +92,8 @@ impl Post {
 }
 
 impl Shared {
-    fn fail(&self, node: NodeId, reason: Dropped) {
-        if self.failures.try_send((node, reason)).is_err() {
+    fn fail(&self, node: NodeId, failure: Failure) {
+        if self.failures.try_send((node, failure)).is_err() {
             tracing::debug!(%node, "a failure was not noted: too many wait");
         }
     }
@@ -120,7 +120,7 @@ impl Shared {
             if let Err(error) = outbox.send(message).await {
                 tracing::debug!(%node, %error, "wants were not sent");
                 self.recipients.lock().remove(&node);
-                self.fail(node, reason(&error));
+                self.fail(node, Failure::with(reason(&error), &error));
                 return;
             }
         }
@@ -141,6 +141,7 @@ fn reason(error: &SendError) -> Dropped {
     match error {
         SendError::Open(OpenError::Unsupported) => Dropped::Unsupported,
         SendError::Open(OpenError::NotConnected) => Dropped::Unreachable,
+        SendError::Open(OpenError::Busy | OpenError::Congested) => Dropped::Refused,
         SendError::Stalled => Dropped::Silent,
         SendError::Open(_) | SendError::Write(_) => Dropped::Failed,
     }

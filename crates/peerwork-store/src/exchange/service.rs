@@ -20,14 +20,15 @@ use tokio_util::{
 use super::{
     announcer::{self, Announcer},
     config::ExchangeConfig,
-    error::{Dropped, FetchError},
-    fetch::{self, FetchOptions, FetchProgress, Fetched},
+    error::{Dropped, Failure, FetchError},
+    fetch::{self, FetchEvent, FetchOptions, Fetched},
     figures::{Figures, NodeFigures},
     inbound::Inbound,
     metrics::Metrics,
     post::Post,
     prefix::Key,
     providers::Providers,
+    room::Room,
     server::{self, Server},
     session::{Around, Session, WeakSession, speaks},
     wire::PROTOCOL,
@@ -106,6 +107,7 @@ impl Exchange {
             sessions: RwLock::default(),
             ended: Mutex::default(),
             server,
+            room: Room::new(),
             metrics: metrics.clone(),
             figures: Arc::clone(&figures),
         });
@@ -152,7 +154,7 @@ impl Exchange {
         Ok(exchange)
     }
 
-    fn spawn_tasks(&self, failed: mpsc::Receiver<(NodeId, Dropped)>) {
+    fn spawn_tasks(&self, failed: mpsc::Receiver<(NodeId, Failure)>) {
         let parts = &self.parts;
         let watch = watch(parts.network.clone(), Arc::clone(&parts.inbound), failed);
         self.spawn(watch);
@@ -226,13 +228,13 @@ impl Exchange {
         &self,
         root: Cid,
         options: FetchOptions,
-        mut progress: impl FnMut(FetchProgress) + Send,
+        mut on: impl FnMut(FetchEvent) + Send,
     ) -> Result<Fetched, FetchError> {
         let session = self.session(root, options.named);
         if let Some(patience) = options.patience {
             session.set_patience(patience);
         }
-        fetch::fetch(session, options.limits, &mut progress).await
+        fetch::fetch(session, options.limits, &mut on).await
     }
 
     /// Announces a root beside the pins, which are announced by themselves; false when 65,536 roots are
@@ -291,13 +293,13 @@ fn announcer(
 async fn watch(
     network: Network,
     inbound: Arc<Inbound>,
-    mut failed: mpsc::Receiver<(NodeId, Dropped)>,
+    mut failed: mpsc::Receiver<(NodeId, Failure)>,
 ) {
     let mut events = network.events();
     loop {
         tokio::select! {
             biased;
-            Some((node, reason)) = failed.recv() => inbound.failed(node, reason),
+            Some((node, failure)) = failed.recv() => inbound.failed(node, &failure),
             event = events.recv() => match event {
                 Ok(Event::Identified(node)) => {
                     if network.peer(node).is_some_and(|info| speaks(&info)) {
@@ -306,7 +308,7 @@ async fn watch(
                 }
                 Ok(Event::Disconnected(node)) => {
                     inbound.server.disconnected(node);
-                    inbound.failed(node, Dropped::Failed);
+                    inbound.failed(node, &Dropped::Failed.into());
                 }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => {

@@ -41,58 +41,76 @@ pub(crate) enum NodeOrFolder {
     Node(Connection, PathBuf),
     /// The data directory that the settings name, with which no node runs.
     Folder(PathBuf),
+    /// A node was found and did not answer then: it starts or stops, or is overloaded.
+    Unsettled(anyhow::Error),
 }
 
 /// Connects to the node that the settings in `resolved` name, or to the only running node, for calls with
 /// streams. Where no node runs, gives the data directory.
 ///
 /// # Errors
-/// When a node is named that does not answer, or several run and none is named.
+/// When a node is named by its address and does not answer, or several run and none is named.
 pub(crate) async fn node_or_folder<F>(resolved: &Resolved<F>) -> anyhow::Result<NodeOrFolder> {
     let folder = resolved.data_dir.clone();
     let named = resolved.global.grpc_address.as_deref();
-    let found = match named.is_some_and(can_be_asked) {
-        true => find(resolved).await?,
-        false => match runs_somewhere(resolved).await? {
-            Some(found) => found,
-            None => return Ok(NodeOrFolder::Folder(folder)),
-        },
+    if named.is_some_and(can_be_asked) {
+        return connected(find(resolved).await?).await;
+    }
+    let found = match runs_somewhere(resolved).await? {
+        Looked::Runs(found) => found,
+        Looked::Nothing => return Ok(NodeOrFolder::Folder(folder)),
+        Looked::Unclear(error) => return Ok(NodeOrFolder::Unsettled(error)),
     };
+    // The node was there a moment ago: where it is gone, it stops.
+    Ok(connected(found)
+        .await
+        .unwrap_or_else(NodeOrFolder::Unsettled))
+}
+
+/// Connects to a node for calls with streams.
+async fn connected(found: Found) -> anyhow::Result<NodeOrFolder> {
     let (_, at) = reached(found).await?;
     let token = probe::token_for(&at.address, &at.data_dir)?;
     let connected = operator::connect_for_streams(&at.address, token.as_ref(), DEADLINE).await?;
     Ok(NodeOrFolder::Node(connected, at.data_dir))
 }
 
-/// The node that runs with the data directory that the settings name, or the only one that runs; `None` where
-/// none does.
-async fn runs_somewhere<F>(resolved: &Resolved<F>) -> anyhow::Result<Option<Found>> {
+/// The result of looking for a running node.
+enum Looked {
+    Runs(Found),
+    Nothing,
+    /// The program at the node's address may be the node, and did not answer as one.
+    Unclear(anyhow::Error),
+}
+
+/// Looks for the node that runs with the data directory that the settings name, or for the only one that runs.
+async fn runs_somewhere<F>(resolved: &Resolved<F>) -> anyhow::Result<Looked> {
     let data_dir = resolved.data_dir.clone();
     if resolved.data_dir_is_default {
         let all = nodes::running(&data_dir).await;
         if all.is_empty() {
-            return Ok(None);
+            return Ok(Looked::Nothing);
         }
         let Running { data_dir, node, .. } = nodes::only(all).await?;
-        return Found::of_node(data_dir, node).map(Some);
+        return Found::of_node(data_dir, node).map(Looked::Runs);
     }
     let running = RuntimeFile::load(&data_dir).with_context(|| {
         let shown = data_dir.display();
         format!("cannot read what a running node left in {shown}")
     })?;
     let Some(node) = running.filter(|node| node.may_be_asked(&data_dir)) else {
-        return Ok(None);
+        return Ok(Looked::Nothing);
     };
     let Some(at) = node.grpc else {
         // The lock of the directory tells whether that node still runs.
-        return Ok(None);
+        return Ok(Looked::Nothing);
     };
     match probe(&reachable(at).to_string(), &data_dir, DEADLINE).await? {
         Probed::Node(status, _) if status.node_id == node.node_id => {
-            Found::of_node(data_dir, node).map(Some)
+            Found::of_node(data_dir, node).map(Looked::Runs)
         }
-        Probed::Node(..) | Probed::Nothing(_) | Probed::Other(_) => Ok(None),
-        Probed::Unclear(error) => Err(error),
+        Probed::Node(..) | Probed::Nothing(_) | Probed::Other(_) => Ok(Looked::Nothing),
+        Probed::Unclear(error) => Ok(Looked::Unclear(error)),
     }
 }
 

@@ -20,7 +20,7 @@ use peerwork_listener::Bound;
 use peerwork_net::Network;
 use peerwork_tunnel::{Edge, Ingress, connect::Connector, ingress};
 use prometheus_client::registry::Registry;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     certificate, error::StartError, events::EventPump, gateway, network_file, parts, stack::Stack,
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     Addresses, Config, access,
-    data_dir::DataDir,
+    data_dir::{DataDir, DataDirError},
     front::{FrontSide, Listeners, Shape},
     operate::{self, About, Dials, TunnelCount},
     routes::DirectoryRoutes,
@@ -38,6 +38,9 @@ use crate::{
 
 /// The total deadline of stopping all parts.
 pub(super) const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a start waits for a command that holds the data directory for a moment.
+const LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// The deadlines of the parts' stops. Their sum along the stack stays within [`STOP_DEADLINE`], so that
 /// no part uses up the time of another.
@@ -106,7 +109,7 @@ struct Core {
 impl Starting<'_> {
     async fn run(&mut self) -> Result<Handles, StartError> {
         install_crypto_provider();
-        let data_dir = self.data_dir()?;
+        let data_dir = self.data_dir().await?;
         let ports = self.ports().await?;
         certificate::provide(&mut self.config, data_dir.as_deref())?;
         let front_at = ports.front.as_ref().map(Bound::address);
@@ -165,11 +168,11 @@ impl Starting<'_> {
         })
     }
 
-    fn data_dir(&mut self) -> Result<Option<Arc<DataDir>>, StartError> {
+    async fn data_dir(&mut self) -> Result<Option<Arc<DataDir>>, StartError> {
         let Some(path) = &self.config.data_dir else {
             return Ok(None);
         };
-        let data_dir = Arc::new(DataDir::take(path)?);
+        let data_dir = Arc::new(taken(path).await?);
         let held = Arc::clone(&data_dir);
         self.stack
             .push("data directory", deadline::AT_ONCE, move || async move {
@@ -434,4 +437,17 @@ impl Starting<'_> {
 /// itself. A second call has no effect.
 pub(crate) fn install_crypto_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Takes a data directory. Commands that look whether a node runs hold it for a moment.
+async fn taken(path: &std::path::Path) -> Result<DataDir, DataDirError> {
+    let end = Instant::now() + LOOKED_AT;
+    loop {
+        match DataDir::take(path) {
+            Err(DataDirError::InUse(_)) if Instant::now() < end => {
+                sleep(Duration::from_millis(20)).await;
+            }
+            taken => return taken,
+        }
+    }
 }

@@ -1,7 +1,13 @@
 //! A kubo daemon beside the other sources of blocks (`--ipfs-api`): the first who has a block gives it, and
 //! the block is kept in the store.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use cid::Cid;
@@ -12,22 +18,40 @@ use peerwork_store::{
     rpc::{ApiAddress, KuboApi},
 };
 
+use super::delivery::{Delivery, Place};
+
 /// The store, and then a daemon and perhaps other nodes at the same time.
 pub(super) struct WithKubo {
     store: Store,
+    address: ApiAddress,
     kubo: KuboApi,
     nodes: Option<Arc<dyn Source>>,
     /// Keeps the blocks that the daemon gave from eviction.
     writer: Mutex<Option<Writer>>,
+    /// The blocks and bytes that the daemon gave.
+    blocks: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl WithKubo {
     pub(super) fn new(api: &ApiAddress, store: &Store, nodes: Option<Arc<dyn Source>>) -> Self {
         Self {
             store: store.clone(),
+            address: api.clone(),
             kubo: KuboApi::new(api.clone()),
             nodes,
             writer: Mutex::new(Some(store.writer())),
+            blocks: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// The blocks that the daemon gave.
+    pub(super) fn delivery(&self) -> Delivery {
+        Delivery {
+            place: Place::Daemon(self.address.clone()),
+            blocks: self.blocks.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -58,6 +82,9 @@ impl WithKubo {
                     reason: error.to_string(),
                 })?;
         }
+        self.blocks.fetch_add(1, Ordering::Relaxed);
+        let bytes = block.data().len() as u64;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(block)
     }
 

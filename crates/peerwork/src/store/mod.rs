@@ -7,23 +7,36 @@
 //!  peerwork store … without a node ─▶ offline::OfflineStore (the same folder, which one process holds)
 //! ```
 
+mod delivery;
 mod kubo;
 mod offer;
 pub mod offline;
 mod part;
 mod providers;
+mod reading;
 
-pub use self::part::OpenError;
-pub(crate) use self::part::{Opened, Part, Parts};
+use peerwork_store::{BlockName, Verified};
 
-/// The findings of a verification as texts for people, each with its block.
+pub(crate) use self::part::{Brought, Opened, Part, Parts};
+pub use self::{
+    delivery::{Delivery, Place},
+    part::OpenError,
+    reading::Reading,
+};
+
+/// The findings of a verification as texts for people, each with its block where its CID is known.
 #[must_use]
-pub fn findings(verified: &peerwork_store::Verified) -> Vec<(cid::Cid, String)> {
-    let damaged = verified.damaged.iter();
-    let damaged = damaged.map(|cid| (*cid, format!("block {cid} is damaged")));
+pub fn findings(verified: &Verified) -> Vec<(Option<cid::Cid>, String)> {
+    let damaged = verified.damaged.iter().map(|name| {
+        let cid = match name {
+            BlockName::Cid(cid) => Some(*cid),
+            BlockName::Hash(_) => None,
+        };
+        (cid, format!("block {name} is damaged"))
+    });
     let broken = verified.broken_pins.iter().map(|(pin, missing)| {
         let text = format!("the pin {} lacks block {missing}", pin.cid);
-        (*missing, text)
+        (Some(*missing), text)
     });
     damaged.chain(broken).collect()
 }

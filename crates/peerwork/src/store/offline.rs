@@ -1,15 +1,15 @@
 //! The content store of a data directory whose node does not run.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use cid::Cid;
 use peerwork_store::{
-    Block, Source, Store, StoreError,
+    Block, Store,
     dag::{Limits, WalkError, walk},
     rpc::ApiAddress,
 };
 
-use super::kubo::WithKubo;
+use super::reading::Reading;
 use crate::{
     DataDirError, config,
     data_dir::{DataDir, has_lock_file},
@@ -24,26 +24,6 @@ pub enum OfflineError {
     /// Another program uses the store, the store is damaged, or its files could not be read.
     #[error(transparent)]
     Open(#[from] peerwork_store::OpenError),
-}
-
-/// The blocks that a daemon gave. They are kept from eviction and collection until the value is dropped.
-#[must_use]
-pub struct Fetched(Option<Arc<WithKubo>>);
-
-impl std::fmt::Debug for Fetched {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Fetched").field(&self.0.is_some()).finish()
-    }
-}
-
-impl Fetched {
-    /// Makes the blocks durable. Blocks the thread.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the disk fails.
-    pub fn commit(&self) -> Result<(), StoreError> {
-        self.0.as_ref().map_or(Ok(()), |source| source.commit())
-    }
 }
 
 /// An open store, with the locks that keep nodes and other programs away.
@@ -74,17 +54,16 @@ impl OfflineStore {
         Ok(Self { store, ipfs_api })
     }
 
-    /// The store, and a kubo daemon where the settings name one.
+    /// The blocks of the store below `root`, and of a kubo daemon where the settings name one. They stay in
+    /// the store as long as the value lives.
     #[must_use]
-    pub fn source(&self) -> Arc<dyn Source> {
-        match &self.ipfs_api {
-            None => Arc::new(self.store.clone()),
-            Some(api) => Arc::new(WithKubo::new(api, &self.store, None)),
-        }
+    pub fn read(&self, root: &Cid) -> Reading {
+        Reading::new(&self.store, root, self.ipfs_api.as_ref(), None)
     }
 
     /// Fetches the blocks below `root` that the store lacks from the kubo daemon of the settings; without a daemon
-    /// nothing is fetched. `on` hears the bytes of each block below the root, wherever it came from.
+    /// nothing is fetched, and the result is `None`. `on` hears the bytes of each block below the root, wherever
+    /// it came from.
     ///
     /// # Errors
     /// [`WalkError`] when a block cannot be had; those that came stay until they are evicted.
@@ -92,15 +71,14 @@ impl OfflineStore {
         &self,
         root: Cid,
         mut on: impl FnMut(u64) + Send,
-    ) -> Result<Fetched, WalkError> {
-        let Some(api) = &self.ipfs_api else {
-            return Ok(Fetched(None));
-        };
-        let source = Arc::new(WithKubo::new(api, &self.store, None));
-        let walked = Arc::clone(&source) as Arc<dyn Source>;
+    ) -> Result<Option<Reading>, WalkError> {
+        if self.ipfs_api.is_none() {
+            return Ok(None);
+        }
+        let reading = self.read(&root);
         let on = |block: &Block| on(block.data().len() as u64);
-        walk(walked, root, Limits::default(), on).await?;
-        Ok(Fetched(Some(source)))
+        walk(reading.source(), root, Limits::default(), on).await?;
+        Ok(Some(reading))
     }
 
     /// The store. It must not be used after this value is dropped.

@@ -12,18 +12,18 @@ use peerwork_directory::Directory;
 use peerwork_identity::{NodeAddress, NodeId};
 use peerwork_net::{Network, error::ServeError};
 use peerwork_store::{
-    Exchange, ExchangeConfig, Source, Store,
+    Exchange, ExchangeConfig, Store,
     dag::{Limits, walk},
-    exchange::{FetchError, FetchOptions, FetchProgress, Fetched},
+    exchange::{FetchError, FetchEvent, FetchOptions, FetchProgress, Fetched, ProviderReport},
     rpc::ApiAddress,
 };
 use peerwork_tunnel::connect::Connector;
 use tokio::{
-    sync::Mutex as AsyncMutex,
+    sync::{Mutex as AsyncMutex, broadcast},
     time::{Instant, sleep},
 };
 
-use super::{kubo::WithKubo, offer::StoreOffer, providers::Found};
+use super::{delivery::Delivery, offer::StoreOffer, providers::Found, reading::Reading};
 use crate::{config, data_dir::DataDir, tasks::Tasks};
 
 /// How long a node that a caller names by its address may take to answer.
@@ -239,12 +239,9 @@ async fn offer(directory: Directory, store: Store) {
 
 impl Opened {
     /// A source of the blocks below `root`: the store, and then other nodes, those in `named` first.
-    pub(crate) fn session(&self, root: &Cid, named: Vec<NodeId>) -> Arc<dyn Source> {
-        let nodes = Arc::new(self.exchange.session(*root, named));
-        match &self.ipfs_api {
-            None => nodes,
-            Some(api) => Arc::new(WithKubo::new(api, &self.store, Some(nodes))),
-        }
+    pub(crate) fn read(&self, root: &Cid, named: Vec<NodeId>) -> Reading {
+        let nodes = self.exchange.session(*root, named);
+        Reading::new(&self.store, root, self.ipfs_api.as_ref(), Some(nodes))
     }
 
     /// Brings the DAG below `root` into the store, durably: of a kubo daemon what it has, and the rest of
@@ -256,46 +253,15 @@ impl Opened {
         &self,
         root: Cid,
         options: FetchOptions,
-        progress: impl Fn(FetchProgress) + Send,
-    ) -> Result<Fetched, FetchError> {
-        // Kept until the fetch has seen that all is here.
-        let of_daemon = match &self.ipfs_api {
-            None => None,
-            Some(api) => Some(self.of_daemon(api, root, &options, &progress).await?),
-        };
-        let fetched = self.exchange.fetch(root, options, progress).await;
-        drop(of_daemon);
-        fetched
-    }
-
-    async fn of_daemon(
-        &self,
-        api: &ApiAddress,
-        root: Cid,
-        options: &FetchOptions,
-        progress: &(impl Fn(FetchProgress) + Send),
-    ) -> Result<Arc<WithKubo>, FetchError> {
-        let nodes = Arc::new(self.exchange.session(root, options.named.clone()));
-        let source = Arc::new(WithKubo::new(api, &self.store, Some(nodes)));
-        let mut at = FetchProgress::default();
-        let walking = walk(
-            Arc::clone(&source) as Arc<dyn Source>,
-            root,
-            Limits::default(),
-            |block| {
-                at.blocks += 1;
-                at.bytes += block.data().len() as u64;
-                progress(at);
-            },
-        );
-        if let Err(error) = walking.await {
-            // The fetch from other nodes says what is wrong.
-            tracing::debug!(%root, %error, "a walk with the daemon ended early");
+        on: impl Fn(FetchEvent) + Send,
+    ) -> Result<Brought, FetchError> {
+        // Kept until the fetch has seen that all is here; the session of both counts what nodes gave.
+        let reading = self.read(&root, options.named.clone());
+        if reading.daemon().is_some() {
+            of_daemon(&reading, root, &on).await?;
         }
-        let committing = Arc::clone(&source);
-        let committed = tokio::task::spawn_blocking(move || committing.commit()).await;
-        committed.map_err(|_| FetchError::Stopped)??;
-        Ok(source)
+        let fetched = self.exchange.fetch(root, options, on).await?;
+        Ok(Brought { fetched, reading })
     }
 
     /// The nodes that a caller names by their ids or their full multiaddresses; a node that is named by an
@@ -322,4 +288,58 @@ impl Opened {
         }
         Ok(named)
     }
+}
+
+/// A DAG that was brought into the store, whose blocks are kept as long as the value lives.
+pub(crate) struct Brought {
+    pub(crate) fetched: Fetched,
+    reading: Reading,
+}
+
+impl Brought {
+    /// The places from which blocks came.
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        self.reading.deliveries()
+    }
+}
+
+/// Brings what a daemon and other nodes have of a DAG into the store, durably. An early end is no error: the
+/// fetch from other nodes says what is wrong.
+async fn of_daemon(
+    reading: &Reading,
+    root: Cid,
+    on: &(impl Fn(FetchEvent) + Send),
+) -> Result<(), FetchError> {
+    let Some(daemon) = reading.daemon() else {
+        return Ok(());
+    };
+    let mut at = FetchProgress::default();
+    let walking = walk(reading.source(), root, Limits::default(), |block| {
+        at.blocks += 1;
+        at.bytes += block.data().len() as u64;
+        at.providers = reading.deliveries().len() as u64;
+        on(FetchEvent::Progress(at));
+    });
+    let mut walking = std::pin::pin!(walking);
+    let mut drops = reading.drops();
+    let walked = loop {
+        tokio::select! {
+            biased;
+            walked = &mut walking => break walked,
+            Some(dropped) = next_drop(&mut drops) => on(FetchEvent::Dropped(dropped)),
+        }
+    };
+    if let Err(error) = walked {
+        tracing::debug!(%root, %error, "a walk with the daemon ended early");
+    }
+    let daemon = Arc::clone(daemon);
+    let committed = tokio::task::spawn_blocking(move || daemon.commit()).await;
+    Ok(committed.map_err(|_| FetchError::Stopped)??)
+}
+
+/// The next node that is left alone; `None` where none is asked, or very many were dropped at once.
+async fn next_drop(
+    drops: &mut Option<broadcast::Receiver<ProviderReport>>,
+) -> Option<ProviderReport> {
+    drops.as_mut()?.recv().await.ok()
 }

@@ -55,6 +55,9 @@ const LOOKUPS_MAX: usize = 256;
 /// A message is sent when it has so many bytes, or fewer on a slow connection.
 const MESSAGE_BYTES: usize = 1 << 20;
 const MESSAGE_BYTES_MIN: usize = 64 << 10;
+/// The first message is of this size, because the node's speed is not known yet: a node that reads slowly holds
+/// the room for so long.
+const FIRST_MESSAGE_BYTES: usize = 256 << 10;
 /// The largest message: the last block may begin just below [`MESSAGE_BYTES`].
 pub(crate) const MESSAGE_BYTES_MOST: usize = MESSAGE_BYTES + BLOCK_BYTES_MAX;
 /// A stream on which nothing was sent for so long is ended. Helia resets such streams after ten seconds.
@@ -65,15 +68,10 @@ pub(crate) struct Server {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) config: ExchangeConfig,
-    pub(crate) network: Network,
-    pub(crate) store: Store,
-    pub(crate) metrics: Metrics,
-    pub(crate) figures: Arc<Figures>,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
-    pub(crate) bytes: Arc<Semaphore>,
+struct Shared {
+    parts: Parts,
+    /// The bytes of blocks that may be under way.
+    bytes: Arc<Semaphore>,
     nodes: Mutex<HashMap<NodeId, Arc<Node>>>,
     wants: AtomicUsize,
 }
@@ -90,6 +88,15 @@ struct State {
     ledger: Ledger,
     /// Whether a task answers the wants.
     running: bool,
+    /// Whether the node was forgotten: nothing may be counted for it any more.
+    gone: bool,
+}
+
+impl State {
+    /// Whether there is nothing to remember of the node.
+    fn is_empty(&self) -> bool {
+        self.ledger.len() == 0 && self.ledger.is_idle() && !self.running
+    }
 }
 
 /// A message with its share of the bytes under way.
@@ -127,13 +134,7 @@ impl Server {
         let bytes = parts.config.queued_bytes_max.max(MESSAGE_BYTES_MOST);
         let shared = Shared {
             bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
-            config: parts.config,
-            network: parts.network,
-            store: parts.store,
-            metrics: parts.metrics,
-            figures: parts.figures,
-            tasks: parts.tasks,
-            stop: parts.stop,
+            parts,
             nodes: Mutex::default(),
             wants: AtomicUsize::new(0),
         };
@@ -142,17 +143,31 @@ impl Server {
     }
 
     /// Takes a node's wantlist.
-    pub(crate) fn wants(&self, node: NodeId, list: &Wantlist) {
+    pub(crate) fn wants(&self, id: NodeId, list: &Wantlist) {
         let shared = &self.shared;
-        let Some(node) = shared.node(node) else {
+        while let Some(node) = shared.node(id) {
+            let mut state = node.state.lock();
+            // The node was forgotten between both locks: it gets an entry again.
+            if state.gone {
+                continue;
+            }
+            self.apply(&node, &mut state, list);
+            let is_empty = state.is_empty();
+            drop(state);
+            if is_empty {
+                shared.forget_empty(&node);
+            }
             return;
-        };
-        let mut state = node.state.lock();
+        }
+    }
+
+    fn apply(&self, node: &Arc<Node>, state: &mut State, list: &Wantlist) {
+        let shared = &self.shared;
         let refused = shared.changing(&mut state.ledger, |ledger, room| ledger.apply(list, room));
         for _ in 0..refused {
-            shared.metrics.want(Outcome::Refused);
+            shared.parts.metrics.want(Outcome::Refused);
         }
-        shared.wake(&node, &mut state);
+        shared.wake(node, state);
     }
 
     /// Blocks have come into the store: answers the wants that waited for them.
@@ -177,15 +192,16 @@ impl Server {
 
     /// Looks the remembered wants up again, until the exchange stops.
     pub(crate) async fn look_up_again(&self) {
-        let mut ticks = tokio::time::interval(self.shared.config.lookup_interval);
+        let mut ticks = tokio::time::interval(self.shared.parts.config.lookup_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.shared.forget_useless();
             let waiting = self.shared.remembered();
             if waiting.is_empty() {
                 continue;
             }
-            let store = self.shared.store.clone();
+            let store = self.shared.parts.store.clone();
             let found = spawn_blocking(move || {
                 let here = |cid: &Cid| matches!(store.size_of(cid), Ok(Some(_)));
                 let found = waiting.into_iter().filter(here);
@@ -225,18 +241,21 @@ impl Shared {
         let result = change(ledger, room);
         self.wants.fetch_add(ledger.len(), Ordering::Relaxed);
         self.wants.fetch_sub(before, Ordering::Relaxed);
+        self.parts.metrics.waiting(before, ledger.len());
         result
     }
 
     fn wake(self: &Arc<Self>, node: &Arc<Node>, state: &mut State) {
-        if state.ledger.is_idle() || self.stop.is_cancelled() {
+        if state.ledger.is_idle() || self.parts.stop.is_cancelled() {
             return;
         }
         if !state.running {
             state.running = true;
             let answering = answer(Arc::clone(self), Arc::clone(node));
-            let stop = self.stop.clone();
-            self.tasks.spawn(stop.run_until_cancelled_owned(answering));
+            let stop = self.parts.stop.clone();
+            self.parts
+                .tasks
+                .spawn(stop.run_until_cancelled_owned(answering));
         }
         node.wake.notify_one();
     }
@@ -246,9 +265,35 @@ impl Shared {
             return;
         };
         let mut state = node.state.lock();
+        state.gone = true;
         self.changing(&mut state.ledger, |ledger, _| *ledger = Ledger::default());
         drop(state);
         node.wake.notify_one();
+    }
+
+    /// Forgets a node of which there is nothing to remember: a message of cancels alone leaves none.
+    fn forget_empty(&self, node: &Arc<Node>) {
+        let mut nodes = self.nodes.lock();
+        let mut state = node.state.lock();
+        let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
+        if state.is_empty() && same {
+            state.gone = true;
+            nodes.remove(&node.id);
+        }
+    }
+
+    /// Forgets the nodes whose last want was forgotten in time, and those whose last message was read after
+    /// their connection had ended.
+    fn forget_useless(&self) {
+        let nodes: Vec<_> = self.nodes.lock().values().cloned().collect();
+        for node in nodes {
+            let is_empty = node.state.lock().is_empty();
+            if self.parts.network.path(node.id).is_none() {
+                self.forget(node.id);
+            } else if is_empty {
+                self.forget_empty(&node);
+            }
+        }
     }
 
     fn remembered(&self) -> Vec<Cid> {
@@ -273,6 +318,7 @@ impl Shared {
         state.running = false;
         let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
         if state.ledger.len() == 0 && same {
+            state.gone = true;
             nodes.remove(&node.id);
         }
         true
@@ -281,10 +327,10 @@ impl Shared {
 
 /// Answers the wants of a node until there are none.
 async fn answer(shared: Arc<Shared>, node: Arc<Node>) {
-    let deadline = shared.config.write_timeout;
-    let mut outbox = Outbox::new(shared.network.clone(), node.id, deadline);
+    let deadline = shared.parts.config.write_timeout;
+    let mut outbox = Outbox::new(shared.parts.network.clone(), node.id, deadline);
     let mut size = Size {
-        bytes: MESSAGE_BYTES,
+        bytes: FIRST_MESSAGE_BYTES,
         lookups: LOOKUPS_MAX,
     };
     let mut ready: Option<Message> = None;
@@ -303,7 +349,7 @@ async fn answer(shared: Arc<Shared>, node: Arc<Node>) {
             Err(error) => {
                 tracing::debug!(node = %node.id, %error, "a node did not take its blocks");
                 if matches!(error, SendError::Stalled) {
-                    shared.metrics.stalled.inc();
+                    shared.parts.metrics.stalled.inc();
                 }
                 shared.forget(node.id);
                 return;
@@ -336,7 +382,10 @@ async fn send(
     let begun = Instant::now();
     outbox.send(message.outgoing).await?;
     let seconds = begun.elapsed().as_secs_f64().max(1e-6);
-    shared.figures.sent(node.id, message.blocks, message.bytes);
+    shared
+        .parts
+        .figures
+        .sent(node.id, message.blocks, message.bytes);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -362,8 +411,8 @@ async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, size: Size) -> Option<M
         let wants = shared.changing(&mut state.ledger, |ledger, _| ledger.take(size.lookups));
         (wants, refused)
     };
-    let store = shared.store.clone();
-    let (serve, metrics) = (shared.config.serve, shared.metrics.clone());
+    let store = shared.parts.store.clone();
+    let (serve, metrics) = (shared.parts.config.serve, shared.parts.metrics.clone());
     let reading = spawn_blocking(move || read(&store, wants, serve, size.bytes, &metrics));
     let mut reading = reading.await.unwrap_or_default();
     for cid in refused {
@@ -388,17 +437,21 @@ async fn prepare(shared: &Arc<Shared>, node: &Arc<Node>, size: Size) -> Option<M
 
 /// Puts the wants back that found no room in the message, and remembers those without a block.
 fn keep(shared: &Shared, node: &Node, reading: &mut Reading) {
-    let until = Instant::now() + shared.config.remembered;
+    let until = Instant::now() + shared.parts.config.remembered;
     let (left, missing) = (
         std::mem::take(&mut reading.left),
         std::mem::take(&mut reading.missing),
     );
     let mut state = node.state.lock();
+    // Wants that are counted for a forgotten node would stay counted for ever.
+    if state.gone {
+        return;
+    }
     shared.changing(&mut state.ledger, |ledger, _| {
         ledger.put_back(left);
         for want in missing {
             let kept = ledger.remember(want, until);
-            shared.metrics.want(match kept {
+            shared.parts.metrics.want(match kept {
                 true => Outcome::Remembered,
                 false => Outcome::Refused,
             });

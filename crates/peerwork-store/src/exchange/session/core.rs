@@ -15,8 +15,9 @@ use super::{
 };
 use crate::exchange::{
     config::ExchangeConfig,
-    error::{Asked, Dropped, FetchError},
+    error::{Asked, Dropped, FetchError, ProviderReport},
     prefix::Key,
+    received::Received,
     wire::{Entry, WantType},
 };
 
@@ -34,8 +35,8 @@ pub(super) enum Action {
     Connect(NodeId),
     /// Sends wants.
     Send(NodeId, Vec<Entry>),
-    /// A provider was dropped.
-    Dropped(NodeId, Dropped),
+    /// A provider was dropped for a reason.
+    Dropped(Dropped, ProviderReport),
 }
 
 /// Verified data, from the session's point of view.
@@ -47,17 +48,6 @@ pub(crate) enum Take {
     Duplicate,
     /// The node was never asked for the block.
     Unasked,
-}
-
-/// The figures of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Received {
-    /// Verified blocks that came from other nodes.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Bytes of blocks that came a second time.
-    pub duplicate_bytes: u64,
 }
 
 pub(crate) struct Core {
@@ -118,9 +108,9 @@ impl Core {
     }
 
     /// The nodes with their answers.
-    pub(crate) fn asked(&self) -> Asked {
+    pub(crate) fn asked(&self, now: Instant) -> Asked {
         let providers = self.providers.iter();
-        Asked(providers.map(|(node, p)| p.report(*node)).collect())
+        Asked(providers.map(|(node, p)| p.report(*node, now)).collect())
     }
 
     /// Whether the session takes a block of this hash from a node.
@@ -137,6 +127,12 @@ impl Core {
     /// Whether the node is a provider of this session.
     pub(crate) fn knows(&self, node: NodeId) -> bool {
         self.providers.contains_key(&node)
+    }
+
+    /// Whether the node is asked for blocks that it has not sent.
+    pub(crate) fn owed_by(&self, node: NodeId) -> bool {
+        let provider = self.providers.get(&node);
+        provider.is_some_and(|provider| provider.outstanding() > 0)
     }
 
     /// A verified block is in the store; gives those who wait for it.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cid::Cid;
 use peerwork_identity::NodeId;
-use peerwork_net::Network;
+use peerwork_net::{Network, PeerInfo};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
@@ -12,8 +12,14 @@ use tokio::{
 
 use super::{core::Action, inner::Inner};
 use crate::exchange::{
-    config::ExchangeConfig, error::Dropped, figures::Figures, metrics::Metrics, post::Post,
-    prefix::Key, providers::Providers,
+    config::ExchangeConfig,
+    error::{Dropped, Failure, seconds},
+    figures::Figures,
+    metrics::Metrics,
+    post::Post,
+    prefix::Key,
+    providers::Providers,
+    wire::PROTOCOL_NAME,
 };
 
 /// How often a session with wants looks for providers that are too slow.
@@ -31,9 +37,27 @@ pub(crate) struct Around {
     pub(crate) figures: Arc<Figures>,
 }
 
+impl Around {
+    /// The reason of a node's silence, where it is known: a stream is opened before the other side has agreed to
+    /// its protocol, so that only identify tells of a node without Bitswap. What identify told before may be
+    /// out of date, so that a node is asked all the same the first time.
+    fn speaks(&self, node: NodeId) -> Result<(), Failure> {
+        let info = self.network.peer(node);
+        match info.is_some_and(|info| !info.protocols.is_empty() && !speaks(&info)) {
+            true => Err(Dropped::Unsupported.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether a node says that it speaks Bitswap.
+pub(crate) fn speaks(info: &PeerInfo) -> bool {
+    info.protocols.iter().any(|name| name == PROTOCOL_NAME)
+}
+
 /// The end of a call of [`Providers`].
 enum Done {
-    Connected(NodeId, Result<(), Dropped>),
+    Connected(NodeId, Result<(), Failure>),
     Found(Vec<NodeId>),
 }
 
@@ -92,13 +116,14 @@ impl Driver {
             let (actions, ended) = core.poll(now);
             (actions, ended, core.wanted() > 0)
         };
+        // Drops are told before the error that they lead to.
+        for action in actions {
+            self.act(action);
+        }
         for (waiters, error) in ended {
             for waiter in waiters {
                 waiter.tell(Err(error.clone()));
             }
-        }
-        for action in actions {
-            self.act(action);
         }
         if wanting && !self.searching && now >= self.search {
             self.begin_search();
@@ -109,11 +134,13 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Send(node, entries) => self.around.post.send(node, entries),
-            Action::Dropped(node, reason) => {
-                let root = self.inner.root;
-                tracing::info!(%node, %root, %reason, "a provider was dropped");
+            Action::Dropped(reason, report) => {
+                let (root, node) = (self.inner.root, report.node);
+                tracing::info!(%node, %root, reason = report.told(), "a provider was dropped");
                 self.around.metrics.dropped(reason);
                 self.around.figures.dropped(node, reason);
+                // The report is lost where nobody listens.
+                let _ = self.inner.drops.send(report);
             }
             Action::Connect(node) => self.connect(node),
         }
@@ -127,13 +154,13 @@ impl Driver {
             }
             let call = timeout(around.config.call, around.providers.connect(node));
             let connected = match call.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(reason)) => {
-                    tracing::debug!(%node, %reason, "a provider is not reachable");
-                    Err(Dropped::Unreachable)
+                Ok(connected) => connected,
+                Err(_) => {
+                    let within = seconds(around.config.call);
+                    Err(format!("no connection came within {within}"))
                 }
-                Err(_) => Err(Dropped::Unreachable),
             };
+            let connected = connected.map_err(|words| Failure::with(Dropped::Unreachable, words));
             Done::Connected(node, connected)
         });
     }
@@ -156,7 +183,13 @@ impl Driver {
         let now = Instant::now();
         let mut core = self.inner.core.lock();
         match done {
-            Ok(Done::Connected(node, result)) => core.connected(node, now, result),
+            Ok(Done::Connected(node, result)) => {
+                let result = match result {
+                    Ok(()) if core.was_silent(node) => self.around.speaks(node),
+                    result => result,
+                };
+                core.connected(node, now, result);
+            }
             Ok(Done::Found(nodes)) => {
                 self.searching = false;
                 self.search = now + self.around.config.find_interval * self.pause;

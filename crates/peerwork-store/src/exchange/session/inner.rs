@@ -5,7 +5,10 @@ use std::collections::{HashSet, VecDeque};
 use cid::Cid;
 use parking_lot::Mutex;
 use peerwork_identity::NodeId;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, broadcast},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,11 +17,17 @@ use super::{
 };
 use crate::{
     Block, Sink as _, Writer,
-    exchange::{config::ExchangeConfig, error::FetchError, prefix::Key},
+    exchange::{
+        config::ExchangeConfig,
+        error::{FetchError, ProviderReport},
+        prefix::Key,
+    },
 };
 
 /// Keys of blocks that came lately: a want that was decided before is none then.
 const LATELY_MAX: usize = 4096;
+/// Dropped providers that wait to be told.
+const DROPS_MAX: usize = 64;
 
 /// Keys that came or ended lately.
 #[derive(Debug, Default)]
@@ -59,6 +68,8 @@ pub(crate) struct Inner {
     /// Keeps all that the session put and touched.
     pub(crate) writer: Mutex<Writer>,
     failed: Mutex<Option<FetchError>>,
+    /// Tells of providers that are dropped.
+    pub(super) drops: broadcast::Sender<ProviderReport>,
     pub(crate) wake: Notify,
     pub(crate) stop: CancellationToken,
 }
@@ -77,6 +88,7 @@ impl Inner {
             lately: Mutex::default(),
             writer: Mutex::new(writer),
             failed: Mutex::default(),
+            drops: broadcast::Sender::new(DROPS_MAX),
             wake: Notify::new(),
             stop,
         }

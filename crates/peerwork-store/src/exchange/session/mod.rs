@@ -21,19 +21,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cid::Cid;
 use peerwork_identity::NodeId;
-use tokio::{sync::oneshot, task::spawn_blocking, time::Instant};
+use tokio::{
+    sync::{broadcast, oneshot},
+    task::spawn_blocking,
+    time::Instant,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::core::Received;
 pub(crate) use self::{
-    driver::Around,
+    driver::{Around, speaks},
     inner::{Inner, Lately, Taken},
     wants::{Arrival, Waiter},
 };
 use super::{
-    error::{FetchError, ProviderReport},
+    error::{FetchError, ProviderReport, seconds},
     prefix::Key,
-    wire::PROTOCOL_NAME,
+    received::Received,
 };
 use crate::{Block, GetError, Hold, Source, Store};
 
@@ -122,7 +125,14 @@ impl Session {
     /// The nodes of this session, with each one's answer and figures.
     #[must_use]
     pub fn providers(&self) -> Vec<ProviderReport> {
-        self.handle.inner.core.lock().asked().0
+        self.handle.inner.core.lock().asked(Instant::now()).0
+    }
+
+    /// The providers that are dropped from here on, each with its reason. A receiver that falls more than
+    /// 64 behind misses the oldest; [`Session::providers`] has them all.
+    #[must_use]
+    pub fn drops(&self) -> broadcast::Receiver<ProviderReport> {
+        self.handle.inner.drops.subscribe()
     }
 
     /// The blocks that came from other nodes so far.
@@ -187,10 +197,15 @@ impl Source for Session {
             FetchError::Stalled {
                 cid,
                 patience,
+                received,
                 asked,
             } => GetError::TimedOut {
                 cid,
-                asked: format!("within {patience:?}; {asked}"),
+                asked: format!(
+                    "within {}, after {} bytes of others had come; {asked}",
+                    seconds(patience),
+                    received.bytes
+                ),
             },
             error => GetError::Failed {
                 cid: *cid,
@@ -220,9 +235,4 @@ impl Source for Session {
             inner.wake.notify_one();
         });
     }
-}
-
-/// Whether a node says that it speaks Bitswap.
-pub(crate) fn speaks(info: &peerwork_net::PeerInfo) -> bool {
-    info.protocols.iter().any(|name| name == PROTOCOL_NAME)
 }

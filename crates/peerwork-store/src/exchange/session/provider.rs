@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::window::Window;
 use crate::exchange::{
-    error::{Answer, Dropped, ProviderReport},
+    error::{Answer, Dropped, Failure, ProviderReport, QUIET_MIN},
     prefix::Key,
 };
 
@@ -55,9 +55,17 @@ pub(super) struct Provider {
     pub(super) window: Window,
     /// When anything came from the node for the last time, or when it got its first want.
     pub(super) heard: Instant,
+    /// When anything came from the node for the last time.
+    pub(super) came: Option<Instant>,
+    /// Since when the node owes an answer and has sent nothing.
+    quiet: Option<Instant>,
     blocks: u64,
     bytes: u64,
+    /// Whether a block came since the node was dropped for the last time.
+    gave: bool,
     reasons: Vec<Dropped>,
+    /// The words of the last failure.
+    words: Option<String>,
     /// The state of the queue of wants in which none was left that the node may have.
     pub(super) lacked_all_at: Option<u64>,
 }
@@ -74,9 +82,13 @@ impl Provider {
             recent_order: VecDeque::new(),
             window: Window::new(),
             heard: now,
+            came: None,
+            quiet: None,
             blocks: 0,
             bytes: 0,
+            gave: false,
             reasons: Vec::new(),
+            words: None,
             lacked_all_at: None,
         }
     }
@@ -111,8 +123,23 @@ impl Provider {
             self.window.begin(now);
             self.heard = now;
         }
+        self.quiet.get_or_insert(now);
         self.asked.insert(key, now);
         self.order.push_back((key, now));
+    }
+
+    /// The node is asked whether it has a block.
+    pub(super) fn probe(&mut self, key: Key, now: Instant) {
+        self.standing = Standing::Probing { key, since: now };
+        self.quiet.get_or_insert(now);
+        self.note_recent(key);
+    }
+
+    /// Anything came from the node.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.came = Some(now);
+        self.quiet = (!self.asked.is_empty()).then_some(now);
     }
 
     /// Ends a want; returns when it was asked.
@@ -183,7 +210,8 @@ impl Provider {
     pub(super) fn received(&mut self, bytes: u64, asked: Option<Instant>, now: Instant) {
         self.blocks += 1;
         self.bytes += bytes;
-        self.heard = now;
+        self.gave = true;
+        self.hear(now);
         if let Some(asked) = asked {
             let waited = now.saturating_duration_since(asked);
             self.window.received(now, bytes, waited);
@@ -195,37 +223,55 @@ impl Provider {
         self.blocks > 0 && !matches!(self.standing, Standing::Dropped { .. })
     }
 
-    pub(super) fn drop_for(&mut self, reason: Dropped, until: Instant) {
+    pub(super) fn was_silent(&self) -> bool {
+        self.blocks == 0 && self.reasons.last() == Some(&Dropped::Silent)
+    }
+
+    pub(super) fn drop_for(&mut self, failure: Failure, until: Instant) {
+        let Failure { reason, words } = failure;
         self.standing = Standing::Dropped { reason, until };
+        self.words = words;
+        self.gave = false;
         if self.reasons.len() == REASONS_MAX {
-            self.reasons.remove(0);
+            // Each reason stays that is not repeated: there are fewer of them than places.
+            let repeated = |at: &usize| self.reasons[at + 1..].contains(&self.reasons[*at]);
+            let first = (0..self.reasons.len()).find(repeated).unwrap_or(0);
+            self.reasons.remove(first);
         }
         self.reasons.push(reason);
     }
 
-    pub(super) fn report(&self, node: NodeId) -> ProviderReport {
-        // A node that was dropped and gave nothing since has its last reason as its answer.
-        let last = self.reasons.last().map(|reason| Answer::Dropped(*reason));
-        let waiting = || match self.blocks {
-            0 => last.unwrap_or(Answer::Waiting),
-            _ => Answer::Has,
-        };
-        let answer = match self.standing {
-            Standing::Known | Standing::Candidate | Standing::Connecting => {
-                last.unwrap_or(Answer::NotAsked)
-            }
-            Standing::Probing { .. } => waiting(),
-            Standing::Lacking { .. } => Answer::HasNot,
-            Standing::Good if self.blocks == 0 && self.asked.is_empty() => Answer::HasNot,
-            Standing::Good => waiting(),
-            Standing::Dropped { reason, .. } => Answer::Dropped(reason),
-        };
+    pub(super) fn report(&self, node: NodeId, now: Instant) -> ProviderReport {
+        let quiet = self.quiet.map(|since| now.saturating_duration_since(since));
         ProviderReport {
             node,
-            answer,
+            answer: self.answer(quiet.is_some_and(|quiet| quiet >= QUIET_MIN)),
             blocks: self.blocks,
             bytes: self.bytes,
             dropped: self.reasons.clone(),
+            quiet,
+            words: self.words.clone(),
+        }
+    }
+
+    fn answer(&self, quiet: bool) -> Answer {
+        // A node that was dropped and gave nothing since has its last reason as its answer.
+        let last = self.reasons.last().filter(|_| !self.gave);
+        let last = last.map(|reason| Answer::Dropped(*reason));
+        let waiting = || match self.blocks {
+            0 => Answer::Waiting,
+            _ if quiet && !self.asked.is_empty() => Answer::Stopped,
+            _ => Answer::Has,
+        };
+        match self.standing {
+            Standing::Known | Standing::Candidate | Standing::Connecting => match self.blocks {
+                0 => last.unwrap_or(Answer::NotAsked),
+                _ => last.unwrap_or(Answer::Has),
+            },
+            Standing::Lacking { .. } => Answer::HasNot,
+            Standing::Good if self.blocks == 0 && self.asked.is_empty() => Answer::HasNot,
+            Standing::Good | Standing::Probing { .. } => last.unwrap_or_else(waiting),
+            Standing::Dropped { reason, .. } => Answer::Dropped(reason),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     wants::Waiter,
 };
 use crate::exchange::{
-    error::{Dropped, FetchError},
+    error::{Dropped, Failure, FetchError},
     prefix::Key,
     wire::{Entry, WantType},
 };
@@ -54,7 +54,7 @@ impl Core {
     }
 
     /// A dial ended, or a node has connected by itself.
-    pub(crate) fn connected(&mut self, node: NodeId, now: Instant, result: Result<(), Dropped>) {
+    pub(crate) fn connected(&mut self, node: NodeId, now: Instant, result: Result<(), Failure>) {
         let Some(provider) = self.providers.get_mut(&node) else {
             return;
         };
@@ -65,38 +65,46 @@ impl Core {
                     false => Standing::Candidate,
                 };
             }
-            // A node that has connected again is asked again at once.
+            // A node that has connected again, or has told that it speaks Bitswap, is asked again at once.
             (
                 Ok(()),
                 Standing::Dropped {
-                    reason: Dropped::Failed | Dropped::Unreachable,
+                    reason: Dropped::Failed | Dropped::Unreachable | Dropped::Unsupported,
                     ..
                 },
             ) => provider.standing = Standing::Candidate,
-            (Err(reason), Standing::Connecting) => self.drop_provider(node, reason, now),
+            (Err(failure), Standing::Connecting) => self.drop_provider(node, failure, now),
             _ => {}
         }
     }
 
+    /// Whether a node was dropped for its silence, and never gave a block.
+    pub(super) fn was_silent(&self, node: NodeId) -> bool {
+        let provider = self.providers.get(&node);
+        provider.is_some_and(Provider::was_silent)
+    }
+
     /// Nothing can be sent to a node, or its connection is gone.
-    pub(crate) fn failed(&mut self, node: NodeId, reason: Dropped, now: Instant) {
+    pub(crate) fn failed(&mut self, node: NodeId, failure: Failure, now: Instant) {
         let Some(provider) = self.providers.get_mut(&node) else {
             return;
         };
         match provider.standing {
             Standing::Known | Standing::Connecting | Standing::Dropped { .. } => {}
             // A node that was not asked is dialled when it is its turn.
-            Standing::Candidate | Standing::Lacking { .. } if reason != Dropped::Unsupported => {
+            Standing::Candidate | Standing::Lacking { .. }
+                if failure.reason != Dropped::Unsupported =>
+            {
                 provider.standing = Standing::Known;
             }
-            _ => self.drop_provider(node, reason, now),
+            _ => self.drop_provider(node, failure, now),
         }
     }
 
     /// Bytes of a message came.
     pub(crate) fn heard(&mut self, node: NodeId, now: Instant) {
         if let Some(provider) = self.providers.get_mut(&node) {
-            provider.heard = now;
+            provider.hear(now);
         }
     }
 
@@ -105,7 +113,7 @@ impl Core {
         let Some(provider) = self.providers.get_mut(&node) else {
             return;
         };
-        provider.heard = now;
+        provider.hear(now);
         let probed = match provider.standing {
             Standing::Probing { key: probed, .. } => probed == *key,
             _ => false,
@@ -145,7 +153,14 @@ impl Core {
     }
 
     /// Drops a provider, and gives its wants to others.
-    pub(crate) fn drop_provider(&mut self, node: NodeId, reason: Dropped, now: Instant) {
+    pub(crate) fn drop_provider(
+        &mut self,
+        node: NodeId,
+        failure: impl Into<Failure>,
+        now: Instant,
+    ) {
+        let failure = failure.into();
+        let reason = failure.reason;
         let pause = match reason {
             Dropped::Lied | Dropped::Unsupported => self.config.pause * LIAR_PAUSES,
             _ => self.config.pause,
@@ -156,7 +171,8 @@ impl Core {
         if matches!(provider.standing, Standing::Dropped { .. }) {
             return;
         }
-        provider.drop_for(reason, now + pause);
+        provider.drop_for(failure, now + pause);
+        let report = provider.report(node, now);
         let keys = provider.end_all();
         let owed = keys.iter().filter_map(|key| self.wants.get(key));
         let entries: Vec<Entry> = owed.map(|want| Entry::cancel(&want.cid)).collect();
@@ -165,7 +181,7 @@ impl Core {
         if reachable && !entries.is_empty() {
             self.actions.push(Action::Send(node, entries));
         }
-        self.actions.push(Action::Dropped(node, reason));
+        self.actions.push(Action::Dropped(reason, report));
     }
 }
 
@@ -269,8 +285,7 @@ impl Core {
                 continue;
             }
             room -= 1;
-            provider.standing = Standing::Probing { key, since: now };
-            provider.note_recent(key);
+            provider.probe(key, now);
             let entries = vec![question.clone()];
             self.actions.push(Action::Send(*node, entries));
         }
@@ -299,7 +314,8 @@ impl Core {
     fn is_stalled(&self, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.progress);
         let good = |provider: &&Provider| provider.standing == Standing::Good;
-        let heard = self.providers.values().filter(good).map(|p| p.heard).max();
+        let heard = self.providers.values().filter(good);
+        let heard = heard.filter_map(|provider| provider.came).max();
         let quiet = heard.is_none_or(|at| now.saturating_duration_since(at) >= self.patience);
         waited >= self.patience && (quiet || waited >= self.patience * TRICKLE)
     }
@@ -322,7 +338,7 @@ impl Core {
         if hopeless.is_empty() && !stalled {
             return ended;
         }
-        let asked = self.asked();
+        let asked = self.asked(now);
         for key in hopeless {
             if let Some((want, waiters)) = self.wants.remove(&key) {
                 let (cid, asked) = (want.cid, asked.clone());
@@ -336,6 +352,7 @@ impl Core {
             let error = FetchError::Stalled {
                 cid,
                 patience,
+                received: self.received(),
                 asked,
             };
             let (actions, waiting) = self.end();

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use peerwork_store::{Block, OpenError, Repair, Sink, Store, StoreError};
+use peerwork_store::{Block, BlockName, OpenError, Repair, Sink, Store, StoreError};
 use tempfile::TempDir;
 
 use super::{config, on, open, parent, put_all, raw};
@@ -164,7 +164,7 @@ fn a_damaged_block_is_named_dropped_and_mended() {
     assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
     for repair in [Repair::No, Repair::DropDamaged] {
         let report = store.verify(repair, &mut on).unwrap().unwrap();
-        assert_eq!(report.damaged, [*blocks[0].cid()]);
+        assert_eq!(report.damaged, [BlockName::Cid(*blocks[0].cid())]);
         assert_eq!(report.broken_pins.len(), 1);
         assert_eq!(report.broken_pins[0].1, *blocks[0].cid());
     }

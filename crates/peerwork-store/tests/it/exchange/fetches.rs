@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerwork_store::exchange::{Answer, FetchError, FetchOptions};
+use peerwork_store::exchange::{Answer, FetchError, FetchEvent, FetchOptions};
 use peerwork_testkit::{DEADLINE, Mesh, eventually, link::Conditions};
 use tokio::time::timeout;
 
@@ -22,7 +22,10 @@ async fn a_dag_is_fetched_from_a_named_node_once_and_not_again() {
     let tree = tree(1, 250, 20_000);
     a.put(&tree.blocks);
     let mut last = 0;
-    let fetched = b.exchange.fetch(tree.root, named(a.id()), |progress| {
+    let fetched = b.exchange.fetch(tree.root, named(a.id()), |event| {
+        let FetchEvent::Progress(progress) = event else {
+            panic!("{event:?}");
+        };
         assert!(progress.blocks >= last);
         last = progress.blocks;
     });

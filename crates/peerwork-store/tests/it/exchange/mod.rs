@@ -2,6 +2,7 @@
 
 mod beside;
 mod fetches;
+mod floods;
 mod frames;
 mod helia;
 mod hostile;
@@ -9,6 +10,7 @@ mod kit;
 mod kubo;
 mod partial;
 mod providing;
+mod reasons;
 mod room;
 mod schema;
 mod serving;

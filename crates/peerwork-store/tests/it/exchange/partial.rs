@@ -5,7 +5,7 @@ use std::time::Duration;
 use peerwork_store::{
     DAG_PB,
     exchange::{
-        FetchOptions,
+        FetchEvent, FetchOptions,
         wire::{Entry, Outgoing, Presence, WantType, cid_of},
     },
 };
@@ -47,8 +47,10 @@ async fn two_providers_with_a_half_each_give_the_whole() {
         ..FetchOptions::default()
     };
     let mut most = 0;
-    let fetch = asker.exchange.fetch(tree.root, options, |progress| {
-        most = most.max(progress.providers);
+    let fetch = asker.exchange.fetch(tree.root, options, |event| {
+        if let FetchEvent::Progress(progress) = event {
+            most = most.max(progress.providers);
+        }
     });
     let fetched = timeout(DEADLINE, fetch).await.unwrap().unwrap();
     assert!(asker.has(&tree.blocks));

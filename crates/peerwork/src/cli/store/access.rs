@@ -10,20 +10,21 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use peerwork::{
     DataDirError, config,
+    runtime_file::RuntimeFile,
     store::offline::{OfflineError, OfflineStore},
 };
 use peerwork_api::{
     operator::Connection,
     store::{MESSAGE_BYTES_MAX, v1::store_client::StoreClient},
 };
-
 use peerwork_store::OpenError;
+use tokio::time::{Instant, sleep};
 
 use super::settings::StoreFlags;
 use crate::cli::{
@@ -33,10 +34,10 @@ use crate::cli::{
 
 /// How long a command waits for another one that uses the store.
 const IN_USE: Duration = Duration::from_secs(2);
-/// How long a command waits for a node that holds the data directory and cannot be asked yet.
-const STARTING: Duration = Duration::from_secs(5);
+/// How long a command waits for a node that starts or stops.
+const UNSETTLED: Duration = Duration::from_secs(10);
 /// The pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The client of a node's store.
 pub(super) type Client = StoreClient<Connection>;
@@ -56,53 +57,84 @@ pub(super) struct Opened {
     pub(super) data_dir: PathBuf,
 }
 
-/// Opens the store that the settings name. A node that holds the data directory may be starting: it is waited for.
+/// An attempt that may succeed a moment later.
+struct Later {
+    /// How long such attempts are repeated.
+    patience: Duration,
+    error: anyhow::Error,
+}
+
+/// Opens the store that the settings name. A node that starts or stops, and a command that uses the store, are
+/// waited for.
 ///
 /// # Errors
 /// When the node that holds the store cannot be asked, or the store cannot be opened.
 pub(super) async fn open(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Opened> {
-    let end = Instant::now() + STARTING;
+    let begun = Instant::now();
     loop {
-        let folder = match node_or_folder(resolved).await? {
-            NodeOrFolder::Node(connection, data_dir) => {
-                let client = StoreClient::new(connection)
-                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                    .max_encoding_message_size(MESSAGE_BYTES_MAX);
-                let access = Access::Node(client);
-                return Ok(Opened { access, data_dir });
-            }
-            NodeOrFolder::Folder(folder) => folder,
-        };
-        let settings: config::Store = resolved.own.config();
-        let data_dir = folder.clone();
-        let opening = tokio::task::spawn_blocking(move || opened(&folder, &settings));
-        match opening.await.context("opening the store ended early")? {
-            Ok(store) => {
-                let access = Access::Folder(Arc::new(store));
-                return Ok(Opened { access, data_dir });
-            }
-            Err(OfflineError::DataDir(DataDirError::InUse(_))) if Instant::now() < end => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(OfflineError::DataDir(DataDirError::InUse(folder))) => anyhow::bail!(
-                "a node runs with {} and answers no command, because it has no operator API: start \
-                 it with --grpc-address, or stop it, and the command uses the store without it",
-                folder.display()
-            ),
-            Err(error) => return Err(error.into()),
+        match attempt(resolved).await? {
+            Ok(opened) => return Ok(opened),
+            Err(later) if begun.elapsed() >= later.patience => return Err(later.error),
+            Err(_) => sleep(PAUSE).await,
         }
     }
 }
 
-/// Opens the store of a folder, and waits shortly for another command that uses it. Blocks the thread.
-fn opened(folder: &Path, settings: &config::Store) -> Result<OfflineStore, OfflineError> {
-    let end = Instant::now() + IN_USE;
-    loop {
-        match OfflineStore::open(folder, settings) {
-            Err(OfflineError::Open(OpenError::InUse { .. })) if Instant::now() < end => {
-                std::thread::sleep(PAUSE);
-            }
-            opened => return opened,
+async fn attempt(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Result<Opened, Later>> {
+    let folder = match node_or_folder(resolved).await? {
+        NodeOrFolder::Node(connection, data_dir) => {
+            let client = StoreClient::new(connection)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX);
+            let access = Access::Node(client);
+            return Ok(Ok(Opened { access, data_dir }));
         }
+        NodeOrFolder::Unsettled(error) => {
+            return Ok(Err(Later {
+                patience: IN_USE,
+                error,
+            }));
+        }
+        NodeOrFolder::Folder(folder) => folder,
+    };
+    let settings: config::Store = resolved.own.config();
+    let data_dir = folder.clone();
+    let opening = tokio::task::spawn_blocking(move || OfflineStore::open(&folder, &settings));
+    match opening.await.context("opening the store ended early")? {
+        Ok(store) => {
+            let access = Access::Folder(Arc::new(store));
+            Ok(Ok(Opened { access, data_dir }))
+        }
+        Err(OfflineError::DataDir(DataDirError::InUse(folder))) => Ok(Err(held(&folder))),
+        Err(error @ OfflineError::Open(OpenError::InUse { .. })) => Ok(Err(Later {
+            patience: IN_USE,
+            error: error.into(),
+        })),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A node holds a data directory and was not found by its API. A node writes its addresses when it has
+/// started, and removes them when it begins to stop.
+fn held(folder: &Path) -> Later {
+    let shown = folder.display();
+    let has_no_api =
+        RuntimeFile::load(folder).is_ok_and(|node| node.is_some_and(|node| node.grpc.is_none()));
+    match has_no_api {
+        true => Later {
+            patience: IN_USE,
+            error: anyhow::anyhow!(
+                "a node runs with {shown} and answers no command, because it has no operator API: start \
+                 it with --grpc-address, or stop it, and the command uses the store without it"
+            ),
+        },
+        false => Later {
+            patience: UNSETTLED,
+            error: anyhow::anyhow!(
+                "a node that starts or stops, or another command, has held {shown} for {} s: try again \
+                 when it has ended or answers",
+                UNSETTLED.as_secs()
+            ),
+        },
     }
 }

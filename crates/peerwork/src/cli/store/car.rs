@@ -5,6 +5,7 @@ use std::{
     io::{self, BufReader, IsTerminal as _, Read},
     path::{Path, PathBuf},
     pin::Pin,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -161,7 +162,9 @@ pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Res
     );
     let access = context.open().await?;
     let root = flags.root.cid;
-    let source = source::open(&access, &root, &flags.sources).await?;
+    let mut meter = Meter::new("export", context.form, flags.quiet.shown());
+    let reading = source::open(&access, &root, &flags.sources, meter.teller()).await?;
+    let source = Arc::clone(&reading.source);
     // Nothing is written where there is nothing to export.
     let first = async { Ok(source.get(&root).await?) };
     context.unless_stopped(first).await?;
@@ -175,7 +178,6 @@ pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Res
         }
     };
     let work = async {
-        let mut meter = Meter::new("export", context.form, flags.quiet.shown());
         let roots = [root];
         let exported = car::export(source, &roots, writer, Limits::WIDE, |bytes| {
             meter.add(bytes);
@@ -189,6 +191,8 @@ pub(super) async fn export(flags: ExportFlags, context: &Context) -> anyhow::Res
     let Some(walked) = context.unless_stopped(work).await? else {
         return Ok(());
     };
+    drop(meter);
+    reading.tell_deliveries().await;
     let to_file = unfinished.is_some();
     unfinished.into_iter().for_each(Unfinished::keep);
     tell(&root, walked, to_file, context.form)

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
@@ -87,9 +88,10 @@ pub(super) async fn run(flags: GetFlags, context: &Context) -> anyhow::Result<()
     context.kept.fetches_from(&access);
     let Address { cid, path } = &flags.address;
     let mut meter = Meter::new("get", context.form, flags.quiet.shown());
-    let opening = source::open(&access, cid, &flags.sources);
+    let opening = source::open(&access, cid, &flags.sources, meter.teller());
+    let reading = context.unless_stopped(opening).await?;
     // The writing is not dropped when the command ends early: it removes what it has written.
-    let (source, given) = Stopping::new(context.unless_stopped(opening).await?, context);
+    let (source, given) = Stopping::new(Arc::clone(&reading.source), context);
     let limits = Limits::default();
     let entry = unixfs::resolve(&*source, cid, path, &limits).await?;
     // The size of the blocks is the DAG's own word: good enough for the progress, which counts blocks too, so
@@ -106,6 +108,7 @@ pub(super) async fn run(flags: GetFlags, context: &Context) -> anyhow::Result<()
     });
     let exported = exported.await.map_err(with_flag)?;
     drop(meter);
+    reading.tell_deliveries().await;
     let Exported {
         path,
         files,

@@ -10,6 +10,7 @@
 mod access;
 mod add;
 mod address;
+mod ahead;
 mod car;
 mod context;
 mod failures;
@@ -18,10 +19,13 @@ mod habits;
 mod progress;
 mod read;
 mod remote;
+mod remote_source;
 mod settings;
 mod sink;
 mod source;
+mod status_line;
 mod tasks;
+mod teller;
 
 use clap::{Args, Subcommand};
 

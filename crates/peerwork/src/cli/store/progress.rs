@@ -13,14 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossterm::{
-    cursor::MoveToColumn,
-    style::Print,
-    terminal::{self, Clear, ClearType},
-};
+use crossterm::terminal;
 use parking_lot::Mutex;
 use serde_json::json;
 
+use super::{status_line::StatusLine, teller::Teller};
 use crate::cli::{
     output::{Form, remark},
     size::size,
@@ -56,6 +53,7 @@ const BAR_COLUMNS_MAX: usize = 40;
 /// The progress of one task. A thread shows it, so that it is seen also while nothing comes.
 pub(super) struct Meter {
     state: Arc<Mutex<State>>,
+    teller: Teller,
     /// Ends the thread when it is dropped.
     clock: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -100,6 +98,15 @@ impl Meter {
             }
             (_, form) => Look::Lines(form, pace),
         };
+        let line = match &look {
+            Look::Line(line) => Some(line.clone()),
+            Look::None | Look::Lines(..) => None,
+        };
+        let teller = Teller {
+            form,
+            shown: shown == Display::Yes,
+            line,
+        };
         let state = State {
             task,
             look,
@@ -111,6 +118,7 @@ impl Meter {
         };
         let mut meter = Self {
             state: Arc::new(Mutex::new(state)),
+            teller,
             clock: None,
             thread: None,
         };
@@ -153,9 +161,14 @@ impl Meter {
         self.state.lock().at(blocks, bytes);
     }
 
+    /// The lines about other nodes, which do not tear the line of the progress.
+    pub(super) fn teller(&self) -> Teller {
+        self.teller.clone()
+    }
+
     /// Writes something to the terminal above the line of the progress.
     pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &mut self.state.lock().look {
+        match &self.state.lock().look {
             Look::Line(line) => line.beside(write),
             Look::None | Look::Lines(..) => write(),
         }
@@ -170,7 +183,7 @@ impl Drop for Meter {
             // A thread that panicked showed no progress, and the task's result stays what it is.
             let _ = thread.join();
         }
-        if let Look::Line(line) = &mut self.state.lock().look {
+        if let Look::Line(line) = &self.state.lock().look {
             line.clear();
         }
     }
@@ -235,38 +248,6 @@ impl State {
             since: now.saturating_duration_since(self.started),
             unmoved: now.saturating_duration_since(self.moved),
         }
-    }
-}
-
-/// The line on the terminal. The cursor stays behind its last letter, so that what the terminal itself writes
-/// there, such as `^C`, goes with it.
-#[derive(Default)]
-struct StatusLine {
-    shown: Option<String>,
-}
-
-impl StatusLine {
-    fn draw(&mut self, text: String) {
-        // Progress is lost when standard error is closed: there is no other place to write it.
-        let (begin, clear) = (MoveToColumn(0), Clear(ClearType::CurrentLine));
-        let _ = crossterm::execute!(io::stderr(), begin, clear, Print(&text));
-        self.shown = Some(text);
-    }
-
-    fn clear(&mut self) -> Option<String> {
-        let shown = self.shown.take()?;
-        let (begin, clear) = (MoveToColumn(0), Clear(ClearType::CurrentLine));
-        let _ = crossterm::execute!(io::stderr(), begin, clear);
-        Some(shown)
-    }
-
-    fn beside<T>(&mut self, write: impl FnOnce() -> T) -> T {
-        let shown = self.clear();
-        let written = write();
-        if let Some(text) = shown {
-            self.draw(text);
-        }
-        written
     }
 }
 

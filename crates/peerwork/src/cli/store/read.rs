@@ -1,6 +1,6 @@
 //! Reading content: `cat`, `ls` and `stat`.
 
-use std::{io, pin::pin};
+use std::{io, pin::pin, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -81,7 +81,8 @@ pub(super) async fn cat(flags: CatFlags, context: &Context) -> anyhow::Result<()
     let work = async {
         let Address { cid, path } = &flags.address;
         let mut meter = Meter::new("cat", context.form, flags.quiet.shown());
-        let source = source::open(&access, cid, &flags.sources).await?;
+        let reading = source::open(&access, cid, &flags.sources, meter.teller()).await?;
+        let source = Arc::clone(&reading.source);
         let entry = unixfs::resolve(&*source, cid, path, &Limits::WIDE).await?;
         let end = flags
             .length
@@ -102,6 +103,8 @@ pub(super) async fn cat(flags: CatFlags, context: &Context) -> anyhow::Result<()
             }
             meter.add(piece.len() as u64);
         }
+        drop(meter);
+        reading.tell_deliveries().await;
         Ok(())
     };
     context.unless_stopped(work).await
@@ -140,7 +143,8 @@ async fn directory(
     form: Form,
 ) -> anyhow::Result<()> {
     let meter = Meter::new("ls", form, Display::Yes);
-    let source = source::open(access, &address.cid, sources).await?;
+    let reading = source::open(access, &address.cid, sources, meter.teller()).await?;
+    let source = reading.source;
     let entry = unixfs::resolve(&*source, &address.cid, &address.path, &Limits::WIDE).await?;
     if entry.kind != Kind::Directory {
         let name = address.path.rsplit('/').next().unwrap_or_default();
@@ -204,7 +208,8 @@ pub(super) async fn stat(flags: StatFlags, context: &Context) -> anyhow::Result<
     };
     let work = async {
         let meter = Meter::new("stat", context.form, Display::Yes);
-        let source = source::open(&access, &address.cid, &flags.sources).await?;
+        let opening = source::open(&access, &address.cid, &flags.sources, meter.teller());
+        let source = opening.await?.source;
         let entry = unixfs::resolve(&*source, &address.cid, &address.path, &Limits::WIDE).await?;
         drop(meter);
         context.form.show(&EntryStat::of(&entry))

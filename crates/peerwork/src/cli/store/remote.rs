@@ -1,17 +1,11 @@
-//! The store of a running node, by its API: blocks go both ways in streams with bounds, and both sides
-//! check them.
+//! Gives blocks to the store of a running node by its API, in a stream with bounds; the node checks them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
-use async_trait::async_trait;
 use cid::Cid;
 use futures::{Stream, stream};
-use parking_lot::Mutex;
-use peerwork_api::store::{BLOCKS_BYTES_MAX, BLOCKS_MAX, KEEP_ALIVE, ROOTS_MAX, SILENCE_MAX, v1};
-use peerwork_store::{Block, GetError, Sink, Source, StoreError};
+use peerwork_api::store::{BLOCKS_BYTES_MAX, BLOCKS_MAX, KEEP_ALIVE, SILENCE_MAX, v1};
+use peerwork_store::{Block, Sink, StoreError};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -27,7 +21,7 @@ const MESSAGES_MAX: usize = 2;
 const BATCH_BYTES: usize = BLOCKS_BYTES_MAX / 2;
 
 /// The messages of a channel as a stream, with `filler` whenever there is none for a while.
-fn kept_alive<T: Send + 'static>(
+pub(super) fn kept_alive<T: Send + 'static>(
     messages: mpsc::Receiver<T>,
     filler: impl Fn() -> T + Copy + Send + 'static,
 ) -> impl Stream<Item = T> + Send + 'static {
@@ -52,7 +46,7 @@ pub(super) async fn next<T>(stream: &mut Streaming<T>) -> anyhow::Result<Option<
 }
 
 /// Ends a task when it is dropped.
-struct Owned(JoinHandle<()>);
+pub(super) struct Owned(pub(super) JoinHandle<()>);
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -181,191 +175,4 @@ async fn answered(
         }
     };
     let _ = failure.set(reason);
-}
-
-/// The block that a want gets, or the reason why none.
-type Reply = Result<Block, GetError>;
-
-/// Wants by their CIDs, with those who wait for each.
-#[derive(Default)]
-struct Waiting {
-    wants: HashMap<Vec<u8>, Vec<oneshot::Sender<Reply>>>,
-    /// The reason why no further block comes.
-    ended: Option<String>,
-}
-
-/// Blocks from a node: of its store, and of other nodes unless the call forbids that.
-pub(super) struct RemoteSource {
-    messages: mpsc::Sender<v1::GetRequest>,
-    waiting: Arc<Mutex<Waiting>>,
-    _reader: Owned,
-}
-
-impl RemoteSource {
-    /// Opens the stream of a get below `root`.
-    ///
-    /// # Errors
-    /// When the node refuses.
-    pub(super) async fn open(
-        mut client: Client,
-        root: &Cid,
-        sources: v1::Sources,
-    ) -> anyhow::Result<Self> {
-        let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
-        let open = v1::get_request::Kind::Open(v1::GetOpen {
-            root: root.to_bytes(),
-            sources: Some(sources),
-        });
-        let open = v1::GetRequest { kind: Some(open) };
-        messages
-            .try_send(open)
-            .map_err(|_| anyhow::anyhow!("no stream"))?;
-        let filler = || v1::GetRequest {
-            kind: Some(v1::get_request::Kind::KeepAlive(v1::KeepAlive {})),
-        };
-        let opened = timeout(SILENCE_MAX, client.get(kept_alive(receiver, filler))).await;
-        let opened = opened.map_err(|_| anyhow::anyhow!("the node did not answer"))?;
-        let answers = opened.map_err(|status| told(&status))?.into_inner();
-        let waiting = Arc::new(Mutex::new(Waiting::default()));
-        let reader = tokio::spawn(given(answers, Arc::clone(&waiting)));
-        Ok(Self {
-            messages,
-            waiting,
-            _reader: Owned(reader),
-        })
-    }
-
-    /// Notes a want. The flag says whether the node must be asked.
-    ///
-    /// # Errors
-    /// The reason where no block comes any more.
-    fn note(&self, cid: &Cid) -> Result<(oneshot::Receiver<Reply>, bool), String> {
-        let mut waiting = self.waiting.lock();
-        if let Some(reason) = &waiting.ended {
-            return Err(reason.clone());
-        }
-        let (sender, receiver) = oneshot::channel();
-        let wants = waiting.wants.entry(cid.to_bytes()).or_default();
-        wants.push(sender);
-        Ok((receiver, wants.len() == 1))
-    }
-}
-
-fn failed(cid: &Cid, reason: String) -> GetError {
-    // The text of the error names the block already.
-    let rest = reason.strip_prefix(&format!("block {cid} "));
-    let reason = rest.map_or_else(|| reason.clone(), str::to_owned);
-    GetError::Failed { cid: *cid, reason }
-}
-
-#[async_trait]
-impl Source for RemoteSource {
-    async fn get(&self, cid: &Cid) -> Reply {
-        if let Some(block) = Block::of_identity(cid) {
-            return Ok(block);
-        }
-        let noted = self.note(cid);
-        let (reply, first) = noted.map_err(|reason| failed(cid, reason))?;
-        if first {
-            let want = v1::get_request::Kind::Want(cid.to_bytes());
-            let sent = self
-                .messages
-                .send(v1::GetRequest { kind: Some(want) })
-                .await;
-            if sent.is_err() {
-                // The reader learns the reason.
-                tracing::debug!(%cid, "a want was not sent");
-            }
-        }
-        match reply.await {
-            Ok(reply) => reply,
-            Err(_) => Err(failed(cid, "the node ended the connection".to_owned())),
-        }
-    }
-
-    fn expect(&self, cids: &[Cid]) {
-        for cids in cids.chunks(ROOTS_MAX) {
-            let cids = cids.iter().map(Cid::to_bytes).collect();
-            let hint = v1::get_request::Kind::Expect(v1::Expected { cids });
-            // A hint that finds no room is not worth waiting for.
-            let _ = self.messages.try_send(v1::GetRequest { kind: Some(hint) });
-        }
-    }
-}
-
-/// Hands out the blocks of a node to those who wait for them.
-async fn given(mut answers: Streaming<v1::GetResponse>, waiting: Arc<Mutex<Waiting>>) {
-    let reason = loop {
-        match next(&mut answers).await {
-            Ok(Some(v1::GetResponse { kind: Some(kind) })) => hand_out(kind, &waiting),
-            Ok(Some(v1::GetResponse { kind: None })) => {
-                break "the node's answer is of a later version".to_owned();
-            }
-            Ok(None) => break "the node ended the stream".to_owned(),
-            Err(error) => break format!("{error:#}"),
-        }
-    };
-    let wants = {
-        let mut waiting = waiting.lock();
-        waiting.ended = Some(reason.clone());
-        std::mem::take(&mut waiting.wants)
-    };
-    for (cid, senders) in wants {
-        let Ok(cid) = Cid::try_from(cid.as_slice()) else {
-            continue;
-        };
-        for sender in senders {
-            let _ = sender.send(Err(failed(&cid, reason.clone())));
-        }
-    }
-}
-
-fn hand_out(kind: v1::get_response::Kind, waiting: &Mutex<Waiting>) {
-    use v1::get_response::Kind;
-    let bytes = match &kind {
-        Kind::KeepAlive(v1::KeepAlive {}) => return,
-        Kind::Block(block) => block.cid.clone(),
-        Kind::Missing(missing) => missing.cid.clone(),
-    };
-    // A block that was not wanted is dropped, and so is one that nobody waits for any more.
-    let senders = waiting.lock().wants.remove(&bytes).unwrap_or_default();
-    let Ok(cid) = Cid::try_from(bytes.as_slice()) else {
-        return;
-    };
-    let reply: Reply = match kind {
-        Kind::KeepAlive(v1::KeepAlive {}) => return,
-        Kind::Block(v1::Block { data, .. }) => match Block::verify(cid, data) {
-            Ok(block) => Ok(block),
-            Err(error) => Err(failed(&cid, error.to_string())),
-        },
-        Kind::Missing(v1::Missing {
-            reason, not_found, ..
-        }) => match not_found {
-            true => Err(GetError::NotFound { cid, asked: reason }),
-            false => Err(failed(&cid, reason)),
-        },
-    };
-    for sender in senders {
-        let _ = sender.send(reply.clone());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn an_error_names_its_block_once() {
-        let cid = Block::new(cid::Version::V1, peerwork_store::RAW, Vec::new().into());
-        let cid = *cid.unwrap().cid();
-        let late = failed(&cid, format!("block {cid} did not come within 30s")).to_string();
-        assert_eq!(
-            late,
-            format!("reading block {cid}: did not come within 30s")
-        );
-        let other = failed(&cid, "the node left".to_owned()).to_string();
-        assert_eq!(other, format!("reading block {cid}: the node left"));
-    }
 }

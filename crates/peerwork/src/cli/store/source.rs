@@ -12,7 +12,14 @@ use peerwork_api::store::v1::Sources;
 use peerwork_store::{Block, GetError, Source};
 use tokio_util::sync::CancellationToken;
 
-use super::{access::Access, context::Context, remote::RemoteSource};
+use peerwork::store;
+
+use super::{
+    access::Access,
+    context::Context,
+    remote_source::RemoteSource,
+    teller::{Teller, message},
+};
 
 /// The nodes that are asked for blocks which the store does not have.
 #[derive(Args, Debug, Clone, Default)]
@@ -49,7 +56,33 @@ impl SourceFlags {
     }
 }
 
-/// Opens a source of the blocks below `root`.
+/// An open source of blocks, and the way to ask where its blocks came from.
+pub(super) struct Reading {
+    pub(super) source: Arc<dyn Source>,
+    place: Place,
+    teller: Teller,
+}
+
+enum Place {
+    Node(Arc<RemoteSource>),
+    Folder(store::Reading),
+    /// The store alone.
+    Here,
+}
+
+impl Reading {
+    /// Says from where the blocks came that were not in the store.
+    pub(super) async fn tell_deliveries(&self) {
+        let deliveries = match &self.place {
+            Place::Node(source) => source.deliveries().await,
+            Place::Folder(reading) => reading.deliveries().into_iter().map(message).collect(),
+            Place::Here => Vec::new(),
+        };
+        self.teller.delivered(&deliveries);
+    }
+}
+
+/// Opens a source of the blocks below `root`. Nodes that are left alone are told by `teller`.
 ///
 /// # Errors
 /// When the node refuses, or the flags ask for more than there is.
@@ -57,18 +90,30 @@ pub(super) async fn open(
     access: &Access,
     root: &Cid,
     flags: &SourceFlags,
-) -> anyhow::Result<Arc<dyn Source>> {
+    teller: Teller,
+) -> anyhow::Result<Reading> {
     flags.check(access)?;
-    match access {
+    let (source, place): (Arc<dyn Source>, _) = match access {
         Access::Node(client) => {
-            let source = RemoteSource::open(client.clone(), root, flags.message()).await?;
-            Ok(Arc::new(source))
+            let opening = RemoteSource::open(client.clone(), root, flags.message(), teller.clone());
+            let source = Arc::new(opening.await?);
+            (Arc::clone(&source) as _, Place::Node(source))
         }
-        Access::Folder(folder) => Ok(Arc::new(Alone(match flags.offline {
-            true => Arc::new(folder.store().clone()),
-            false => folder.source(),
-        }))),
-    }
+        Access::Folder(folder) if flags.offline => {
+            let store = Arc::new(folder.store().clone());
+            (Arc::new(Alone(store)), Place::Here)
+        }
+        Access::Folder(folder) => {
+            let reading = folder.read(root);
+            let source = Alone(reading.source());
+            (Arc::new(source), Place::Folder(reading))
+        }
+    };
+    Ok(Reading {
+        source,
+        place,
+        teller,
+    })
 }
 
 /// A source that fails when the command is told to stop, so that its reader ends in order; and that counts what

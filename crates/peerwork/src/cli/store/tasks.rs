@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use anyhow::Context as _;
 use cid::Cid;
 use clap::Args;
-use peerwork::store::{findings, offline::OfflineStore};
+use peerwork::store::{Reading, findings, offline::OfflineStore};
 use peerwork_api::store::v1;
 use peerwork_store::{PinError, Progress, Repair, Store, StoreError};
 use serde::Serialize;
@@ -20,6 +20,7 @@ use super::{
     progress::{Display, Meter},
     remote::next,
     source::SourceFlags,
+    teller::message,
 };
 use crate::cli::{
     output::{Answer, Form, remark},
@@ -124,6 +125,7 @@ impl Done {
             damaged,
             repaired,
             broken_pins,
+            deliveries: _,
         } = outcome;
         let verified = self.event == "verified";
         Self {
@@ -183,6 +185,7 @@ async fn watch(
                 meter.set_total(at.bytes_total);
                 meter.at(at.blocks, at.bytes);
             }
+            Some(Kind::Dropped(dropped)) => meter.teller().dropped(&dropped),
             Some(Kind::Finding(finding)) => meter.beside(|| found(form, &finding.text)),
             Some(Kind::Done(outcome)) => return Ok(outcome),
             None => {}
@@ -238,7 +241,9 @@ pub(super) async fn pin(flags: PinFlags, context: &Context) -> anyhow::Result<()
                 sources: Some(flags.sources.message()),
             };
             let watched = watch(client.pin(request), &mut meter, context.form);
-            context.unless_stopped(watched).await?
+            let outcome = context.unless_stopped(watched).await?;
+            meter.teller().delivered(&outcome.deliveries);
+            outcome
         }
         Access::Folder(folder) => {
             let name = flags.name;
@@ -247,9 +252,11 @@ pub(super) async fn pin(flags: PinFlags, context: &Context) -> anyhow::Result<()
                 false => {
                     let fetching =
                         async { Ok(folder.fetch(root, |bytes| meter.add(bytes)).await?) };
-                    Some(context.unless_stopped(fetching).await?)
+                    context.unless_stopped(fetching).await?
                 }
             };
+            let deliveries = fetched.iter().flat_map(Reading::deliveries).map(message);
+            meter.teller().delivered(&deliveries.collect::<Vec<_>>());
             let pin = move |store: &Store, _: &mut dyn FnMut(Progress) -> bool| {
                 if let Some(fetched) = &fetched {
                     fetched.commit()?;
@@ -379,6 +386,7 @@ pub(super) async fn verify(flags: VerifyFlags, context: &Context) -> anyhow::Res
                     damaged: verified.damaged_total,
                     repaired: verified.damaged_total * dropped,
                     broken_pins: verified.broken_pins_total,
+                    deliveries: Vec::new(),
                 })
             };
             on_folder(&folder, context, meter, verify).await?

@@ -17,8 +17,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cid::Cid;
 use peerwork_api::gateway::{Dag, GatewayError, GatewayService, Reach};
-use peerwork_store::Source;
+use peerwork_store::{Source, Store};
 
+use crate::store::Reading;
 use content::Content;
 pub(crate) use ingress::AtIngress;
 
@@ -29,7 +30,7 @@ pub(crate) trait Blocks: Send + Sync + 'static {
     ///
     /// # Errors
     /// A text for people when it cannot be opened.
-    async fn local(&self) -> Result<Arc<dyn Source>, String>;
+    async fn local(&self) -> Result<Store, String>;
 
     /// The local store, and other nodes for the blocks below `root` that it lacks.
     ///
@@ -45,7 +46,10 @@ pub(crate) struct Gateway<B>(pub(crate) B);
 impl<B: Blocks> GatewayService for Gateway<B> {
     async fn open(&self, root: &Cid, reach: Reach) -> Result<Arc<dyn Dag>, GatewayError> {
         let source = match reach {
-            Reach::Local => self.0.local().await,
+            Reach::Local => {
+                let store = self.0.local().await;
+                store.map(|store| Reading::of_store(&store, root).source())
+            }
             Reach::Network => self.0.network(root).await,
         };
         let source = source.map_err(GatewayError::Internal)?;

@@ -10,7 +10,7 @@ use std::{future::ready, sync::Arc};
 
 use async_trait::async_trait;
 use cid::Cid;
-use futures::{Stream, StreamExt as _, TryFutureExt as _};
+use futures::{Stream, StreamExt as _, TryFutureExt as _, stream};
 use peerwork_api::{
     ErrorKind, ServiceError,
     store::{
@@ -18,14 +18,15 @@ use peerwork_api::{
         PutItem, Repair, Sources, Stat, StatQuery, StoreService, TaskEvent, Usage,
     },
 };
-use peerwork_store::{GetError, Source};
+use peerwork_store::{GetError, Source, exchange::ProviderReport};
+use tokio::sync::broadcast;
 
 use self::{
     answers::answers,
     failures::{blocking, cid, not_open, refused},
-    sources::{open, source_of},
+    sources::{deliveries, dropped, open, source_of},
 };
-use crate::store::{Opened, Part};
+use crate::store::{Opened, Part, Reading};
 
 /// Blocks that one `Get` reads or fetches at once, each of at most 2 MiB.
 const WANTS_MAX: usize = 16;
@@ -45,8 +46,9 @@ impl StoreService for Store {
         let given = async move {
             let opened = open(&part).await?;
             let root = cid(&opening.root)?;
-            let source = source_of(&opened, &root, &opening.sources).await?;
-            Ok(wanted(source, items))
+            let reading = source_of(&opened, &root, &opening.sources).await?;
+            let drops = reading.drops();
+            Ok(with_drops(wanted(reading, items), drops))
         };
         given.try_flatten_stream().boxed()
     }
@@ -158,27 +160,53 @@ impl StoreService for Store {
     }
 }
 
-/// The blocks that a caller wants, in the order of their arrival.
+/// The answers to a caller, and between them the nodes that are left alone.
+fn with_drops(
+    answers: impl Stream<Item = Result<Got, ServiceError>> + Send + 'static,
+    drops: Option<broadcast::Receiver<ProviderReport>>,
+) -> impl Stream<Item = Result<Got, ServiceError>> + Send {
+    let answers = answers.boxed();
+    stream::unfold((answers, drops), |(mut answers, mut drops)| async move {
+        let next = match &mut drops {
+            None => answers.next().await?,
+            Some(heard) => tokio::select! {
+                biased;
+                next = answers.next() => next?,
+                Ok(report) = heard.recv() => Ok(Got::Dropped(dropped(&report))),
+            },
+        };
+        Some((next, (answers, drops)))
+    })
+}
+
+/// The answers to a caller: blocks in the order of their arrival.
 fn wanted(
-    source: Arc<dyn Source>,
+    reading: Reading,
     items: Answers<GetItem>,
 ) -> impl Stream<Item = Result<Got, ServiceError>> + Send {
-    let hints = Arc::clone(&source);
+    let reading = Arc::new(reading);
+    let hints = reading.source();
     let wants = items.filter_map(move |item| {
         ready(match item {
-            Ok(GetItem::Want(wanted)) => Some(Ok(wanted)),
             Ok(GetItem::Expect(expected)) => {
                 // A hint about something else than blocks is of no use, and does no harm.
                 let cids: Vec<Cid> = expected.iter().filter_map(|c| cid(c).ok()).collect();
                 hints.expect(&cids);
                 None
             }
-            Err(error) => Some(Err(error)),
+            item => Some(item),
         })
     });
-    let given = wants.map(move |wanted| {
-        let source = Arc::clone(&source);
-        async move { give(&*source, wanted?).await }
+    let given = wants.map(move |item| {
+        let reading = Arc::clone(&reading);
+        async move {
+            match item? {
+                GetItem::Want(wanted) => give(&*reading.source(), wanted).await,
+                GetItem::Deliveries | GetItem::Expect(_) => {
+                    Ok(Got::Deliveries(deliveries(reading.deliveries())))
+                }
+            }
+        }
     });
     given.buffer_unordered(WANTS_MAX)
 }

@@ -1,14 +1,15 @@
 //! The node's store, opened when it is needed, and the nodes that a caller names for blocks.
 
-use std::sync::Arc;
-
 use cid::Cid;
-use peerwork_api::{ServiceError, store::Sources};
+use peerwork_api::{
+    ServiceError,
+    store::{Delivery, Dropped, Sources},
+};
 use peerwork_identity::NodeId;
-use peerwork_store::Source;
+use peerwork_store::exchange::ProviderReport;
 
 use super::failures::not_open;
-use crate::store::{Opened, Part};
+use crate::store::{self, Opened, Part, Place, Reading};
 
 /// The store, which is opened where it is not open.
 pub(super) async fn open(part: &Part) -> Result<Opened, ServiceError> {
@@ -20,12 +21,42 @@ pub(super) async fn source_of(
     opened: &Opened,
     root: &Cid,
     sources: &Sources,
-) -> Result<Arc<dyn Source>, ServiceError> {
+) -> Result<Reading, ServiceError> {
     if sources.offline {
-        return Ok(Arc::new(opened.store.clone()));
+        return Ok(Reading::of_store(&opened.store, root));
     }
     let named = named(opened, sources).await?;
-    Ok(opened.session(root, named))
+    Ok(opened.read(root, named))
+}
+
+/// The places from which blocks came, for a caller.
+pub(super) fn deliveries(deliveries: Vec<store::Delivery>) -> Vec<Delivery> {
+    let delivery = |delivery| {
+        let store::Delivery {
+            place,
+            blocks,
+            bytes,
+        } = delivery;
+        let (node, daemon) = match place {
+            Place::Node(node) => (node.to_string(), String::new()),
+            Place::Daemon(address) => (String::new(), address.to_string()),
+        };
+        Delivery {
+            node,
+            daemon,
+            blocks,
+            bytes,
+        }
+    };
+    deliveries.into_iter().map(delivery).collect()
+}
+
+/// A node that is left alone, for a caller.
+pub(super) fn dropped(report: &ProviderReport) -> Dropped {
+    Dropped {
+        node: report.node.to_string(),
+        reason: report.told(),
+    }
 }
 
 /// The nodes that a caller names.

@@ -7,15 +7,15 @@ use peerwork_api::{
 };
 use peerwork_store::{
     Progress as Visited,
-    exchange::{FetchOptions, Fetched},
+    exchange::{FetchEvent, FetchOptions},
 };
 use tokio::sync::mpsc;
 
 use super::{
     failures::{blocking, cid, not_fetched, not_pinned, not_removed, refused},
-    sources::named,
+    sources::{deliveries, dropped, named},
 };
-use crate::store::{Opened, findings};
+use crate::store::{Brought, Opened, findings};
 
 type Events = mpsc::Sender<TaskEvent>;
 
@@ -46,28 +46,32 @@ async fn fetched(
     root: &Cid,
     sources: &Sources,
     events: &Events,
-) -> Result<Fetched, ServiceError> {
+) -> Result<Brought, ServiceError> {
     let options = FetchOptions {
         named: named(opened, sources).await?,
         ..FetchOptions::default()
     };
-    let fetching = opened.fetch(*root, options, |at| {
-        let event = TaskEvent::Progress(Progress {
-            blocks: at.blocks,
-            bytes: at.bytes,
-            bytes_total: None,
-            providers: at.providers,
-        });
+    let fetching = opened.fetch(*root, options, |event| {
+        let event = match event {
+            FetchEvent::Progress(at) => TaskEvent::Progress(Progress {
+                blocks: at.blocks,
+                bytes: at.bytes,
+                bytes_total: None,
+                providers: at.providers,
+            }),
+            FetchEvent::Dropped(report) => TaskEvent::Dropped(dropped(&report)),
+        };
         // An event that finds no room is lost: a later one tells more.
         let _ = events.try_send(event);
     });
     fetching.await.map_err(|error| not_fetched(&error))
 }
 
-fn fetch_outcome(fetched: &Fetched) -> TaskEvent {
+fn fetch_outcome(brought: &Brought) -> TaskEvent {
     TaskEvent::Done(Outcome {
-        blocks: fetched.blocks,
-        bytes: fetched.bytes,
+        blocks: brought.fetched.blocks,
+        bytes: brought.fetched.bytes,
+        deliveries: deliveries(brought.deliveries()),
         ..Outcome::default()
     })
 }
@@ -154,7 +158,7 @@ pub(super) async fn verify(
     // The run ends early only when the caller has left.
     let verified = verified.await?.unwrap_or_default();
     for (cid, text) in findings(&verified) {
-        let cid = cid.to_bytes();
+        let cid = cid.map(|cid| cid.to_bytes()).unwrap_or_default();
         let _ = events.send(TaskEvent::Finding { cid, text }).await;
     }
     let repaired = match repair {
@@ -167,5 +171,6 @@ pub(super) async fn verify(
         damaged: verified.damaged_total,
         repaired,
         broken_pins: verified.broken_pins_total,
+        deliveries: Vec::new(),
     }))
 }

@@ -84,6 +84,63 @@ impl Pair {
 }
 
 #[test]
+fn a_fetch_says_which_node_stopped_answering_and_how_much_had_come() {
+    let pair = Pair::start();
+    let pin = pair.pin();
+    pair.fetches();
+    pair.server.process.signal("-STOP");
+    let ended = pin.wait_with_output().unwrap();
+    pair.server.process.signal("-CONT");
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    let node = &pair.server.at.node_id;
+    let lines: Vec<Value> = stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let dropped = lines.iter().find(|line| line["event"] == "dropped");
+    let dropped = dropped.expect("an event while the fetch went on");
+    assert_eq!(dropped["node"], node.as_str());
+    let reason = dropped["reason"].as_str().unwrap();
+    assert!(reason.contains("stopped answering"), "{reason}");
+    let error = lines.last().unwrap()["error"].as_str().unwrap();
+    // By then a further dial may have failed.
+    let told = [
+        node.as_str(),
+        "stopped answering",
+        "nothing came from it for",
+        "bytes had come",
+    ];
+    assert!(told.iter().all(|text| error.contains(text)), "{error}");
+    assert!(!error.contains("has a part"), "{error}");
+}
+
+#[test]
+fn a_fetch_says_how_much_came_from_which_node() {
+    let pair = Pair::start();
+    let pinned = pair.pin().wait_with_output().unwrap();
+    assert!(pinned.status.success(), "{pinned:?}");
+    let stderr = String::from_utf8(pinned.stderr).unwrap();
+    let line = stderr.lines().find(|line| line.contains("delivered"));
+    let line: Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["node"], pair.server.at.node_id.as_str());
+    assert!(line["bytes"].as_u64().unwrap() >= BYTES as u64, "{line}");
+    // The blocks of the store are of no other node.
+    let dir = pair.world.path();
+    let line = format!("store get {} -o out --data-dir client", pair.cid);
+    let ran = run(dir, &line);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.stderr.contains("came from"), "{ran:?}");
+    pair.world
+        .run(&format!("store rm {} --data-dir client", pair.cid));
+    fs::remove_file(dir.join("out")).unwrap();
+    let ran = run(dir, &format!("{line} --from {}", pair.server.at.node_id));
+    let short = &pair.server.at.node_id[pair.server.at.node_id.len() - 6..];
+    let told = format!("blocks came from node …{short}");
+    assert!(ran.stderr.contains(&told), "{ran:?}");
+}
+
+#[test]
 fn a_fetch_goes_on_after_its_node_was_killed() {
     let mut pair = Pair::start();
     let mut pin = Running(pair.pin());
@@ -190,9 +247,20 @@ fn a_kubo_daemon_gives_blocks_to_a_node_and_to_a_store_without_one() {
     let (blocks, root, content) = blocks_of_tree(&world);
     let api = daemon(blocks);
     let _node = node(&world, "home", &format!("--store-ipfs-api {api}"));
-    world.run(&format!("store get {root} -o out --data-dir home"));
+    let told = "blocks came from kubo at http://127.0.0.1:";
+    let ran = run(dir, &format!("store get {root} -o out --data-dir home"));
+    assert!(ran.code == Some(0) && ran.stderr.contains(told), "{ran:?}");
     assert!(fs::read(dir.join("out/large")).unwrap() == content);
-    world.run(&format!("store pin {root} --data-dir home"));
+    let ran = run(dir, &format!("store rm {root} --data-dir home"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = run(dir, &format!("store pin {root} --data-dir home --json"));
+    let line = ran.stderr.lines().find(|line| line.contains("delivered"));
+    let event: Value = serde_json::from_str(line.expect("an event")).unwrap();
+    assert!(event["bytes"].as_u64().unwrap() > 3 << 20, "{event}");
+    assert!(
+        event["daemon"].as_str().unwrap().starts_with("http://"),
+        "{event}"
+    );
     let line = format!("store cat {root}/large --offline --data-dir home");
     assert!(bytes_of(dir, &line) == content);
     let line = format!("store cat {root}/large --data-dir alone --ipfs-api {api}");
@@ -210,6 +278,16 @@ fn a_kubo_daemon_gives_blocks_to_a_node_and_to_a_store_without_one() {
     );
     let line = format!("store cat {root}/large --offline --data-dir pinned");
     assert!(bytes_of(dir, &line) == content);
+    let ran = run(
+        dir,
+        &format!("store get {root} -o out2 --data-dir other --ipfs-api {api}"),
+    );
+    assert!(ran.code == Some(0) && ran.stderr.contains(told), "{ran:?}");
+    let ran = run(
+        dir,
+        &format!("store get {root} -o out3 -q --data-dir third --ipfs-api {api}"),
+    );
+    assert!(ran.code == Some(0) && ran.stderr.is_empty(), "{ran:?}");
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! A store without a node: the data directory is locked, and stays what it was.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    process::Stdio,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use peerwork_testkit::repetitions;
 
 use super::{HELLO_WORLD, added, bytes_of, node, noise, reason, tree};
 use crate::{
@@ -87,6 +93,57 @@ fn a_node_that_answers_no_command_keeps_its_store_for_itself() {
         reason.contains("start it with --grpc-address, or stop it"),
         "{reason}"
     );
+}
+
+/// A node writes its addresses when it has started, and removes them when it stops: until then, and from then
+/// on, only the lock of its data directory tells of it.
+#[test]
+fn a_node_that_neither_starts_nor_stops_in_time_is_named_so() {
+    let world = World::new();
+    let dir = world.path();
+    fs::create_dir(dir.join("home")).unwrap();
+    let lock = fs::File::create(dir.join("home/node.lock")).unwrap();
+    lock.lock().unwrap();
+    let ran = run(dir, "store ls --data-dir home");
+    let reason = reason(&ran);
+    assert!(reason.contains("a node that starts or stops"), "{reason}");
+    drop(lock);
+    world.run("store ls --data-dir home");
+}
+
+#[test]
+fn commands_beside_a_node_that_stops_and_starts_are_answered() {
+    let world = World::new();
+    let dir = world.path();
+    fs::write(dir.join("file"), "hello world\n").unwrap();
+    let mut home = node(&world, "home", "");
+    assert_eq!(added(dir, "file --data-dir home"), HELLO_WORLD);
+    let going = AtomicBool::new(true);
+    let answers = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut answers = Vec::new();
+            while going.load(Ordering::Relaxed) {
+                answers.push(run(dir, "store ls --data-dir home"));
+            }
+            answers
+        });
+        for _ in 0..repetitions(40) {
+            home.process.signal("-TERM");
+            home.process.0.wait().unwrap();
+            home = node(&world, "home", "");
+        }
+        going.store(false, Ordering::Relaxed);
+        asking.join().unwrap()
+    });
+    assert!(!answers.is_empty());
+    for ran in answers {
+        // A call that was under way ends with its connection, or with the word of the node.
+        let left = ["the node ended the connection", "the node stops"];
+        match ran.code {
+            Some(0) => assert_eq!(ran.stdout, format!("{HELLO_WORLD} file\n")),
+            _ => assert!(left.iter().any(|text| ran.stderr.contains(text)), "{ran:?}"),
+        }
+    }
 }
 
 #[test]

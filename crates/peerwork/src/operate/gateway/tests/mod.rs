@@ -3,6 +3,7 @@
 
 mod cars;
 mod files;
+mod held;
 mod missing;
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
@@ -51,8 +52,8 @@ impl Source for Both {
 
 #[async_trait]
 impl Blocks for Arc<Stores> {
-    async fn local(&self) -> Result<Arc<dyn Source>, String> {
-        Ok(Arc::new(self.local.clone()))
+    async fn local(&self) -> Result<Store, String> {
+        Ok(self.local.clone())
     }
 
     async fn network(&self, _: &Cid) -> Result<Arc<dyn Source>, String> {

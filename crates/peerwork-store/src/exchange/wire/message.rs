@@ -1,31 +1,17 @@
-//! Messages of Bitswap 1.2.0 and their frames.
+//! Messages of Bitswap 1.2.0, decoded within their bounds.
 //!
 //! The schema is `proto/peer/bitswap.proto`. [`Message::read`] counts the repeated fields before it
 //! decodes them: two bytes on the wire would become a hundred in memory.
 
-use std::{io, time::Duration};
+use std::io;
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use cid::Cid;
-use peerwork_net::Protocol;
 use prost::{
     Message as _,
-    encoding::{
-        WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint,
-    },
-};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    time::timeout,
+    encoding::{WireType, decode_key, decode_varint},
 };
 
-use super::prefix::Prefix;
-use crate::Block;
-
-/// Bitswap, as kubo and Helia speak it.
-pub const PROTOCOL: Protocol = Protocol::bare("/ipfs/bitswap/1.2.0");
-/// The protocol's name in identify.
-pub const PROTOCOL_NAME: &str = "/ipfs/bitswap/1.2.0";
 /// The largest message in bytes, as in kubo and Helia.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// Entries of a message's wantlist, blocks of a message, and presences of a message, at most: 16,384 each.
@@ -33,10 +19,6 @@ pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 pub const ENTRIES_MAX: usize = 16_384;
 /// The longest binary CID in bytes: four varints and a digest of 64 bytes.
 pub const CID_BYTES_MAX: usize = 4 * 10 + 64;
-/// Data from this length on is written without a copy.
-const WHOLE_BYTES_MIN: usize = 16 * 1024;
-/// Bytes that are reserved before any of a message has arrived.
-const FIRST_BYTES: usize = 256 * 1024;
 
 /// A message.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -272,168 +254,4 @@ fn each_field(mut bytes: &[u8], on: OnField<'_>) -> Result<(), WireError> {
         bytes.advance(len);
     }
     Ok(())
-}
-
-/// A message as it is written: pieces, of which the large ones share the memory of the blocks.
-#[derive(Debug, Default)]
-pub struct Outgoing {
-    pieces: Vec<Bytes>,
-    tail: BytesMut,
-    len: usize,
-}
-
-impl Outgoing {
-    /// The frame of a message without blocks.
-    #[must_use]
-    pub fn of(message: &Message) -> Self {
-        let mut outgoing = Self::default();
-        outgoing.tail.extend_from_slice(&message.encode_to_vec());
-        outgoing.len = outgoing.tail.len();
-        outgoing
-    }
-
-    /// Adds a block.
-    pub fn add_block(&mut self, block: &Block) {
-        let prefix = Prefix::of(block.cid()).to_bytes();
-        let data = block.data();
-        let inner = field_len(prefix.len()) + field_len(data.len());
-        let before = self.tail.len();
-        put_head(&mut self.tail, 3, inner);
-        put_head(&mut self.tail, 1, prefix.len());
-        self.tail.put_slice(&prefix);
-        put_head(&mut self.tail, 2, data.len());
-        self.len += self.tail.len() - before + data.len();
-        if data.len() < WHOLE_BYTES_MIN {
-            self.tail.put_slice(data);
-        } else {
-            self.pieces.push(self.tail.split().freeze());
-            self.pieces.push(data.clone());
-        }
-    }
-
-    /// Adds a statement about a block.
-    pub fn add_presence(&mut self, cid: &Cid, presence: Presence) {
-        let before = self.tail.len();
-        let statement = BlockPresence {
-            cid: cid.to_bytes().into(),
-            presence: presence.into(),
-        };
-        put_head(&mut self.tail, 4, statement.encoded_len());
-        self.tail.put_slice(&statement.encode_to_vec());
-        self.len += self.tail.len() - before;
-    }
-
-    /// Bytes of the message.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether the message says nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The pieces to write, the length of the message first.
-    #[must_use]
-    pub fn into_pieces(mut self) -> Vec<Bytes> {
-        let mut pieces = Vec::with_capacity(self.pieces.len() + 2);
-        let mut head = BytesMut::new();
-        encode_varint(self.len as u64, &mut head);
-        pieces.push(head.freeze());
-        pieces.append(&mut self.pieces);
-        pieces.push(self.tail.freeze());
-        pieces.retain(|piece| !piece.is_empty());
-        pieces
-    }
-}
-
-fn put_head(buffer: &mut BytesMut, tag: u32, len: usize) {
-    encode_key(tag, WireType::LengthDelimited, buffer);
-    encode_varint(len as u64, buffer);
-}
-
-/// The bytes of a field of `len` bytes whose number is below 16.
-fn field_len(len: usize) -> usize {
-    1 + encoded_len_varint(len as u64) + len
-}
-
-/// Reads one frame; `None` at the end of the stream. `on` is called whenever bytes arrived. The frame may
-/// begin within `idle`, and its next bytes may take `step`.
-///
-/// # Errors
-/// Those of the stream, `InvalidData` for a frame that is too long, and `TimedOut`.
-pub async fn read_frame(
-    stream: &mut (impl AsyncRead + Unpin),
-    on: &mut (dyn FnMut(usize) + Send),
-    idle: Duration,
-    step: Duration,
-) -> io::Result<Option<Bytes>> {
-    let Some(len) = timeout(idle, read_length(stream)).await?? else {
-        return Ok(None);
-    };
-    if len > MESSAGE_BYTES_MAX as u64 {
-        return Err(WireError::TooLong(len).into());
-    }
-    let len = usize::try_from(len).unwrap_or(MESSAGE_BYTES_MAX);
-    let mut frame = BytesMut::with_capacity(len.min(FIRST_BYTES));
-    while frame.len() < len {
-        if frame.len() == frame.capacity() {
-            frame.reserve(len - frame.len());
-        }
-        // The rest of the message and no byte of the next one.
-        let left = len - frame.len();
-        let mut rest = (&mut frame).limit(left);
-        let read = timeout(step, stream.read_buf(&mut rest)).await??;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        on(read);
-    }
-    Ok(Some(frame.freeze()))
-}
-
-/// Reads an unsigned varint of at most five bytes; `None` when the stream ends before it.
-async fn read_length(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u64>> {
-    let mut value = 0;
-    for at in 0..5 {
-        let byte = match stream.read_u8().await {
-            Ok(byte) => byte,
-            Err(error) if at == 0 && error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Ok(Some(value));
-        }
-    }
-    Err(WireError::TooLong(value).into())
-}
-
-/// Decodes arbitrary bytes as a message and as what is in it; for the fuzz target.
-///
-/// # Panics
-/// When a message that was read does not read as itself again.
-pub fn check_any_bytes(bytes: &[u8]) {
-    let Ok(message) = Message::read(Bytes::copy_from_slice(bytes)) else {
-        return;
-    };
-    for entry in message.wantlist.iter().flat_map(|list| &list.entries) {
-        if let Some(cid) = cid_of(&entry.block) {
-            assert_eq!(cid_of(&cid.to_bytes()), Some(cid), "a CID is itself");
-        }
-    }
-    for payload in &message.payload {
-        if let Some(prefix) = Prefix::read(&payload.prefix) {
-            assert_eq!(Prefix::read(&prefix.to_bytes()), Some(prefix));
-            let _ = prefix.hash(&payload.data);
-        }
-    }
-    let encoded = message.encode_to_vec();
-    if encoded.len() <= MESSAGE_BYTES_MAX {
-        assert_eq!(Message::read(encoded.into()), Ok(message));
-    }
 }
