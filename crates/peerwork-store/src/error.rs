@@ -1,6 +1,6 @@
 //! The errors of the local store.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use cid::Cid;
 
@@ -114,6 +114,31 @@ pub enum StoreError {
     /// A store that is not on this machine's disk refused a block, or cannot be reached.
     #[error("{0}")]
     Refused(String),
+    /// A thread of the store panicked, so that nothing more is written or acknowledged.
+    #[error(
+        "the store in {path} takes nothing more, because its thread {thread} failed: start the node again, then run \
+         `peerwork store verify`; what the store holds can still be read",
+        path = path.display()
+    )]
+    Stopped {
+        /// The folder of the store.
+        path: PathBuf,
+        /// The name of the thread.
+        thread: &'static str,
+    },
+    /// The disk took nothing for long. What waited for it may become durable later, or be lost.
+    #[error(
+        "the disk of {path} has taken nothing for {seconds} seconds: look at the disk and at the log of the \
+         system, then try again, or start the node again",
+        path = path.display(),
+        seconds = patience.as_secs()
+    )]
+    Stalled {
+        /// The folder of the store.
+        path: PathBuf,
+        /// The time.
+        patience: Duration,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -127,6 +127,11 @@ impl Store {
         &self.inner.engine
     }
 
+    #[cfg(test)]
+    pub(crate) fn engine_shared(&self) -> Arc<Engine> {
+        Arc::clone(&self.inner.engine)
+    }
+
     /// A block, or `None`. Blocks the thread.
     ///
     /// # Errors
@@ -348,11 +353,11 @@ impl Inner {
         let failures = state.failures;
         drop(state);
         let synced = self.engine.sync(failures);
-        self.engine.to_write.notify_all();
-        self.engine.to_sync.notify_all();
-        self.engine.to_flush.notify_all();
-        self.engine.progressed.notify_all();
-        for thread in threads.drain(..) {
+        self.engine.wake_all();
+        let threads = std::mem::take(&mut *threads);
+        // A thread that the disk holds may still write: the folder stays locked until the process ends.
+        self.engine.wait_for_threads()?;
+        for thread in threads {
             // A thread that panicked has said so.
             let _ = thread.join();
         }

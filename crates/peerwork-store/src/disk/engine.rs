@@ -128,19 +128,24 @@ impl Engine {
         let put = self.lookup_and(&key, |state, entry| {
             if let Some(entry) = entry {
                 state.claim(&key, entry, writer);
-                return Put::Here;
+                return Ok(Put::Here);
+            }
+            // No thread would write the block after the store was closed.
+            self.fails(state)?;
+            if state.closing {
+                return Err(StoreError::Closed);
             }
             if state.disk_bytes + needs > self.quota() || state.budget < needs {
-                return Put::NoRoom(needs);
+                return Ok(Put::NoRoom(needs));
             }
             state.append(&key, head, block.data(), writer);
             if !state.queue.is_empty() {
                 self.to_write.notify_one();
             }
-            Put::Appended
+            Ok(Put::Appended)
         })?;
         self.flush_if_due();
-        Ok(put)
+        put
     }
 
     /// Bytes that blocks may take: the quota without the room in which compaction works.
@@ -148,48 +153,9 @@ impl Engine {
         self.config.max.saturating_sub(self.compaction_bytes)
     }
 
-    pub(crate) fn wait_for_queue(&self) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        while state.is_behind() {
-            if let Some(error) = &state.index_failure {
-                return Err(error.clone());
-            }
-            // Changes go to the index only when they are durable.
-            if state.slots() >= super::state::SLOTS_MAX {
-                state.want_sync();
-                self.to_sync.notify_one();
-            }
-            self.to_write.notify_one();
-            self.to_flush.notify_one();
-            self.progressed.wait(&mut state);
-        }
-        match state.closing {
-            true => Err(StoreError::Closed),
-            false => Ok(()),
-        }
-    }
-
     fn flush_if_due(&self) {
         if self.state.lock().slots() >= super::state::SLOTS_FLUSH {
             self.to_flush.notify_one();
-        }
-    }
-
-    /// Waits until all that was appended is durable. Fails when the disk failed since `failures`.
-    pub(crate) fn sync(&self, failures: u64) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        let wanted = state.appended;
-        if state.durable < wanted {
-            state.want_sync();
-            self.to_write.notify_one();
-            self.to_sync.notify_one();
-        }
-        while state.durable < wanted {
-            self.progressed.wait(&mut state);
-        }
-        match &state.failure {
-            Some(error) if state.failures != failures => Err(error.clone()),
-            _ => Ok(()),
         }
     }
 
@@ -302,6 +268,14 @@ impl Engine {
             }
         });
         self.flush_if_due();
+    }
+
+    /// Wakes all threads, and the callers that wait for them.
+    pub(crate) fn wake_all(&self) {
+        self.to_write.notify_all();
+        self.to_sync.notify_all();
+        self.to_flush.notify_all();
+        self.progressed.notify_all();
     }
 
     /// Lets other processes use the folder.

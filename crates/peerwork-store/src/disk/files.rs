@@ -5,14 +5,18 @@ use std::{
     io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use super::watch::PATIENCE;
 use crate::StoreError;
 
 /// The files of a store.
 #[derive(Clone)]
 pub(crate) struct Files {
     root: PathBuf,
+    /// How long the disk may take nothing before a wait for it ends.
+    pub(crate) patience: Duration,
     #[cfg(test)]
     pub(crate) faults: Option<Arc<dyn Faults>>,
 }
@@ -30,6 +34,7 @@ impl Files {
     pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            patience: PATIENCE,
             #[cfg(test)]
             faults: None,
         }

@@ -33,4 +33,8 @@ mod spare;
 mod state;
 mod syncing;
 pub(crate) mod verify;
+pub(crate) mod watch;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod watched;
 mod writing;

@@ -4,12 +4,14 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use cid::Cid;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     files::{Files, at, is_full, open_existing},
@@ -176,15 +178,22 @@ struct Log {
     records: u64,
     /// Whether the end of the file is unknown after a failure, so that the log must be rewritten.
     broken: bool,
-    /// Records that wait for the next write, in their order.
-    waiting: Vec<PinRecord>,
-    /// The number of records that were ever taken, and of those that are durable or failed.
-    taken: u64,
-    settled: u64,
+    /// Records that wait for the next write.
+    waiting: Batch,
     writing: bool,
-    /// Failures of batches: the numbers of their last record with the error.
-    failures: Vec<(std::ops::Range<u64>, StoreError)>,
+    /// The number of batches that were written or failed.
+    settled: u64,
 }
+
+/// Records that share a sync, in their order.
+#[derive(Default)]
+struct Batch {
+    records: Vec<PinRecord>,
+    outcome: Outcome,
+}
+
+/// The result of a batch, once there is one.
+type Outcome = Arc<OnceLock<Result<(), StoreError>>>;
 
 /// The pins of a store and their log.
 pub(crate) struct Pins {
@@ -243,11 +252,9 @@ impl Pins {
                 length: replayed.whole,
                 records: replayed.records,
                 broken: false,
-                waiting: Vec::new(),
-                taken: 0,
-                settled: 0,
+                waiting: Batch::default(),
                 writing: false,
-                failures: Vec::new(),
+                settled: 0,
             }),
             settled: Condvar::new(),
         })
@@ -280,40 +287,61 @@ impl Pins {
     /// Writes a record and waits until it is durable; several callers share one sync.
     pub(crate) fn record(&self, record: PinRecord) -> Result<(), StoreError> {
         let mut log = self.log.lock();
-        log.waiting.push(record);
-        log.taken += 1;
-        let number = log.taken;
-        while log.settled < number {
-            if log.writing {
-                self.settled.wait(&mut log);
-                continue;
+        log.waiting.records.push(record);
+        let outcome = Arc::clone(&log.waiting.outcome);
+        loop {
+            if let Some(result) = outcome.get() {
+                return result.clone();
             }
-            log.writing = true;
-            let batch = std::mem::take(&mut log.waiting);
-            let result = self.write(&mut log, &batch);
-            let first = log.settled + 1;
-            let settled = log.settled + batch.len() as u64;
-            match result {
-                Ok(()) => self.make_visible(batch),
-                Err(error) => log.failures.push((first..settled + 1, error)),
+            match log.writing {
+                true => self.wait(&mut log, &outcome)?,
+                false => self.write_waiting(&mut log),
             }
-            log.settled = settled;
-            log.writing = false;
-            self.settled.notify_all();
         }
-        let failed = log
-            .failures
-            .iter()
-            .position(|(numbers, _error)| numbers.contains(&number));
-        let Some(position) = failed else {
+    }
+
+    /// Waits for the caller that writes. A record that has to wait too long is taken back.
+    fn wait(&self, log: &mut MutexGuard<'_, Log>, outcome: &Outcome) -> Result<(), StoreError> {
+        let settled = log.settled;
+        let waited = self.settled.wait_for(log, self.files.patience);
+        if !waited.timed_out() || log.settled != settled {
             return Ok(());
-        };
-        let error = log.failures[position].1.clone();
-        // Callers of a failed batch read the error; the newest few batches are enough for them.
-        if log.failures.len() > 64 {
-            log.failures.remove(0);
         }
-        Err(error)
+        // The write before has lasted so long, so that the other records need not wait for it either.
+        if Arc::ptr_eq(outcome, &log.waiting.outcome) {
+            let error = self.stalled();
+            let _ = std::mem::take(&mut log.waiting).outcome.set(Err(error));
+        }
+        match outcome.get() {
+            Some(_result) => Ok(()),
+            None => Err(self.stalled()),
+        }
+    }
+
+    fn stalled(&self) -> StoreError {
+        StoreError::Stalled {
+            path: self.files.root().to_owned(),
+            patience: self.files.patience,
+        }
+    }
+
+    /// Writes the records that wait. A panic is an error of them all, and leaves the end of the log unknown.
+    fn write_waiting(&self, log: &mut MutexGuard<'_, Log>) {
+        log.writing = true;
+        let batch = std::mem::take(&mut log.waiting);
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(log, &batch.records)));
+        let result = written.unwrap_or_else(|_panic| {
+            log.broken = true;
+            let error = io::Error::other("the program failed; start it again");
+            Err(at("writing", &self.path)(error))
+        });
+        if result.is_ok() {
+            self.make_visible(batch.records);
+        }
+        let _ = batch.outcome.set(result);
+        log.writing = false;
+        log.settled += 1;
+        self.settled.notify_all();
     }
 
     fn make_visible(&self, batch: Vec<PinRecord>) {
@@ -326,16 +354,12 @@ impl Pins {
         }
     }
 
-    fn write(
-        &self,
-        log: &mut parking_lot::MutexGuard<'_, Log>,
-        batch: &[PinRecord],
-    ) -> Result<(), StoreError> {
+    fn write(&self, log: &mut MutexGuard<'_, Log>, batch: &[PinRecord]) -> Result<(), StoreError> {
         self.rewrite_if_due(log)?;
         let bytes: Vec<u8> = batch.iter().flat_map(PinRecord::encode).collect();
         let file = log.file.try_clone().map_err(at("opening", &self.path))?;
         let offset = log.length;
-        let written = parking_lot::MutexGuard::unlocked(log, || {
+        let written = MutexGuard::unlocked(log, || {
             self.write_at(&file, &bytes, offset)?;
             self.files.sync(&file, &self.path)
         });

@@ -371,5 +371,5 @@ pub(crate) fn start(
     let engine = Arc::new(engine);
     let path = engine.files.root().to_owned();
     let threads = super::keeper::start(&engine).map_err(at("starting the threads of", &path))?;
-    Ok((engine, threads.into()))
+    Ok((engine, threads))
 }

@@ -15,6 +15,7 @@ use super::{
     claim::{Claim, Respected, Writers},
     format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
     index::{Change, Entry, Place},
+    watch::Watch,
 };
 use crate::StoreError;
 
@@ -145,6 +146,7 @@ pub(crate) struct State {
     /// Bytes that were appended since the last durable commit of the index.
     pub(crate) uncommitted: u64,
     pub(crate) closing: bool,
+    pub(crate) watch: Watch,
 }
 
 impl State {

@@ -36,7 +36,7 @@ impl<'a> Writing<'a> {
         Self { engine, open: None }
     }
 
-    /// Writes chunks until the store is closed.
+    /// Writes chunks until the store is closed, or another thread of it panicked.
     pub(crate) fn run(mut self) {
         loop {
             let result = match self.next() {
@@ -53,6 +53,9 @@ impl<'a> Writing<'a> {
     fn next(&self) -> Job {
         let mut state = self.engine.state.lock();
         loop {
+            if state.watch.has_failed() {
+                return Job::End;
+            }
             // The error stays until all that was not durable is given up: another sync would succeed.
             if let Some(error) = &state.sync_failure {
                 return Job::GiveUp(error.clone());
