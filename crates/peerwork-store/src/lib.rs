@@ -27,7 +27,7 @@ mod strange;
 pub mod unixfs;
 
 pub use amounts::{Progress, Usage};
-pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, RAW};
+pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, RAW, not_a_cid};
 pub use config::Config;
 pub use disk::{
     pins::{PIN_NAME_BYTES_MAX, PINS_MAX},
