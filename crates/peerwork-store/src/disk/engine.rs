@@ -1,7 +1,7 @@
 //! The engine of the store: looks blocks up, appends them, reads them, and makes them durable. Threads
 //! of [`super::keeper`] write the files and the index.
 
-use std::{collections::HashMap, fs::File, io, sync::Arc};
+use std::{collections::HashMap, fs::File, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -23,7 +23,7 @@ const READERS_MAX: usize = 64;
 const INDEX_BYTES: u64 = 16 << 20;
 /// Changes that one transaction of the index takes on a full disk: about 1 MiB of pages.
 const STEP_FULL: usize = 128;
-/// How often a read begins again because its segment was compacted meanwhile.
+/// How often a read begins again because its record was moved or given up meanwhile.
 const READ_TRIES: usize = 8;
 
 /// All parts of a store.
@@ -215,22 +215,22 @@ impl Engine {
 
     /// The data of a block and its entry.
     pub(crate) fn read(&self, key: &Key) -> Result<Option<(Entry, Bytes)>, StoreError> {
+        let mut found = self.lookup(key)?;
         let mut tries = 0;
-        loop {
-            let Some(entry) = self.lookup(key)? else {
-                return Ok(None);
-            };
-            match self.read_at(key, entry.place) {
+        while let Some(entry) = found {
+            let error = match self.read_at(key, entry.place) {
                 Ok(data) => return Ok(Some((entry, data))),
-                // The block was moved meanwhile, and its old segment is gone.
-                Err(StoreError::File { source, .. })
-                    if source.kind() == io::ErrorKind::NotFound && tries < READ_TRIES =>
-                {
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            // The record may have been moved or given up meanwhile, and its old place cut or removed.
+            found = self.lookup(key)?;
+            let is_elsewhere = found.is_none_or(|now| now.place != entry.place);
+            if !is_elsewhere || tries == READ_TRIES {
+                return Err(error);
             }
+            tries += 1;
         }
+        Ok(None)
     }
 
     /// The data of a record, when it is whole and of this block.
@@ -239,6 +239,7 @@ impl Engine {
             return Ok(data);
         }
         let path = self.files.segment(place.segment);
+        self.files.reading(&path);
         let file = self.reader(place.segment)?;
         let key_bytes = key.as_bytes().len();
         let mut record = vec![0; HEAD_BYTES + key_bytes + place.data_bytes as usize];

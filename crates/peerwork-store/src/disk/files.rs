@@ -28,6 +28,10 @@ pub(crate) trait Faults: Send + Sync {
     fn write(&self, path: &Path, bytes: usize) -> Option<(usize, io::Error)>;
     /// The error of a sync, if any.
     fn sync(&self, path: &Path) -> Option<io::Error>;
+    /// Hears that a segment will be read.
+    fn reading(&self, path: &Path) {
+        let _ = path;
+    }
 }
 
 impl Files {
@@ -102,6 +106,15 @@ impl Files {
             );
         }
         write_slices_at(file, slices, offset).map_err(at("writing", path))
+    }
+
+    /// Tells a test that a segment will be read.
+    pub(crate) fn reading(&self, path: &Path) {
+        #[cfg(test)]
+        if let Some(faults) = &self.faults {
+            faults.reading(path);
+        }
+        let _ = path;
     }
 
     /// Makes a file's bytes and length durable.

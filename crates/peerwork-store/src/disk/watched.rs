@@ -31,6 +31,10 @@ struct Disk {
     pins: AtomicBool,
     stalled: Mutex<bool>,
     changed: Condvar,
+    /// Lets the next sync fail.
+    sync_error: AtomicBool,
+    /// Runs before the next read of a segment.
+    reading: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Disk {
@@ -56,7 +60,13 @@ impl Faults for Disk {
         while *stalled {
             self.changed.wait(&mut stalled);
         }
-        None
+        let fails = self.sync_error.swap(false, Ordering::SeqCst);
+        fails.then(|| io::Error::other("the test's error"))
+    }
+
+    fn reading(&self, _path: &Path) {
+        let run = self.reading.lock().take();
+        run.into_iter().for_each(|run| run());
     }
 }
 
@@ -221,5 +231,37 @@ fn a_commit_beside_a_close_ends() {
         for error in results.into_iter().filter_map(Result::err) {
             assert!(matches!(error, StoreError::Closed), "{error}");
         }
+    }
+}
+
+#[test]
+fn a_reader_beside_a_failed_write_hears_that_the_block_is_not_here() {
+    for kept in [Vec::new(), vec![block(1, 5000)]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, disk) = open(folder.path(), PATIENCE);
+        kept.iter().for_each(|block| add(&store, block).unwrap());
+        let lost = block(2, 5000);
+        // The block is in the file of its segment, and waits there for the sync.
+        disk.stall(true);
+        disk.sync_error.store(true, Ordering::SeqCst);
+        let (adding, adds) = (store.clone(), lost.clone());
+        let (sender, added) = mpsc::channel();
+        thread::spawn(move || sender.send(add(&adding, &adds)).unwrap());
+        eventually_blocking("the block in its file", || {
+            let state = store.engine().state.lock();
+            let appended = state.appended > kept.len() as u64;
+            (appended && state.written == state.appended).then_some(())
+        });
+        let held = Arc::clone(&disk);
+        *disk.reading.lock() = Some(Box::new(move || {
+            held.stall(false);
+            let refused = added.recv_timeout(DEADLINE).unwrap();
+            assert!(matches!(refused, Err(StoreError::File { .. })));
+        }));
+        assert_eq!(store.get(lost.cid()).unwrap(), None);
+        assert!(disk.reading.lock().is_none(), "it was read");
+        add(&store, &lost).unwrap();
+        assert_eq!(store.get(lost.cid()).unwrap(), Some(lost));
+        assert!(is_whole(&store));
     }
 }
