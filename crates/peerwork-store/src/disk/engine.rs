@@ -54,6 +54,14 @@ pub(crate) struct Engine {
     lock: Mutex<Option<File>>,
 }
 
+/// An answer of the index.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    /// The flushes of the index and how often it was opened again: the answer holds while both stay.
+    version: (u64, u64),
+    entry: Option<Entry>,
+}
+
 /// Whether a put found the block here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Put {
@@ -74,25 +82,30 @@ impl Engine {
         }
     }
 
-    /// Looks a block up and changes the state in the same step as the answer holds.
+    /// Looks a block up and changes the state in the same step as the answer holds. An earlier answer of
+    /// the index to the same question is used while it holds.
     fn lookup_and<T>(
         &self,
         key: &Key,
+        asked: &mut Option<Answer>,
         mut change: impl FnMut(&mut MutexGuard<'_, State>, Option<Entry>) -> T,
     ) -> Result<T, StoreError> {
-        let mut asked: Option<(u64, Option<Entry>)> = None;
         loop {
             let mut state = self.state.lock();
-            let flushes = match (state.find(key), asked) {
-                (Found::Here(entry), _) => return Ok(change(&mut state, Some(entry))),
-                (Found::Gone, _) => return Ok(change(&mut state, None)),
-                (Found::AskIndex { flushes }, Some((before, entry))) if flushes == before => {
-                    return Ok(change(&mut state, entry));
-                }
-                (Found::AskIndex { flushes }, _) => flushes,
+            let flushes = match state.find(key) {
+                Found::Here(entry) => return Ok(change(&mut state, Some(entry))),
+                Found::Gone => return Ok(change(&mut state, None)),
+                Found::AskIndex { flushes } => flushes,
             };
+            let version = (flushes, self.index.reopened());
+            if let Some(answer) = asked.filter(|answer| answer.version == version) {
+                return Ok(change(&mut state, answer.entry));
+            }
             drop(state);
-            asked = Some((flushes, self.index.get(key)?));
+            *asked = Some(Answer {
+                version,
+                entry: self.index.get(key)?,
+            });
         }
     }
 
@@ -102,12 +115,21 @@ impl Engine {
         key: &Key,
         change: &mut dyn FnMut(&mut State, Option<Entry>),
     ) -> Result<(), StoreError> {
-        self.lookup_and(key, |state, entry| change(state, entry))
+        self.lookup_and(key, &mut None, |state, entry| change(state, entry))
     }
 
     /// Lets a writer keep a block that is here; `None` when it is not.
     pub(crate) fn touch(&self, key: &Key, writer: u64) -> Result<Option<Entry>, StoreError> {
-        let touched = self.lookup_and(key, |state, entry| {
+        self.touch_asking(key, writer, &mut None)
+    }
+
+    fn touch_asking(
+        &self,
+        key: &Key,
+        writer: u64,
+        asked: &mut Option<Answer>,
+    ) -> Result<Option<Entry>, StoreError> {
+        let touched = self.lookup_and(key, asked, |state, entry| {
             entry.map(|entry| state.claim(key, entry, writer))
         })?;
         self.flush_if_due();
@@ -117,7 +139,8 @@ impl Engine {
     /// Takes a block of a writer: keeps the one that is here, or appends it.
     pub(crate) fn put(&self, block: &Block, writer: u64) -> Result<Put, StoreError> {
         let key = Key::of(block.cid());
-        if self.touch(&key, writer)?.is_some() {
+        let mut asked = None;
+        if self.touch_asking(&key, writer, &mut asked)?.is_some() {
             return Ok(Put::Here);
         }
         let leaf = block.cid().codec() == DAG_PB
@@ -125,7 +148,7 @@ impl Engine {
         let head = Head::new(&key, block.data(), leaf);
         let needs = State::needs(&key, block.data().len());
         self.wait_for_queue()?;
-        let put = self.lookup_and(&key, |state, entry| {
+        let put = self.lookup_and(&key, &mut asked, |state, entry| {
             if let Some(entry) = entry {
                 state.claim(&key, entry, writer);
                 return Ok(Put::Here);
