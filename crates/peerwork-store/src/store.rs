@@ -16,6 +16,7 @@ use crate::{
         engine::{Engine, Put},
         files::Files,
         format::{Key, now_ms},
+        fruitless::Kept,
         index::Durable,
         marks::{WalkStop, Walker},
         pins::{PIN_NAME_BYTES_MAX, PINS_MAX, PinRecord},
@@ -74,6 +75,7 @@ pub struct Writer {
     number: u64,
     /// The failures of the disk when the first block since the last commit was put or touched.
     failures: Option<u64>,
+    kept: Kept,
 }
 
 /// Keeps the DAG below a root from eviction and collection, until dropped.
@@ -179,6 +181,7 @@ impl Store {
             number: self.engine().state.lock().begin_writer(),
             store: self.clone(),
             failures: None,
+            kept: Kept::Nothing,
         }
     }
 
@@ -207,7 +210,7 @@ impl Store {
             return Err(PinError::TooMany);
         }
         let mut writer = self.writer();
-        writer.begin();
+        writer.begin(Kept::Found);
         self.touch_all(root, writer.number)?;
         writer.commit()?;
         let pin = Pin {
@@ -244,6 +247,7 @@ impl Store {
         }
         let recorded = engine.pins.record(PinRecord::Unpin(*root));
         recorded.map_err(|error| engine.explained(error))?;
+        engine.state.lock().changes.release();
         Ok(true)
     }
 
@@ -281,7 +285,9 @@ impl Store {
         if engine.pins.contains(root) {
             return Err(RemoveError::Pinned(*root));
         }
-        Ok(collect::remove(engine, root, on)?)
+        let removed = collect::remove(engine, root, on);
+        engine.state.lock().changes.release();
+        Ok(removed?)
     }
 
     /// Removes the blocks that nothing keeps, and gives what was removed. Blocks the thread; `on` hears
@@ -292,7 +298,9 @@ impl Store {
     pub fn gc(&self, on: &mut dyn FnMut(Progress) -> bool) -> Result<Progress, StoreError> {
         let engine = self.engine();
         let _collecting = engine.collecting.lock();
-        collect::collect(engine, Goal::Everything, on)
+        let collected = collect::collect(engine, Goal::Everything, on);
+        engine.state.lock().changes.release();
+        Ok(collected?.removed)
     }
 
     /// Reads all blocks and checks them, and that the DAGs of all pins are whole. Blocks the thread;
@@ -404,7 +412,7 @@ impl Writer {
         if Block::of_identity(cid).is_some() {
             return Ok(true);
         }
-        self.begin();
+        self.begin(Kept::Found);
         Ok(self
             .store
             .engine()
@@ -412,7 +420,9 @@ impl Writer {
             .is_some())
     }
 
-    fn begin(&mut self) {
+    /// Notes that blocks follow that may be kept.
+    fn begin(&mut self, kept: Kept) {
+        self.kept = self.kept.max(kept);
         if self.failures.is_none() {
             self.failures = Some(self.store.engine().state.lock().failures);
         }
@@ -435,20 +445,30 @@ impl Sink for Writer {
         if Block::of_identity(block.cid()).is_some() {
             return Ok(());
         }
-        self.begin();
+        self.begin(Kept::Nothing);
         let engine = self.store.engine();
         loop {
-            match engine.put(&block, self.number)? {
-                Put::Here | Put::Appended => return Ok(()),
-                Put::NoRoom(needs) => space::make_room(engine, needs)?,
-            }
+            let kept = match engine.put(&block, self.number)? {
+                Put::Here => Kept::Found,
+                Put::Appended => Kept::Put,
+                Put::NoRoom(needs) => {
+                    space::make_room(engine, needs)?;
+                    continue;
+                }
+            };
+            self.kept = self.kept.max(kept);
+            return Ok(());
         }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.store.engine().state.lock().end_writer(self.number);
+        self.store
+            .engine()
+            .state
+            .lock()
+            .end_writer(self.number, self.kept);
     }
 }
 

@@ -25,8 +25,9 @@ pub(crate) enum Goal {
     Room(u64),
 }
 
-/// Frees room for the goal: all segments of which a quarter or more is dead, or as many as are needed.
-pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
+/// Frees room for the goal: all segments of which a quarter or more is dead, or as many as are needed. Gives
+/// the free bytes of the disk with which a segment could be compacted that was passed over.
+pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<Option<u64>, StoreError> {
     let wanted = match goal {
         Goal::Everything => 0,
         Goal::Room(bytes) => engine.state.lock().disk_bytes.saturating_sub(bytes),
@@ -38,6 +39,7 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
     engine.flush(Durable::Later, &[])?;
     let mut removals_are_durable = false;
     let mut dropped = Vec::new();
+    let mut passed: Option<u64> = None;
     for (segment, dead) in by_dead(engine, sealed) {
         let file = engine.state.lock().segments.get(&segment).copied();
         let Some(file) = file else { continue };
@@ -48,11 +50,18 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
             if enough || dead.saturating_mul(4) < file.bytes && wanted == 0 || dead == 0 {
                 break;
             }
-            if room(engine.files.root()).0 < live + ROOM_BYTES {
+            let needs = live + ROOM_BYTES;
+            if room(engine.files.root()).0 < needs {
+                passed = Some(passed.map_or(needs, |other| other.min(needs)));
                 continue;
             }
-            if !compact(engine, segment)? {
-                continue;
+            match compact(engine, segment)? {
+                Compacted::Whole => {}
+                Compacted::Damaged => continue,
+                Compacted::Failed => {
+                    passed = Some(0);
+                    continue;
+                }
             }
         } else if !removals_are_durable {
             engine.flush(Durable::Now, &[])?;
@@ -68,7 +77,8 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
         dropped.push(segment);
     }
     engine.spare.restore();
-    engine.flush(Durable::Later, &dropped)
+    engine.flush(Durable::Later, &dropped)?;
+    Ok(passed)
 }
 
 /// Ends the active segment when a quarter of it is dead, so that it can be compacted.
@@ -122,8 +132,19 @@ fn by_dead(engine: &Engine, sealed: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
         .collect()
 }
 
-/// Copies the live records of a segment; false when not all of them could be.
-fn compact(engine: &Engine, segment: u32) -> Result<bool, StoreError> {
+/// The end of a compaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compacted {
+    /// The segment has no live record any more.
+    Whole,
+    /// Damaged records stay where they are, so that verifying names them.
+    Damaged,
+    /// The disk did not take the copies.
+    Failed,
+}
+
+/// Copies the live records of a segment.
+fn compact(engine: &Engine, segment: u32) -> Result<Compacted, StoreError> {
     let failures = engine.state.lock().failures;
     let path = engine.files.segment(segment);
     let file = std::fs::File::open(&path).map_err(at("opening", &path))?;
@@ -137,12 +158,14 @@ fn compact(engine: &Engine, segment: u32) -> Result<bool, StoreError> {
     }
     if let Err(error) = engine.sync(failures) {
         tracing::warn!(%error, "a segment was not compacted");
-        return Ok(false);
+        return Ok(Compacted::Failed);
     }
     engine.flush(Durable::Now, &[])?;
-    // A damaged record stays where it is, so that verifying names it.
     let live = engine.index.rows().get(&segment).map_or(0, |row| row.live);
-    Ok(live == 0)
+    Ok(match live {
+        0 => Compacted::Whole,
+        _ => Compacted::Damaged,
+    })
 }
 
 fn relocate(

@@ -19,6 +19,7 @@ pub(crate) mod engine;
 mod faults;
 pub(crate) mod files;
 pub(crate) mod format;
+pub(crate) mod fruitless;
 pub(crate) mod fuzzing;
 pub(crate) mod index;
 pub(crate) mod keeper;
@@ -33,6 +34,7 @@ mod spare;
 mod state;
 mod syncing;
 pub(crate) mod verify;
+mod waiting;
 pub(crate) mod watch;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -1,6 +1,11 @@
 //! Room for blocks: the quota, and the disk's reserve. Evicts what nothing keeps when there is none.
 
-use super::{collect::collect, compact::Goal, engine::Engine};
+use super::{
+    collect::{Collected, collect},
+    compact::Goal,
+    engine::Engine,
+    fruitless::{Fruitless, Moment},
+};
 use crate::StoreError;
 
 /// Bytes that are appended at most before the disk's free room is looked up again.
@@ -22,9 +27,48 @@ pub(crate) fn make_room(engine: &Engine, needs: u64) -> Result<(), StoreError> {
     if missing.bytes > stored {
         return Err(missing.error);
     }
+    let since = moment(engine);
+    let (free, _reserve) = engine.disk();
+    if let Some(last) = engine.state.lock().changes.fruitless(since, free) {
+        return Err(last.error.clone().unwrap_or(missing.error));
+    }
     let wanted = missing.bytes.max(stored / EVICTED_PART);
-    collect(engine, Goal::Room(wanted), &mut |_progress| true)?;
-    self::missing(engine, needs).map_or(Ok(()), |missing| Err(missing.error))
+    let collected = collect(engine, Goal::Room(wanted), &mut |_progress| true);
+    let left = self::missing(engine, needs);
+    remember(engine, since, &collected, left.is_some());
+    collected?;
+    left.map_or(Ok(()), |missing| Err(missing.error))
+}
+
+fn moment(engine: &Engine) -> Moment {
+    let reopened = engine.index.reopened();
+    engine.state.lock().changes.moment(reopened)
+}
+
+/// Remembers a collection after which another one would do as little.
+fn remember(
+    engine: &Engine,
+    since: Moment,
+    collected: &Result<Collected, StoreError>,
+    is_missing: bool,
+) {
+    let fruitless = match collected {
+        Ok(collected) if is_missing && collected.is_all => Fruitless {
+            since,
+            has_claimed: collected.has_claimed,
+            room: collected.room,
+            error: None,
+        },
+        // The collection walked the pins up to here, and the next one would do the same.
+        Err(error @ (StoreError::PinLacks { .. } | StoreError::Damaged { .. })) => Fruitless {
+            since,
+            has_claimed: false,
+            room: None,
+            error: Some(error.clone()),
+        },
+        _ => return,
+    };
+    engine.state.lock().changes.remember(fruitless);
 }
 
 struct Missing {

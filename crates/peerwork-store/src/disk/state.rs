@@ -12,8 +12,9 @@ use cid::Cid;
 
 use super::{
     chunk::{CHUNK_BYTES, Chunk},
-    claim::{Claim, Respected, Writers},
+    claim::{Claim, Ended, Respected, Writers},
     format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
+    fruitless::{Changes, Kept},
     index::{Change, Entry, Place},
     watch::Watch,
 };
@@ -147,6 +148,7 @@ pub(crate) struct State {
     pub(crate) uncommitted: u64,
     pub(crate) closing: bool,
     pub(crate) watch: Watch,
+    pub(crate) changes: Changes,
 }
 
 impl State {
@@ -232,6 +234,7 @@ impl State {
             claim: Claim::By(writer),
         };
         self.insert(key, entry, before);
+        self.changes.release();
         self.totals.blocks += 1;
         self.totals.bytes += data.len() as u64;
     }
@@ -457,8 +460,12 @@ impl State {
         writer
     }
 
-    pub(crate) fn end_writer(&mut self, writer: u64) {
-        self.writers.end(writer);
+    pub(crate) fn end_writer(&mut self, writer: u64, kept: Kept) {
+        match (kept, self.writers.end(writer)) {
+            (Kept::Put, _) | (_, Ended::All) => self.changes.release(),
+            (Kept::Found, _) | (_, Ended::Several) => self.changes.unclaim(),
+            (Kept::Nothing, Ended::Nothing) => {}
+        }
     }
 
     pub(crate) fn begin_hold(&mut self, root: Cid) {
@@ -473,6 +480,7 @@ impl State {
             held.count -= 1;
             if held.count == 0 {
                 self.holds.remove(root);
+                self.changes.release();
             }
         }
     }

@@ -170,6 +170,7 @@ fn damaged(
         Repair::DropDamaged => engine.change(key, &mut |state, now| {
             if let Some(now) = now.filter(|now| now.place == place) {
                 state.remove(key, &now);
+                state.changes.release();
             }
         }),
     }
