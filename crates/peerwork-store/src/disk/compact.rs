@@ -46,6 +46,10 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<Option<u64>, StoreE
         let live = file.bytes.saturating_sub(dead);
         let empty = live <= HEADER_BYTES as u64;
         if !empty {
+            // Nothing else is in it: it was scanned for the others before.
+            if file.unmovable > 0 && file.unmovable == live_bytes(engine, segment) {
+                continue;
+            }
             let enough = engine.state.lock().disk_bytes <= wanted && wanted > 0;
             if enough || dead.saturating_mul(4) < file.bytes && wanted == 0 || dead == 0 {
                 break;
@@ -57,7 +61,13 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<Option<u64>, StoreE
             }
             match compact(engine, segment)? {
                 Compacted::Whole => {}
-                Compacted::Damaged => continue,
+                Compacted::Damaged(bytes) => {
+                    let mut state = engine.state.lock();
+                    if let Some(file) = state.segments.get_mut(&segment) {
+                        file.unmovable = bytes;
+                    }
+                    continue;
+                }
                 Compacted::Failed => {
                     passed = Some(0);
                     continue;
@@ -67,8 +77,7 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<Option<u64>, StoreE
             engine.flush(Durable::Now, &[])?;
         }
         // An index that was opened again has forgotten removals that were not durable.
-        let live = engine.index.rows().get(&segment).map_or(0, |row| row.live);
-        if live > 0 {
+        if live_bytes(engine, segment) > 0 {
             continue;
         }
         // Compaction commits the index durably too.
@@ -137,8 +146,8 @@ fn by_dead(engine: &Engine, sealed: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
 enum Compacted {
     /// The segment has no live record any more.
     Whole,
-    /// Damaged records stay where they are, so that verifying names them.
-    Damaged,
+    /// So many bytes of damaged records stay where they are, so that verifying names them.
+    Damaged(u64),
     /// The disk did not take the copies.
     Failed,
 }
@@ -146,7 +155,9 @@ enum Compacted {
 /// Copies the live records of a segment.
 fn compact(engine: &Engine, segment: u32) -> Result<Compacted, StoreError> {
     let failures = engine.state.lock().failures;
+    let reopened = engine.index.reopened();
     let path = engine.files.segment(segment);
+    engine.files.reading(&path);
     let file = std::fs::File::open(&path).map_err(at("opening", &path))?;
     let mut scan = Scan::new(&file, 0);
     while let Some(record) = scan.next().map_err(at("reading", &path))? {
@@ -161,11 +172,17 @@ fn compact(engine: &Engine, segment: u32) -> Result<Compacted, StoreError> {
         return Ok(Compacted::Failed);
     }
     engine.flush(Durable::Now, &[])?;
-    let live = engine.index.rows().get(&segment).map_or(0, |row| row.live);
-    Ok(match live {
+    Ok(match live_bytes(engine, segment) {
         0 => Compacted::Whole,
-        _ => Compacted::Damaged,
+        // Removed records that came back are no damaged ones.
+        _ if engine.index.reopened() != reopened => Compacted::Failed,
+        bytes => Compacted::Damaged(bytes),
     })
+}
+
+/// Bytes of the records of a segment that the index names.
+fn live_bytes(engine: &Engine, segment: u32) -> u64 {
+    engine.index.rows().get(&segment).map_or(0, |row| row.live)
 }
 
 fn relocate(

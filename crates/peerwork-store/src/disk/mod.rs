@@ -13,6 +13,9 @@ mod chunk;
 pub(crate) mod claim;
 pub(crate) mod collect;
 pub(crate) mod compact;
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod costs;
 pub(crate) mod engine;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

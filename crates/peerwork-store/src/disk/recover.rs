@@ -341,6 +341,7 @@ fn state_of(
         let segment = Segment {
             bytes: *bytes,
             durable: *bytes,
+            ..Segment::default()
         };
         (*number, segment)
     });

@@ -63,6 +63,8 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
     /// The length that is durable.
     pub(crate) durable: u64,
+    /// Bytes of damaged records that a compaction left behind.
+    pub(crate) unmovable: u64,
 }
 
 /// A segment's file with bytes that are not durable yet.
@@ -296,7 +298,7 @@ impl State {
         self.next_segment += 1;
         let file = Segment {
             bytes: HEADER_BYTES as u64,
-            durable: 0,
+            ..Segment::default()
         };
         self.segments.insert(number, file);
         self.disk_bytes += HEADER_BYTES as u64;
