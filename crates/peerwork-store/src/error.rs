@@ -4,6 +4,8 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use cid::Cid;
 
+use crate::disk::format::SEGMENT_MAX;
+
 /// The store cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -35,6 +37,16 @@ pub enum OpenError {
         version: u32,
         /// The newest version that is read.
         newest: u32,
+    },
+    /// A file or folder among the segments has the name of a segment, and is none.
+    #[error(
+        "{path} is no segment that the store wrote: segments are files, and their numbers end at {SEGMENT_MAX}; \
+         move it away, and the store opens without it",
+        path = path.display()
+    )]
+    NoSegment {
+        /// The file or folder.
+        path: PathBuf,
     },
     /// A file that cannot be made anew is damaged.
     #[error(
@@ -73,6 +85,16 @@ pub enum StoreError {
         kept: u64,
         /// The quota in bytes.
         max: u64,
+    },
+    /// All numbers of segments are used.
+    #[error(
+        "the store in {path} takes nothing more, because its segments have used all numbers: export what you need, \
+         and import it into a store in another folder",
+        path = path.display()
+    )]
+    NoNumber {
+        /// The folder of the store.
+        path: PathBuf,
     },
     /// A block that should be here is missing.
     #[error("block {0} is not in the store")]

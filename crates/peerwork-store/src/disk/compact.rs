@@ -193,7 +193,7 @@ fn relocate(
 ) -> Result<(), StoreError> {
     let is_here = |place: Place| place.segment == segment && place.offset == offset;
     engine.change(key, &mut |state, entry: Option<Entry>| {
-        if let Some(entry) = entry.filter(|entry| is_here(entry.place)) {
+        if let Some(entry) = entry.filter(|entry| is_here(entry.place) && state.has_number()) {
             state.relocate(key, entry, data);
             engine.to_write.notify_one();
         }

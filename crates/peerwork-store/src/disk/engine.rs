@@ -153,11 +153,8 @@ impl Engine {
                 state.claim(&key, entry, writer);
                 return Ok(Put::Here);
             }
-            // No thread would write the block after the store was closed.
-            self.fails(state)?;
-            if state.closing {
-                return Err(StoreError::Closed);
-            }
+            // No thread would write the block when the store was closed since.
+            self.accepts(state)?;
             if state.disk_bytes + needs > self.quota() || state.budget < needs {
                 return Ok(Put::NoRoom(needs));
             }

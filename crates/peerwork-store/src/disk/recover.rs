@@ -14,7 +14,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::{
     engine::{Engine, Parts},
     files::{Files, at, open_existing, room},
-    format::{BadHeader, HEADER_BYTES, Header, Key, VERSION},
+    format::{BadHeader, HEADER_BYTES, Header, Key, SEGMENT_MAX, VERSION},
     index::{Change, Changes, Durable, Entry, Index, Opened},
     pins::{BadLog, Pins, PinsError},
     scan::{ReadAt, Record, Scan},
@@ -153,16 +153,24 @@ fn segment_files(files: &Files) -> Result<BTreeMap<u32, u64>, OpenError> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(&folder).map_err(at("reading", &folder))? {
         let entry = entry.map_err(at("reading", &folder))?;
-        let name = entry.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".seg"))
-            .filter(|digits| digits.len() == 10)
-            .and_then(|digits| digits.parse().ok());
-        let Some(number) = number else { continue };
         let path = entry.path();
-        let length = entry.metadata().map_err(at("reading", &path))?.len();
-        found.insert(number, length);
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_suffix(".seg"));
+        let is_number =
+            |text: &&str| text.len() == 10 && text.bytes().all(|it| it.is_ascii_digit());
+        let Some(digits) = digits.filter(is_number) else {
+            tracing::info!(path = %path.display(), "a file of another name is among the segments, and stays as it is");
+            continue;
+        };
+        let metadata = entry.metadata().map_err(at("reading", &path))?;
+        let number = digits.parse().ok().filter(|number| {
+            let is_in_range = (1..=SEGMENT_MAX).contains(number);
+            is_in_range && metadata.is_file()
+        });
+        let Some(number) = number else {
+            return Err(OpenError::NoSegment { path });
+        };
+        found.insert(number, metadata.len());
     }
     Ok(found)
 }
@@ -355,7 +363,7 @@ fn state_of(
     state.next_segment = last
         .map(|(number, _bytes)| *number)
         .max(rows.keys().next_back().copied())
-        .map_or(1, |number| number + 1);
+        .map_or(1, |number| number.saturating_add(1));
     state.segment_bytes_max = segment_bytes_max;
     state.totals = Totals {
         blocks: rows.values().map(|row| row.blocks).sum(),

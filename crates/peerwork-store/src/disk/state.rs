@@ -13,7 +13,7 @@ use cid::Cid;
 use super::{
     chunk::{CHUNK_BYTES, Chunk},
     claim::{Claim, Ended, Respected, Writers},
-    format::{HEAD_BYTES, HEADER_BYTES, Head, Key},
+    format::{HEAD_BYTES, HEADER_BYTES, Head, Key, SEGMENT_MAX},
     fruitless::{Changes, Kept},
     index::{Change, Entry, Place},
     watch::Watch,
@@ -282,6 +282,11 @@ impl State {
             offset: u32::try_from(offset).expect("a segment is shorter than 4 GiB"),
             data_bytes: head.data_bytes,
         }
+    }
+
+    /// Whether a further segment can have a number.
+    pub(crate) fn has_number(&self) -> bool {
+        self.next_segment <= SEGMENT_MAX
     }
 
     /// The segment that takes a record of this length.

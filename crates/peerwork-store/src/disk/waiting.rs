@@ -58,9 +58,20 @@ impl Engine {
             self.to_flush.notify_one();
             self.wait(&mut state, &mut deadline)?;
         }
-        match state.closing {
-            true => Err(StoreError::Closed),
-            false => Ok(()),
+        self.accepts(&state)
+    }
+
+    /// Says why nothing may be appended.
+    pub(crate) fn accepts(&self, state: &State) -> Result<(), StoreError> {
+        self.fails(state)?;
+        if state.closing {
+            return Err(StoreError::Closed);
+        }
+        match state.has_number() {
+            true => Ok(()),
+            false => Err(StoreError::NoNumber {
+                path: self.config.path.clone(),
+            }),
         }
     }
 
