@@ -65,16 +65,19 @@ pub enum OpenError {
 pub enum StoreError {
     /// The disk has no room, or less than the reserve that is never used.
     #[error(
-        "the disk of {path} is full: {free} bytes are free, of which {reserve} are kept free; make room on it, or lower --store-reserve",
-        path = path.display()
+        "the disk of {path} is full: {free} bytes are free, and {reserve} are kept free; make room on it{or}",
+        path = path.display(),
+        or = if reserve > least { ", or lower --store-reserve" } else { "" }
     )]
     DiskFull {
         /// The folder of the store.
         path: PathBuf,
         /// Free bytes of its disk.
         free: u64,
-        /// Bytes that are never used.
+        /// Bytes that are never used by blocks.
         reserve: u64,
+        /// The least of them, which no setting lowers: room for the index.
+        least: u64,
     },
     /// All that could be evicted was evicted, and the quota is still reached.
     #[error(

@@ -321,11 +321,13 @@ impl Store {
     pub fn usage(&self) -> Usage {
         let engine = self.engine();
         let free = space::free(engine);
+        let disk_bytes = space::files_bytes(engine);
         let state = engine.state.lock();
         Usage {
             blocks: state.totals.blocks,
             bytes: state.totals.bytes,
-            disk_bytes: state.disk_bytes,
+            segment_bytes: state.disk_bytes,
+            disk_bytes,
             pins: engine.pins.count() as u64,
             max: engine.config.max,
             free,

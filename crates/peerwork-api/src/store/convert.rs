@@ -247,6 +247,7 @@ fn usage(usage: Usage) -> v1::Usage {
     let Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,
@@ -255,6 +256,7 @@ fn usage(usage: Usage) -> v1::Usage {
     v1::Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,

@@ -1,13 +1,13 @@
 //! The engine of the store: looks blocks up, appends them, reads them, and makes them durable. Threads
 //! of [`super::keeper`] write the files and the index.
 
-use std::{collections::HashMap, fs::File, sync::Arc};
+use std::{collections::HashMap, fs::File, io, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
-    files::{Files, at, is_full, room},
+    files::{Files, at, room},
     format::{HEAD_BYTES, Head, Key},
     index::{Changes, Durable, Entry, Index, Place},
     metrics::Metrics,
@@ -60,6 +60,15 @@ struct Answer {
     /// The flushes of the index and how often it was opened again: the answer holds while both stay.
     version: (u64, u64),
     entry: Option<Entry>,
+}
+
+/// The room of a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) free: u64,
+    /// Bytes that stay free, and the least of them that no setting lowers.
+    pub(crate) reserve: u64,
+    pub(crate) least: u64,
 }
 
 /// Whether a put found the block here.
@@ -304,23 +313,33 @@ impl Engine {
         self.lock.lock().take();
     }
 
-    /// The free bytes of the disk, and those that stay free.
-    pub(crate) fn disk(&self) -> (u64, u64) {
+    /// The room of the disk.
+    pub(crate) fn disk(&self) -> Room {
         let (free, all) = room(self.files.root());
-        let reserve = self.config.reserve.max(INDEX_BYTES.min(all / 16));
-        (free, reserve)
+        let least = INDEX_BYTES.min(all / 16);
+        Room {
+            free,
+            reserve: self.config.reserve.max(least),
+            least,
+        }
     }
 
-    /// Says that the disk is full where a file's error means that.
+    /// The error of a full disk.
+    pub(crate) fn full(&self, room: Room) -> StoreError {
+        StoreError::DiskFull {
+            path: self.config.path.clone(),
+            free: room.free,
+            reserve: room.reserve,
+            least: room.least,
+        }
+    }
+
+    /// Says that the disk is full where a file's error means that. A quota of the user and a limit of the
+    /// size of files say so themselves, and no free bytes of the disk help.
     pub(crate) fn explained(&self, error: StoreError) -> StoreError {
         match &error {
-            StoreError::File { source, .. } if is_full(source) => {
-                let (free, reserve) = self.disk();
-                StoreError::DiskFull {
-                    path: self.config.path.clone(),
-                    free,
-                    reserve,
-                }
+            StoreError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                self.full(self.disk())
             }
             _ => error,
         }

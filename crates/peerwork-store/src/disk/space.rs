@@ -28,7 +28,7 @@ pub(crate) fn make_room(engine: &Engine, needs: u64) -> Result<(), StoreError> {
         return Err(missing.error);
     }
     let since = moment(engine);
-    let (free, _reserve) = engine.disk();
+    let free = engine.disk().free;
     if let Some(last) = engine.state.lock().changes.fruitless(since, free) {
         return Err(last.error.clone().unwrap_or(missing.error));
     }
@@ -78,7 +78,7 @@ struct Missing {
 
 /// The room that is missing for so many bytes; grants them when none is.
 fn missing(engine: &Engine, needs: u64) -> Option<Missing> {
-    let (free, reserve) = engine.disk();
+    let room = engine.disk();
     let mut state = engine.state.lock();
     let quota = engine.quota();
     let over_quota = (state.disk_bytes + needs).saturating_sub(quota);
@@ -92,17 +92,12 @@ fn missing(engine: &Engine, needs: u64) -> Option<Missing> {
             error,
         });
     }
-    let kept_free = reserve.saturating_add(state.unwritten_bytes());
-    let usable = free.saturating_sub(kept_free);
+    let kept_free = room.reserve.saturating_add(state.unwritten_bytes());
+    let usable = room.free.saturating_sub(kept_free);
     if usable < needs {
-        let error = StoreError::DiskFull {
-            path: engine.config.path.clone(),
-            free,
-            reserve,
-        };
         return Some(Missing {
-            bytes: kept_free.saturating_add(needs) - free,
-            error,
+            bytes: kept_free.saturating_add(needs) - room.free,
+            error: engine.full(room),
         });
     }
     state.budget = usable.min(BUDGET_BYTES.max(needs));
@@ -111,11 +106,22 @@ fn missing(engine: &Engine, needs: u64) -> Option<Missing> {
 
 /// Bytes that may still be stored without an eviction.
 pub(crate) fn free(engine: &Engine) -> u64 {
-    let (free, reserve) = engine.disk();
+    let room = engine.disk();
     let state = engine.state.lock();
     let quota = engine.quota().saturating_sub(state.disk_bytes);
-    let disk = free
-        .saturating_sub(reserve)
+    let disk = (room.free)
+        .saturating_sub(room.reserve)
         .saturating_sub(state.unwritten_bytes());
     quota.min(disk)
+}
+
+/// Bytes of all files of the store: the segments, and what stands beside them.
+pub(crate) fn files_bytes(engine: &Engine) -> u64 {
+    let length = |entry: std::io::Result<std::fs::DirEntry>| {
+        let metadata = entry.and_then(|entry| entry.metadata());
+        metadata.map_or(0, |it| if it.is_file() { it.len() } else { 0 })
+    };
+    let beside = std::fs::read_dir(engine.files.root());
+    let beside: u64 = beside.map_or(0, |entries| entries.map(length).sum());
+    engine.state.lock().disk_bytes + beside
 }

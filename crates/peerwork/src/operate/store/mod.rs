@@ -211,6 +211,7 @@ fn usage(usage: peerwork_store::Usage) -> Usage {
     let peerwork_store::Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,
@@ -219,6 +220,7 @@ fn usage(usage: peerwork_store::Usage) -> Usage {
     Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,
