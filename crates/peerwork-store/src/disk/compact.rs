@@ -157,7 +157,7 @@ fn compact(engine: &Engine, segment: u32) -> Result<Compacted, StoreError> {
     let failures = engine.state.lock().failures;
     let reopened = engine.index.reopened();
     let path = engine.files.segment(segment);
-    engine.files.reading(&path);
+    engine.files.before_read(&path)?;
     let file = std::fs::File::open(&path).map_err(at("opening", &path))?;
     let mut scan = Scan::new(&file, 0);
     while let Some(record) = scan.next().map_err(at("reading", &path))? {

@@ -197,8 +197,9 @@ impl Faults for Reads {
         None
     }
 
-    fn reading(&self, path: &Path) {
+    fn read(&self, path: &Path) -> Option<io::Error> {
         *self.0.lock().entry(path.to_owned()).or_default() += 1;
+        None
     }
 }
 

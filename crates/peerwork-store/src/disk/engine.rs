@@ -268,7 +268,7 @@ impl Engine {
             return Ok(data);
         }
         let path = self.files.segment(place.segment);
-        self.files.reading(&path);
+        self.files.before_read(&path)?;
         let file = self.reader(place.segment)?;
         let key_bytes = key.as_bytes().len();
         let mut record = vec![0; HEAD_BYTES + key_bytes + place.data_bytes as usize];
@@ -359,11 +359,17 @@ impl Engine {
         Ok(file)
     }
 
+    /// Closes the file of a segment that has no name any more, and whose room the disk would keep. A read that
+    /// opened the file just before has put it there by now.
+    pub(crate) fn forget_reader(&self, segment: u32) {
+        self.readers.lock().remove(&segment);
+    }
+
     /// Deletes the file of a segment that the durable index does not name.
     pub(crate) fn delete_segment(&self, segment: u32) -> Result<(), StoreError> {
-        self.readers.lock().remove(&segment);
         let path = self.files.segment(segment);
         std::fs::remove_file(&path).map_err(at("removing", &path))?;
+        self.forget_reader(segment);
         let mut state = self.state.lock();
         if let Some(file) = state.segments.remove(&segment) {
             state.disk_bytes = state.disk_bytes.saturating_sub(file.bytes);

@@ -18,7 +18,7 @@ use redb::{
 use super::{
     backend::{Backend, Health},
     claim::Claim,
-    files::{open_existing, open_new},
+    files::{at, open_existing, open_new},
     format::{HEAD_BYTES, Key, u32_at, u64_at},
     scan::Record,
     spare::Spare,
@@ -177,13 +177,18 @@ impl Index {
     /// Opens the index, and makes an empty one where it is missing, damaged or of another store.
     pub(crate) fn open(path: &Path, store: u64, spare: &Arc<Spare>) -> Result<Opened, StoreError> {
         // A library that meets bytes it never wrote may panic; the index is only a cache.
-        if !path.exists() {
+        if !path.try_exists().map_err(at("reading", path))? {
             return Self::create(path, store, spare);
         }
-        Self::find(path, store, spare).or_else(|error| {
-            tracing::warn!(%error, "the index of the store is rebuilt");
-            Self::create(path, store, spare)
-        })
+        match Self::find(path, store, spare) {
+            // The system refuses the file: nothing says that it is damaged.
+            Err(error @ StoreError::File { .. }) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the index of the store is rebuilt");
+                Self::create(path, store, spare)
+            }
+            opened => opened,
+        }
     }
 
     /// Opens an index that is there.
@@ -215,7 +220,7 @@ impl Index {
         spare: &Arc<Spare>,
     ) -> Result<Opened, StoreError> {
         if path.exists() {
-            fs::remove_file(path).map_err(super::files::at("removing", path))?;
+            fs::remove_file(path).map_err(at("removing", path))?;
         }
         let (database, health) = database(open_new(path)?, spare)?;
         let write = database.begin_write().map_err(failed)?;
@@ -300,9 +305,12 @@ impl Index {
 
     /// Applies changes in one transaction.
     pub(crate) fn apply(&self, changes: &Changes<'_>) -> Result<(), StoreError> {
-        let rows = self.with(|database| commit(database, self.rows(), changes))?;
-        *self.rows.lock() = rows;
-        Ok(())
+        self.with(|database| {
+            let rows = commit(database, self.rows(), changes)?;
+            // While the database is held: opening it again beside this reads what these rows cover.
+            *self.rows.lock() = rows;
+            Ok(())
+        })
     }
 
     /// Closes the database's file.

@@ -30,6 +30,9 @@ pub(crate) mod marks;
 mod metrics;
 pub(crate) mod pins;
 pub(crate) mod recover;
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod refused;
 mod reopen;
 pub(crate) mod scan;
 pub(crate) mod space;

@@ -220,7 +220,8 @@ impl From<StoreError> for PinsError {
 impl Pins {
     pub(crate) fn open(files: &Files, spare: &Arc<Spare>) -> Result<Self, PinsError> {
         let path = files.pins();
-        if !path.exists() {
+        // A log that only cannot be looked up must not be replaced by an empty one.
+        if !path.try_exists().map_err(at("reading", &path))? {
             files.replace(&path, &encode_all([].iter()))?;
         }
         let bytes = fs::read(&path).map_err(at("reading", &path))?;

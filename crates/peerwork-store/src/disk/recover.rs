@@ -31,12 +31,30 @@ const FORMAT_WORD: &str = "peerwork-store";
 /// The longest format file: a word, a version of ten digits, an id of 16 digits.
 const FORMAT_BYTES_MAX: u64 = 64;
 
-/// Creates a folder for this user alone: files that only their owner may read are in the store too.
-fn create_private(folder: &Path) -> io::Result<()> {
+/// Creates the folders of a store for this user alone: files that only their owner may read are in the store
+/// too. Their names are durable before anything is acknowledged that is in them.
+fn create_private(files: &Files) -> Result<(), StoreError> {
+    let segments = files.segments();
+    let is_missing = |folder: &&Path| !folder.exists() && !folder.as_os_str().is_empty();
+    let missing: Vec<&Path> = segments.ancestors().take_while(is_missing).collect();
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+    let created = builder.recursive(true).create(&segments);
+    created.map_err(at("creating", &segments))?;
+    for parent in missing.iter().filter_map(|folder| folder.parent()) {
+        let parent = match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        };
+        match files.sync_folder(parent) {
+            // A folder of others in which names may be made, and not listed.
+            Err(StoreError::File { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied => {}
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 /// Opens the store in its folder, and creates it when it is missing.
@@ -45,8 +63,7 @@ pub(crate) fn open(
     files: Files,
     on: &mut dyn FnMut(Progress),
 ) -> Result<Engine, OpenError> {
-    let segments = files.segments();
-    create_private(&segments).map_err(at("creating", &segments))?;
+    create_private(&files)?;
     let lock = lock(&config.path)?;
     let spare = Arc::new(Spare::new(&config.path));
     spare.restore();
@@ -106,17 +123,20 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         }
         Err(TryLockError::Error(error)) => return Err(at("locking", &path)(error).into()),
     }
+    // The process is named for people alone: a full disk must open too.
     let written = file
         .set_len(0)
         .and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(at("writing", &path))?;
+    if let Err(error) = written {
+        tracing::debug!(%error, "the lock of the store does not name this process");
+    }
     Ok(file)
 }
 
 /// The id of the store, which its index must name too.
 fn identify(files: &Files) -> Result<u64, OpenError> {
     let path = files.root().join(FORMAT_FILE);
-    if path.exists() {
+    if path.try_exists().map_err(at("reading", &path))? {
         let mut text = String::new();
         File::open(&path)
             .and_then(|file| file.take(FORMAT_BYTES_MAX).read_to_string(&mut text))
@@ -270,8 +290,9 @@ impl Recovery<'_> {
             self.files.write(&file, &path, &header.encode(), 0)?;
         }
         file.set_len(end).map_err(at("cutting", &path))?;
-        // The records may be in memory alone, and from now on they count as durable.
+        // The records and the name of the file may be in memory alone, and from now on they count as durable.
         self.files.sync(&file, &path)?;
+        self.files.sync_folder(&self.files.segments())?;
         self.write(&mut batch, segment, end)?;
         Ok(end)
     }

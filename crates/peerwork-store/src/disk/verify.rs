@@ -1,7 +1,7 @@
 //! Verification: reads every block, checks its checksum and its hash, and checks that the DAG of
 //! every pin is whole.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, io};
 
 use cid::Cid;
 
@@ -67,8 +67,9 @@ pub(crate) fn verify(
     if !verify_blocks(engine, repair, &mut report, on)? {
         return Ok(None);
     }
+    let damaged: HashSet<Key> = report.damaged.iter().map(Key::of).collect();
     for pin in engine.pins.all() {
-        if let Some(cid) = broken(engine, &pin.cid, &report)?
+        if let Some(cid) = broken(engine, &pin.cid, &damaged)?
             && engine.pins.contains(&pin.cid)
         {
             report.broken_pins_total += 1;
@@ -146,12 +147,28 @@ fn is_whole(engine: &Engine, key: &Key, place: Place) -> Result<bool, StoreError
             Block::verify(key.to_cid(), data),
             Err(BlockError::Mismatch(_) | BlockError::TooLarge { .. })
         )),
-        Err(StoreError::Closed) => Err(StoreError::Closed),
-        Err(error) => {
-            tracing::debug!(%error, "a block cannot be read");
+        Err(StoreError::Damaged { .. }) => Ok(false),
+        Err(StoreError::File { source, .. }) if is_lost(&source) => {
+            tracing::debug!(%source, "a block cannot be read");
             Ok(false)
         }
+        // Open files, memory or rights that are missing now say nothing about the block.
+        Err(error) => Err(error),
     }
+}
+
+/// Whether a read fails each time: the file is gone or shorter, or the disk cannot read that part of it.
+fn is_lost(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let is_unreadable = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    // ERROR_CRC of Windows.
+    #[cfg(windows)]
+    let is_unreadable = error.raw_os_error() == Some(23);
+    let is_gone = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+    );
+    is_gone || is_unreadable
 }
 
 fn damaged(
@@ -177,8 +194,7 @@ fn damaged(
 }
 
 /// A block below a root that is missing, damaged, or no node of its codec.
-fn broken(engine: &Engine, root: &Cid, report: &Verified) -> Result<Option<Cid>, StoreError> {
-    let damaged: HashSet<Key> = report.damaged.iter().map(Key::of).collect();
+fn broken(engine: &Engine, root: &Cid, damaged: &HashSet<Key>) -> Result<Option<Cid>, StoreError> {
     let mut missing = None;
     let result = Walker::new(engine).walk(root, &mut |cid, key| match engine.lookup(key)? {
         Some(entry) if !damaged.contains(key) => Ok(Some(entry)),
@@ -192,6 +208,9 @@ fn broken(engine: &Engine, root: &Cid, report: &Verified) -> Result<Option<Cid>,
         Err(WalkStop::Enough) => Ok(missing),
         Err(WalkStop::Links(_)) => Ok(Some(*root)),
         Err(WalkStop::Store(StoreError::Damaged { cid, .. })) => Ok(Some(cid)),
+        Err(WalkStop::Store(StoreError::File { source, .. })) if is_lost(&source) => {
+            Ok(Some(*root))
+        }
         Err(WalkStop::Store(error)) => Err(error),
     }
 }

@@ -64,9 +64,10 @@ impl Faults for Disk {
         fails.then(|| io::Error::other("the test's error"))
     }
 
-    fn reading(&self, _path: &Path) {
+    fn read(&self, _path: &Path) -> Option<io::Error> {
         let run = self.reading.lock().take();
         run.into_iter().for_each(|run| run());
+        None
     }
 }
 
