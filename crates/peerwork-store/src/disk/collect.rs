@@ -13,8 +13,8 @@ use super::{
     claim::Respected,
     compact::{self, Goal},
     engine::Engine,
+    entry::{Durable, Entry, record_bytes},
     format::Key,
-    index::{Durable, Entry, record_bytes},
     marks::{Marks, WalkStop, Walker},
     state::{Found, SLOTS_FLUSH, State},
 };

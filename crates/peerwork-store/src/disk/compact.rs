@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::{
     engine::Engine,
+    entry::{Durable, Entry, Place},
     files::{at, room},
     format::{HEADER_BYTES, Key},
-    index::{Durable, Entry, Place},
     scan::Scan,
 };
 use crate::StoreError;

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
+    entry::{Changes, Durable, Entry, Place},
     files::{Files, at, room},
     format::{HEAD_BYTES, Head, Key},
-    index::{Changes, Durable, Entry, Index, Place},
+    index::Index,
     metrics::Metrics,
     pins::Pins,
     spare::Spare,

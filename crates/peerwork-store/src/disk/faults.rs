@@ -202,12 +202,12 @@ fn index_that_fails(next: fn(&super::backend::Health) -> &AtomicBool) {
         writer.commit().unwrap();
         match number % 4 {
             1 => {
-                let flushed = store.engine().flush(super::index::Durable::Later, &[]);
+                let flushed = store.engine().flush(super::entry::Durable::Later, &[]);
                 flushed.unwrap();
             }
             2 => fail(),
             3 if number % 8 == 3 => {
-                let flushed = store.engine().flush(super::index::Durable::Now, &[]);
+                let flushed = store.engine().flush(super::entry::Durable::Now, &[]);
                 flushed.unwrap();
             }
             _ => {}

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     engine::Engine,
-    index::Durable,
+    entry::Durable,
     state::{DURABLE_BYTES, SLOTS_FLUSH},
     syncing,
     writing::Writing,

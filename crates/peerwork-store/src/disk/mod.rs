@@ -17,6 +17,7 @@ pub(crate) mod compact;
 #[allow(clippy::unwrap_used)]
 mod costs;
 pub(crate) mod engine;
+pub(crate) mod entry;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod faults;
@@ -28,6 +29,7 @@ pub(crate) mod index;
 pub(crate) mod keeper;
 pub(crate) mod marks;
 mod metrics;
+pub(crate) mod pin_record;
 pub(crate) mod pins;
 pub(crate) mod recover;
 #[cfg(all(test, unix))]

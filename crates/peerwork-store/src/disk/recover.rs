@@ -13,10 +13,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
     engine::{Engine, Parts},
+    entry::{Change, Changes, Durable, Entry},
     files::{Files, at, open_existing, room},
     format::{BadHeader, HEADER_BYTES, Header, Key, SEGMENT_MAX, VERSION},
-    index::{Change, Changes, Durable, Entry, Index, Opened},
-    pins::{BadLog, Pins, PinsError},
+    index::{Index, Opened},
+    pin_record::BadLog,
+    pins::{Pins, PinsError},
     scan::{ReadAt, Record, Scan},
     spare::Spare,
     state::{Segment, State, Totals},

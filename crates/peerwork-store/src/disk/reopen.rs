@@ -15,9 +15,10 @@ use redb::Database;
 
 use super::{
     backend::Health,
+    entry::{Change, Changes, Durable, Entry, Row},
     files::{Files, at},
     format::Key,
-    index::{Change, Changes, Durable, Entry, Handle, Index, Row, commit},
+    index::{Handle, Index, commit},
     scan::Scan,
 };
 use crate::StoreError;

@@ -8,8 +8,8 @@ use cid::Cid;
 use super::{
     collect::On,
     engine::Engine,
+    entry::{Durable, Entry, Place},
     format::Key,
-    index::{Durable, Entry, Place},
     marks::{WalkStop, Walker},
 };
 use crate::{Block, BlockError, Pin, Progress, StoreError};

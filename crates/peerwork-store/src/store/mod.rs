@@ -1,5 +1,8 @@
 //! The local store of blocks: a handle of the engine in [`crate::disk`].
 
+mod closing;
+mod writer;
+
 use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use async_trait::async_trait;
@@ -8,18 +11,18 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 
 use crate::{
-    Block, Config, GetError, Pin, Progress, Repair, Sink, Source, StoreError, Usage, Verified,
+    Block, Config, GetError, PIN_NAME_BYTES_MAX, PINS_MAX, Pin, Progress, Repair, Source,
+    StoreError, Usage, Verified,
     dag::DagError,
     disk::{
         collect,
         compact::Goal,
-        engine::{Engine, Put},
+        engine::Engine,
         files::Files,
         format::{Key, now_ms},
         fruitless::Kept,
-        index::Durable,
         marks::{WalkStop, Walker},
-        pins::{PIN_NAME_BYTES_MAX, PINS_MAX, PinRecord},
+        pin_record::PinRecord,
         recover, space, verify,
     },
 };
@@ -350,42 +353,6 @@ impl Store {
     }
 }
 
-impl Inner {
-    fn close(&self) -> Result<(), StoreError> {
-        let mut threads = self.threads.lock();
-        if threads.is_empty() {
-            return Ok(());
-        }
-        // A collection that runs ends first.
-        let _collecting = self.engine.collecting.lock();
-        let mut state = self.engine.state.lock();
-        state.closing = true;
-        let failures = state.failures;
-        drop(state);
-        let synced = self.engine.sync(failures);
-        self.engine.wake_all();
-        let threads = std::mem::take(&mut *threads);
-        // A thread that the disk holds may still write: the folder stays locked until the process ends.
-        self.engine.wait_for_threads()?;
-        for thread in threads {
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
-        let flushed = self.engine.flush(Durable::Now, &[]);
-        self.engine.index.close();
-        self.engine.unlock();
-        synced.and(flushed)
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Err(error) = self.close() {
-            tracing::warn!(%error, "the store was not closed cleanly");
-        }
-    }
-}
-
 #[async_trait]
 impl Source for Store {
     async fn get(&self, cid: &Cid) -> Result<Block, GetError> {
@@ -402,80 +369,5 @@ impl Source for Store {
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(error) => Err(failed(error.to_string())),
         }
-    }
-}
-
-impl Writer {
-    /// Whether a block is here already; from then on this writer keeps it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the disk fails.
-    pub fn touch(&mut self, cid: &Cid) -> Result<bool, StoreError> {
-        if Block::of_identity(cid).is_some() {
-            return Ok(true);
-        }
-        self.begin(Kept::Found);
-        Ok(self
-            .store
-            .engine()
-            .touch(&Key::of(cid), self.number)?
-            .is_some())
-    }
-
-    /// Notes that blocks follow that may be kept.
-    fn begin(&mut self, kept: Kept) {
-        self.kept = self.kept.max(kept);
-        if self.failures.is_none() {
-            self.failures = Some(self.store.engine().state.lock().failures);
-        }
-    }
-
-    /// Makes all that was put durable; several writers that commit at once share one sync.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what was put before may be lost then.
-    pub fn commit(&mut self) -> Result<(), StoreError> {
-        match self.failures.take() {
-            Some(failures) => self.store.engine().sync(failures),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Sink for Writer {
-    fn put(&mut self, block: Block) -> Result<(), StoreError> {
-        if Block::of_identity(block.cid()).is_some() {
-            return Ok(());
-        }
-        self.begin(Kept::Nothing);
-        let engine = self.store.engine();
-        loop {
-            let kept = match engine.put(&block, self.number)? {
-                Put::Here => Kept::Found,
-                Put::Appended => Kept::Put,
-                Put::NoRoom(needs) => {
-                    space::make_room(engine, needs)?;
-                    continue;
-                }
-            };
-            self.kept = self.kept.max(kept);
-            return Ok(());
-        }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.store
-            .engine()
-            .state
-            .lock()
-            .end_writer(self.number, self.kept);
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.store.engine().state.lock().end_hold(&self.root);
     }
 }
