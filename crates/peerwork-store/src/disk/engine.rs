@@ -1,14 +1,14 @@
 //! The engine of the store: looks blocks up, appends them, reads them, and makes them durable. Threads
 //! of [`super::keeper`] write the files and the index.
 
-use std::{collections::HashMap, fs::File, io, sync::Arc};
+use std::{collections::HashMap, fs::File, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     entry::{Changes, Durable, Entry, Place},
-    files::{Files, at, room},
+    files::{Files, at},
     format::{HEAD_BYTES, Head, Key},
     index::Index,
     metrics::Metrics,
@@ -20,8 +20,6 @@ use crate::{Block, Config, DAG_PB, StoreError};
 
 /// Open files for reading; further ones are opened when they are needed.
 const READERS_MAX: usize = 64;
-/// Room for the index: bytes that stay free even with a reserve of 0, or a 16th of a small disk.
-const INDEX_BYTES: u64 = 16 << 20;
 /// Changes that one transaction of the index takes on a full disk: about 1 MiB of pages.
 const STEP_FULL: usize = 128;
 /// How often a read begins again because its record was moved or given up meanwhile.
@@ -49,7 +47,7 @@ pub(crate) struct Engine {
     pub(crate) pins: Pins,
     pub(crate) spare: Arc<Spare>,
     /// The part of the quota in which compaction works: the length of a segment.
-    compaction_bytes: u64,
+    pub(crate) compaction_bytes: u64,
     pub(crate) metrics: Metrics,
     /// The lock of the folder, until the store is closed.
     lock: Mutex<Option<File>>,
@@ -61,15 +59,6 @@ struct Answer {
     /// The flushes of the index and how often it was opened again: the answer holds while both stay.
     version: (u64, u64),
     entry: Option<Entry>,
-}
-
-/// The room of a disk, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
-    pub(crate) free: u64,
-    /// Bytes that stay free, and the least of them that no setting lowers.
-    pub(crate) reserve: u64,
-    pub(crate) least: u64,
 }
 
 /// Whether a put found the block here.
@@ -176,11 +165,6 @@ impl Engine {
         })?;
         self.flush_if_due();
         put
-    }
-
-    /// Bytes that blocks may take: the quota without the room in which compaction works.
-    pub(crate) fn quota(&self) -> u64 {
-        self.config.max.saturating_sub(self.compaction_bytes)
     }
 
     fn flush_if_due(&self) {
@@ -312,38 +296,6 @@ impl Engine {
     /// Lets other processes use the folder.
     pub(crate) fn unlock(&self) {
         self.lock.lock().take();
-    }
-
-    /// The room of the disk.
-    pub(crate) fn disk(&self) -> Room {
-        let (free, all) = room(self.files.root());
-        let least = INDEX_BYTES.min(all / 16);
-        Room {
-            free,
-            reserve: self.config.reserve.max(least),
-            least,
-        }
-    }
-
-    /// The error of a full disk.
-    pub(crate) fn full(&self, room: Room) -> StoreError {
-        StoreError::DiskFull {
-            path: self.config.path.clone(),
-            free: room.free,
-            reserve: room.reserve,
-            least: room.least,
-        }
-    }
-
-    /// Says that the disk is full where a file's error means that. A quota of the user and a limit of the
-    /// size of files say so themselves, and no free bytes of the disk help.
-    pub(crate) fn explained(&self, error: StoreError) -> StoreError {
-        match &error {
-            StoreError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                self.full(self.disk())
-            }
-            _ => error,
-        }
     }
 
     fn reader(&self, segment: u32) -> Result<Arc<File>, StoreError> {

@@ -22,6 +22,7 @@ pub(crate) mod entry;
 #[allow(clippy::unwrap_used)]
 mod faults;
 pub(crate) mod files;
+mod folder;
 pub(crate) mod format;
 pub(crate) mod fruitless;
 pub(crate) mod fuzzing;

@@ -1,9 +1,12 @@
 //! Room for blocks: the quota, and the disk's reserve. Evicts what nothing keeps when there is none.
 
+use std::io;
+
 use super::{
     collect::{Collected, collect},
     compact::Goal,
     engine::Engine,
+    files::room,
     fruitless::{Fruitless, Moment},
 };
 use crate::StoreError;
@@ -12,6 +15,57 @@ use crate::StoreError;
 const BUDGET_BYTES: u64 = 32 << 20;
 /// An eviction frees at least this part of the store, so that not each block has an eviction.
 const EVICTED_PART: u64 = 16;
+
+/// Room for the index: bytes that stay free even with a reserve of 0, or a 16th of a small disk.
+const INDEX_BYTES: u64 = 16 << 20;
+
+/// The room of a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) free: u64,
+    /// Bytes that stay free, and the least of them that no setting lowers.
+    pub(crate) reserve: u64,
+    pub(crate) least: u64,
+}
+
+impl Engine {
+    /// Bytes that blocks may take: the quota without the room in which compaction works.
+    pub(crate) fn quota(&self) -> u64 {
+        self.config.max.saturating_sub(self.compaction_bytes)
+    }
+
+    /// The room of the disk.
+    pub(crate) fn disk(&self) -> Room {
+        let (free, all) = room(self.files.root());
+        let least = INDEX_BYTES.min(all / 16);
+        Room {
+            free,
+            reserve: self.config.reserve.max(least),
+            least,
+        }
+    }
+
+    /// The error of a full disk.
+    pub(crate) fn full(&self, room: Room) -> StoreError {
+        StoreError::DiskFull {
+            path: self.config.path.clone(),
+            free: room.free,
+            reserve: room.reserve,
+            least: room.least,
+        }
+    }
+
+    /// Says that the disk is full where a file's error means that. A quota of the user and a limit of the
+    /// size of files say so themselves, and no free bytes of the disk help.
+    pub(crate) fn explained(&self, error: StoreError) -> StoreError {
+        match &error {
+            StoreError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                self.full(self.disk())
+            }
+            _ => error,
+        }
+    }
+}
 
 /// Makes room for so many bytes, or says why there is none.
 pub(crate) fn make_room(engine: &Engine, needs: u64) -> Result<(), StoreError> {
@@ -117,7 +171,7 @@ pub(crate) fn free(engine: &Engine) -> u64 {
 
 /// Bytes of all files of the store: the segments, and what stands beside them.
 pub(crate) fn files_bytes(engine: &Engine) -> u64 {
-    let length = |entry: std::io::Result<std::fs::DirEntry>| {
+    let length = |entry: io::Result<std::fs::DirEntry>| {
         let metadata = entry.and_then(|entry| entry.metadata());
         metadata.map_or(0, |it| if it.is_file() { it.len() } else { 0 })
     };
