@@ -170,7 +170,16 @@ fn a_disk_that_takes_nothing_is_an_error_until_it_does_again() {
         assert!(error.to_string().contains("look at the disk"), "{error}");
     }
     assert_eq!(store.get(kept.cid()).unwrap().as_ref(), Some(&kept));
+    // A commit that is tried again acknowledges nothing that is not durable.
+    let mut writer = store.writer();
+    writer.put(block(19, 5000)).unwrap();
+    for _ in 0..2 {
+        let error = writer.commit().unwrap_err();
+        assert!(matches!(error, StoreError::Stalled { .. }), "{error}");
+    }
     disk.stall(false);
+    eventually_blocking("the commit", || writer.commit().ok());
+    drop(writer);
     add_at_last(&store, &block(20, 5000));
     assert!(is_whole(&store));
     disk.stall(true);

@@ -36,12 +36,19 @@ impl Writer {
     /// Makes all that was put durable; several writers that commit at once share one sync.
     ///
     /// # Errors
-    /// [`StoreError`]; what was put before may be lost then.
+    /// [`StoreError`]; what was put before may be lost then. After [`StoreError::Stalled`] it may become
+    /// durable yet, and a further commit waits for it.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        match self.failures.take() {
-            Some(failures) => self.store.engine().sync(failures),
-            None => Ok(()),
-        }
+        let Some(failures) = self.failures else {
+            return Ok(());
+        };
+        let result = self.store.engine().sync(failures);
+        let is_open = matches!(
+            result,
+            Err(StoreError::Stalled { .. } | StoreError::Stopped { .. })
+        );
+        self.failures = self.failures.filter(|_failures| is_open);
+        result
     }
 }
 
