@@ -43,8 +43,9 @@ pub(crate) struct Collection<'a> {
     removed: Progress,
     /// Whether a block stayed that could go.
     has_left: bool,
-    /// Whether a block stayed because of a claim alone.
+    /// Whether a block stayed because of a claim alone, and because of a hold alone.
     has_claimed: bool,
+    has_held: bool,
 }
 
 /// The result of a collection.
@@ -56,6 +57,8 @@ pub(crate) struct Collected {
     pub(crate) is_all: bool,
     /// Whether blocks stayed because of claims alone.
     pub(crate) has_claimed: bool,
+    /// Whether blocks stayed because of holds alone.
+    pub(crate) has_held: bool,
     /// Free bytes of the disk with which a segment could be compacted that was passed over.
     pub(crate) room: Option<u64>,
 }
@@ -76,12 +79,16 @@ pub(crate) fn collect(
     if let Some(used_max) = used_max {
         run.sweep(used_max, on)?;
     }
-    let (is_all, has_claimed) = (!run.has_left, run.has_claimed);
+    let kept = Collected {
+        is_all: !run.has_left,
+        has_claimed: run.has_claimed,
+        has_held: run.has_held,
+        ..Collected::default()
+    };
     Ok(Collected {
         removed: run.end(),
-        is_all,
-        has_claimed,
         room: compact::reclaim(engine, goal)?,
+        ..kept
     })
 }
 
@@ -121,6 +128,7 @@ impl<'a> Collection<'a> {
             // Blocks that wait for a disk that takes nothing are not in the index yet.
             has_left: synced.is_err(),
             has_claimed: false,
+            has_held: false,
         };
         for pin in engine.pins.all() {
             run.walker.mark(&pin.cid, &mut run.marks)?;
@@ -149,6 +157,7 @@ impl<'a> Collection<'a> {
     }
 
     fn mark_below(&mut self, roots: Vec<Cid>) -> Result<(), StoreError> {
+        let before = self.marks.len();
         for root in roots {
             // A block that an earlier walk passed over may be here by now, so each walk is a whole one.
             let mut walker = Walker::new(self.engine);
@@ -157,6 +166,7 @@ impl<'a> Collection<'a> {
                 self.whole.insert(root);
             }
         }
+        self.has_held |= self.marks.len() > before;
         Ok(())
     }
 

@@ -48,9 +48,10 @@ fn collections(store: &Store) -> u64 {
     store.engine().metrics.collections.get()
 }
 
-/// Puts that fail, by writers of which each finds a block of the store first.
+/// Puts that fail, by writers of which each finds a block of the store first, beside readers of it.
 fn fail(store: &Store, found: &Block) {
     for seed in 1000..1020 {
+        drop(store.hold(found.cid()));
         let mut writer = store.writer();
         assert!(writer.touch(found.cid()).unwrap());
         let refused = writer.put(block(seed, BYTES)).unwrap_err();

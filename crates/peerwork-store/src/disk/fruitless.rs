@@ -19,6 +19,7 @@ pub(crate) enum Kept {
 pub(crate) struct Moment {
     released: u64,
     unclaimed: u64,
+    unheld: u64,
     reopened: u64,
 }
 
@@ -29,6 +30,8 @@ pub(crate) struct Fruitless {
     pub(crate) since: Moment,
     /// Whether blocks stayed because of claims alone, so that the end of a claim lets them go.
     pub(crate) has_claimed: bool,
+    /// Whether blocks stayed because of holds alone.
+    pub(crate) has_held: bool,
     /// Free bytes of the disk with which a segment could be compacted that was passed over.
     pub(crate) room: Option<u64>,
     /// The error that ended the collection.
@@ -40,11 +43,12 @@ pub(crate) struct Fruitless {
 pub(crate) struct Changes {
     released: u64,
     unclaimed: u64,
+    unheld: u64,
     fruitless: Option<Fruitless>,
 }
 
 impl Changes {
-    /// Notes that a pin or a hold ended, that blocks came or were removed, or that a writer ended which had
+    /// Notes that a pin ended, that blocks came or were removed, or that a writer ended which had
     /// put some.
     pub(crate) fn release(&mut self) {
         self.released += 1;
@@ -55,11 +59,17 @@ impl Changes {
         self.unclaimed += 1;
     }
 
+    /// Notes the end of a hold. Most hold what is pinned, such as those of a gateway's visitors.
+    pub(crate) fn unhold(&mut self) {
+        self.unheld += 1;
+    }
+
     /// This moment, when the index has been opened again so often.
     pub(crate) fn moment(&self, reopened: u64) -> Moment {
         Moment {
             released: self.released,
             unclaimed: self.unclaimed,
+            unheld: self.unheld,
             reopened,
         }
     }
@@ -74,8 +84,9 @@ impl Changes {
             let since = last.since;
             let is_blocked = last.room.is_none_or(|room| free < room);
             let is_claimed = !last.has_claimed || since.unclaimed == now.unclaimed;
+            let is_held = !last.has_held || since.unheld == now.unheld;
             let is_kept = (since.released, since.reopened) == (now.released, now.reopened);
-            is_blocked && is_claimed && is_kept
+            is_blocked && is_claimed && is_held && is_kept
         })
     }
 }

@@ -110,6 +110,7 @@ fn remember(
         Ok(collected) if is_missing && collected.is_all => Fruitless {
             since,
             has_claimed: collected.has_claimed,
+            has_held: collected.has_held,
             room: collected.room,
             error: None,
         },
@@ -117,6 +118,8 @@ fn remember(
         Err(error @ (StoreError::PinLacks { .. } | StoreError::Damaged { .. })) => Fruitless {
             since,
             has_claimed: false,
+            // The damaged block may be below a hold.
+            has_held: true,
             room: None,
             error: Some(error.clone()),
         },

@@ -251,7 +251,7 @@ impl State {
             held.count -= 1;
             if held.count == 0 {
                 self.holds.remove(root);
-                self.changes.release();
+                self.changes.unhold();
             }
         }
     }
