@@ -133,7 +133,8 @@ impl Recovery<'_> {
         let mut changed = false;
         for (segment, length) in &lengths {
             let covered = rows.get(segment).map_or(0, |row| row.covered);
-            let length = match *length == covered {
+            // An empty file, whose process ended before it wrote the header, is removed by reading it.
+            let length = match *length == covered && covered > 0 {
                 true => covered,
                 false => self.read(*segment, covered)?,
             };

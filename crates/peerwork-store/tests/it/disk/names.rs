@@ -133,6 +133,22 @@ fn other_names_among_the_segments_stay_and_gaps_do_no_harm() {
     }
 }
 
+#[test]
+fn an_empty_segment_that_a_killed_process_left_is_no_obstacle() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = filled(&folder);
+    fs::write(path(&folder, "0000000002.seg"), b"").unwrap();
+    let config = peerwork_store::Config {
+        max: 2 << 20,
+        ..config(&folder)
+    };
+    let store = Store::open(config).unwrap();
+    for seed in 100..104 {
+        put(&store, &raw(seed, 50_000)).unwrap();
+    }
+    assert_here(&store, &blocks);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_segment_never_overwrites_a_file_that_came_meanwhile() {
