@@ -7,8 +7,10 @@ use ring::digest::{SHA256, digest};
 
 /// The largest block: what Bitswap implementations take from each other.
 pub const BLOCK_BYTES_MAX: usize = 2 << 20;
-/// The largest data that an identity CID may carry in itself.
-pub const IDENTITY_BYTES_MAX: usize = 128;
+/// The longest digest of a hash that is read, and so the largest data that an identity CID may carry in
+/// itself. Kubo takes identity CIDs up to 128 bytes; `cid::Cid` has room for 64 in each value, and room for
+/// 128 would cost all sets and messages of CIDs two thirds more memory for what hardly anybody makes.
+pub const IDENTITY_BYTES_MAX: usize = 64;
 /// The codec of plain bytes.
 pub const RAW: u64 = 0x55;
 /// The codec of dag-pb, in which UnixFS is written.
@@ -43,6 +45,17 @@ pub enum BlockError {
     /// The CID names a hash function that this program does not compute.
     #[error("block {0} has a hash of kind 0x{kind:x}, which is not supported", kind = .0.hash().code())]
     Hash(Cid),
+}
+
+/// Says why a text or bytes are no CID that is read.
+#[must_use]
+pub fn not_a_cid(error: &cid::Error) -> String {
+    match error {
+        cid::Error::ParsingError => {
+            format!("its hash is none, or has a digest of more than {IDENTITY_BYTES_MAX} bytes")
+        }
+        error => error.to_string(),
+    }
 }
 
 fn max_of(cid: &Cid) -> usize {
@@ -99,10 +112,7 @@ impl Block {
     #[must_use]
     pub fn of_identity(cid: &Cid) -> Option<Self> {
         let digest = cid.hash().digest();
-        if cid.hash().code() != IDENTITY || digest.len() > IDENTITY_BYTES_MAX {
-            return None;
-        }
-        Some(Self {
+        (cid.hash().code() == IDENTITY).then(|| Self {
             cid: *cid,
             data: Bytes::copy_from_slice(digest),
         })
@@ -166,16 +176,44 @@ mod tests {
         assert!(matches!(refused, BlockError::TooLarge { .. }));
     }
 
+    /// The binary CID that carries so many bytes in itself.
+    fn identity(bytes: usize) -> Vec<u8> {
+        [
+            &[1, 0x55, 0, u8::try_from(bytes).unwrap()],
+            &vec![7; bytes][..],
+        ]
+        .concat()
+    }
+
     #[test]
     fn an_identity_cid_carries_its_block_up_to_a_limit() {
-        let identity = |bytes: usize| {
-            let hash = cid::multihash::Multihash::<64>::wrap(0, &vec![7; bytes.min(64)]).unwrap();
-            Cid::new_v1(RAW, hash)
-        };
-        let block = Block::of_identity(&identity(20)).unwrap();
-        assert_eq!(block.data().len(), 20);
-        assert!(Block::verify(*block.cid(), block.data().clone()).is_ok());
+        for bytes in [0, 20, IDENTITY_BYTES_MAX] {
+            let cid = Cid::try_from(&identity(bytes)[..]).unwrap();
+            let block = Block::of_identity(&cid).unwrap();
+            assert_eq!(block.data()[..], vec![7; bytes]);
+            assert_eq!(Block::verify(cid, block.data().clone()), Ok(block));
+            let longer = Bytes::from(vec![7; IDENTITY_BYTES_MAX + 1]);
+            let refused = Block::verify(cid, longer).unwrap_err();
+            assert!(matches!(refused, BlockError::TooLarge { .. }), "{refused}");
+        }
         let other: Cid = HELLO.parse().unwrap();
         assert_eq!(Block::of_identity(&other), None);
+    }
+
+    #[test]
+    fn an_identity_cid_beyond_the_limit_is_refused_with_the_limit() {
+        for bytes in [IDENTITY_BYTES_MAX + 1, 127] {
+            let error = Cid::try_from(&identity(bytes)[..]).unwrap_err();
+            let text = not_a_cid(&error);
+            assert!(text.contains("more than 64 bytes"), "{text}");
+        }
+        // A link to such a block.
+        let mut link = vec![0x0a, 69];
+        link.extend(identity(IDENTITY_BYTES_MAX + 1));
+        let mut node = vec![0x12, u8::try_from(link.len()).unwrap()];
+        node.extend(link);
+        let node = Block::new(Version::V1, DAG_PB, node.into()).unwrap();
+        let text = crate::dag::links(&node).unwrap_err().to_string();
+        assert!(text.contains("more than 64 bytes"), "{text}");
     }
 }

@@ -1,8 +1,10 @@
 //! The errors of the local store.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use cid::Cid;
+
+use crate::disk::format::SEGMENT_MAX;
 
 /// The store cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,6 +38,16 @@ pub enum OpenError {
         /// The newest version that is read.
         newest: u32,
     },
+    /// A file or folder among the segments has the name of a segment, and is none.
+    #[error(
+        "{path} is no segment that the store wrote: segments are files, and their numbers end at {SEGMENT_MAX}; \
+         move it away, and the store opens without it",
+        path = path.display()
+    )]
+    NoSegment {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A file that cannot be made anew is damaged.
     #[error(
         "{path} is damaged; move it away, and the store opens without what it said",
@@ -53,16 +65,19 @@ pub enum OpenError {
 pub enum StoreError {
     /// The disk has no room, or less than the reserve that is never used.
     #[error(
-        "the disk of {path} is full: {free} bytes are free, of which {reserve} are kept free; make room on it, or lower --store-reserve",
-        path = path.display()
+        "the disk of {path} is full: {free} bytes are free, and {reserve} are kept free; make room on it{or}",
+        path = path.display(),
+        or = if reserve > least { ", or lower --store-reserve" } else { "" }
     )]
     DiskFull {
         /// The folder of the store.
         path: PathBuf,
         /// Free bytes of its disk.
         free: u64,
-        /// Bytes that are never used.
+        /// Bytes that are never used by blocks.
         reserve: u64,
+        /// The least of them, which no setting lowers: room for the index.
+        least: u64,
     },
     /// All that could be evicted was evicted, and the quota is still reached.
     #[error(
@@ -73,6 +88,16 @@ pub enum StoreError {
         kept: u64,
         /// The quota in bytes.
         max: u64,
+    },
+    /// All numbers of segments are used.
+    #[error(
+        "the store in {path} takes nothing more, because its segments have used all numbers: export what you need, \
+         and import it into a store in another folder",
+        path = path.display()
+    )]
+    NoNumber {
+        /// The folder of the store.
+        path: PathBuf,
     },
     /// A block that should be here is missing.
     #[error("block {0} is not in the store")]
@@ -114,6 +139,31 @@ pub enum StoreError {
     /// A store that is not on this machine's disk refused a block, or cannot be reached.
     #[error("{0}")]
     Refused(String),
+    /// A thread of the store panicked, so that nothing more is written or acknowledged.
+    #[error(
+        "the store in {path} takes nothing more, because its thread {thread} failed: start the node again, then run \
+         `peerwork store verify`; what the store holds can still be read",
+        path = path.display()
+    )]
+    Stopped {
+        /// The folder of the store.
+        path: PathBuf,
+        /// The name of the thread.
+        thread: &'static str,
+    },
+    /// The disk took nothing for long. What waited for it may become durable later, or be lost.
+    #[error(
+        "the disk of {path} has taken nothing for {seconds} seconds: look at the disk and at the log of the \
+         system, then try again, or start the node again",
+        path = path.display(),
+        seconds = patience.as_secs()
+    )]
+    Stalled {
+        /// The folder of the store.
+        path: PathBuf,
+        /// The time.
+        patience: Duration,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

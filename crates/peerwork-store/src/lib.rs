@@ -27,15 +27,12 @@ mod strange;
 pub mod unixfs;
 
 pub use amounts::{Progress, Usage};
-pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, RAW};
+pub use block::{BLOCK_BYTES_MAX, Block, BlockError, DAG_PB, IDENTITY_BYTES_MAX, RAW, not_a_cid};
 pub use config::Config;
-pub use disk::{
-    pins::{PIN_NAME_BYTES_MAX, PINS_MAX},
-    verify::{BlockName, Repair, Verified},
-};
+pub use disk::verify::{BlockName, Repair, Verified};
 pub use error::{OpenError, StoreError};
 pub use exchange::{Exchange, ExchangeConfig};
-pub use pin::Pin;
+pub use pin::{PIN_NAME_BYTES_MAX, PINS_MAX, Pin};
 pub use source::{GetError, Sink, Source};
 pub use store::{Hold, PinError, RemoveError, Store, Writer};
 

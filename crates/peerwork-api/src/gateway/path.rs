@@ -115,7 +115,14 @@ fn parse_cid(text: &str) -> Result<Cid, Problem> {
     if text.len() > CID_BYTES_MAX {
         return Err(bad(format!("a CID has at most {CID_BYTES_MAX} characters")));
     }
-    text.parse().map_err(|error| bad(format!("{error}")))
+    text.parse().map_err(|error| {
+        bad(match error {
+            cid::Error::ParsingError => {
+                "its hash is none, or has a digest of more than 64 bytes".to_owned()
+            }
+            error => error.to_string(),
+        })
+    })
 }
 
 fn parse_name(segment: &str) -> Result<String, Problem> {

@@ -278,6 +278,7 @@ fn usage(usage: Usage) -> v1::Usage {
     let Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,
@@ -286,6 +287,7 @@ fn usage(usage: Usage) -> v1::Usage {
     v1::Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,

@@ -332,7 +332,9 @@ pub struct Usage {
     pub blocks: u64,
     /// Bytes of the blocks.
     pub bytes: u64,
-    /// Bytes of the store's files.
+    /// Bytes of the files that hold the blocks; the quota bounds them.
+    pub segment_bytes: u64,
+    /// Bytes of all files of the store.
     pub disk_bytes: u64,
     /// Pins.
     pub pins: u64,

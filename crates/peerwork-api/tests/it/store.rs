@@ -170,6 +170,7 @@ impl StoreService for Shared {
             pins: 4,
             max: 5,
             free: 6,
+            segment_bytes: 7,
         };
         Ok(Stat {
             serves: true,
@@ -383,6 +384,7 @@ async fn pins_amounts_and_refusals_have_all_their_fields() {
         pins: 4,
         max: 5,
         free: 6,
+        segment_bytes: 7,
     };
     let expected = v1::StatResponse {
         serves: true,

@@ -103,7 +103,9 @@ impl<'a> Cbor<'a> {
             return Err("a root in the header is no CID");
         }
         match self.string(2)? {
-            [0, bytes @ ..] => dag::read_cid(bytes).ok_or("a root in the header is no valid CID"),
+            [0, bytes @ ..] => dag::read_cid(bytes).ok_or(
+                "a root in the header is no valid CID, or has a digest of more than 64 bytes",
+            ),
             _ => Err("a root in the header is no CID"),
         }
     }

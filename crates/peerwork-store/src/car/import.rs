@@ -147,8 +147,12 @@ fn section<R: Read>(reader: &mut Counted<R>) -> Result<Option<(u64, Vec<u8>)>, C
 
 fn block(offset: u64, section: Vec<u8>) -> Result<Block, CarError> {
     let mut rest = &section[..];
-    let cid = Cid::read_bytes(&mut rest)
-        .map_err(|_| malformed(offset, "a block begins with no valid CID"))?;
+    let cid = Cid::read_bytes(&mut rest).map_err(|_| {
+        malformed(
+            offset,
+            "a block begins with no valid CID, or has a digest of more than 64 bytes",
+        )
+    })?;
     let start = section.len() - rest.len();
     Block::verify(cid, Bytes::from(section).slice(start..))
         .map_err(|source| CarError::Block { offset, source })

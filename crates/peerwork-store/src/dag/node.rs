@@ -196,7 +196,9 @@ impl Cursor {
             }
         }
         let to = to.ok_or_else(|| malformed("a link leads nowhere"))?;
-        let to = to.ok_or_else(|| malformed("a link has no valid CID"))?;
+        let to = to.ok_or_else(|| {
+            malformed("a link has no valid CID, or a digest of more than 64 bytes")
+        })?;
         Ok(NodeLink {
             name,
             cid: to,

@@ -18,18 +18,30 @@ use super::{files, scan::ReadAt, spare::Spare};
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     failed: AtomicBool,
-    /// Lets the next operation fail.
+    /// Lets the next operation fail, or panic.
     #[cfg(test)]
     pub(crate) fail_next: AtomicBool,
+    #[cfg(test)]
+    pub(crate) panic_next: AtomicBool,
 }
 
 impl Health {
+    /// Notes an error that the file itself did not have: its database cannot be used any more.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
     /// Whether there was an error since the file was opened.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
     fn checked<T>(&self, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        #[cfg(test)]
+        assert!(
+            !self.panic_next.swap(false, Ordering::SeqCst),
+            "the test's panic of the index"
+        );
         #[cfg(test)]
         let fails = self.fail_next.swap(false, Ordering::SeqCst);
         #[cfg(not(test))]
@@ -39,7 +51,7 @@ impl Health {
             false => operation(),
         };
         if result.is_err() {
-            self.failed.store(true, Ordering::Release);
+            self.fail();
         }
         result
     }

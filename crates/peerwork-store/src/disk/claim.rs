@@ -41,6 +41,18 @@ pub(crate) struct Writers {
     living: BTreeSet<u64>,
     /// Claims before this clock may be lost.
     lost: u64,
+    /// The clock of the last claim of several writers.
+    several: u64,
+}
+
+/// The blocks that the end of a writer lets go, apart from those that itself put or touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Nothing,
+    /// Blocks that several others had claimed.
+    Several,
+    /// All, because claims were lost while it lived.
+    All,
 }
 
 impl Writers {
@@ -48,8 +60,15 @@ impl Writers {
         self.living.insert(writer);
     }
 
-    pub(crate) fn end(&mut self, writer: u64) {
+    pub(crate) fn end(&mut self, writer: u64) -> Ended {
         self.living.remove(&writer);
+        if writer < self.lost {
+            return Ended::All;
+        }
+        match writer <= self.several {
+            true => Ended::Several,
+            false => Ended::Nothing,
+        }
     }
 
     /// Notes that claims before `now` may be lost. Until all writers end that live, everything is claimed.
@@ -58,13 +77,16 @@ impl Writers {
     }
 
     /// The claim on a block with an earlier claim after a writer claims it too.
-    pub(crate) fn claim(&self, before: Claim, writer: u64, now: u64) -> Claim {
+    pub(crate) fn claim(&mut self, before: Claim, writer: u64, now: u64) -> Claim {
         let others_hold = match before {
             Claim::By(other) => other != writer && self.living.contains(&other),
             Claim::Several(at) => self.living.range(..=at).any(|other| *other != writer),
         };
         match others_hold {
-            true => Claim::Several(now),
+            true => {
+                self.several = now;
+                Claim::Several(now)
+            }
             false => Claim::By(writer),
         }
     }

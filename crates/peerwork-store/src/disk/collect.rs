@@ -13,8 +13,8 @@ use super::{
     claim::Respected,
     compact::{self, Goal},
     engine::Engine,
+    entry::{Durable, Entry, record_bytes},
     format::Key,
-    index::{Durable, Entry, record_bytes},
     marks::{Marks, WalkStop, Walker},
     state::{Found, SLOTS_FLUSH, State},
 };
@@ -41,6 +41,26 @@ pub(crate) struct Collection<'a> {
     whole: HashSet<Cid>,
     /// Blocks and bytes that were removed.
     removed: Progress,
+    /// Whether a block stayed that could go.
+    has_left: bool,
+    /// Whether a block stayed because of a claim alone, and because of a hold alone.
+    has_claimed: bool,
+    has_held: bool,
+}
+
+/// The result of a collection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Collected {
+    /// Blocks and bytes that were removed.
+    pub(crate) removed: Progress,
+    /// Whether all blocks went that could, also when the goal was not reached.
+    pub(crate) is_all: bool,
+    /// Whether blocks stayed because of claims alone.
+    pub(crate) has_claimed: bool,
+    /// Whether blocks stayed because of holds alone.
+    pub(crate) has_held: bool,
+    /// Free bytes of the disk with which a segment could be compacted that was passed over.
+    pub(crate) room: Option<u64>,
 }
 
 /// Collects, and frees the room of the removed blocks. The caller holds `engine.collecting`.
@@ -48,9 +68,9 @@ pub(crate) fn collect(
     engine: &Engine,
     goal: Goal,
     on: &mut On<'_>,
-) -> Result<Progress, StoreError> {
+) -> Result<Collected, StoreError> {
     let Some(mut run) = Collection::begin(engine, on)? else {
-        return Ok(Progress::default());
+        return Ok(Collected::default());
     };
     let used_max = match goal {
         Goal::Everything => Some(u64::MAX),
@@ -59,9 +79,17 @@ pub(crate) fn collect(
     if let Some(used_max) = used_max {
         run.sweep(used_max, on)?;
     }
-    let removed = run.end();
-    compact::reclaim(engine, goal)?;
-    Ok(removed)
+    let kept = Collected {
+        is_all: !run.has_left,
+        has_claimed: run.has_claimed,
+        has_held: run.has_held,
+        ..Collected::default()
+    };
+    Ok(Collected {
+        removed: run.end(),
+        room: compact::reclaim(engine, goal)?,
+        ..kept
+    })
 }
 
 /// Removes the blocks below a root that nothing keeps. The caller holds `engine.collecting`.
@@ -86,7 +114,7 @@ impl<'a> Collection<'a> {
         let failures = state.failures;
         drop(state);
         // Blocks that the disk does not take are lost to their writers, who hear of it.
-        let _ = engine.sync(failures);
+        let synced = engine.sync(failures);
         engine.flush(Durable::Later, &[])?;
         let mut run = Self {
             engine,
@@ -97,6 +125,10 @@ impl<'a> Collection<'a> {
             holds_seen: 0,
             whole: HashSet::new(),
             removed: Progress::default(),
+            // Blocks that wait for a disk that takes nothing are not in the index yet.
+            has_left: synced.is_err(),
+            has_claimed: false,
+            has_held: false,
         };
         for pin in engine.pins.all() {
             run.walker.mark(&pin.cid, &mut run.marks)?;
@@ -125,6 +157,7 @@ impl<'a> Collection<'a> {
     }
 
     fn mark_below(&mut self, roots: Vec<Cid>) -> Result<(), StoreError> {
+        let before = self.marks.len();
         for root in roots {
             // A block that an earlier walk passed over may be here by now, so each walk is a whole one.
             let mut walker = Walker::new(self.engine);
@@ -133,6 +166,7 @@ impl<'a> Collection<'a> {
                 self.whole.insert(root);
             }
         }
+        self.has_held |= self.marks.len() > before;
         Ok(())
     }
 
@@ -151,18 +185,21 @@ impl<'a> Collection<'a> {
     }
 
     /// The last use up to which blocks must go to free so many bytes; `None` when nothing may go.
-    fn oldest(&self, wanted: u64) -> Result<Option<u64>, StoreError> {
+    fn oldest(&mut self, wanted: u64) -> Result<Option<u64>, StoreError> {
         let (mut from, mut to) = (0, self.engine.state.lock().clock);
         let mut below = 0;
         loop {
             let width = (to - from) / PARTS + 1;
             let mut parts = vec![0_u64; usize::try_from(PARTS).expect("4096 fits")];
+            let mut has_claimed = false;
             self.each_page(&mut |key, entry| {
+                has_claimed |= self.is_only_claimed(entry);
                 if self.may_go(entry) && (from..=to).contains(&entry.used) {
                     let part = usize::try_from((entry.used - from) / width).unwrap_or(usize::MAX);
                     parts[part] += record_bytes(key, entry);
                 }
             })?;
+            self.has_claimed = has_claimed;
             let found: u64 = parts.iter().sum();
             if below + found == 0 {
                 return Ok(None);
@@ -186,6 +223,10 @@ impl<'a> Collection<'a> {
 
     fn may_go(&self, entry: &Entry) -> bool {
         !self.respected.holds(entry.claim) && !self.marks.contains(entry.place)
+    }
+
+    fn is_only_claimed(&self, entry: &Entry) -> bool {
+        self.respected.holds(entry.claim) && !self.marks.contains(entry.place)
     }
 
     fn each_page(&self, visit: &mut dyn FnMut(&Key, &Entry)) -> Result<(), StoreError> {
@@ -215,11 +256,14 @@ impl<'a> Collection<'a> {
             visited.blocks += page.len() as u64;
             let bytes = page.iter().map(|(key, entry)| record_bytes(key, entry));
             visited.bytes += bytes.sum::<u64>();
-            let candidates = page
-                .into_iter()
-                .filter(|(_key, entry)| self.may_go(entry) && entry.used <= used_max)
-                .map(|(key, _entry)| key);
-            self.remove_all(candidates.collect(), used_max)?;
+            let mut candidates = Vec::new();
+            for (key, entry) in page {
+                match self.may_go(&entry) {
+                    true if entry.used <= used_max => candidates.push(key),
+                    could => self.has_left |= could,
+                }
+            }
+            self.remove_all(candidates, used_max)?;
             if !on(visited) {
                 return Ok(());
             }
@@ -285,6 +329,7 @@ impl<'a> Collection<'a> {
         let mut again = Vec::new();
         if engine.index.reopened() != self.reopened {
             // Claims may be lost, so that this run removes nothing more.
+            self.has_left = true;
             return Ok(Vec::new());
         }
         let roots = self.new_holds(&state);
@@ -304,10 +349,14 @@ impl<'a> Collection<'a> {
                 }
             };
             let Some(entry) = entry else { continue };
-            if self.may_go(&entry) && entry.used <= used_max {
-                state.remove(&key, &entry);
-                self.removed.blocks += 1;
-                self.removed.bytes += record_bytes(&key, &entry);
+            self.has_claimed |= self.is_only_claimed(&entry);
+            match self.may_go(&entry) {
+                true if entry.used <= used_max => {
+                    state.remove(&key, &entry);
+                    self.removed.blocks += 1;
+                    self.removed.bytes += record_bytes(&key, &entry);
+                }
+                could => self.has_left |= could,
             }
         }
         Ok(again)

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::{
     engine::Engine,
+    entry::{Durable, Entry, Place},
     files::{at, room},
     format::{HEADER_BYTES, Key},
-    index::{Durable, Entry, Place},
     scan::Scan,
 };
 use crate::StoreError;
@@ -25,8 +25,9 @@ pub(crate) enum Goal {
     Room(u64),
 }
 
-/// Frees room for the goal: all segments of which a quarter or more is dead, or as many as are needed.
-pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
+/// Frees room for the goal: all segments of which a quarter or more is dead, or as many as are needed. Gives
+/// the free bytes of the disk with which a segment could be compacted that was passed over.
+pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<Option<u64>, StoreError> {
     let wanted = match goal {
         Goal::Everything => 0,
         Goal::Room(bytes) => engine.state.lock().disk_bytes.saturating_sub(bytes),
@@ -38,28 +39,45 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
     engine.flush(Durable::Later, &[])?;
     let mut removals_are_durable = false;
     let mut dropped = Vec::new();
+    let mut passed: Option<u64> = None;
     for (segment, dead) in by_dead(engine, sealed) {
         let file = engine.state.lock().segments.get(&segment).copied();
         let Some(file) = file else { continue };
         let live = file.bytes.saturating_sub(dead);
         let empty = live <= HEADER_BYTES as u64;
         if !empty {
+            // Nothing else is in it: it was scanned for the others before.
+            if file.unmovable > 0 && file.unmovable == live_bytes(engine, segment) {
+                continue;
+            }
             let enough = engine.state.lock().disk_bytes <= wanted && wanted > 0;
             if enough || dead.saturating_mul(4) < file.bytes && wanted == 0 || dead == 0 {
                 break;
             }
-            if room(engine.files.root()).0 < live + ROOM_BYTES {
+            let needs = live + ROOM_BYTES;
+            if room(engine.files.root()).0 < needs {
+                passed = Some(passed.map_or(needs, |other| other.min(needs)));
                 continue;
             }
-            if !compact(engine, segment)? {
-                continue;
+            match compact(engine, segment)? {
+                Compacted::Whole => {}
+                Compacted::Damaged(bytes) => {
+                    let mut state = engine.state.lock();
+                    if let Some(file) = state.segments.get_mut(&segment) {
+                        file.unmovable = bytes;
+                    }
+                    continue;
+                }
+                Compacted::Failed => {
+                    passed = Some(0);
+                    continue;
+                }
             }
         } else if !removals_are_durable {
             engine.flush(Durable::Now, &[])?;
         }
         // An index that was opened again has forgotten removals that were not durable.
-        let live = engine.index.rows().get(&segment).map_or(0, |row| row.live);
-        if live > 0 {
+        if live_bytes(engine, segment) > 0 {
             continue;
         }
         // Compaction commits the index durably too.
@@ -68,7 +86,8 @@ pub(crate) fn reclaim(engine: &Engine, goal: Goal) -> Result<(), StoreError> {
         dropped.push(segment);
     }
     engine.spare.restore();
-    engine.flush(Durable::Later, &dropped)
+    engine.flush(Durable::Later, &dropped)?;
+    Ok(passed)
 }
 
 /// Ends the active segment when a quarter of it is dead, so that it can be compacted.
@@ -122,10 +141,23 @@ fn by_dead(engine: &Engine, sealed: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
         .collect()
 }
 
-/// Copies the live records of a segment; false when not all of them could be.
-fn compact(engine: &Engine, segment: u32) -> Result<bool, StoreError> {
+/// The end of a compaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compacted {
+    /// The segment has no live record any more.
+    Whole,
+    /// So many bytes of damaged records stay where they are, so that verifying names them.
+    Damaged(u64),
+    /// The disk did not take the copies.
+    Failed,
+}
+
+/// Copies the live records of a segment.
+fn compact(engine: &Engine, segment: u32) -> Result<Compacted, StoreError> {
     let failures = engine.state.lock().failures;
+    let reopened = engine.index.reopened();
     let path = engine.files.segment(segment);
+    engine.files.before_read(&path)?;
     let file = std::fs::File::open(&path).map_err(at("opening", &path))?;
     let mut scan = Scan::new(&file, 0);
     while let Some(record) = scan.next().map_err(at("reading", &path))? {
@@ -137,12 +169,20 @@ fn compact(engine: &Engine, segment: u32) -> Result<bool, StoreError> {
     }
     if let Err(error) = engine.sync(failures) {
         tracing::warn!(%error, "a segment was not compacted");
-        return Ok(false);
+        return Ok(Compacted::Failed);
     }
     engine.flush(Durable::Now, &[])?;
-    // A damaged record stays where it is, so that verifying names it.
-    let live = engine.index.rows().get(&segment).map_or(0, |row| row.live);
-    Ok(live == 0)
+    Ok(match live_bytes(engine, segment) {
+        0 => Compacted::Whole,
+        // Removed records that came back are no damaged ones.
+        _ if engine.index.reopened() != reopened => Compacted::Failed,
+        bytes => Compacted::Damaged(bytes),
+    })
+}
+
+/// Bytes of the records of a segment that the index names.
+fn live_bytes(engine: &Engine, segment: u32) -> u64 {
+    engine.index.rows().get(&segment).map_or(0, |row| row.live)
 }
 
 fn relocate(
@@ -153,7 +193,7 @@ fn relocate(
 ) -> Result<(), StoreError> {
     let is_here = |place: Place| place.segment == segment && place.offset == offset;
     engine.change(key, &mut |state, entry: Option<Entry>| {
-        if let Some(entry) = entry.filter(|entry| is_here(entry.place)) {
+        if let Some(entry) = entry.filter(|entry| is_here(entry.place) && state.has_number()) {
             state.relocate(key, entry, data);
             engine.to_write.notify_one();
         }

@@ -1,15 +1,16 @@
 //! The engine of the store: looks blocks up, appends them, reads them, and makes them durable. Threads
 //! of [`super::keeper`] write the files and the index.
 
-use std::{collections::HashMap, fs::File, io, sync::Arc};
+use std::{collections::HashMap, fs::File, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
-    files::{Files, at, is_full, room},
+    entry::{Changes, Durable, Entry, Place},
+    files::{Files, at},
     format::{HEAD_BYTES, Head, Key},
-    index::{Changes, Durable, Entry, Index, Place},
+    index::Index,
     metrics::Metrics,
     pins::Pins,
     spare::Spare,
@@ -19,11 +20,9 @@ use crate::{Block, Config, DAG_PB, StoreError};
 
 /// Open files for reading; further ones are opened when they are needed.
 const READERS_MAX: usize = 64;
-/// Room for the index: bytes that stay free even with a reserve of 0, or a 16th of a small disk.
-const INDEX_BYTES: u64 = 16 << 20;
 /// Changes that one transaction of the index takes on a full disk: about 1 MiB of pages.
 const STEP_FULL: usize = 128;
-/// How often a read begins again because its segment was compacted meanwhile.
+/// How often a read begins again because its record was moved or given up meanwhile.
 const READ_TRIES: usize = 8;
 
 /// All parts of a store.
@@ -48,10 +47,18 @@ pub(crate) struct Engine {
     pub(crate) pins: Pins,
     pub(crate) spare: Arc<Spare>,
     /// The part of the quota in which compaction works: the length of a segment.
-    compaction_bytes: u64,
+    pub(crate) compaction_bytes: u64,
     pub(crate) metrics: Metrics,
     /// The lock of the folder, until the store is closed.
     lock: Mutex<Option<File>>,
+}
+
+/// An answer of the index.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    /// The flushes of the index and how often it was opened again: the answer holds while both stay.
+    version: (u64, u64),
+    entry: Option<Entry>,
 }
 
 /// Whether a put found the block here.
@@ -74,25 +81,30 @@ impl Engine {
         }
     }
 
-    /// Looks a block up and changes the state in the same step as the answer holds.
+    /// Looks a block up and changes the state in the same step as the answer holds. An earlier answer of
+    /// the index to the same question is used while it holds.
     fn lookup_and<T>(
         &self,
         key: &Key,
+        asked: &mut Option<Answer>,
         mut change: impl FnMut(&mut MutexGuard<'_, State>, Option<Entry>) -> T,
     ) -> Result<T, StoreError> {
-        let mut asked: Option<(u64, Option<Entry>)> = None;
         loop {
             let mut state = self.state.lock();
-            let flushes = match (state.find(key), asked) {
-                (Found::Here(entry), _) => return Ok(change(&mut state, Some(entry))),
-                (Found::Gone, _) => return Ok(change(&mut state, None)),
-                (Found::AskIndex { flushes }, Some((before, entry))) if flushes == before => {
-                    return Ok(change(&mut state, entry));
-                }
-                (Found::AskIndex { flushes }, _) => flushes,
+            let flushes = match state.find(key) {
+                Found::Here(entry) => return Ok(change(&mut state, Some(entry))),
+                Found::Gone => return Ok(change(&mut state, None)),
+                Found::AskIndex { flushes } => flushes,
             };
+            let version = (flushes, self.index.reopened());
+            if let Some(answer) = asked.filter(|answer| answer.version == version) {
+                return Ok(change(&mut state, answer.entry));
+            }
             drop(state);
-            asked = Some((flushes, self.index.get(key)?));
+            *asked = Some(Answer {
+                version,
+                entry: self.index.get(key)?,
+            });
         }
     }
 
@@ -102,12 +114,21 @@ impl Engine {
         key: &Key,
         change: &mut dyn FnMut(&mut State, Option<Entry>),
     ) -> Result<(), StoreError> {
-        self.lookup_and(key, |state, entry| change(state, entry))
+        self.lookup_and(key, &mut None, |state, entry| change(state, entry))
     }
 
     /// Lets a writer keep a block that is here; `None` when it is not.
     pub(crate) fn touch(&self, key: &Key, writer: u64) -> Result<Option<Entry>, StoreError> {
-        let touched = self.lookup_and(key, |state, entry| {
+        self.touch_asking(key, writer, &mut None)
+    }
+
+    fn touch_asking(
+        &self,
+        key: &Key,
+        writer: u64,
+        asked: &mut Option<Answer>,
+    ) -> Result<Option<Entry>, StoreError> {
+        let touched = self.lookup_and(key, asked, |state, entry| {
             entry.map(|entry| state.claim(key, entry, writer))
         })?;
         self.flush_if_due();
@@ -117,7 +138,8 @@ impl Engine {
     /// Takes a block of a writer: keeps the one that is here, or appends it.
     pub(crate) fn put(&self, block: &Block, writer: u64) -> Result<Put, StoreError> {
         let key = Key::of(block.cid());
-        if self.touch(&key, writer)?.is_some() {
+        let mut asked = None;
+        if self.touch_asking(&key, writer, &mut asked)?.is_some() {
             return Ok(Put::Here);
         }
         let leaf = block.cid().codec() == DAG_PB
@@ -125,71 +147,29 @@ impl Engine {
         let head = Head::new(&key, block.data(), leaf);
         let needs = State::needs(&key, block.data().len());
         self.wait_for_queue()?;
-        let put = self.lookup_and(&key, |state, entry| {
+        let put = self.lookup_and(&key, &mut asked, |state, entry| {
             if let Some(entry) = entry {
                 state.claim(&key, entry, writer);
-                return Put::Here;
+                return Ok(Put::Here);
             }
+            // No thread would write the block when the store was closed since.
+            self.accepts(state)?;
             if state.disk_bytes + needs > self.quota() || state.budget < needs {
-                return Put::NoRoom(needs);
+                return Ok(Put::NoRoom(needs));
             }
             state.append(&key, head, block.data(), writer);
             if !state.queue.is_empty() {
                 self.to_write.notify_one();
             }
-            Put::Appended
+            Ok(Put::Appended)
         })?;
         self.flush_if_due();
-        Ok(put)
-    }
-
-    /// Bytes that blocks may take: the quota without the room in which compaction works.
-    pub(crate) fn quota(&self) -> u64 {
-        self.config.max.saturating_sub(self.compaction_bytes)
-    }
-
-    pub(crate) fn wait_for_queue(&self) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        while state.is_behind() {
-            if let Some(error) = &state.index_failure {
-                return Err(error.clone());
-            }
-            // Changes go to the index only when they are durable.
-            if state.slots() >= super::state::SLOTS_MAX {
-                state.want_sync();
-                self.to_sync.notify_one();
-            }
-            self.to_write.notify_one();
-            self.to_flush.notify_one();
-            self.progressed.wait(&mut state);
-        }
-        match state.closing {
-            true => Err(StoreError::Closed),
-            false => Ok(()),
-        }
+        put
     }
 
     fn flush_if_due(&self) {
         if self.state.lock().slots() >= super::state::SLOTS_FLUSH {
             self.to_flush.notify_one();
-        }
-    }
-
-    /// Waits until all that was appended is durable. Fails when the disk failed since `failures`.
-    pub(crate) fn sync(&self, failures: u64) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        let wanted = state.appended;
-        if state.durable < wanted {
-            state.want_sync();
-            self.to_write.notify_one();
-            self.to_sync.notify_one();
-        }
-        while state.durable < wanted {
-            self.progressed.wait(&mut state);
-        }
-        match &state.failure {
-            Some(error) if state.failures != failures => Err(error.clone()),
-            _ => Ok(()),
         }
     }
 
@@ -249,22 +229,22 @@ impl Engine {
 
     /// The data of a block and its entry.
     pub(crate) fn read(&self, key: &Key) -> Result<Option<(Entry, Bytes)>, StoreError> {
+        let mut found = self.lookup(key)?;
         let mut tries = 0;
-        loop {
-            let Some(entry) = self.lookup(key)? else {
-                return Ok(None);
-            };
-            match self.read_at(key, entry.place) {
+        while let Some(entry) = found {
+            let error = match self.read_at(key, entry.place) {
                 Ok(data) => return Ok(Some((entry, data))),
-                // The block was moved meanwhile, and its old segment is gone.
-                Err(StoreError::File { source, .. })
-                    if source.kind() == io::ErrorKind::NotFound && tries < READ_TRIES =>
-                {
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            // The record may have been moved or given up meanwhile, and its old place cut or removed.
+            found = self.lookup(key)?;
+            let is_elsewhere = found.is_none_or(|now| now.place != entry.place);
+            if !is_elsewhere || tries == READ_TRIES {
+                return Err(error);
             }
+            tries += 1;
         }
+        Ok(None)
     }
 
     /// The data of a record, when it is whole and of this block.
@@ -273,6 +253,7 @@ impl Engine {
             return Ok(data);
         }
         let path = self.files.segment(place.segment);
+        self.files.before_read(&path)?;
         let file = self.reader(place.segment)?;
         let key_bytes = key.as_bytes().len();
         let mut record = vec![0; HEAD_BYTES + key_bytes + place.data_bytes as usize];
@@ -304,31 +285,17 @@ impl Engine {
         self.flush_if_due();
     }
 
+    /// Wakes all threads, and the callers that wait for them.
+    pub(crate) fn wake_all(&self) {
+        self.to_write.notify_all();
+        self.to_sync.notify_all();
+        self.to_flush.notify_all();
+        self.progressed.notify_all();
+    }
+
     /// Lets other processes use the folder.
     pub(crate) fn unlock(&self) {
         self.lock.lock().take();
-    }
-
-    /// The free bytes of the disk, and those that stay free.
-    pub(crate) fn disk(&self) -> (u64, u64) {
-        let (free, all) = room(self.files.root());
-        let reserve = self.config.reserve.max(INDEX_BYTES.min(all / 16));
-        (free, reserve)
-    }
-
-    /// Says that the disk is full where a file's error means that.
-    pub(crate) fn explained(&self, error: StoreError) -> StoreError {
-        match &error {
-            StoreError::File { source, .. } if is_full(source) => {
-                let (free, reserve) = self.disk();
-                StoreError::DiskFull {
-                    path: self.config.path.clone(),
-                    free,
-                    reserve,
-                }
-            }
-            _ => error,
-        }
     }
 
     fn reader(&self, segment: u32) -> Result<Arc<File>, StoreError> {
@@ -345,11 +312,17 @@ impl Engine {
         Ok(file)
     }
 
+    /// Closes the file of a segment that has no name any more, and whose room the disk would keep. A read that
+    /// opened the file just before has put it there by now.
+    pub(crate) fn forget_reader(&self, segment: u32) {
+        self.readers.lock().remove(&segment);
+    }
+
     /// Deletes the file of a segment that the durable index does not name.
     pub(crate) fn delete_segment(&self, segment: u32) -> Result<(), StoreError> {
-        self.readers.lock().remove(&segment);
         let path = self.files.segment(segment);
         std::fs::remove_file(&path).map_err(at("removing", &path))?;
+        self.forget_reader(segment);
         let mut state = self.state.lock();
         if let Some(file) = state.segments.remove(&segment) {
             state.disk_bytes = state.disk_bytes.saturating_sub(file.bytes);

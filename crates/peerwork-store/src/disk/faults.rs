@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +17,10 @@ use cid::Version;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use super::files::{Faults, Files};
+use super::{
+    files::{Faults, Files},
+    watch::PATIENCE,
+};
 use crate::{Block, Config, RAW, Repair, Sink, Store, StoreError};
 
 /// A disk whose next operations fail as told.
@@ -41,30 +45,36 @@ impl Faults for Disk {
 
 fn open(path: &Path) -> (Store, Arc<Disk>) {
     let disk = Arc::new(Disk::default());
+    let store = open_on(path, Arc::clone(&disk) as Arc<dyn Faults>, PATIENCE);
+    (store, disk)
+}
+
+/// A store on a disk with faults.
+pub(super) fn open_on(path: &Path, disk: Arc<dyn Faults>, patience: Duration) -> Store {
     let mut files = Files::new(path);
-    files.faults = Some(Arc::clone(&disk) as Arc<dyn Faults>);
+    files.faults = Some(disk);
+    files.patience = patience;
     let config = Config {
         max: 64 << 20,
         reserve: 0,
         ..Config::new(path)
     };
-    let store = Store::open_files(config, files, &mut |_progress| {}).unwrap();
-    (store, disk)
+    Store::open_files(config, files, &mut |_progress| {}).unwrap()
 }
 
-fn block(seed: u64, bytes: usize) -> Block {
+pub(super) fn block(seed: u64, bytes: usize) -> Block {
     let mut data = vec![0; bytes.max(8)];
     data[..8].copy_from_slice(&seed.to_le_bytes());
     Block::new(Version::V1, RAW, Bytes::from(data)).unwrap()
 }
 
-fn add(store: &Store, block: &Block) -> Result<(), StoreError> {
+pub(super) fn add(store: &Store, block: &Block) -> Result<(), StoreError> {
     let mut writer = store.writer();
     writer.put(block.clone())?;
     writer.commit()
 }
 
-fn is_whole(store: &Store) -> bool {
+pub(super) fn is_whole(store: &Store) -> bool {
     let report = store.verify(Repair::No, &mut |_progress| true).unwrap();
     report.unwrap().is_whole()
 }
@@ -154,9 +164,9 @@ fn a_failed_compaction_keeps_the_old_records() {
         assert_eq!(store.get(pinned.cid()).unwrap().as_ref(), Some(pinned));
     }
     assert!(is_whole(&store));
-    let before = store.usage().disk_bytes;
+    let before = store.usage().segment_bytes;
     store.gc(&mut |_progress| true).unwrap();
-    assert!(store.usage().disk_bytes <= before);
+    assert!(store.usage().segment_bytes <= before);
     assert!(is_whole(&store));
     drop(store);
     let (store, _disk) = open(folder.path());
@@ -167,6 +177,15 @@ fn a_failed_compaction_keeps_the_old_records() {
 
 #[test]
 fn an_error_of_the_index_is_mended_by_opening_it_again() {
+    index_that_fails(|health| &health.fail_next);
+}
+
+#[test]
+fn a_panic_of_the_index_is_mended_by_opening_it_again() {
+    index_that_fails(|health| &health.panic_next);
+}
+
+fn index_that_fails(next: fn(&super::backend::Health) -> &AtomicBool) {
     let folder = tempfile::tempdir().unwrap();
     let (store, _disk) = open(folder.path());
     let fail = || {
@@ -174,7 +193,7 @@ fn an_error_of_the_index_is_mended_by_opening_it_again() {
         let super::index::Handle::Open(_, health) = &*handle else {
             panic!("the index is open");
         };
-        health.fail_next.store(true, Ordering::SeqCst);
+        next(health).store(true, Ordering::SeqCst);
     };
     let blocks: Vec<Block> = (0..60).map(|seed| block(seed, 20_000)).collect();
     let mut writer = store.writer();
@@ -183,12 +202,12 @@ fn an_error_of_the_index_is_mended_by_opening_it_again() {
         writer.commit().unwrap();
         match number % 4 {
             1 => {
-                let flushed = store.engine().flush(super::index::Durable::Later, &[]);
+                let flushed = store.engine().flush(super::entry::Durable::Later, &[]);
                 flushed.unwrap();
             }
             2 => fail(),
             3 if number % 8 == 3 => {
-                let flushed = store.engine().flush(super::index::Durable::Now, &[]);
+                let flushed = store.engine().flush(super::entry::Durable::Now, &[]);
                 flushed.unwrap();
             }
             _ => {}

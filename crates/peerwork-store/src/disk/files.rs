@@ -5,14 +5,18 @@ use std::{
     io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use super::watch::PATIENCE;
 use crate::StoreError;
 
 /// The files of a store.
 #[derive(Clone)]
 pub(crate) struct Files {
     root: PathBuf,
+    /// How long the disk may take nothing before a wait for it ends.
+    pub(crate) patience: Duration,
     #[cfg(test)]
     pub(crate) faults: Option<Arc<dyn Faults>>,
 }
@@ -24,12 +28,23 @@ pub(crate) trait Faults: Send + Sync {
     fn write(&self, path: &Path, bytes: usize) -> Option<(usize, io::Error)>;
     /// The error of a sync, if any.
     fn sync(&self, path: &Path) -> Option<io::Error>;
+    /// The error of a read of a segment, if any.
+    fn read(&self, path: &Path) -> Option<io::Error> {
+        let _ = path;
+        None
+    }
+    /// The error of a sync of a folder, if any.
+    fn sync_folder(&self, path: &Path) -> Option<io::Error> {
+        let _ = path;
+        None
+    }
 }
 
 impl Files {
     pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            patience: PATIENCE,
             #[cfg(test)]
             faults: None,
         }
@@ -99,6 +114,16 @@ impl Files {
         write_slices_at(file, slices, offset).map_err(at("writing", path))
     }
 
+    /// Lets a test have a read of a segment fail.
+    pub(crate) fn before_read(&self, path: &Path) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some(error) = self.faults.as_ref().and_then(|faults| faults.read(path)) {
+            return Err(at("reading", path)(error));
+        }
+        let _ = path;
+        Ok(())
+    }
+
     /// Makes a file's bytes and length durable.
     pub(crate) fn sync(&self, file: &File, path: &Path) -> Result<(), StoreError> {
         #[cfg(test)]
@@ -110,6 +135,14 @@ impl Files {
 
     /// Makes the names in a folder durable.
     pub(crate) fn sync_folder(&self, path: &Path) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some(error) = self
+            .faults
+            .as_ref()
+            .and_then(|faults| faults.sync_folder(path))
+        {
+            return Err(at("syncing", path)(error));
+        }
         #[cfg(unix)]
         File::open(path)
             .and_then(|folder| folder.sync_all())
@@ -122,9 +155,15 @@ impl Files {
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
         let temporary = path.with_extension("new");
         let file = open_new(&temporary)?;
-        self.write(&file, &temporary, bytes, 0)?;
-        self.sync(&file, &temporary)?;
-        fs::rename(&temporary, path).map_err(at("renaming", &temporary))?;
+        let renamed = self
+            .write(&file, &temporary, bytes, 0)
+            .and_then(|()| self.sync(&file, &temporary))
+            .and_then(|()| fs::rename(&temporary, path).map_err(at("renaming", &temporary)));
+        if let Err(error) = renamed {
+            // On a full disk its bytes are missing elsewhere.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
         self.sync_folder(&self.root)?;
         Ok(file)
     }
@@ -134,6 +173,13 @@ impl Files {
 pub(crate) fn open_new(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(true);
+    options.open(path).map_err(at("creating", path))
+}
+
+/// A file for reading and writing that nobody else has made.
+pub(crate) fn open_own(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
     options.open(path).map_err(at("creating", path))
 }
 
@@ -253,6 +299,8 @@ pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io
 
 #[cfg(all(test, unix))]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -20,6 +20,9 @@ pub(crate) const KEY_BYTES_MAX: usize = 84;
 /// The longest record.
 pub(crate) const RECORD_BYTES_MAX: usize = HEAD_BYTES + KEY_BYTES_MAX + BLOCK_BYTES_MAX;
 
+/// The largest number of a segment; there is a number behind it for the next one, which is refused.
+pub(crate) const SEGMENT_MAX: u32 = u32::MAX - 1;
+
 const MAGIC: &[u8; 8] = b"pwsegmnt";
 /// The first bytes of each record; a search for the next whole record looks for them.
 pub(crate) const MARKER: [u8; 4] = *b"pwb\x01";

@@ -2,7 +2,7 @@
 
 use super::{
     format::{HEADER_BYTES, Head, Header},
-    pins,
+    pin_record,
     scan::Scan,
 };
 
@@ -35,15 +35,15 @@ pub fn segment(bytes: &[u8]) {
 
 /// Reads bytes as a log of pins. Panics when a record is not the bytes from which it was read.
 pub fn pins_log(bytes: &[u8]) {
-    if let Some((record, length)) = pins::PinRecord::decode(bytes) {
+    if let Some((record, length)) = pin_record::PinRecord::decode(bytes) {
         let again = record.encode();
         assert_eq!(
-            pins::PinRecord::decode(&again).map(|(record, _length)| record),
+            pin_record::PinRecord::decode(&again).map(|(record, _length)| record),
             Some(record)
         );
         assert!(length <= bytes.len());
     }
-    if let Ok(replayed) = pins::replay(bytes) {
+    if let Ok(replayed) = pin_record::replay(bytes) {
         assert!(replayed.whole <= bytes.len() as u64 && replayed.damaged <= replayed.whole);
         assert!(replayed.pins.len() as u64 <= replayed.records);
     }

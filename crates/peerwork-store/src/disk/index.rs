@@ -17,10 +17,9 @@ use redb::{
 
 use super::{
     backend::{Backend, Health},
-    claim::Claim,
-    files::{open_existing, open_new},
-    format::{HEAD_BYTES, Key, u32_at, u64_at},
-    scan::Record,
+    entry::{Change, Changes, Durable, Entry, Row, record_bytes},
+    files::{at, open_existing, open_new},
+    format::Key,
     spare::Spare,
 };
 use crate::StoreError;
@@ -33,119 +32,6 @@ const BLOCKS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("blo
 const SEGMENTS: TableDefinition<'static, u32, (u64, u64, u64, u64)> =
     TableDefinition::new("segments");
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
-
-/// Where the record of a block is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    pub(crate) segment: u32,
-    pub(crate) offset: u32,
-    pub(crate) data_bytes: u32,
-}
-
-impl Place {
-    /// A number that no other record of the store has.
-    pub(crate) fn id(self) -> u64 {
-        u64::from(self.segment) << 32 | u64::from(self.offset)
-    }
-}
-
-/// The index entry of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) place: Place,
-    /// Whether the block has no links as dag-pb, so that marking need not read it.
-    pub(crate) leaf: bool,
-    /// The store's clock when the block was last read, put or touched.
-    pub(crate) used: u64,
-    /// The writers that put or touched the block.
-    pub(crate) claim: Claim,
-}
-
-const ENTRY_BYTES: usize = 29;
-
-impl Entry {
-    /// The entry of a record that was found in a segment; `None` beyond the offsets that an entry holds.
-    pub(crate) fn of_record(segment: u32, record: &Record, clock: u64) -> Option<Self> {
-        let place = Place {
-            segment,
-            offset: u32::try_from(record.offset).ok()?,
-            data_bytes: u32::try_from(record.data.len()).ok()?,
-        };
-        Some(Self {
-            place,
-            leaf: record.leaf,
-            used: clock,
-            claim: Claim::By(clock),
-        })
-    }
-
-    fn encode(&self) -> [u8; ENTRY_BYTES] {
-        let mut bytes = [0; ENTRY_BYTES];
-        bytes[..4].copy_from_slice(&self.place.segment.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.place.offset.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.place.data_bytes.to_le_bytes());
-        bytes[12] = u8::from(self.leaf);
-        bytes[13..21].copy_from_slice(&self.used.to_le_bytes());
-        bytes[21..].copy_from_slice(&self.claim.encode().to_le_bytes());
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        if bytes.len() != ENTRY_BYTES {
-            return Err(StoreError::Index("an entry has a wrong length".to_owned()));
-        }
-        Ok(Self {
-            place: Place {
-                segment: u32_at(bytes, 0),
-                offset: u32_at(bytes, 4),
-                data_bytes: u32_at(bytes, 8),
-            },
-            leaf: bytes[12] == 1,
-            used: u64_at(bytes, 13),
-            claim: Claim::decode(u64_at(bytes, 21)),
-        })
-    }
-}
-
-/// The index entry of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Row {
-    /// The length of the file up to which all its records are in the index.
-    pub(crate) covered: u64,
-    /// Bytes of the records that the index names.
-    pub(crate) live: u64,
-    /// The number of these records.
-    pub(crate) blocks: u64,
-    /// Bytes of their data.
-    pub(crate) data: u64,
-}
-
-/// A change of the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    Set(Entry),
-    Remove,
-}
-
-/// A set of changes that become visible at once.
-#[derive(Default)]
-pub(crate) struct Changes<'a> {
-    pub(crate) blocks: Vec<(&'a Key, Change)>,
-    /// The length up to which each segment is covered with these changes.
-    pub(crate) covered: Vec<(u32, u64)>,
-    /// Segments whose files are gone.
-    pub(crate) dropped: Vec<u32>,
-    pub(crate) clock: u64,
-    pub(crate) durable: Durable,
-}
-
-/// Whether a commit of the index waits for the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Durable {
-    #[default]
-    Later,
-    Now,
-}
 
 /// The index of a store.
 pub(crate) struct Index {
@@ -177,13 +63,18 @@ impl Index {
     /// Opens the index, and makes an empty one where it is missing, damaged or of another store.
     pub(crate) fn open(path: &Path, store: u64, spare: &Arc<Spare>) -> Result<Opened, StoreError> {
         // A library that meets bytes it never wrote may panic; the index is only a cache.
-        if !path.exists() {
+        if !path.try_exists().map_err(at("reading", path))? {
             return Self::create(path, store, spare);
         }
-        Self::find(path, store, spare).or_else(|error| {
-            tracing::warn!(%error, "the index of the store is rebuilt");
-            Self::create(path, store, spare)
-        })
+        match Self::find(path, store, spare) {
+            // The system refuses the file: nothing says that it is damaged.
+            Err(error @ StoreError::File { .. }) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the index of the store is rebuilt");
+                Self::create(path, store, spare)
+            }
+            opened => opened,
+        }
     }
 
     /// Opens an index that is there.
@@ -215,7 +106,7 @@ impl Index {
         spare: &Arc<Spare>,
     ) -> Result<Opened, StoreError> {
         if path.exists() {
-            fs::remove_file(path).map_err(super::files::at("removing", path))?;
+            fs::remove_file(path).map_err(at("removing", path))?;
         }
         let (database, health) = database(open_new(path)?, spare)?;
         let write = database.begin_write().map_err(failed)?;
@@ -300,9 +191,12 @@ impl Index {
 
     /// Applies changes in one transaction.
     pub(crate) fn apply(&self, changes: &Changes<'_>) -> Result<(), StoreError> {
-        let rows = self.with(|database| commit(database, self.rows(), changes))?;
-        *self.rows.lock() = rows;
-        Ok(())
+        self.with(|database| {
+            let rows = commit(database, self.rows(), changes)?;
+            // While the database is held: opening it again beside this reads what these rows cover.
+            *self.rows.lock() = rows;
+            Ok(())
+        })
     }
 
     /// Closes the database's file.
@@ -418,10 +312,6 @@ fn write_rows(
         table.remove(segment).map_err(failed)?;
     }
     Ok(())
-}
-
-pub(crate) fn record_bytes(key: &Key, entry: &Entry) -> u64 {
-    (HEAD_BYTES + key.as_bytes().len()) as u64 + u64::from(entry.place.data_bytes)
 }
 
 fn failed(error: impl Into<redb::Error>) -> StoreError {

@@ -6,8 +6,8 @@ use cid::Cid;
 
 use super::{
     engine::Engine,
+    entry::{Entry, Place},
     format::Key,
-    index::{Entry, Place},
 };
 use crate::{Block, DAG_PB, StoreError, dag};
 

@@ -13,19 +13,29 @@ mod chunk;
 pub(crate) mod claim;
 pub(crate) mod collect;
 pub(crate) mod compact;
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod costs;
 pub(crate) mod engine;
+pub(crate) mod entry;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod faults;
 pub(crate) mod files;
+mod folder;
 pub(crate) mod format;
+pub(crate) mod fruitless;
 pub(crate) mod fuzzing;
 pub(crate) mod index;
 pub(crate) mod keeper;
 pub(crate) mod marks;
 mod metrics;
+pub(crate) mod pin_record;
 pub(crate) mod pins;
 pub(crate) mod recover;
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod refused;
 mod reopen;
 pub(crate) mod scan;
 pub(crate) mod space;
@@ -33,4 +43,9 @@ mod spare;
 mod state;
 mod syncing;
 pub(crate) mod verify;
+mod waiting;
+pub(crate) mod watch;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod watched;
 mod writing;

@@ -4,171 +4,24 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use cid::Cid;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     files::{Files, at, is_full, open_existing},
-    format::{VERSION, u32_at, u64_at},
+    pin_record::{BadLog, PinRecord, encode_all, replay},
     spare::Spare,
 };
 use crate::{Pin, StoreError};
 
-/// The longest name of a pin: a path of Linux has at most 4096 bytes, and names are shown in lists.
-pub const PIN_NAME_BYTES_MAX: usize = 1024;
-/// The most pins: 250,000 * about 300 bytes with a name of usual length are 75 MB.
-pub const PINS_MAX: usize = 250_000;
-
-const MAGIC: &[u8; 8] = b"pwpinlog";
-const HEADER_BYTES: usize = 16;
-/// Length and checksum.
-const HEAD_BYTES: usize = 8;
-/// Kind, time, length of the CID, CID, length of the name, name.
-const BODY_BYTES_MAX: usize = 1 + 8 + 2 + CID_BYTES_MAX + 2 + PIN_NAME_BYTES_MAX;
-/// Version and codec as varints, and a multihash.
-const CID_BYTES_MAX: usize = 10 + 10 + 84;
-const KIND_PIN: u8 = 1;
-const KIND_UNPIN: u8 = 2;
 /// A log below this length is never rewritten.
 const REWRITE_BYTES_MIN: u64 = 64 << 10;
-
-/// A record of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PinRecord {
-    Pin(Pin),
-    Unpin(Cid),
-}
-
-impl PinRecord {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let (kind, cid, time, name) = match self {
-            Self::Pin(pin) => (KIND_PIN, &pin.cid, pin.pinned_at, pin.name.as_str()),
-            Self::Unpin(cid) => (KIND_UNPIN, cid, 0, ""),
-        };
-        let cid = cid.to_bytes();
-        let mut body = vec![kind];
-        body.extend(time.to_le_bytes());
-        body.extend((cid.len() as u16).to_le_bytes());
-        body.extend(&cid);
-        body.extend((name.len() as u16).to_le_bytes());
-        body.extend(name.as_bytes());
-        let mut bytes = (body.len() as u32).to_le_bytes().to_vec();
-        bytes.extend(crc32fast::hash(&body).to_le_bytes());
-        bytes.extend(body);
-        bytes
-    }
-
-    /// The first record of the bytes and its length; `None` when there is no whole one.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
-        if bytes.len() < HEAD_BYTES {
-            return None;
-        }
-        let length = u32_at(bytes, 0) as usize;
-        if length > BODY_BYTES_MAX {
-            return None;
-        }
-        let body = bytes.get(HEAD_BYTES..HEAD_BYTES + length)?;
-        if crc32fast::hash(body) != u32_at(bytes, 4) {
-            return None;
-        }
-        Some((Self::decode_body(body)?, HEAD_BYTES + length))
-    }
-
-    fn decode_body(body: &[u8]) -> Option<Self> {
-        let (head, rest) = body.split_at_checked(9)?;
-        let (cid, rest) = counted(rest)?;
-        let (name, rest) = counted(rest)?;
-        let cid = Cid::try_from(cid).ok().filter(|it| it.to_bytes() == cid)?;
-        let name = String::from_utf8(name.to_vec()).ok()?;
-        match head[0] {
-            KIND_PIN if rest.is_empty() && name.len() <= PIN_NAME_BYTES_MAX => {
-                Some(Self::Pin(Pin {
-                    cid,
-                    name,
-                    pinned_at: u64_at(head, 1),
-                }))
-            }
-            KIND_UNPIN if rest.is_empty() && name.is_empty() => Some(Self::Unpin(cid)),
-            _ => None,
-        }
-    }
-}
-
-/// Splits bytes that stand behind their length of two bytes from the rest.
-fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_at_checked(2)?;
-    rest.split_at_checked(usize::from(u16::from_le_bytes([length[0], length[1]])))
-}
-
-/// The pins of a log's bytes.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Replayed {
-    pub(crate) pins: BTreeMap<String, Pin>,
-    /// The end of the last whole record.
-    pub(crate) whole: u64,
-    pub(crate) records: u64,
-    /// Bytes between whole records that are no records.
-    pub(crate) damaged: u64,
-}
-
-/// The log is no log of pins that this program reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BadLog {
-    Damaged,
-    Newer(u32),
-}
-
-/// Reads all whole records of a log, those behind a damaged one too: to lose their pins would give the
-/// content to the next collection.
-pub(crate) fn replay(bytes: &[u8]) -> Result<Replayed, BadLog> {
-    if bytes.len() < HEADER_BYTES || bytes[..8] != *MAGIC {
-        return Err(BadLog::Damaged);
-    }
-    if crc32fast::hash(&bytes[..12]) != u32_at(bytes, 12) {
-        return Err(BadLog::Damaged);
-    }
-    if u32_at(bytes, 8) != VERSION {
-        return Err(BadLog::Newer(u32_at(bytes, 8)));
-    }
-    let mut replayed = Replayed {
-        whole: HEADER_BYTES as u64,
-        ..Replayed::default()
-    };
-    let mut at = HEADER_BYTES;
-    while let Some((from, record, length)) = next_record(bytes, at) {
-        match record {
-            PinRecord::Pin(pin) => replayed.pins.insert(pin.cid.to_string(), pin),
-            PinRecord::Unpin(cid) => replayed.pins.remove(&cid.to_string()),
-        };
-        replayed.damaged += (from - at) as u64;
-        at = from + length;
-        replayed.whole = at as u64;
-        replayed.records += 1;
-    }
-    Ok(replayed)
-}
-
-/// The first whole record from an offset on, with its offset and length.
-fn next_record(bytes: &[u8], at: usize) -> Option<(usize, PinRecord, usize)> {
-    (at..bytes.len()).find_map(|from| {
-        let (record, length) = PinRecord::decode(&bytes[from..])?;
-        Some((from, record, length))
-    })
-}
-
-fn encode_all<'a>(pins: impl Iterator<Item = &'a Pin>) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(VERSION.to_le_bytes());
-    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
-    for pin in pins {
-        bytes.extend(PinRecord::Pin(pin.clone()).encode());
-    }
-    bytes
-}
 
 struct Log {
     file: File,
@@ -176,15 +29,22 @@ struct Log {
     records: u64,
     /// Whether the end of the file is unknown after a failure, so that the log must be rewritten.
     broken: bool,
-    /// Records that wait for the next write, in their order.
-    waiting: Vec<PinRecord>,
-    /// The number of records that were ever taken, and of those that are durable or failed.
-    taken: u64,
-    settled: u64,
+    /// Records that wait for the next write.
+    waiting: Batch,
     writing: bool,
-    /// Failures of batches: the numbers of their last record with the error.
-    failures: Vec<(std::ops::Range<u64>, StoreError)>,
+    /// The number of batches that were written or failed.
+    settled: u64,
 }
+
+/// Records that share a sync, in their order.
+#[derive(Default)]
+struct Batch {
+    records: Vec<PinRecord>,
+    outcome: Outcome,
+}
+
+/// The result of a batch, once there is one.
+type Outcome = Arc<OnceLock<Result<(), StoreError>>>;
 
 /// The pins of a store and their log.
 pub(crate) struct Pins {
@@ -211,7 +71,8 @@ impl From<StoreError> for PinsError {
 impl Pins {
     pub(crate) fn open(files: &Files, spare: &Arc<Spare>) -> Result<Self, PinsError> {
         let path = files.pins();
-        if !path.exists() {
+        // A log that only cannot be looked up must not be replaced by an empty one.
+        if !path.try_exists().map_err(at("reading", &path))? {
             files.replace(&path, &encode_all([].iter()))?;
         }
         let bytes = fs::read(&path).map_err(at("reading", &path))?;
@@ -243,11 +104,9 @@ impl Pins {
                 length: replayed.whole,
                 records: replayed.records,
                 broken: false,
-                waiting: Vec::new(),
-                taken: 0,
-                settled: 0,
+                waiting: Batch::default(),
                 writing: false,
-                failures: Vec::new(),
+                settled: 0,
             }),
             settled: Condvar::new(),
         })
@@ -280,40 +139,61 @@ impl Pins {
     /// Writes a record and waits until it is durable; several callers share one sync.
     pub(crate) fn record(&self, record: PinRecord) -> Result<(), StoreError> {
         let mut log = self.log.lock();
-        log.waiting.push(record);
-        log.taken += 1;
-        let number = log.taken;
-        while log.settled < number {
-            if log.writing {
-                self.settled.wait(&mut log);
-                continue;
+        log.waiting.records.push(record);
+        let outcome = Arc::clone(&log.waiting.outcome);
+        loop {
+            if let Some(result) = outcome.get() {
+                return result.clone();
             }
-            log.writing = true;
-            let batch = std::mem::take(&mut log.waiting);
-            let result = self.write(&mut log, &batch);
-            let first = log.settled + 1;
-            let settled = log.settled + batch.len() as u64;
-            match result {
-                Ok(()) => self.make_visible(batch),
-                Err(error) => log.failures.push((first..settled + 1, error)),
+            match log.writing {
+                true => self.wait(&mut log, &outcome)?,
+                false => self.write_waiting(&mut log),
             }
-            log.settled = settled;
-            log.writing = false;
-            self.settled.notify_all();
         }
-        let failed = log
-            .failures
-            .iter()
-            .position(|(numbers, _error)| numbers.contains(&number));
-        let Some(position) = failed else {
+    }
+
+    /// Waits for the caller that writes. A record that has to wait too long is taken back.
+    fn wait(&self, log: &mut MutexGuard<'_, Log>, outcome: &Outcome) -> Result<(), StoreError> {
+        let settled = log.settled;
+        let waited = self.settled.wait_for(log, self.files.patience);
+        if !waited.timed_out() || log.settled != settled {
             return Ok(());
-        };
-        let error = log.failures[position].1.clone();
-        // Callers of a failed batch read the error; the newest few batches are enough for them.
-        if log.failures.len() > 64 {
-            log.failures.remove(0);
         }
-        Err(error)
+        // The write before has lasted so long, so that the other records need not wait for it either.
+        if Arc::ptr_eq(outcome, &log.waiting.outcome) {
+            let error = self.stalled();
+            let _ = std::mem::take(&mut log.waiting).outcome.set(Err(error));
+        }
+        match outcome.get() {
+            Some(_result) => Ok(()),
+            None => Err(self.stalled()),
+        }
+    }
+
+    fn stalled(&self) -> StoreError {
+        StoreError::Stalled {
+            path: self.files.root().to_owned(),
+            patience: self.files.patience,
+        }
+    }
+
+    /// Writes the records that wait. A panic is an error of them all, and leaves the end of the log unknown.
+    fn write_waiting(&self, log: &mut MutexGuard<'_, Log>) {
+        log.writing = true;
+        let batch = std::mem::take(&mut log.waiting);
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(log, &batch.records)));
+        let result = written.unwrap_or_else(|_panic| {
+            log.broken = true;
+            let error = io::Error::other("the program failed; start it again");
+            Err(at("writing", &self.path)(error))
+        });
+        if result.is_ok() {
+            self.make_visible(batch.records);
+        }
+        let _ = batch.outcome.set(result);
+        log.writing = false;
+        log.settled += 1;
+        self.settled.notify_all();
     }
 
     fn make_visible(&self, batch: Vec<PinRecord>) {
@@ -326,16 +206,12 @@ impl Pins {
         }
     }
 
-    fn write(
-        &self,
-        log: &mut parking_lot::MutexGuard<'_, Log>,
-        batch: &[PinRecord],
-    ) -> Result<(), StoreError> {
+    fn write(&self, log: &mut MutexGuard<'_, Log>, batch: &[PinRecord]) -> Result<(), StoreError> {
         self.rewrite_if_due(log)?;
         let bytes: Vec<u8> = batch.iter().flat_map(PinRecord::encode).collect();
         let file = log.file.try_clone().map_err(at("opening", &self.path))?;
         let offset = log.length;
-        let written = parking_lot::MutexGuard::unlocked(log, || {
+        let written = MutexGuard::unlocked(log, || {
             self.write_at(&file, &bytes, offset)?;
             self.files.sync(&file, &self.path)
         });
@@ -400,7 +276,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{Block, Config, PinError, RAW, Sink, Store};
+    use crate::{Block, Config, PINS_MAX, PinError, RAW, Sink, Store};
 
     #[test]
     fn a_store_has_a_most_of_pins() {

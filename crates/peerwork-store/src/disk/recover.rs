@@ -3,41 +3,28 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File, TryLockError},
-    io::{self, Read, Write},
+    fs::{self, File},
     path::Path,
     sync::Arc,
 };
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::{
     engine::{Engine, Parts},
+    entry::{Change, Changes, Durable, Entry},
     files::{Files, at, open_existing, room},
-    format::{BadHeader, HEADER_BYTES, Header, Key, VERSION},
-    index::{Change, Changes, Durable, Entry, Index, Opened},
-    pins::{BadLog, Pins, PinsError},
+    folder::{create_private, identify, lock, newer},
+    format::{BadHeader, HEADER_BYTES, Header, Key, SEGMENT_MAX},
+    index::{Index, Opened},
+    pin_record::BadLog,
+    pins::{Pins, PinsError},
     scan::{ReadAt, Record, Scan},
     spare::Spare,
     state::{Segment, State, Totals},
 };
-use crate::{Config, OpenError, Progress, StoreError};
+use crate::{Config, OpenError, Progress};
 
 /// Records that one transaction of the index takes: about 150 bytes each.
 const BATCH: usize = 8 << 10;
-/// The file that names the version of the store and its id.
-const FORMAT_FILE: &str = "format";
-const FORMAT_WORD: &str = "peerwork-store";
-/// The longest format file: a word, a version of ten digits, an id of 16 digits.
-const FORMAT_BYTES_MAX: u64 = 64;
-
-/// Creates a folder for this user alone: files that only their owner may read are in the store too.
-fn create_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
-}
 
 /// Opens the store in its folder, and creates it when it is missing.
 pub(crate) fn open(
@@ -45,8 +32,7 @@ pub(crate) fn open(
     files: Files,
     on: &mut dyn FnMut(Progress),
 ) -> Result<Engine, OpenError> {
-    let segments = files.segments();
-    create_private(&segments).map_err(at("creating", &segments))?;
+    create_private(&files)?;
     let lock = lock(&config.path)?;
     let spare = Arc::new(Spare::new(&config.path));
     spare.restore();
@@ -81,88 +67,30 @@ pub(crate) fn open(
     }))
 }
 
-fn newer(path: std::path::PathBuf, version: u32) -> OpenError {
-    OpenError::Newer {
-        path,
-        version,
-        newest: VERSION,
-    }
-}
-
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = folder.join("lock");
-    let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(&path).map_err(at("opening", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut process = String::new();
-            let _ = (&file).take(20).read_to_string(&mut process);
-            return Err(OpenError::InUse {
-                path: folder.to_owned(),
-                process: process.trim().parse().ok(),
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(at("locking", &path)(error).into()),
-    }
-    let written = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(at("writing", &path))?;
-    Ok(file)
-}
-
-/// The id of the store, which its index must name too.
-fn identify(files: &Files) -> Result<u64, OpenError> {
-    let path = files.root().join(FORMAT_FILE);
-    if path.exists() {
-        let mut text = String::new();
-        File::open(&path)
-            .and_then(|file| file.take(FORMAT_BYTES_MAX).read_to_string(&mut text))
-            .map_err(at("reading", &path))?;
-        let mut words = text.split_whitespace();
-        let version = words
-            .next()
-            .filter(|word| *word == FORMAT_WORD)
-            .and_then(|_word| words.next()?.parse().ok());
-        let Some(version) = version else {
-            return Err(OpenError::Damaged { path });
-        };
-        if version != VERSION {
-            return Err(newer(path, version));
-        }
-        let id = words.next().and_then(|id| u64::from_str_radix(id, 16).ok());
-        return id.ok_or(OpenError::Damaged { path });
-    }
-    let mut id = [0; 8];
-    SystemRandom::new()
-        .fill(&mut id)
-        .map_err(|_| StoreError::Index("the system gives no random numbers".to_owned()))?;
-    let id = u64::from_le_bytes(id);
-    files.replace(
-        &path,
-        format!("{FORMAT_WORD} {VERSION} {id:016x}\n").as_bytes(),
-    )?;
-    Ok(id)
-}
-
 /// The segments of the folder with their lengths.
 fn segment_files(files: &Files) -> Result<BTreeMap<u32, u64>, OpenError> {
     let folder = files.segments();
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(&folder).map_err(at("reading", &folder))? {
         let entry = entry.map_err(at("reading", &folder))?;
-        let name = entry.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".seg"))
-            .filter(|digits| digits.len() == 10)
-            .and_then(|digits| digits.parse().ok());
-        let Some(number) = number else { continue };
         let path = entry.path();
-        let length = entry.metadata().map_err(at("reading", &path))?.len();
-        found.insert(number, length);
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_suffix(".seg"));
+        let is_number =
+            |text: &&str| text.len() == 10 && text.bytes().all(|it| it.is_ascii_digit());
+        let Some(digits) = digits.filter(is_number) else {
+            tracing::info!(path = %path.display(), "a file of another name is among the segments, and stays as it is");
+            continue;
+        };
+        let metadata = entry.metadata().map_err(at("reading", &path))?;
+        let number = digits.parse().ok().filter(|number| {
+            let is_in_range = (1..=SEGMENT_MAX).contains(number);
+            is_in_range && metadata.is_file()
+        });
+        let Some(number) = number else {
+            return Err(OpenError::NoSegment { path });
+        };
+        found.insert(number, metadata.len());
     }
     Ok(found)
 }
@@ -205,7 +133,8 @@ impl Recovery<'_> {
         let mut changed = false;
         for (segment, length) in &lengths {
             let covered = rows.get(segment).map_or(0, |row| row.covered);
-            let length = match *length == covered {
+            // An empty file, whose process ended before it wrote the header, is removed by reading it.
+            let length = match *length == covered && covered > 0 {
                 true => covered,
                 false => self.read(*segment, covered)?,
             };
@@ -262,8 +191,9 @@ impl Recovery<'_> {
             self.files.write(&file, &path, &header.encode(), 0)?;
         }
         file.set_len(end).map_err(at("cutting", &path))?;
-        // The records may be in memory alone, and from now on they count as durable.
+        // The records and the name of the file may be in memory alone, and from now on they count as durable.
         self.files.sync(&file, &path)?;
+        self.files.sync_folder(&self.files.segments())?;
         self.write(&mut batch, segment, end)?;
         Ok(end)
     }
@@ -341,6 +271,7 @@ fn state_of(
         let segment = Segment {
             bytes: *bytes,
             durable: *bytes,
+            ..Segment::default()
         };
         (*number, segment)
     });
@@ -354,7 +285,7 @@ fn state_of(
     state.next_segment = last
         .map(|(number, _bytes)| *number)
         .max(rows.keys().next_back().copied())
-        .map_or(1, |number| number + 1);
+        .map_or(1, |number| number.saturating_add(1));
     state.segment_bytes_max = segment_bytes_max;
     state.totals = Totals {
         blocks: rows.values().map(|row| row.blocks).sum(),
@@ -371,5 +302,5 @@ pub(crate) fn start(
     let engine = Arc::new(engine);
     let path = engine.files.root().to_owned();
     let threads = super::keeper::start(&engine).map_err(at("starting the threads of", &path))?;
-    Ok((engine, threads.into()))
+    Ok((engine, threads))
 }

@@ -1,4 +1,4 @@
-//! Opens the index again after an error of its file, beside everything else.
+//! Opens the index again after an error of its file or a panic of its library, beside everything else.
 //!
 //! redb answers nothing more after one failed read or write, and goes back to its last durable commit
 //! when it is opened again. The records of the commits behind that are read from the segments.
@@ -7,15 +7,18 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::Ordering,
 };
 
 use redb::Database;
 
 use super::{
+    backend::Health,
+    entry::{Change, Changes, Durable, Entry, Row},
     files::{Files, at},
     format::Key,
-    index::{Change, Changes, Durable, Entry, Handle, Index, Row, commit},
+    index::{Handle, Index, commit},
     scan::Scan,
 };
 use crate::StoreError;
@@ -31,7 +34,7 @@ impl Index {
     ) -> Result<T, StoreError> {
         let reopened = self.reopened();
         match &*self.database.read() {
-            Handle::Open(database, health) => match operation(database) {
+            Handle::Open(database, health) => match caught(database, health, &operation) {
                 Err(_error) if health.has_failed() => {}
                 result => return result,
             },
@@ -40,7 +43,7 @@ impl Index {
         }
         self.reopen(reopened)?;
         match &*self.database.read() {
-            Handle::Open(database, _health) => operation(database),
+            Handle::Open(database, health) => caught(database, health, &operation),
             Handle::Failed => Err(StoreError::Index("its file has errors".to_owned())),
             Handle::Closed => Err(StoreError::Closed),
         }
@@ -63,12 +66,16 @@ impl Index {
             return Ok(());
         }
         tracing::warn!("the file of the store's index had an error, and is opened again");
-        // The old database is closed before the file is opened again.
-        *handle = Handle::Failed;
-        let opened = self.opened_again().map_err(|error| {
-            let advice = "look for errors of the disk, and start the node again";
-            StoreError::Index(format!("its file cannot be used: {error}; {advice}"))
-        })?;
+        // The old database is closed before the file is opened again. A panic may have left it in any state.
+        let old = std::mem::replace(&mut *handle, Handle::Failed);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        let opened = catch_unwind(AssertUnwindSafe(|| self.opened_again()));
+        let opened = opened
+            .unwrap_or_else(|_panic| Err(panicked()))
+            .map_err(|error| {
+                let advice = "look for errors of the disk, and start the node again";
+                StoreError::Index(format!("its file cannot be used: {error}; {advice}"))
+            })?;
         *handle = opened;
         self.reopened.fetch_add(1, Ordering::AcqRel);
         Ok(())
@@ -110,6 +117,23 @@ impl Index {
         *self.rows.lock() = rows;
         Ok(Handle::Open(database, health))
     }
+}
+
+/// Does an operation with the database. Its library may panic where it meets what it never wrote, and must not
+/// be used after that; the changes of a flush would be lost, and the thread that flushes would end.
+fn caught<T>(
+    database: &Database,
+    health: &Health,
+    operation: &impl Fn(&Database) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(|| operation(database))).unwrap_or_else(|_panic| {
+        health.fail();
+        Err(panicked())
+    })
+}
+
+fn panicked() -> StoreError {
+    StoreError::Index("its library failed".to_owned())
 }
 
 type Rows = BTreeMap<u32, Row>;

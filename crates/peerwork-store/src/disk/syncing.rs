@@ -6,7 +6,7 @@ use super::{
 };
 use crate::StoreError;
 
-/// Syncs segments in their order until the store is closed.
+/// Syncs segments in their order until the store is closed, or another thread of it panicked.
 pub(crate) fn run(engine: &Engine) {
     while let Some((file, failures)) = next(engine) {
         let result = sync(engine, &file);
@@ -14,10 +14,13 @@ pub(crate) fn run(engine: &Engine) {
     }
 }
 
-/// The first segment that is due, and the count of failures; `None` when the store is closed.
+/// The first segment that is due, and the count of failures; `None` at the end.
 fn next(engine: &Engine) -> Option<(Unsynced, u64)> {
     let mut state = engine.state.lock();
     loop {
+        if state.watch.has_failed() {
+            return None;
+        }
         // After a failure the thread that writes gives up first what was not durable.
         if state.sync_failure.is_none()
             && state.is_sync_due()

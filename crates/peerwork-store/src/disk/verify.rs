@@ -1,15 +1,15 @@
 //! Verification: reads every block, checks its checksum and its hash, and checks that the DAG of
 //! every pin is whole.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, io};
 
 use cid::{Cid, multihash::Multihash};
 
 use super::{
     collect::On,
     engine::Engine,
+    entry::{Durable, Entry, Place},
     format::Key,
-    index::{Durable, Entry, Place},
     marks::{WalkStop, Walker},
 };
 use crate::{Block, BlockError, Pin, Progress, RAW, StoreError};
@@ -188,12 +188,28 @@ fn is_whole(engine: &Engine, key: &Key, place: Place) -> Result<bool, StoreError
             Block::verify(key.to_cid(), data),
             Err(BlockError::Mismatch(_) | BlockError::TooLarge { .. })
         )),
-        Err(StoreError::Closed) => Err(StoreError::Closed),
-        Err(error) => {
-            tracing::debug!(%error, "a block cannot be read");
+        Err(StoreError::Damaged { .. }) => Ok(false),
+        Err(StoreError::File { source, .. }) if is_lost(&source) => {
+            tracing::debug!(%source, "a block cannot be read");
             Ok(false)
         }
+        // Open files, memory or rights that are missing now say nothing about the block.
+        Err(error) => Err(error),
     }
+}
+
+/// Whether a read fails each time: the file is gone or shorter, or the disk cannot read that part of it.
+fn is_lost(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let is_unreadable = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    // ERROR_CRC of Windows.
+    #[cfg(windows)]
+    let is_unreadable = error.raw_os_error() == Some(23);
+    let is_gone = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+    );
+    is_gone || is_unreadable
 }
 
 fn damaged(
@@ -211,6 +227,7 @@ fn damaged(
         Repair::DropDamaged => engine.change(key, &mut |state, now| {
             if let Some(now) = now.filter(|now| now.place == place) {
                 state.remove(key, &now);
+                state.changes.release();
             }
         }),
     }
@@ -242,6 +259,9 @@ fn broken(
         Ok(()) | Err(WalkStop::Enough) => Ok(missing),
         Err(WalkStop::Links(_)) => Ok(Some(*root)),
         Err(WalkStop::Store(StoreError::Damaged { cid, .. })) => Ok(Some(cid)),
+        Err(WalkStop::Store(StoreError::File { source, .. })) if is_lost(&source) => {
+            Ok(Some(*root))
+        }
         Err(WalkStop::Store(error)) => Err(error),
     }
 }

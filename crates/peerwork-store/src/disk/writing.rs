@@ -5,7 +5,7 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use super::{
     chunk::Chunk,
     engine::Engine,
-    files::{at, open_existing, open_new},
+    files::{at, open_existing, open_own},
     format::{HEADER_BYTES, Header, now_ms},
     state::{UNSYNCED_MAX, Unsynced},
 };
@@ -23,6 +23,8 @@ struct Open {
 pub(crate) struct Writing<'a> {
     engine: &'a Engine,
     open: Option<Open>,
+    /// A segment whose name another file had already.
+    foreign: Option<u32>,
 }
 
 enum Job {
@@ -33,10 +35,14 @@ enum Job {
 
 impl<'a> Writing<'a> {
     pub(crate) fn new(engine: &'a Engine) -> Self {
-        Self { engine, open: None }
+        Self {
+            engine,
+            open: None,
+            foreign: None,
+        }
     }
 
-    /// Writes chunks until the store is closed.
+    /// Writes chunks until the store is closed, or another thread of it panicked.
     pub(crate) fn run(mut self) {
         loop {
             let result = match self.next() {
@@ -53,6 +59,9 @@ impl<'a> Writing<'a> {
     fn next(&self) -> Job {
         let mut state = self.engine.state.lock();
         loop {
+            if state.watch.has_failed() {
+                return Job::End;
+            }
             // The error stays until all that was not durable is given up: another sync would succeed.
             if let Some(error) = &state.sync_failure {
                 return Job::GiveUp(error.clone());
@@ -106,7 +115,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    fn open_segment(&self, segment: u32) -> Result<Open, StoreError> {
+    fn open_segment(&mut self, segment: u32) -> Result<Open, StoreError> {
         let files = &self.engine.files;
         let path = files.segment(segment);
         let state = self.engine.state.lock();
@@ -114,7 +123,9 @@ impl<'a> Writing<'a> {
         drop(state);
         let file = match durable {
             0 => {
-                let file = open_new(&path)?;
+                // Bytes that are there already may be another store's: their number is passed over.
+                let file = open_own(&path)
+                    .inspect_err(|_error| self.foreign = path.exists().then_some(segment))?;
                 let header = Header {
                     number: segment,
                     created_at: now_ms(),
@@ -140,7 +151,7 @@ impl<'a> Writing<'a> {
         let cut: Vec<(u32, u64)> = state
             .segments
             .iter()
-            .filter(|(_number, file)| file.bytes > file.durable)
+            .filter(|(number, file)| file.bytes > file.durable && self.foreign != Some(**number))
             .map(|(number, file)| (*number, file.durable))
             .collect();
         state.lose(self.engine.explained(error));
@@ -160,6 +171,7 @@ impl<'a> Writing<'a> {
             _ => open_existing(&path)
                 .and_then(|file| file.set_len(durable).map_err(at("cutting", &path))),
         };
+        self.engine.forget_reader(segment);
         // Bytes that stay are read as records at the next start, or cut as a torn tail.
         if let Err(error) = result {
             tracing::debug!(%error, "the end of a segment was not cut");

@@ -38,11 +38,12 @@ fn blocks_come_back_before_and_after_a_restart() {
         assert_eq!(store.get(block.cid()).unwrap().as_ref(), Some(block));
         assert_eq!(store.size_of(block.cid()).unwrap(), Some(10_000));
     }
-    // Other programs use the disk too.
-    let free = usage.free;
+    // Other programs use the disk too, and the index has another length after it was opened again.
+    let (free, disk_bytes) = (usage.free, usage.disk_bytes);
     assert_eq!(
         peerwork_store::Usage {
             free,
+            disk_bytes,
             ..store.usage()
         },
         usage
@@ -113,14 +114,14 @@ fn gc_removes_what_nothing_keeps_and_frees_its_room() {
     let hold = store.hold(held.cid());
     assert_eq!(store.gc(&mut on).unwrap().blocks, 1);
     assert!(store.get(gone.cid()).unwrap().is_none());
-    assert!(store.usage().disk_bytes < 250_000);
+    assert!(store.usage().segment_bytes < 250_000);
     drop(hold);
     assert_eq!(store.gc(&mut on).unwrap().blocks, 1);
     assert!(store.get(held.cid()).unwrap().is_none());
     for block in [&kept, &root] {
         assert_eq!(store.get(block.cid()).unwrap().as_ref(), Some(block));
     }
-    assert!(store.usage().disk_bytes < 120_000, "{:?}", store.usage());
+    assert!(store.usage().segment_bytes < 120_000, "{:?}", store.usage());
     drop(store);
     let store = open(&folder);
     assert_eq!(store.usage().blocks, 2);
@@ -168,4 +169,27 @@ fn a_store_has_one_process_at_a_time() {
         "the store was closed"
     );
     assert!(again.writer().put(raw(1, 8)).is_ok());
+}
+
+#[test]
+fn the_bytes_on_the_disk_are_those_of_all_files() {
+    fn bytes_below(folder: &std::path::Path) -> u64 {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let length = |path: std::path::PathBuf| match path.is_dir() {
+            true => bytes_below(&path),
+            false => path.metadata().unwrap().len(),
+        };
+        entries.map(|entry| length(entry.unwrap().path())).sum()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let mut writer = store.writer();
+    for seed in 0..20 {
+        writer.put(raw(seed, 20_000)).unwrap();
+    }
+    writer.commit().unwrap();
+    let usage = store.usage();
+    assert_eq!(usage.disk_bytes, bytes_below(&folder.path().join("store")));
+    assert!(usage.segment_bytes > 400_000 && usage.segment_bytes < 402_000);
+    assert!(usage.disk_bytes > usage.segment_bytes, "{usage:?}");
 }

@@ -191,7 +191,7 @@ fn pins_holds_writers_and_removals_beside_gc_and_eviction_keep_their_promise() {
             .into_iter()
             .for_each(|thread| thread.join().unwrap());
     });
-    assert!(store.usage().disk_bytes <= 12 << 20);
+    assert!(store.usage().segment_bytes <= 12 << 20);
     drop(store);
     let store = Store::open(config).unwrap();
     let report = store.verify(Repair::No, &mut on).unwrap().unwrap();

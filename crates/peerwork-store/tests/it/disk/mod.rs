@@ -5,6 +5,7 @@ mod beside;
 mod crash;
 pub(crate) mod full;
 mod memory;
+mod named;
 mod names;
 mod quota;
 mod recovery;

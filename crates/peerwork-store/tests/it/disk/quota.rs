@@ -22,7 +22,7 @@ fn add(store: &Store, seeds: std::ops::Range<u64>) -> Vec<Block> {
         let mut writer = store.writer();
         writer.put(block.clone()).unwrap();
         writer.commit().unwrap();
-        assert!(store.usage().disk_bytes <= MAX);
+        assert!(store.usage().segment_bytes <= MAX);
         block
     };
     blocks.map(put).collect()
@@ -188,6 +188,7 @@ fn the_reserve_of_the_disk_is_never_used() {
         "{refused}"
     );
     assert_eq!(store.usage().free, 0);
+    assert!(store.usage().segment_bytes > 1000);
     assert!(
         here(&store, &kept),
         "an eviction of all would not have made enough room"

@@ -49,7 +49,10 @@ pub(super) fn parsed(text: &str) -> Result<Cid, String> {
     if text.is_empty() {
         return Err(format!("the CID is missing: {how}"));
     }
-    Cid::try_from(text).map_err(|error| format!("`{text}` is no CID ({error}): {how}"))
+    Cid::try_from(text).map_err(|error| {
+        let error = peerwork_store::not_a_cid(&error);
+        format!("`{text}` is no CID ({error}): {how}")
+    })
 }
 
 /// Parses a CID that stands alone, perhaps behind `/ipfs/` or `ipfs://`.

@@ -224,6 +224,7 @@ pub(crate) struct StoreStat {
     pub(crate) serves: bool,
     pub(crate) blocks: u64,
     pub(crate) bytes: u64,
+    pub(crate) segment_bytes: u64,
     pub(crate) disk_bytes: u64,
     pub(crate) pins: u64,
     pub(crate) max_bytes: u64,
@@ -245,6 +246,7 @@ impl StoreStat {
                     serves: false,
                     blocks: usage.blocks,
                     bytes: usage.bytes,
+                    segment_bytes: usage.segment_bytes,
                     disk_bytes: usage.disk_bytes,
                     pins: usage.pins,
                     max_bytes: usage.max,
@@ -265,7 +267,7 @@ impl StoreStat {
         format!(
             "{} blocks, {} of {}, {} pins, {serves}",
             self.blocks,
-            size(self.disk_bytes),
+            size(self.segment_bytes),
             size(self.max_bytes),
             self.pins
         )
@@ -279,11 +281,13 @@ impl StoreStat {
             pins,
             max,
             free,
+            segment_bytes,
         } = usage;
         Self {
             serves,
             blocks,
             bytes,
+            segment_bytes,
             disk_bytes,
             pins,
             max_bytes: max,
@@ -302,9 +306,10 @@ impl Answer for StoreStat {
             ("Blocks", self.blocks.to_string()),
             ("Bytes", size(self.bytes)),
             (
-                "On the disk",
-                format!("{} of {}", size(self.disk_bytes), size(self.max_bytes)),
+                "Segments",
+                format!("{} of {}", size(self.segment_bytes), size(self.max_bytes)),
             ),
+            ("On the disk", size(self.disk_bytes)),
             ("Free", size(self.free_bytes)),
             ("Pins", self.pins.to_string()),
             ("Served", serves.to_owned()),

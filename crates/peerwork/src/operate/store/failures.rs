@@ -7,8 +7,10 @@ use crate::store::OpenError;
 
 /// A binary CID of the caller.
 pub(super) fn cid(bytes: &[u8]) -> Result<cid::Cid, ServiceError> {
-    cid::Cid::try_from(bytes)
-        .map_err(|error| ServiceError::invalid_argument(format!("these bytes are no CID: {error}")))
+    cid::Cid::try_from(bytes).map_err(|error| {
+        let error = peerwork_store::not_a_cid(&error);
+        ServiceError::invalid_argument(format!("these bytes are no CID: {error}"))
+    })
 }
 
 /// The store cannot be used.

@@ -239,6 +239,7 @@ fn usage(usage: peerwork_store::Usage) -> Usage {
     let peerwork_store::Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,
@@ -247,6 +248,7 @@ fn usage(usage: peerwork_store::Usage) -> Usage {
     Usage {
         blocks,
         bytes,
+        segment_bytes,
         disk_bytes,
         pins,
         max,

@@ -1,5 +1,8 @@
 //! The local store of blocks: a handle of the engine in [`crate::disk`].
 
+mod closing;
+mod writer;
+
 use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use async_trait::async_trait;
@@ -8,17 +11,18 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 
 use crate::{
-    Block, Config, GetError, Pin, Progress, Repair, Sink, Source, StoreError, Usage, Verified,
+    Block, Config, GetError, PIN_NAME_BYTES_MAX, PINS_MAX, Pin, Progress, Repair, Source,
+    StoreError, Usage, Verified,
     dag::DagError,
     disk::{
         collect,
         compact::Goal,
-        engine::{Engine, Put},
+        engine::Engine,
         files::Files,
         format::{Key, now_ms},
-        index::Durable,
+        fruitless::Kept,
         marks::{WalkStop, Walker},
-        pins::{PIN_NAME_BYTES_MAX, PINS_MAX, PinRecord},
+        pin_record::PinRecord,
         recover, space, verify,
     },
 };
@@ -74,6 +78,7 @@ pub struct Writer {
     number: u64,
     /// The failures of the disk when the first block since the last commit was put or touched.
     failures: Option<u64>,
+    kept: Kept,
 }
 
 /// Keeps the DAG below a root from eviction and collection, until dropped.
@@ -127,6 +132,11 @@ impl Store {
         &self.inner.engine
     }
 
+    #[cfg(test)]
+    pub(crate) fn engine_shared(&self) -> Arc<Engine> {
+        Arc::clone(&self.inner.engine)
+    }
+
     /// A block, or `None`. Blocks the thread.
     ///
     /// # Errors
@@ -175,6 +185,7 @@ impl Store {
             number: self.engine().state.lock().begin_writer(),
             store: self.clone(),
             failures: None,
+            kept: Kept::Nothing,
         }
     }
 
@@ -203,7 +214,7 @@ impl Store {
             return Err(PinError::TooMany);
         }
         let mut writer = self.writer();
-        writer.begin();
+        writer.begin(Kept::Found);
         self.touch_all(root, writer.number)?;
         writer.commit()?;
         let pin = Pin {
@@ -240,6 +251,7 @@ impl Store {
         }
         let recorded = engine.pins.record(PinRecord::Unpin(*root));
         recorded.map_err(|error| engine.explained(error))?;
+        engine.state.lock().changes.release();
         Ok(true)
     }
 
@@ -277,7 +289,9 @@ impl Store {
         if engine.pins.contains(root) {
             return Err(RemoveError::Pinned(*root));
         }
-        Ok(collect::remove(engine, root, on)?)
+        let removed = collect::remove(engine, root, on);
+        engine.state.lock().changes.release();
+        Ok(removed?)
     }
 
     /// Removes the blocks that nothing keeps, and gives what was removed. Blocks the thread; `on` hears
@@ -288,7 +302,9 @@ impl Store {
     pub fn gc(&self, on: &mut dyn FnMut(Progress) -> bool) -> Result<Progress, StoreError> {
         let engine = self.engine();
         let _collecting = engine.collecting.lock();
-        collect::collect(engine, Goal::Everything, on)
+        let collected = collect::collect(engine, Goal::Everything, on);
+        engine.state.lock().changes.release();
+        Ok(collected?.removed)
     }
 
     /// Reads all blocks and checks them, and that the DAGs of all pins are whole. Blocks the thread;
@@ -309,11 +325,13 @@ impl Store {
     pub fn usage(&self) -> Usage {
         let engine = self.engine();
         let free = space::free(engine);
+        let disk_bytes = space::files_bytes(engine);
         let state = engine.state.lock();
         Usage {
             blocks: state.totals.blocks,
             bytes: state.totals.bytes,
-            disk_bytes: state.disk_bytes,
+            segment_bytes: state.disk_bytes,
+            disk_bytes,
             pins: engine.pins.count() as u64,
             max: engine.config.max,
             free,
@@ -336,42 +354,6 @@ impl Store {
     }
 }
 
-impl Inner {
-    fn close(&self) -> Result<(), StoreError> {
-        let mut threads = self.threads.lock();
-        if threads.is_empty() {
-            return Ok(());
-        }
-        // A collection that runs ends first.
-        let _collecting = self.engine.collecting.lock();
-        let mut state = self.engine.state.lock();
-        state.closing = true;
-        let failures = state.failures;
-        drop(state);
-        let synced = self.engine.sync(failures);
-        self.engine.to_write.notify_all();
-        self.engine.to_sync.notify_all();
-        self.engine.to_flush.notify_all();
-        self.engine.progressed.notify_all();
-        for thread in threads.drain(..) {
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
-        let flushed = self.engine.flush(Durable::Now, &[]);
-        self.engine.index.close();
-        self.engine.unlock();
-        synced.and(flushed)
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Err(error) = self.close() {
-            tracing::warn!(%error, "the store was not closed cleanly");
-        }
-    }
-}
-
 #[async_trait]
 impl Source for Store {
     async fn get(&self, cid: &Cid) -> Result<Block, GetError> {
@@ -388,68 +370,5 @@ impl Source for Store {
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(error) => Err(failed(error.to_string())),
         }
-    }
-}
-
-impl Writer {
-    /// Whether a block is here already; from then on this writer keeps it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the disk fails.
-    pub fn touch(&mut self, cid: &Cid) -> Result<bool, StoreError> {
-        if Block::of_identity(cid).is_some() {
-            return Ok(true);
-        }
-        self.begin();
-        Ok(self
-            .store
-            .engine()
-            .touch(&Key::of(cid), self.number)?
-            .is_some())
-    }
-
-    fn begin(&mut self) {
-        if self.failures.is_none() {
-            self.failures = Some(self.store.engine().state.lock().failures);
-        }
-    }
-
-    /// Makes all that was put durable; several writers that commit at once share one sync.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what was put before may be lost then.
-    pub fn commit(&mut self) -> Result<(), StoreError> {
-        match self.failures.take() {
-            Some(failures) => self.store.engine().sync(failures),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Sink for Writer {
-    fn put(&mut self, block: Block) -> Result<(), StoreError> {
-        if Block::of_identity(block.cid()).is_some() {
-            return Ok(());
-        }
-        self.begin();
-        let engine = self.store.engine();
-        loop {
-            match engine.put(&block, self.number)? {
-                Put::Here | Put::Appended => return Ok(()),
-                Put::NoRoom(needs) => space::make_room(engine, needs)?,
-            }
-        }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.store.engine().state.lock().end_writer(self.number);
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.store.engine().state.lock().end_hold(&self.root);
     }
 }
