@@ -47,6 +47,7 @@ impl Bench<'_> {
         let path = text(&file);
         let mut rows = self.rows(&[HASH, COPY, OURS]);
         for _ in 0..self.args.rounds.max(1) {
+            timed::warm_memory()?;
             for row in &mut rows {
                 let run = match row.name {
                     HASH => timed::run(&mut [program("openssl", &["dgst", "-sha256", &path])])?,
@@ -75,6 +76,7 @@ impl Bench<'_> {
         let path = text(&files);
         let mut rows = self.rows(&[COPY_ALL, OURS_ALL]);
         for _ in 0..self.args.rounds.max(1) {
+            timed::warm_memory()?;
             for row in &mut rows {
                 let run = match row.name {
                     COPY_ALL => self.copy(&path, &["-r"])?,

@@ -28,6 +28,7 @@ pub(super) async fn measure(args: &StoreArgs, folder: &Path) -> anyhow::Result<F
     let bench = Bench::start(args, folder)?;
     let routes = Routes::start(&args.program).await?;
     for round in 0..args.rounds.max(1) {
+        timed::warm_memory()?;
         for row in &mut rows {
             let run = match row.name {
                 PLAIN => body_of(&routes, "web app directly", bytes).await?,
