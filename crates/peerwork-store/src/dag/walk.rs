@@ -54,12 +54,32 @@ impl Seen {
     /// Notes a block; false when it was noted before. The codec counts: the same bytes may be a leaf under
     /// one codec, and a node with links under another.
     pub(crate) fn insert(&mut self, cid: &Cid) -> bool {
+        match Name::of(cid) {
+            Name::Sha2(digest) => self.sha2.insert(digest),
+            Name::Other(name) => self.others.insert(name),
+        }
+    }
+
+    fn contains(&self, cid: &Cid) -> bool {
+        match Name::of(cid) {
+            Name::Sha2(digest) => self.sha2.contains(&digest),
+            Name::Other(name) => self.others.contains(&name),
+        }
+    }
+}
+
+/// The name by which a block counts as seen.
+enum Name {
+    Sha2([u8; 32]),
+    Other(Vec<u8>),
+}
+
+impl Name {
+    fn of(cid: &Cid) -> Self {
         let plain = cid.codec() == crate::DAG_PB && cid.hash().code() == 0x12;
         match cid.hash().digest().try_into() {
-            Ok(digest) if plain => self.sha2.insert(digest),
-            _ => self
-                .others
-                .insert([&[cid.codec() as u8][..], &cid.hash().to_bytes()].concat()),
+            Ok(digest) if plain => Self::Sha2(digest),
+            _ => Self::Other([&[cid.codec() as u8][..], &cid.hash().to_bytes()].concat()),
         }
     }
 }
@@ -162,7 +182,11 @@ impl Walk {
         }
         while let Some(step) = self.path.last_mut() {
             if step.links.is_multiple_of(AHEAD) {
-                let ahead = ahead(&step.cursor)?;
+                let mut ahead = ahead(&step.cursor)?;
+                if !self.repeats {
+                    let mut known = HashSet::new();
+                    ahead.retain(|cid| !self.seen.contains(cid) && known.insert(*cid));
+                }
                 self.source.expect(&ahead);
             }
             step.links += 1;

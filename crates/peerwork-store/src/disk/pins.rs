@@ -40,8 +40,14 @@ struct Log {
 #[derive(Default)]
 struct Batch {
     records: Vec<PinRecord>,
+    /// Dropped when the records have their outcome.
+    guards: Vec<Guard>,
     outcome: Outcome,
 }
+
+/// A value that must live as long as its record may still become durable, also where its caller has stopped
+/// waiting.
+pub(crate) type Guard = Box<dyn Send>;
 
 /// The result of a batch, once there is one.
 type Outcome = Arc<OnceLock<Result<(), StoreError>>>;
@@ -137,9 +143,10 @@ impl Pins {
     }
 
     /// Writes a record and waits until it is durable; several callers share one sync.
-    pub(crate) fn record(&self, record: PinRecord) -> Result<(), StoreError> {
+    pub(crate) fn record(&self, record: PinRecord, guard: Guard) -> Result<(), StoreError> {
         let mut log = self.log.lock();
         log.waiting.records.push(record);
+        log.waiting.guards.push(guard);
         let outcome = Arc::clone(&log.waiting.outcome);
         loop {
             if let Some(result) = outcome.get() {
@@ -194,6 +201,13 @@ impl Pins {
         log.writing = false;
         log.settled += 1;
         self.settled.notify_all();
+    }
+
+    /// Whether a batch is being written, and the records that wait for the next one.
+    #[cfg(test)]
+    pub(super) fn under_way(&self) -> (bool, usize) {
+        let log = self.log.lock();
+        (log.writing, log.waiting.records.len())
     }
 
     fn make_visible(&self, batch: Vec<PinRecord>) {

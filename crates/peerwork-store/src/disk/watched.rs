@@ -228,6 +228,84 @@ fn a_pin_whose_write_panics_or_waits_is_an_error() {
     assert!(store.pin_of(&root).is_some());
 }
 
+/// A disk whose syncs of pins wait for permits, where they are counted.
+#[derive(Default)]
+struct Gate {
+    permits: Mutex<Option<u32>>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn set(&self, permits: Option<u32>) {
+        *self.permits.lock() = permits;
+        self.changed.notify_all();
+    }
+}
+
+impl Faults for Gate {
+    fn write(&self, _path: &Path, _bytes: usize) -> Option<(usize, io::Error)> {
+        None
+    }
+
+    fn sync(&self, path: &Path) -> Option<io::Error> {
+        let mut permits = self.permits.lock();
+        while path.ends_with("pins.log") && *permits == Some(0) {
+            self.changed.wait(&mut permits);
+        }
+        if path.ends_with("pins.log")
+            && let Some(left) = &mut *permits
+        {
+            *left -= 1;
+        }
+        None
+    }
+}
+
+#[test]
+fn a_pin_whose_caller_stopped_waiting_keeps_its_blocks_until_it_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::default());
+    let disk = Arc::clone(&gate) as Arc<dyn Faults>;
+    // Long enough for two threads to queue beside other tests.
+    let store = open_on(folder.path(), disk, Duration::from_secs(2));
+    let roots = [1, 2, 3].map(|seed| {
+        let block = block(seed, 100);
+        add_at_last(&store, &block);
+        *block.cid()
+    });
+    let (told, ends) = mpsc::channel();
+    let pin = |root| {
+        let (told, store) = (told.clone(), store.clone());
+        thread::spawn(move || told.send((root, store.pin(&root, ""))).unwrap());
+    };
+    let under_way = |wanted| {
+        eventually_blocking("the pins under way", || {
+            (store.engine().pins.under_way() == wanted).then_some(())
+        });
+    };
+    gate.set(Some(0));
+    pin(roots[0]);
+    under_way((true, 0));
+    pin(roots[1]);
+    pin(roots[2]);
+    under_way((true, 2));
+    // The first pin ends, and the write of the others lasts longer than its second caller waits.
+    gate.set(Some(1));
+    let (first, pinned) = ends.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(first, roots[0]);
+    pinned.unwrap();
+    let (late, error) = ends.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(
+        error,
+        Err(PinError::Store(StoreError::Stalled { .. }))
+    ));
+    store.gc(&mut |_progress| true).unwrap();
+    gate.set(None);
+    eventually_blocking("the late pin", || store.pin_of(&late));
+    assert!(store.get(&late).unwrap().is_some());
+    assert!(is_whole(&store));
+}
+
 #[test]
 fn a_commit_beside_a_close_ends() {
     for _ in 0..peerwork_testkit::repetitions(200) {

@@ -81,6 +81,15 @@ pub struct Writer {
     kept: Kept,
 }
 
+/// Notes that a pin ended, when dropped.
+struct Released(Arc<Engine>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.0.state.lock().changes.release();
+    }
+}
+
 /// Keeps the DAG below a root from eviction and collection, until dropped.
 pub struct Hold {
     store: Store,
@@ -132,7 +141,6 @@ impl Store {
         &self.inner.engine
     }
 
-    #[cfg(test)]
     pub(crate) fn engine_shared(&self) -> Arc<Engine> {
         Arc::clone(&self.inner.engine)
     }
@@ -222,7 +230,8 @@ impl Store {
             name: name.to_owned(),
             pinned_at: now_ms(),
         };
-        let recorded = engine.pins.record(PinRecord::Pin(pin));
+        // The claims on the blocks last until the pin is known, also where this call ends before it.
+        let recorded = engine.pins.record(PinRecord::Pin(pin), Box::new(writer));
         recorded.map_err(|error| engine.explained(error).into())
     }
 
@@ -249,9 +258,9 @@ impl Store {
         if !engine.pins.contains(root) {
             return Ok(false);
         }
-        let recorded = engine.pins.record(PinRecord::Unpin(*root));
+        let released = Box::new(Released(self.engine_shared()));
+        let recorded = engine.pins.record(PinRecord::Unpin(*root), released);
         recorded.map_err(|error| engine.explained(error))?;
-        engine.state.lock().changes.release();
         Ok(true)
     }
 

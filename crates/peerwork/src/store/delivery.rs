@@ -12,6 +12,17 @@ pub enum Place {
     Daemon(ApiAddress),
 }
 
+impl Place {
+    /// The node's id and the daemon's address as texts; the other one of both is empty.
+    #[must_use]
+    pub fn texts(&self) -> (String, String) {
+        match self {
+            Self::Node(node) => (node.to_string(), String::new()),
+            Self::Daemon(address) => (String::new(), address.to_string()),
+        }
+    }
+}
+
 /// The blocks that came from one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {

@@ -246,6 +246,13 @@ async fn few_blocks_that_unfold_to_many_paths_are_walked_once_and_refused_as_a_t
     };
     let walked = walk(memory.source(), root, limits, |_| {}).await.unwrap();
     assert_eq!(walked.blocks, 61);
+    // A source that fetches ahead fetches nothing that the walk has or takes once.
+    let mut expected = memory.expected.lock().unwrap().clone();
+    let hints = expected.len();
+    expected.sort();
+    expected.dedup();
+    assert_eq!((expected.len(), hints), (60, 60));
+    assert!(!expected.contains(&root));
     let error = exported(&memory, root, limits).await.unwrap_err();
     assert!(error.contains("more than 50 entries"), "{error}");
     let less = Limits {

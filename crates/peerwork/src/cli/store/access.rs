@@ -8,6 +8,7 @@
 //! | neither | that of the only running node of this user; where none runs, that of the default data directory |
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -70,13 +71,26 @@ struct Later {
 /// # Errors
 /// When the node that holds the store cannot be asked, or the store cannot be opened.
 pub(super) async fn open(resolved: &Resolved<StoreFlags>) -> anyhow::Result<Opened> {
-    let begun = Instant::now();
+    let mut met = Met::default();
     loop {
         match attempt(resolved).await? {
             Ok(opened) => return Ok(opened),
-            Err(later) if begun.elapsed() >= later.patience => return Err(later.error),
+            Err(later) if met.has_lasted(later.patience, Instant::now()) => return Err(later.error),
             Err(_) => sleep(PAUSE).await,
         }
+    }
+}
+
+/// The hindrances that were met, each by its patience and from when on. The store of a node that took long to
+/// stop may be another command's then, which is waited for too.
+#[derive(Default)]
+struct Met(BTreeMap<Duration, Instant>);
+
+impl Met {
+    /// Whether a hindrance was met first as long ago as it is waited for.
+    fn has_lasted(&mut self, patience: Duration, now: Instant) -> bool {
+        let since = *self.0.entry(patience).or_insert(now);
+        now.saturating_duration_since(since) >= patience
     }
 }
 
@@ -136,5 +150,28 @@ fn held(folder: &Path) -> Later {
                 UNSETTLED.as_secs()
             ),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_hindrance_has_its_own_time() {
+        let (begun, mut met) = (Instant::now(), Met::default());
+        let mut has_lasted = |patience, seconds| {
+            let now = begun + Duration::from_secs(seconds);
+            met.has_lasted(patience, now)
+        };
+        assert!(!has_lasted(UNSETTLED, 0));
+        assert!(!has_lasted(UNSETTLED, 5));
+        // A command came first after the node's end.
+        assert!(!has_lasted(IN_USE, 6));
+        assert!(!has_lasted(IN_USE, 7));
+        assert!(has_lasted(IN_USE, 8));
+        // Hindrances that take turns end too.
+        assert!(!has_lasted(UNSETTLED, 9));
+        assert!(has_lasted(UNSETTLED, 10));
     }
 }

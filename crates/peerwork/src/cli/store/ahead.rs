@@ -12,6 +12,8 @@ use tokio::sync::oneshot;
 const ASKED_MAX: usize = 16;
 /// Bytes of blocks that came before they were wanted. With those that are asked for, at most 48 MiB.
 const KEPT_BYTES_MAX: usize = 16 << 20;
+/// Blocks that were taken, in the order of those that are kept, before the order is cleaned.
+const TAKEN_MAX: usize = 64;
 /// Blocks that are expected and not asked for yet.
 const EXPECTED_MAX: usize = 4096;
 
@@ -38,7 +40,7 @@ pub(super) struct Waiting {
     /// Blocks that the node was asked for. Nobody waits for those that were asked for ahead.
     wants: HashMap<Vec<u8>, Vec<Sender>>,
     kept: HashMap<Vec<u8>, Bytes>,
-    /// The kept blocks in the order in which they came; those that were taken are skipped later.
+    /// The kept blocks in the order in which they came, and some that were taken.
     order: VecDeque<Vec<u8>>,
     kept_bytes: usize,
     expected: VecDeque<Cid>,
@@ -112,12 +114,9 @@ impl Waiting {
         self.kept_bytes += data.len();
         self.kept.insert(key.to_vec(), data.clone());
         self.order.push_back(key.to_vec());
-        while self
-            .order
-            .front()
-            .is_some_and(|key| !self.kept.contains_key(key))
-        {
-            self.order.pop_front();
+        // A block that stays at the front must not keep the names behind it of blocks that were taken.
+        if self.order.len() > 2 * self.kept.len() + TAKEN_MAX {
+            self.order.retain(|key| self.kept.contains_key(key));
         }
     }
 
@@ -210,6 +209,20 @@ mod tests {
         assert_eq!(asked(&mut waiting)[..2], cids(&nearer)[..]);
         assert!(is_here(&mut waiting, &large[0]), "the next one stays");
         assert!(!is_here(&mut waiting, &large[15]), "the last one made room");
+    }
+
+    #[test]
+    fn blocks_that_were_taken_are_forgotten_also_behind_one_that_stays() {
+        let mut waiting = Waiting::default();
+        for block in blocks(0..1000, 8) {
+            waiting.expect(&[*block.cid()]);
+            asked(&mut waiting);
+            came(&mut waiting, std::slice::from_ref(&block));
+            let is_first = block.data()[..4] == [0; 4];
+            assert!(is_first || is_here(&mut waiting, &block));
+        }
+        assert_eq!(waiting.kept.len(), 1, "the first stays");
+        assert!(waiting.order.len() <= TAKEN_MAX + 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The lines about other nodes beside the progress of a command: those that gave blocks, and those that are
 //! left alone.
 
-use peerwork::store::{Delivery, Place};
+use peerwork::store::Delivery;
 use peerwork_api::store::v1;
 use serde_json::{Value, json};
 
@@ -83,10 +83,7 @@ pub(super) fn message(delivery: Delivery) -> v1::Delivery {
         blocks,
         bytes,
     } = delivery;
-    let (node, daemon) = match place {
-        Place::Node(node) => (node.to_string(), String::new()),
-        Place::Daemon(address) => (String::new(), address.to_string()),
-    };
+    let (node, daemon) = place.texts();
     v1::Delivery {
         node,
         daemon,

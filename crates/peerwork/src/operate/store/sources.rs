@@ -9,7 +9,7 @@ use peerwork_identity::NodeId;
 use peerwork_store::exchange::ProviderReport;
 
 use super::failures::not_open;
-use crate::store::{self, Opened, Part, Place, Reading};
+use crate::store::{self, Opened, Part, Reading};
 
 /// The store, which is opened where it is not open.
 pub(super) async fn open(part: &Part) -> Result<Opened, ServiceError> {
@@ -37,10 +37,7 @@ pub(super) fn deliveries(deliveries: Vec<store::Delivery>) -> Vec<Delivery> {
             blocks,
             bytes,
         } = delivery;
-        let (node, daemon) = match place {
-            Place::Node(node) => (node.to_string(), String::new()),
-            Place::Daemon(address) => (String::new(), address.to_string()),
-        };
+        let (node, daemon) = place.texts();
         Delivery {
             node,
             daemon,
