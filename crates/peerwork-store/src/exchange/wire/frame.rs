@@ -13,6 +13,8 @@ use super::message::{MESSAGE_BYTES_MAX, WireError};
 /// The largest message that is read without a place of its own in memory: a wantlist of 1024 wants has about
 /// 45 kB.
 pub const SMALL_BYTES_MAX: usize = 64 * 1024;
+/// The room of one read. A connection hands over 16 KiB at once, and up to 256 KiB that wait.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Reads one frame; `None` at the end of the stream. `on` is called whenever bytes arrived. The frame may
 /// begin within `idle`, and its next bytes may take `step`.
@@ -64,8 +66,9 @@ pub async fn read_rest(
         if frame.len() == frame.capacity() {
             frame.reserve(len - frame.len());
         }
-        // The rest of the message and no byte of the next one.
-        let left = len - frame.len();
+        // No byte of the next message. A stream writes zeros to all the room of a read before it reads,
+        // so a read has little more room than one delivery of the connection.
+        let left = (len - frame.len()).min(READ_BYTES);
         let mut rest = (&mut frame).limit(left);
         let read = timeout(step, stream.read_buf(&mut rest)).await??;
         if read == 0 {

@@ -40,7 +40,10 @@ async fn a_folder_is_served_as_it_was_added() {
     let listing = gateway.get(&format!("/ipfs/{cid}/")).await;
     let page = String::from_utf8(listing.body().to_vec()).unwrap();
     for name in ["empty", "hello.txt", "link", "sub"] {
-        assert!(page.contains(&format!("<bdi>{name}</bdi></a>")), "{name}: {page}");
+        assert!(
+            page.contains(&format!("<bdi>{name}</bdi></a>")),
+            "{name}: {page}"
+        );
     }
     assert_eq!(
         gateway
