@@ -2,7 +2,7 @@
  * This module makes one state equal at two peers, over a stream:
  *
  *   client ─ {v, name, digest} ─▶ server
- *   client ◀─ {known: false} | {same: true} | entries … {end: true} ─ server
+ *   client ◀─ {busy: true} | {known: false} | {same: true} | entries … {end: true} ─ server
  *   client ─ entries that the server lacks … {end: true} ─▶ server
  */
 
@@ -15,6 +15,7 @@ import { endWriting, writeAll } from '../stream/writer.js'
 import { isSame } from './entries.js'
 import { encodeUpdates, parseUpdate } from './wire.js'
 import type { Entry } from './entries.js'
+import type { Turn } from '../turns.js'
 import type { Stream } from '@libp2p/interface'
 
 const VERSION = 1
@@ -47,16 +48,20 @@ export interface Replica {
  * Requests the entries of a peer, and sends the entries that the peer lacks.
  *
  * @returns whether the peer has a state of that name.
- * @throws PeerworkError `bad-answer`, `cut-off`.
+ * @param turn the turn of the exchange, which is told when the request is sent and answered
+ * @throws PeerworkError `bad-answer`, `peer-busy`, `cut-off`.
  */
 export async function requestState (
-  stream: Stream, name: string, replica: Replica, patience: Patience
+  stream: Stream, name: string, replica: Replica, patience: Patience, turn?: Turn
 ): Promise<boolean> {
   const { signal } = patience
   const reader = new StreamReader(stream)
+  turn?.sends()
   await writeJsonFrame(stream, { v: VERSION, name, digest: replica.digest }, signal)
   const answer = await readJsonFrame(reader, HEAD_BYTES_MAX, signal)
+  turn?.answered()
   if (!isObject(answer)) throw new PeerworkError('bad-answer', 'the peer answered nonsense about a state')
+  if (answer['busy'] === true) throw new PeerworkError('peer-busy', 'the peer is asking for the same state')
   if (answer['known'] === true && answer['same'] !== true) {
     const theirs = await readEntries(reader, replica, patience)
     await writeEntries(stream, missing(replica.all, theirs), patience)
@@ -65,9 +70,13 @@ export async function requestState (
   return answer['known'] === true
 }
 
-/** Answers the request of a peer. */
+/**
+ * Answers the request of a peer.
+ *
+ * @param find returns the state with a name, or `busy`
+ */
 export async function serveState (
-  stream: Stream, find: (name: string) => Replica | undefined, patience: Patience
+  stream: Stream, find: (name: string) => Replica | 'busy' | undefined, patience: Patience
 ): Promise<void> {
   const { signal } = patience
   const reader = new StreamReader(stream)
@@ -77,6 +86,10 @@ export async function serveState (
     throw new PeerworkError('bad-answer', 'the peer asked nonsense about a state')
   }
   const replica = find(head['name'])
+  if (replica === 'busy') {
+    await writeJsonFrame(stream, { busy: true }, signal)
+    return await endWriting(stream, signal)
+  }
   const same = replica?.digest === head['digest']
   await writeJsonFrame(stream, { known: replica !== undefined, same }, signal)
   if (replica !== undefined && !same) {

@@ -14,6 +14,7 @@ import type { StateStorage } from './storage.js'
 import type { Json } from '../bytes.js'
 import type { RoomNames } from '../room/names.js'
 import type { Topics } from '../room/topics.js'
+import type { Turn } from '../turns.js'
 import type { Stream } from '@libp2p/interface'
 
 /** The deadlines of an exchange: it may last longer on a slow link, as long as it makes progress. */
@@ -110,7 +111,10 @@ export class States {
       const serving = withProgress({ ...EXCHANGE, signal: this.#signal }, async (signal, extend) => {
         await serveState(stream, (name) => {
           const replica = this.#find(name)?.replica
-          if (replica !== undefined) this.#turns.note(`${name} ${from}`, serving).catch(() => {})
+          if (replica === undefined) return undefined
+          const turn = `${name} ${from}`
+          if (this.#turns.refuses(turn, this.#self, from)) return 'busy'
+          this.#turns.note(turn, serving).catch(() => {})
           return replica
         }, { signal, extend })
       })
@@ -210,15 +214,15 @@ export class States {
     const present = shuffled(this.#peers.ids())
     const peers = [...present.filter((id) => first.includes(id)), ...present.filter((id) => !first.includes(id))].slice(0, asks)
     await Promise.allSettled(peers.map(async (peer) => {
-      if (await this.#turns.run(`${state.name} ${peer}`, async () => await this.#request(state, peer))) state.becomeReady()
+      if (await this.#turns.run(`${state.name} ${peer}`, async (turn) => await this.#request(state, peer, turn))) state.becomeReady()
     }))
   }
 
-  async #request (state: SharedState<never>, peer: string): Promise<boolean> {
+  async #request (state: SharedState<never>, peer: string, turn: Turn): Promise<boolean> {
     return await withProgress({ ...EXCHANGE, signal: this.#signal }, async (signal, extend) => {
       const stream = await this.#peers.openStream(peer, this.#names.stateProtocol, signal)
       try {
-        return await requestState(stream, state.name, state.replica, { signal, extend })
+        return await requestState(stream, state.name, state.replica, { signal, extend }, turn)
       } catch (error) {
         stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
         throw error

@@ -29,6 +29,7 @@ const docsOf = new WeakMap<ProviderNode, Docs>()
 export class Docs {
   readonly #replicas = new Map<string, FindReplica>()
   readonly #guard = new Guard(ANSWERS)
+  readonly #self: string
   /** The comparisons by peer and document. */
   readonly turns = new Turns()
   #answers = 0
@@ -36,6 +37,7 @@ export class Docs {
   readonly ready: Promise<unknown>
 
   private constructor (node: ProviderNode) {
+    this.#self = node.peerId
     this.ready = node.handleStream(PROTOCOL, (stream) => { void this.#serve(stream) })
     this.ready.catch(() => {})
   }
@@ -68,10 +70,16 @@ export class Docs {
     if (this.#guard.isMuted(peer)) return stream.abort(new Error('the peer sent malformed data'))
     const isBusy = this.#answers >= YJS_ANSWERS_MAX || !this.#guard.allows(peer)
     this.#answers += 1
+    let hasBegun = false
     try {
       const serving = serveDoc(stream, (name) => {
         const replica = isBusy ? 'busy' : this.#replicas.get(name)?.()
-        if (replica instanceof Replica) this.turns.note(turnOf(peer, name), serving).catch(() => {})
+        // The document is looked up again at the end of the comparison.
+        if (hasBegun || !(replica instanceof Replica)) return replica
+        const turn = turnOf(peer, name)
+        if (this.turns.refuses(turn, this.#self, peer)) return 'busy'
+        hasBegun = true
+        this.turns.note(turn, serving).catch(() => {})
         return replica
       })
       await serving

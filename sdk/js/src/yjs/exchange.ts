@@ -14,6 +14,7 @@ import { PeerFrames } from './peer-frames.js'
 import { TOO_LARGE } from './replica.js'
 import type { Replica } from './replica.js'
 import type { PeerStream } from '../stream/peer-stream.js'
+import type { Turn } from '../turns.js'
 
 const VERSION = 1
 const HEAD_BYTES_MAX = 1024
@@ -30,12 +31,17 @@ export interface Comparison {
 /**
  * Compares a document with that of a peer.
  *
+ * @param turn the turn of the comparison, which is told when the request is sent and answered
  * @throws PeerworkError `bad-answer`, `peer-busy`, `too-large`, `cut-off`, `timeout`.
  */
-export async function requestDoc (stream: PeerStream, name: string, replica: Replica): Promise<Comparison> {
+export async function requestDoc (
+  stream: PeerStream, name: string, replica: Replica, turn?: Turn
+): Promise<Comparison> {
   return await PeerFrames.use(stream, async (frames) => {
+    turn?.sends()
     await frames.write(json({ v: VERSION, name, digest: replica.digest }), replica.vector)
     const answer = parseJson(await frames.read(HEAD_BYTES_MAX))
+    turn?.answered()
     if (!isObject(answer)) throw nonsense()
     if (answer['tooLarge'] === true) throw new PeerworkError('too-large', TOO_LARGE)
     if (answer['busy'] === true) throw new PeerworkError('peer-busy', 'the peer compares with many others')

@@ -17,6 +17,7 @@ import type { Comparison } from './exchange.js'
 import type { ProviderNode } from './provider-node.js'
 import type { TopicMessage } from '../node.js'
 import type { PeerStream } from '../stream/peer-stream.js'
+import type { Turn } from '../turns.js'
 
 /** The options of a {@link PeerworkProvider}. */
 export interface ProviderOptions {
@@ -316,7 +317,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
   }
 
   /** Compares over a stream, which ends when the provider is disconnected. */
-  async #request (peer: string): Promise<Comparison> {
+  async #request (peer: string, turn: Turn): Promise<Comparison> {
     const comparer = this.#comparer
     const stream = await this.#node.openStream(peer, PROTOCOL)
     if (comparer === undefined || comparer !== this.#comparer) {
@@ -325,7 +326,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
     }
     this.#streams.add(stream)
     try {
-      return await requestDoc(stream, this.name, this.#replica)
+      return await requestDoc(stream, this.name, this.#replica, turn)
     } finally {
       this.#streams.delete(stream)
     }
@@ -333,7 +334,7 @@ export class PeerworkProvider extends Observable<ProviderEvents> {
 
   async #compare (peer: string): Promise<Comparison> {
     try {
-      const result = await this.#docs.turns.run(turnOf(peer, this.name), async () => await this.#request(peer))
+      const result = await this.#docs.turns.run(turnOf(peer, this.name), async (turn) => await this.#request(peer, turn))
       this.#onHolder(peer, result.known)
       return result
     } catch (error) {

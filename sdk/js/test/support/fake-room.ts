@@ -28,6 +28,8 @@ export class FakeRoom {
   loss = 0
   /** The bytes of the largest message that the relays forward. */
   bytesMax = Infinity
+  /** The bytes that all streams carried, in both directions. */
+  streamBytes = 0
   /** The number of messages published by each node on each topic, by `<peer> <topic>`. */
   readonly published = new Map<string, number>()
 
@@ -134,7 +136,11 @@ export class FakeNode implements ProviderNode {
     const [there, back] = [new TransformStream<Uint8Array, Uint8Array>(), new TransformStream<Uint8Array, Uint8Array>()]
     const ends = new AbortController()
     const end = (peer: string, from: typeof there, to: typeof there): PeerStream => {
-      const readable = from.readable.pipeThrough(new TransformStream(), { signal: ends.signal })
+      const count = (chunk: Uint8Array, sink: TransformStreamDefaultController<Uint8Array>): void => {
+        this.#room.streamBytes += chunk.byteLength
+        sink.enqueue(chunk)
+      }
+      const readable = from.readable.pipeThrough(new TransformStream({ transform: count }), { signal: ends.signal })
       return { peer, protocol, readable, writable: to.writable, abort: (reason) => { ends.abort(reason) } }
     }
     handler(end(this.peerId, there, back))

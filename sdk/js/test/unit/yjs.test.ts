@@ -16,6 +16,8 @@ import type { FakeNode } from '../support/fake-room.js'
 import type { ProviderOptions } from '../../src/yjs/index.js'
 
 const TOPIC = 'yjs.doc.doc'
+/** The size of a document that is sent in several pieces. */
+const DOCUMENT_BYTES = 200_000
 const providers: PeerworkProvider[] = []
 
 afterEach(async () => { await Promise.all(providers.splice(0).map(async (provider) => { await provider.destroy() })) })
@@ -374,6 +376,37 @@ test('a provider that is disconnected during a comparison takes nothing of it', 
     await until('the comparison to begin', () => opened === wanted)
     for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => { setImmediate(resolve) })
     assert.deepEqual([textOf(one), one.peers], ['', []], `comparison ${wanted}`)
+  }
+})
+
+test('a document is sent once when both sides begin to compare at the same moment', async () => {
+  for (const holder of [0, 1]) {
+    for (const late of [undefined, 0, 1]) {
+      const room = new FakeRoom()
+      const nodes = [room.join(), room.join()]
+      const all = nodes.map((node, at) => {
+        const doc = new Y.Doc()
+        if (at === holder) doc.getText('t').insert(0, 'x'.repeat(DOCUMENT_BYTES))
+        return open(node, { connect: false }, doc)
+      })
+      const opened: Array<() => void> = []
+      for (const [at, node] of nodes.entries()) {
+        const openStream = node.openStream.bind(node)
+        node.openStream = async (...args) => {
+          const stream = await openStream(...args)
+          // Both sides have opened a stream before one of them sends its request.
+          await new Promise<void>((resolve) => { opened.push(resolve); if (opened.length >= 2) for (const go of opened) go() })
+          while (at === late && room.streamBytes < DOCUMENT_BYTES / 4) await null
+          return stream
+        }
+      }
+      for (const provider of all) provider.connect()
+      await Promise.all(all.map(async ({ whenSynced }) => await whenSynced))
+      const story = `from ${holder}, late ${late ?? 'neither'}`
+      assert.ok(agree(all), `both have the document: ${story}`)
+      assert.ok(room.streamBytes < 1.5 * DOCUMENT_BYTES, `${room.streamBytes} bytes were sent: ${story}`)
+      await Promise.all(all.map(async (provider) => { await provider.destroy() }))
+    }
   }
 })
 
