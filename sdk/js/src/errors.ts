@@ -121,6 +121,11 @@ export class PeerworkError extends Error {
   }
 }
 
+/** Whether a thrown value is a failure of this kind. */
+export function hasCode (thrown: unknown, code: ErrorCode): thrown is PeerworkError {
+  return thrown instanceof PeerworkError && thrown.code === code
+}
+
 /** The message of any thrown value. */
 export function messageOf (thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.errors.length > 0) {
@@ -132,4 +137,9 @@ export function messageOf (thrown: unknown): string {
   const { message, type } = Object(thrown) as { message?: unknown, type?: unknown }
   if (typeof message === 'string' && message !== '') return message
   return typeof type === 'string' ? `the connection failed (${type})` : String(thrown)
+}
+
+/** Any thrown value as an error. */
+export function asError (thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(messageOf(thrown))
 }

@@ -1,6 +1,6 @@
 /** `Compute` runs tasks on other peers, and runs tasks of other peers on this node. */
 
-import { PeerworkError, messageOf } from '../errors.js'
+import { PeerworkError, asError } from '../errors.js'
 import {
   TASK_INPUT_BYTES_MAX, TASK_REDUNDANCY_MAX, TASK_SOURCE_CHARS_MAX, TASK_TIMEOUT_MAX_MS
 } from '../limits.js'
@@ -140,7 +140,7 @@ export class Compute {
         await endWriting(stream, signal)
       })
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
+      stream.abort(asError(error))
     }
   }
 

@@ -1,7 +1,7 @@
 /** This module sends one task to several peers and counts their results as votes. */
 
 import { longController } from '../abort.js'
-import { PeerworkError, messageOf } from '../errors.js'
+import { PeerworkError, asError, messageOf } from '../errors.js'
 import { shuffled } from '../shuffled.js'
 import { readJsonFrame, writeJsonFrame } from '../stream/frames.js'
 import { StreamReader } from '../stream/reader.js'
@@ -190,7 +190,7 @@ class Run<Output extends Json> {
       })
     } catch (error) {
       // Resetting the stream tells the peer to stop computing.
-      stream?.abort(error instanceof Error ? error : new Error(messageOf(error)))
+      stream?.abort(asError(error))
       const failure = error instanceof PeerworkError && error.code === 'timeout' ? 'timeout' : 'unreachable'
       return { ok: false, failure, message: messageOf(error).slice(0, 500) }
     }

@@ -1,6 +1,6 @@
 /** This module sends one HTTP request over one tunnel and reads the response. */
 
-import { PeerworkError, messageOf } from '../errors.js'
+import { PeerworkError, asError } from '../errors.js'
 import { endWriting, writeAll } from '../stream/writer.js'
 import { orAborted } from '../time.js'
 import { LAST_CHUNK, encodeChunk, encodeHead } from './request.js'
@@ -35,7 +35,7 @@ export async function exchange (
   const signal = AbortSignal.any([whole, over.signal])
   const abort = (reason: unknown): void => {
     over.abort(reason)
-    stream.abort(reason instanceof Error ? reason : new Error(messageOf(reason)))
+    stream.abort(asError(reason))
   }
   try {
     await writeAll(stream, encodeHead(request, target), signal)

@@ -4,7 +4,7 @@
  * bytes of a connection to the app. The messages are those of `proto/peer/tunnel.proto`.
  */
 
-import { PeerworkError } from '../errors.js'
+import { PeerworkError, asError } from '../errors.js'
 import { concat, utf8 } from '../bytes.js'
 import { StreamReader } from '../stream/reader.js'
 import { writeAll } from '../stream/writer.js'
@@ -97,7 +97,7 @@ export async function openTunnel (
     if (refusal !== undefined) throw refusal
     return { stream, reader }
   } catch (error) {
-    stream.abort(error instanceof Error ? error : new Error(String(error)))
+    stream.abort(asError(error))
     throw error
   }
 }

@@ -5,7 +5,7 @@
  * most significant first) and the token, and the relay answers 1 or 0.
  */
 
-import { PeerworkError, messageOf } from '../errors.js'
+import { PeerworkError, asError, messageOf } from '../errors.js'
 import { concat, utf8 } from '../bytes.js'
 import { TOKEN_CHARS_MAX, TOKEN_CHARS_MIN } from '../limits.js'
 import { StreamReader } from '../stream/reader.js'
@@ -105,7 +105,7 @@ async function show (connection: Connection, token: string): Promise<Proof> {
     endWriting(stream, signal).catch(() => {})
     return known ? 'known' : 'unknown'
   } catch (error) {
-    stream.abort(error instanceof Error ? error : new Error(String(error)))
+    stream.abort(asError(error))
     throw new Error(`showing the token: ${messageOf(error)}`, { cause: error })
   }
 }

@@ -6,6 +6,7 @@
  * that brings bytes counts as alive here, whether an answer is among them or not.
  */
 
+import { asError } from '../errors.js'
 import { StreamReader } from '../stream/reader.js'
 import { writeAll } from '../stream/writer.js'
 import { clock, orAborted } from '../time.js'
@@ -78,7 +79,7 @@ export class Liveness {
     } catch (error) {
       if (this.#stopped.signal.aborted) return
       if (await received(watched) > before) watched.aliveAt = clock()
-      else if (!isSending(watched)) connection.abort(error instanceof Error ? error : new Error(String(error)))
+      else if (!isSending(watched)) connection.abort(asError(error))
     } finally {
       watched.isPinging = false
     }
@@ -109,7 +110,7 @@ async function ping (connection: Connection, signal: AbortSignal): Promise<void>
       await new StreamReader(stream).exactly(PING_BYTES, signal)
       stream.close({ signal }).catch((error: Error) => { stream.abort(error) })
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(String(error)))
+      stream.abort(asError(error))
       throw error
     }
   } catch (error) {

@@ -9,7 +9,7 @@
  * a connection.
  */
 
-import { PeerworkError } from '../errors.js'
+import { PeerworkError, asError } from '../errors.js'
 import { orAborted } from '../time.js'
 import { OTHER_SECRET, answer, challenge, refusal } from './challenge.js'
 import { Gate } from './gate.js'
@@ -143,7 +143,7 @@ export class Membership {
       this.#settle(connection, gate, accepted ? 'accepted' : 'refused')
     } catch (error) {
       // A stream that broke is no verdict: the connection breaks too, or the deadline ends it.
-      stream.abort(error instanceof Error ? error : new Error(String(error)))
+      stream.abort(asError(error))
     } finally {
       gate.answering = false
     }

@@ -9,7 +9,7 @@ import { noise } from '@libp2p/noise'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { transports } from '#transports'
-import { PeerworkError, messageOf } from '../errors.js'
+import { PeerworkError, asError, messageOf } from '../errors.js'
 import { Fields, bytesField } from '../fetch/protobuf.js'
 import { readAccepted } from '../fetch/tunnel.js'
 import { NETWORK_FILE_BYTES_MAX, RELAYS_MAX } from '../limits.js'
@@ -139,7 +139,7 @@ async function redeem (relay: Connection, token: Token, signal: AbortSignal): Pr
     await readAccepted(reader, signal)
     return parseResponse(await readFrame(reader, NETWORK_FILE_BYTES_MAX, signal))
   } catch (error) {
-    stream.abort(error instanceof Error ? error : new Error(String(error)))
+    stream.abort(asError(error))
     if (error instanceof PeerworkError) throw new PeerworkError(error.code === 'edge-busy' ? 'peer-busy' : error.code, error.message, { cause: error, side: 'relay' })
     throw error
   }

@@ -3,7 +3,7 @@
  * acknowledged.
  */
 
-import { PeerworkError } from '../errors.js'
+import { PeerworkError, asError } from '../errors.js'
 import { callSafely } from '../events.js'
 import { MESSAGE_BYTES_MAX } from '../limits.js'
 import { encodeFrame, readFrame } from '../stream/frames.js'
@@ -55,7 +55,7 @@ export class Messages {
         await endWriting(stream, signal)
       })
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(String(error)))
+      stream.abort(asError(error))
     }
   }
 }
@@ -76,7 +76,7 @@ export async function sendMessage (stream: Stream, payload: Uint8Array, signal: 
     if (answer !== ACCEPTED) throw new PeerworkError('bad-answer', `the peer answered ${answer} to a message`)
     void close(stream)
   } catch (error) {
-    stream.abort(error instanceof Error ? error : new Error(String(error)))
+    stream.abort(asError(error))
     throw error
   }
 }
@@ -89,7 +89,7 @@ async function close (stream: Stream): Promise<void> {
   try {
     await endWriting(stream, AbortSignal.timeout(RECEIVE_DEADLINE_MS))
   } catch (error) {
-    stream.abort(error instanceof Error ? error : new Error(String(error)))
+    stream.abort(asError(error))
   }
 }
 

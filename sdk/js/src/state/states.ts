@@ -2,7 +2,7 @@
  * `States` holds the shared states of a node, and compares them with other peers at certain events.
  */
 
-import { PeerworkError, messageOf } from '../errors.js'
+import { PeerworkError, asError } from '../errors.js'
 import { shuffled } from '../shuffled.js'
 import { wait, withProgress } from '../time.js'
 import { Turns } from '../turns.js'
@@ -120,7 +120,7 @@ export class States {
       })
       await serving
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
+      stream.abort(asError(error))
     }
   }
 
@@ -224,7 +224,7 @@ export class States {
       try {
         return await requestState(stream, state.name, state.replica, { signal, extend }, turn)
       } catch (error) {
-        stream.abort(error instanceof Error ? error : new Error(messageOf(error)))
+        stream.abort(asError(error))
         throw error
       }
     })
