@@ -41,7 +41,7 @@ export class Turns {
    */
   async run<T> (key: string, work: (turn: Turn) => Promise<T>): Promise<T> {
     const before = this.#running.get(key) ?? this.#noted.get(key)
-    if (before === undefined) return await this.#start(key, work)
+    if (before === undefined) return await during(this.#running, key, this.#attempts(key, work))
     const next = this.#next.get(key) ?? before.catch(() => {}).then(async () => {
       this.#next.delete(key)
       return await this.run(key, work)
@@ -63,37 +63,31 @@ export class Turns {
     return this.#asking.has(key) && own < peer
   }
 
-  async #start<T> (key: string, work: (turn: Turn) => Promise<T>): Promise<T> {
-    return await during(this.#running, key, this.#attempts(key, work))
+  /** Notes the peer's work, unless the request must be refused; returns whether it was noted. */
+  admits (key: string, own: string, peer: string, work: Promise<unknown>): boolean {
+    if (this.refuses(key, own, peer)) return false
+    this.note(key, work).catch(() => {})
+    return true
   }
 
   async #attempts<T> (key: string, work: (turn: Turn) => Promise<T>): Promise<T> {
+    const turn: Turn = {
+      sends: () => {
+        if (this.#noted.has(key)) throw new PeerworkError('peer-busy', 'the peer began the same meanwhile')
+        this.#asking.add(key)
+      },
+      answered: () => { this.#asking.delete(key) }
+    }
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#attempt(key, work)
+        return await work(turn).finally(turn.answered)
       } catch (error) {
+        const isBusy = error instanceof PeerworkError && error.code === 'peer-busy'
         const noted = this.#noted.get(key)
-        const isCrossed = error instanceof PeerworkError && error.code === 'peer-busy' && noted !== undefined
-        if (!isCrossed || attempt >= ATTEMPTS_MAX) throw error
+        if (!isBusy || noted === undefined || attempt === ATTEMPTS_MAX) throw error
         await noted.catch(() => {})
       }
     }
-  }
-
-  async #attempt<T> (key: string, work: (turn: Turn) => Promise<T>): Promise<T> {
-    try {
-      return await work({
-        sends: () => { this.#send(key) },
-        answered: () => { this.#asking.delete(key) }
-      })
-    } finally {
-      this.#asking.delete(key)
-    }
-  }
-
-  #send (key: string): void {
-    if (this.#noted.has(key)) throw new PeerworkError('peer-busy', 'the peer began the same meanwhile')
-    this.#asking.add(key)
   }
 }
 

@@ -111,11 +111,8 @@ export class States {
       const serving = withProgress({ ...EXCHANGE, signal: this.#signal }, async (signal, extend) => {
         await serveState(stream, (name) => {
           const replica = this.#find(name)?.replica
-          if (replica === undefined) return undefined
-          const turn = `${name} ${from}`
-          if (this.#turns.refuses(turn, this.#self, from)) return 'busy'
-          this.#turns.note(turn, serving).catch(() => {})
-          return replica
+          if (replica === undefined) return
+          return this.#turns.admits(`${name} ${from}`, this.#self, from, serving) ? replica : 'busy'
         }, { signal, extend })
       })
       await serving

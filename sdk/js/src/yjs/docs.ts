@@ -76,11 +76,8 @@ export class Docs {
         const replica = isBusy ? 'busy' : this.#replicas.get(name)?.()
         // The document is looked up again at the end of the comparison.
         if (hasBegun || !(replica instanceof Replica)) return replica
-        const turn = turnOf(peer, name)
-        if (this.turns.refuses(turn, this.#self, peer)) return 'busy'
-        hasBegun = true
-        this.turns.note(turn, serving).catch(() => {})
-        return replica
+        hasBegun = this.turns.admits(turnOf(peer, name), this.#self, peer, serving)
+        return hasBegun ? replica : 'busy'
       })
       await serving
     } catch (error) {
