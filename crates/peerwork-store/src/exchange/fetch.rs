@@ -276,7 +276,7 @@ impl Walk {
     }
 
     fn progress(&self) -> FetchProgress {
-        let providers = self.session.inner().core.lock().delivering();
+        let providers = self.session.delivering();
         let tree = self.tree.lock();
         FetchProgress {
             providers,

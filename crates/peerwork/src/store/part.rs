@@ -317,7 +317,7 @@ async fn of_daemon(
     let walking = walk(reading.source(), root, Limits::default(), |block| {
         at.blocks += 1;
         at.bytes += block.data().len() as u64;
-        at.providers = reading.deliveries().len() as u64;
+        at.providers = reading.delivering();
         on(FetchEvent::Progress(at));
     });
     let mut walking = std::pin::pin!(walking);

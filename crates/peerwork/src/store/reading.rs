@@ -94,6 +94,13 @@ impl Reading {
         all
     }
 
+    /// The number of places that deliver blocks.
+    pub(super) fn delivering(&self) -> u64 {
+        let nodes = self.session.as_ref().map_or(0, Session::delivering);
+        let gives = |daemon: &&Arc<WithKubo>| daemon.delivery().blocks > 0;
+        nodes + u64::from(self.daemon.as_ref().filter(gives).is_some())
+    }
+
     /// The nodes that are left alone from here on; `None` where no node is asked.
     pub(crate) fn drops(&self) -> Option<broadcast::Receiver<ProviderReport>> {
         self.session.as_ref().map(Session::drops)

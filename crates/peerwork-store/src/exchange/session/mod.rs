@@ -135,6 +135,12 @@ impl Session {
         self.handle.inner.drops.subscribe()
     }
 
+    /// The number of nodes that delivered blocks and are not left alone.
+    #[must_use]
+    pub fn delivering(&self) -> u64 {
+        self.handle.inner.core.lock().delivering()
+    }
+
     /// The blocks that came from other nodes so far.
     #[must_use]
     pub fn received(&self) -> Received {
