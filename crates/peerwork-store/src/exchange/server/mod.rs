@@ -274,12 +274,7 @@ impl Shared {
     /// Forgets a node of which there is nothing to remember: a message of cancels alone leaves none.
     fn forget_empty(&self, node: &Arc<Node>) {
         let mut nodes = self.nodes.lock();
-        let mut state = node.state.lock();
-        let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
-        if state.is_empty() && same {
-            state.gone = true;
-            nodes.remove(&node.id);
-        }
+        remove_empty(&mut nodes, node, &mut node.state.lock());
     }
 
     /// Forgets the nodes whose last want was forgotten in time, and those whose last message was read after
@@ -316,12 +311,17 @@ impl Shared {
             return false;
         }
         state.running = false;
-        let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
-        if state.ledger.len() == 0 && same {
-            state.gone = true;
-            nodes.remove(&node.id);
-        }
+        remove_empty(&mut nodes, node, &mut state);
         true
+    }
+}
+
+/// Removes a node of which there is nothing to remember, unless another entry has its place.
+fn remove_empty(nodes: &mut HashMap<NodeId, Arc<Node>>, node: &Arc<Node>, state: &mut State) {
+    let same = nodes.get(&node.id).is_some_and(|n| Arc::ptr_eq(n, node));
+    if state.is_empty() && same {
+        state.gone = true;
+        nodes.remove(&node.id);
     }
 }
 
