@@ -129,14 +129,20 @@ impl Recovery<'_> {
     /// Reads what the index does not cover; gives the lengths of all segments.
     fn run(&mut self, lengths: BTreeMap<u32, u64>) -> Result<BTreeMap<u32, u64>, OpenError> {
         let rows = self.index.rows();
+        let covered = |segment: &u32| rows.get(segment).map_or(0, |row| row.covered);
+        // An empty file, whose process ended before it wrote the header, is removed by reading it.
+        let is_read = |(segment, length): (&u32, &u64)| *length != covered(segment) || *length == 0;
+        if lengths.iter().any(is_read) {
+            // The names may be in memory alone, and the records behind them count as durable from now on.
+            self.files.sync_folder(&self.files.segments())?;
+        }
         let mut result = BTreeMap::new();
         let mut changed = false;
         for (segment, length) in &lengths {
-            let covered = rows.get(segment).map_or(0, |row| row.covered);
-            // An empty file, whose process ended before it wrote the header, is removed by reading it.
-            let length = match *length == covered && covered > 0 {
-                true => covered,
-                false => self.read(*segment, covered)?,
+            let covered = covered(segment);
+            let length = match is_read((segment, length)) {
+                false => covered,
+                true => self.read(*segment, covered)?,
             };
             changed |= length != covered;
             result.insert(*segment, length);
@@ -191,9 +197,8 @@ impl Recovery<'_> {
             self.files.write(&file, &path, &header.encode(), 0)?;
         }
         file.set_len(end).map_err(at("cutting", &path))?;
-        // The records and the name of the file may be in memory alone, and from now on they count as durable.
+        // The records may be in memory alone, and from now on they count as durable.
         self.files.sync(&file, &path)?;
-        self.files.sync_folder(&self.files.segments())?;
         self.write(&mut batch, segment, end)?;
         Ok(end)
     }
