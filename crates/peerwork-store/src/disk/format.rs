@@ -36,8 +36,12 @@ pub(crate) struct Key(SmallVec<[u8; 36]>);
 
 impl Key {
     pub(crate) fn of(cid: &Cid) -> Self {
+        Self::of_hash(cid.hash())
+    }
+
+    pub(crate) fn of_hash(hash: &Multihash<64>) -> Self {
         let mut bytes = [0; KEY_BYTES_MAX];
-        let written = cid.hash().write(&mut bytes[..]);
+        let written = hash.write(&mut bytes[..]);
         let count = written.expect("a multihash with 64 bytes of digest fits");
         Self(SmallVec::from_slice(&bytes[..count]))
     }

@@ -12,7 +12,7 @@ use super::{
     format::Key,
     marks::{WalkStop, Walker},
 };
-use crate::{Block, BlockError, Pin, Progress, RAW, StoreError};
+use crate::{Block, BlockError, Pin, Progress, StoreError};
 
 /// Entries that are read from the index at once and sorted by their place, so that segments are read
 /// in order: about 100 bytes each.
@@ -99,7 +99,7 @@ pub(crate) fn verify(
     let mut names: HashMap<Key, Option<Cid>> = HashMap::new();
     for name in &report.damaged {
         if let BlockName::Hash(hash) = name {
-            names.insert(Key::of(&Cid::new_v1(RAW, *hash)), None);
+            names.insert(Key::of_hash(hash), None);
         }
     }
     for pin in engine.pins.all() {
@@ -117,7 +117,7 @@ pub(crate) fn verify(
     }
     for name in &mut report.damaged {
         if let BlockName::Hash(hash) = name
-            && let Some(Some(cid)) = names.get(&Key::of(&Cid::new_v1(RAW, *hash)))
+            && let Some(Some(cid)) = names.get(&Key::of_hash(hash))
         {
             *name = BlockName::Cid(*cid);
         }
